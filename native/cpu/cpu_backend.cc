@@ -1,0 +1,126 @@
+// One line an operation: each lives in its own file.
+#include "native/cpu/cpu_backend.h"
+
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "native/core/error.h"
+#include "native/cpu/attention.h"
+#include "native/cpu/context.h"
+#include "native/cpu/cross_entropy.h"
+#include "native/cpu/elementwise.h"
+#include "native/cpu/embedding.h"
+#include "native/cpu/factorize.h"
+#include "native/cpu/gptq.h"
+#include "native/cpu/instruction_set.h"
+#include "native/cpu/matmul.h"
+#include "native/cpu/matvec.h"
+#include "native/cpu/moment.h"
+#include "native/cpu/normalization.h"
+#include "native/cpu/quadratic_form.h"
+#include "native/cpu/quantization.h"
+#include "native/cpu/reductions.h"
+#include "native/cpu/rope.h"
+#include "native/cpu/second_moment.h"
+
+namespace ballast::cpu {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(ThreadPool& pool)
+      : instruction_set_(ActiveInstructionSet()),
+        context_{.pool = pool, .kernels = KernelsFor(instruction_set_), .cancel = nullptr} {}
+
+  std::string Description() const override {
+    const int threads = context_.pool.threads();
+    return std::string(InstructionSetName(instruction_set_)) + ", " + std::to_string(threads) +
+           (threads == 1 ? " thread" : " threads");
+  }
+  void SetCancelToken(const CancelToken* token) override { context_.cancel = token; }
+
+  std::byte* Allocate(std::size_t bytes) override {
+    void* memory = ::operator new(bytes == 0 ? 1 : bytes, kAlignment, std::nothrow);
+    if (memory == nullptr) {
+      throw Error(ErrorCode::kMemory,
+                  "Could not allocate " + std::to_string(bytes) +
+                      " bytes of memory; use fewer samples or a smaller batch.");
+    }
+    return static_cast<std::byte*>(memory);
+  }
+  void Free(std::byte* pointer) override { ::operator delete(pointer, kAlignment); }
+  void CopyFromHost(std::byte* to, const std::byte* from, std::size_t bytes) override {
+    Copy(to, from, bytes);
+  }
+  void CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes) override {
+    Copy(to, from, bytes);
+  }
+  void Copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void Zero(std::byte* to, std::size_t bytes) override {
+    if (bytes > 0) std::memset(to, 0, bytes);
+  }
+  bool SharesHostMemory() const override { return true; }
+  void Synchronize() override {}  // operations return when they are done
+
+  void Cast(const View& in, const View& out) override { cpu::Cast(context_, in, out); }
+  void CountNonFinite(const View& in, const View& count) override {
+    cpu::CountNonFinite(context_, in, count);
+  }
+  void Binary(BinaryKind kind, const View& a, const View& b, const View& out) override {
+    cpu::Binary(context_, kind, a, b, out);
+  }
+  void Scale(const View& in, double factor, const View& out) override {
+    cpu::Scale(context_, in, factor, out);
+  }
+  void Activate(Activation kind, const View& in, const View& out) override {
+    cpu::Activate(context_, kind, in, out);
+  }
+  void Softcap(const View& in, double cap, const View& out) override {
+    cpu::Softcap(context_, in, cap, out);
+  }
+  void SelectColumns(const View& in, const View& index, const View& out) override {
+    cpu::SelectColumns(context_, in, index, out);
+  }
+  void SelectRows(const View& in, const View& index, const View& out) override {
+    cpu::SelectRows(context_, in, index, out);
+  }
+  void Transpose(const View& in, const View& out) override { cpu::Transpose(context_, in, out); }
+
+  void Matmul(const MatmulParams& p) override { cpu::Matmul(context_, p); }
+  void Attention(const AttentionParams& p) override { cpu::Attention(context_, p); }
+  void LayerNorm(const LayerNormParams& p) override { cpu::LayerNorm(context_, p); }
+  void RmsNorm(const RmsNormParams& p) override { cpu::RmsNorm(context_, p); }
+  void Rope(const RopeParams& p) override { cpu::Rope(context_, p); }
+  void Embedding(const EmbeddingParams& p) override { cpu::Embedding(context_, p); }
+  void CrossEntropy(const CrossEntropyParams& p) override { cpu::CrossEntropy(context_, p); }
+
+  void ChannelSum(const ChannelSumParams& p) override { cpu::ChannelSum(context_, p); }
+  void SecondMoment(const SecondMomentParams& p) override { cpu::SecondMoment(context_, p); }
+  void Moment(const MomentParams& p) override { cpu::Moment(context_, p); }
+  void Matvec(const MatvecParams& p) override { cpu::Matvec(context_, p); }
+  void QuadraticForm(const QuadraticFormParams& p) override { cpu::QuadraticForm(context_, p); }
+
+  void FakeQuantize(const FakeQuantizeParams& p) override { cpu::FakeQuantize(context_, p); }
+  void FindScales(const FindScalesParams& p) override { cpu::FindScales(context_, p); }
+  void Quantize(const QuantizeParams& p) override { cpu::Quantize(context_, p); }
+  void Dequantize(const DequantizeParams& p) override { cpu::Dequantize(context_, p); }
+  void Factorize(const FactorizeParams& p) override { cpu::Factorize(context_, p); }
+  void Gptq(const GptqParams& p) override { cpu::Gptq(context_, p); }
+
+ private:
+  const InstructionSet instruction_set_;
+  Context context_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> CreateCpuBackend(ThreadPool& pool) {
+  return std::make_unique<CpuBackend>(pool);
+}
+
+}  // namespace ballast::cpu
