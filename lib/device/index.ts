@@ -1,0 +1,20 @@
+// The floor's face: devices, tensors and the words of their options.
+
+import { type DeviceInfo, native } from '../native.js';
+
+export type {
+  Activation,
+  DeviceInfo,
+  DType,
+  FakeQuantizeGranularity,
+  Precision,
+  WeightLayout,
+} from '../native.js';
+export { Device, type DeviceOptions, type GridOptions } from './device.js';
+export type { AttentionOptions, MatmulOptions } from './operations.js';
+export { Tensor } from './tensor.js';
+
+/** The devices of this machine; those that are not available say why. */
+export function listDevices(): DeviceInfo[] {
+  return native.listDevices();
+}

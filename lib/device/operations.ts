@@ -1,0 +1,203 @@
+// The operations that blocks are made of. Each checks its operands at once (a wrong call throws here), enqueues, and
+// returns the handle of its result. Formulas, shapes and dtypes: native/backend/params.h.
+
+import { BallastError, type ErrorCode } from '../errors.js';
+import {
+  type Activation,
+  type BinaryKind,
+  type DType,
+  type NativeDevice,
+  type NativeTensor,
+  native,
+  type Precision,
+  type WeightLayout,
+} from '../native.js';
+import type { Device } from './device.js';
+import { Scopes } from './scope.js';
+import { Tensor } from './tensor.js';
+
+export interface MatmulOptions {
+  /** [out] float32. */
+  readonly bias?: Tensor | undefined;
+  /** [n, out] float32, added after the activation. */
+  readonly residual?: Tensor | undefined;
+  /** Default 'none'. */
+  readonly activation?: Activation;
+  /** 'out_in' (default): weight [out, in]; 'in_out': weight [in, out]. */
+  readonly layout?: WeightLayout;
+}
+
+export interface AttentionOptions {
+  /** Tokens per sequence; rows are whole sequences. */
+  readonly sequence: number;
+  readonly heads: number;
+  /** Default: as many as heads. */
+  readonly keyValueHeads?: number;
+  /** What query·key is multiplied by. */
+  readonly scale: number;
+  /** Cap of tanh soft-capping; 0 (default) for none. */
+  readonly softcap?: number;
+  /** Tokens a query sees including itself; 0 (default) for all. */
+  readonly window?: number;
+  /** Default true. */
+  readonly causal?: boolean;
+  /** [heads] float32. */
+  readonly alibiSlopes?: Tensor | undefined;
+}
+
+/** The device's error as BallastError. */
+export function translate(error: unknown): unknown {
+  if (error instanceof Error && 'code' in error && !(error instanceof BallastError)) {
+    return new BallastError(error.code as ErrorCode, error.message, { cause: error });
+  }
+  return error;
+}
+
+export abstract class Operations {
+  /** How products of matrices are formed. */
+  readonly precision: Precision;
+  protected readonly native: NativeDevice;
+  protected readonly scopes = new Scopes();
+
+  protected constructor(device: NativeDevice, precision: Precision) {
+    this.native = device;
+    this.precision = precision;
+  }
+
+  cast(tensor: Tensor, dtype: DType): Tensor {
+    return this.make(() => native.cast(this.native, tensor.handle, dtype));
+  }
+
+  /** [1] float64: how many elements are NaN or infinite. */
+  countNonFinite(tensor: Tensor): Tensor {
+    return this.make(() => native.countNonFinite(this.native, tensor.handle));
+  }
+
+  add(a: Tensor, b: Tensor): Tensor {
+    return this.binary('add', a, b);
+  }
+
+  subtract(a: Tensor, b: Tensor): Tensor {
+    return this.binary('subtract', a, b);
+  }
+
+  multiply(a: Tensor, b: Tensor): Tensor {
+    return this.binary('multiply', a, b);
+  }
+
+  scale(tensor: Tensor, factor: number): Tensor {
+    return this.make(() => native.scale(this.native, tensor.handle, factor));
+  }
+
+  activate(kind: Activation, tensor: Tensor): Tensor {
+    return this.make(() => native.activate(this.native, kind, tensor.handle));
+  }
+
+  softcap(tensor: Tensor, cap: number): Tensor {
+    return this.make(() => native.softcap(this.native, tensor.handle, cap));
+  }
+
+  selectColumns(tensor: Tensor, index: Tensor): Tensor {
+    return this.make(() => native.selectColumns(this.native, tensor.handle, index.handle));
+  }
+
+  selectRows(tensor: Tensor, index: Tensor): Tensor {
+    return this.make(() => native.selectRows(this.native, tensor.handle, index.handle));
+  }
+
+  transpose(tensor: Tensor): Tensor {
+    return this.make(() => native.transpose(this.native, tensor.handle));
+  }
+
+  matmul(x: Tensor, weight: Tensor, options: MatmulOptions = {}): Tensor {
+    return this.make(() =>
+      native.matmul(
+        this.native,
+        x.handle,
+        weight.handle,
+        options.bias?.handle,
+        options.residual?.handle,
+        {
+          activation: options.activation ?? 'none',
+          layout: options.layout ?? 'out_in',
+          precision: this.precision,
+        },
+      ),
+    );
+  }
+
+  attention(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions): Tensor {
+    return this.make(() =>
+      native.attention(
+        this.native,
+        query.handle,
+        key.handle,
+        value.handle,
+        options.alibiSlopes?.handle,
+        {
+          sequence: options.sequence,
+          heads: options.heads,
+          keyValueHeads: options.keyValueHeads ?? options.heads,
+          scale: options.scale,
+          softcap: options.softcap ?? 0,
+          window: options.window ?? 0,
+          causal: options.causal ?? true,
+        },
+      ),
+    );
+  }
+
+  layerNorm(x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined, eps: number): Tensor {
+    return this.make(() =>
+      native.layerNorm(this.native, x.handle, weight?.handle, bias?.handle, eps),
+    );
+  }
+
+  rmsNorm(x: Tensor, weight: Tensor, eps: number, weightOffset = 0): Tensor {
+    return this.make(() => native.rmsNorm(this.native, x.handle, weight.handle, eps, weightOffset));
+  }
+
+  rope(
+    x: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    options: { sequence: number; headSize: number; interleaved?: boolean },
+  ): Tensor {
+    return this.make(() =>
+      native.rope(this.native, x.handle, cos.handle, sin.handle, {
+        interleaved: false,
+        ...options,
+      }),
+    );
+  }
+
+  embedding(ids: Tensor, table: Tensor): Tensor {
+    return this.make(() => native.embedding(this.native, ids.handle, table.handle));
+  }
+
+  /** [n] float64: −log p(target) per row. */
+  crossEntropy(logits: Tensor, targets: Tensor): Tensor {
+    return this.make(() => native.crossEntropy(this.native, logits.handle, targets.handle));
+  }
+
+  private binary(kind: BinaryKind, a: Tensor, b: Tensor): Tensor {
+    return this.make(() => native.binary(this.native, kind, a.handle, b.handle));
+  }
+
+  /** Calls the addon and wraps the tensor that it made. */
+  protected make(call: () => NativeTensor): Tensor {
+    return this.wrap(this.call(call));
+  }
+
+  protected wrap(made: NativeTensor): Tensor {
+    return this.scopes.track(new Tensor(this as unknown as Device, made));
+  }
+
+  protected call<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+}

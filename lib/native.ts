@@ -1,0 +1,205 @@
+// Loads the addon (a prebuild or a local build, found by node-gyp-build) and declares what it exports:
+// the list in native/binding/addon.cc, in the same order. Only lib/device imports this file.
+
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { BallastError } from './errors.js';
+
+declare const deviceTag: unique symbol;
+declare const tensorTag: unique symbol;
+/** An opaque native handle. */
+export type NativeDevice = { readonly [deviceTag]: never };
+/** An opaque native handle. */
+export type NativeTensorHandle = { readonly [tensorTag]: never };
+
+export type DType = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int32' | 'int64' | 'uint8';
+export type Activation = 'none' | 'relu' | 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'silu' | 'tanh';
+export type Precision = 'float32' | 'bfloat16';
+export type WeightLayout = 'out_in' | 'in_out';
+export type BinaryKind = 'add' | 'subtract' | 'multiply';
+export type FakeQuantizeGranularity = 'tensor' | 'row' | 'group';
+
+export interface NativeTensor {
+  readonly handle: NativeTensorHandle;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+export interface NativeScheme {
+  bits: number;
+  groupSize: number;
+  symmetric: boolean;
+  clipSteps: number;
+  clipRange: number;
+  clipExponent: number;
+  scaleDtype: DType;
+}
+
+export interface DeviceInfo {
+  readonly name: string;
+  readonly available: boolean;
+  /** What it is, or why it is not available. */
+  readonly description: string;
+}
+
+type Device = NativeDevice;
+type Handle = NativeTensorHandle;
+type Optional = NativeTensorHandle | undefined;
+type Shape = readonly number[];
+
+export interface NativeAddon {
+  openDevice(name: string, threads: number): Device;
+  closeDevice(device: Device): void;
+  describeDevice(device: Device): string;
+  listDevices(): DeviceInfo[];
+  synchronize(device: Device): Promise<void>;
+  read(device: Device, tensor: Handle): Promise<ArrayBuffer>;
+  cancel(device: Device): void;
+  release(tensor: Handle): void;
+  upload(device: Device, dtype: DType, shape: Shape, data: ArrayBufferView): NativeTensor;
+  uploadFile(
+    device: Device,
+    dtype: DType,
+    shape: Shape,
+    path: string,
+    offset: number,
+  ): NativeTensor;
+  zeros(device: Device, dtype: DType, shape: Shape): NativeTensor;
+  reshape(device: Device, tensor: Handle, shape: Shape): NativeTensor;
+  sliceRows(device: Device, tensor: Handle, begin: number, end: number): NativeTensor;
+  cast(device: Device, tensor: Handle, dtype: DType): NativeTensor;
+  countNonFinite(device: Device, tensor: Handle): NativeTensor;
+  binary(device: Device, kind: BinaryKind, a: Handle, b: Handle): NativeTensor;
+  scale(device: Device, tensor: Handle, factor: number): NativeTensor;
+  activate(device: Device, kind: Activation, tensor: Handle): NativeTensor;
+  softcap(device: Device, tensor: Handle, cap: number): NativeTensor;
+  selectColumns(device: Device, tensor: Handle, index: Handle): NativeTensor;
+  selectRows(device: Device, tensor: Handle, index: Handle): NativeTensor;
+  transpose(device: Device, tensor: Handle): NativeTensor;
+  matmul(
+    device: Device,
+    x: Handle,
+    weight: Handle,
+    bias: Optional,
+    residual: Optional,
+    options: { activation: Activation; layout: WeightLayout; precision: Precision },
+  ): NativeTensor;
+  attention(
+    device: Device,
+    query: Handle,
+    key: Handle,
+    value: Handle,
+    alibiSlopes: Optional,
+    options: {
+      sequence: number;
+      heads: number;
+      keyValueHeads: number;
+      scale: number;
+      softcap: number;
+      window: number;
+      causal: boolean;
+    },
+  ): NativeTensor;
+  layerNorm(device: Device, x: Handle, weight: Optional, bias: Optional, eps: number): NativeTensor;
+  rmsNorm(device: Device, x: Handle, weight: Handle, eps: number, offset: number): NativeTensor;
+  rope(
+    device: Device,
+    x: Handle,
+    cos: Handle,
+    sin: Handle,
+    options: { sequence: number; headSize: number; interleaved: boolean },
+  ): NativeTensor;
+  embedding(device: Device, ids: Handle, table: Handle): NativeTensor;
+  crossEntropy(device: Device, logits: Handle, targets: Handle): NativeTensor;
+  channelSum(device: Device, x: Handle, sum: Handle): void;
+  secondMoment(
+    device: Device,
+    x: Handle,
+    y: Optional,
+    shiftX: Optional,
+    shiftY: Optional,
+    sum: Handle,
+    precision: Precision,
+  ): void;
+  moment(
+    device: Device,
+    sum: Handle,
+    meanX: Handle,
+    meanY: Handle,
+    shiftX: Optional,
+    shiftY: Optional,
+    options: { count: number; centred: boolean; symmetric: boolean },
+  ): NativeTensor;
+  matvec(device: Device, weight: Handle, vector: Handle): NativeTensor;
+  quadraticForm(device: Device, delta: Handle, matrix: Handle, other: Optional): NativeTensor;
+  findScales(
+    device: Device,
+    weight: Handle,
+    channelWeights: Optional,
+    scheme: NativeScheme,
+  ): { scales: NativeTensor; zeros: NativeTensor };
+  quantize(
+    device: Device,
+    weight: Handle,
+    scales: Handle,
+    zeros: Handle,
+    groupIndex: Optional,
+    bits: number,
+  ): NativeTensor;
+  dequantize(
+    device: Device,
+    codes: Handle,
+    scales: Handle,
+    zeros: Handle,
+    groupIndex: Optional,
+    dtype: DType,
+  ): NativeTensor;
+  fakeQuantize(
+    device: Device,
+    x: Handle,
+    scales: Optional,
+    zeros: Optional,
+    channelSum: Optional,
+    options: {
+      granularity: FakeQuantizeGranularity;
+      groupSize: number;
+      bits: number;
+      symmetric: boolean;
+    },
+  ): NativeTensor;
+  factorize(
+    device: Device,
+    matrix: Handle,
+    damping: number,
+    maxDamping: number,
+  ): { factor: NativeTensor; info: NativeTensor };
+  gptq(
+    device: Device,
+    weight: Handle,
+    factor: Handle,
+    channelWeights: Optional,
+    scales: Optional,
+    zeros: Optional,
+    groupIndex: Optional,
+    scheme: NativeScheme,
+  ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor };
+}
+
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url);
+  // lib/native.ts and dist/native.js both lie one folder below the package's root.
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  try {
+    return require('node-gyp-build')(root) as NativeAddon;
+  } catch (cause) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Cannot load the native addon for ${process.platform}-${process.arch} with Node ${process.version}. ` +
+        'Install a release that has a prebuild for this platform, or build it with a C++20 compiler and CMake: ' +
+        `npm rebuild ballast. (${cause instanceof Error ? cause.message : String(cause)})`,
+      { cause },
+    );
+  }
+}
+
+export const native: NativeAddon = load();

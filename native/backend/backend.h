@@ -1,0 +1,66 @@
+// The list of operations as a pure interface. A backend validates nothing (native/ops did) and may
+// assume contiguous operands of the stated dtypes. Methods are called on a queue's thread, one at a
+// time per queue; a backend may serve several queues. "Queued" backends (CUDA) return once the work
+// is in their stream; Synchronize waits for it.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "native/backend/params.h"
+#include "native/core/cancel_token.h"
+#include "native/core/memory.h"
+
+namespace ballast {
+
+class Backend : public Memory {
+ public:
+  // Human-readable, such as "avx512, 8 threads".
+  virtual std::string Description() const = 0;
+  // Long operations look at it between chunks of work; it outlives the backend.
+  virtual void SetCancelToken(const CancelToken* token) = 0;
+
+  virtual void CopyFromHost(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
+  virtual void CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
+  virtual void Copy(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
+  virtual void Zero(std::byte* to, std::size_t bytes) = 0;
+  // True where device memory is host memory: uploads may borrow it.
+  virtual bool SharesHostMemory() const = 0;
+  virtual void Synchronize() = 0;
+
+  virtual void Cast(const View& in, const View& out) = 0;  // among float types and from integers
+  virtual void CountNonFinite(const View& in, const View& count) = 0;  // count [1] float64
+  // b has the shape of a, or is [cols] and repeats over the rows.
+  virtual void Binary(BinaryKind kind, const View& a, const View& b, const View& out) = 0;
+  virtual void Scale(const View& in, double factor, const View& out) = 0;  // out = factor·in
+  virtual void Activate(Activation kind, const View& in, const View& out) = 0;
+  virtual void Softcap(const View& in, double cap, const View& out) = 0;  // cap·tanh(in/cap)
+  virtual void SelectColumns(const View& in, const View& index, const View& out) = 0;  // any dtype
+  virtual void SelectRows(const View& in, const View& index, const View& out) = 0;     // any dtype
+  virtual void Transpose(const View& in, const View& out) = 0;                         // any dtype
+
+  virtual void Matmul(const MatmulParams&) = 0;
+  virtual void Attention(const AttentionParams&) = 0;
+  virtual void LayerNorm(const LayerNormParams&) = 0;
+  virtual void RmsNorm(const RmsNormParams&) = 0;
+  virtual void Rope(const RopeParams&) = 0;
+  virtual void Embedding(const EmbeddingParams&) = 0;
+  virtual void CrossEntropy(const CrossEntropyParams&) = 0;
+
+  virtual void ChannelSum(const ChannelSumParams&) = 0;
+  virtual void SecondMoment(const SecondMomentParams&) = 0;
+  virtual void Moment(const MomentParams&) = 0;
+  virtual void Matvec(const MatvecParams&) = 0;
+  virtual void QuadraticForm(const QuadraticFormParams&) = 0;
+
+  virtual void FakeQuantize(const FakeQuantizeParams&) = 0;
+  virtual void FindScales(const FindScalesParams&) = 0;
+  virtual void Quantize(const QuantizeParams&) = 0;
+  virtual void Dequantize(const DequantizeParams&) = 0;
+  virtual void Factorize(const FactorizeParams&) = 0;
+  virtual void Gptq(const GptqParams&) = 0;
+};
+
+}  // namespace ballast

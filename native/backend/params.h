@@ -1,0 +1,232 @@
+// Operands and options of each backend operation, one struct an operation. Legend:
+//   n tokens (rows of hidden states), in/out channels of a linear, W [out, in], x [n, in], g
+//   groups.
+// Activations are float32; "weight type" means float32, float16 or bfloat16. An empty View is an
+// absent operand. Outputs never alias inputs unless a line says so.
+#pragma once
+
+#include <cstdint>
+
+#include "native/core/view.h"
+
+namespace ballast {
+
+// How products are formed; sums are float32 always.
+enum class Precision { kFloat32, kBFloat16 };
+enum class Activation { kNone, kRelu, kGelu, kGeluTanh, kQuickGelu, kSilu, kTanh };
+enum class BinaryKind { kAdd, kSubtract, kMultiply };
+// kOutIn: weight [out, in], y = x Wᵀ.  kInOut: weight [in, out], y = x W.
+enum class WeightLayout { kOutIn, kInOut };
+
+// out[n, out] = activation(x Wᵀ + bias) + residual. The residual may alias out.
+struct MatmulParams {
+  View x;         // [n, in] float32
+  View weight;    // weight type, as `layout` says
+  View bias;      // optional [out] float32
+  View residual;  // optional [n, out] float32
+  View out;       // [n, out] float32
+  Activation activation = Activation::kNone;
+  WeightLayout layout = WeightLayout::kOutIn;
+  Precision precision = Precision::kFloat32;
+};
+
+// Batched attention over `batch` sequences of `sequence` tokens; heads lie side by side in a row.
+// Query head h reads key/value head h / (heads / key_value_heads).
+// score = scale·q·k, then softcap·tanh(score/softcap) if softcap > 0, then + slope_h·(key − query)
+// with alibi; masked where key > query (causal) or query − key >= window (window > 0).
+struct AttentionParams {
+  View query;         // [batch·sequence, heads·head_size] float32
+  View key;           // [batch·sequence, key_value_heads·head_size]
+  View value;         // like key
+  View alibi_slopes;  // optional [heads] float32
+  View out;           // like query
+  std::int64_t sequence = 0;
+  std::int64_t heads = 0;
+  std::int64_t key_value_heads = 0;
+  double scale = 1;
+  double softcap = 0;
+  std::int64_t window = 0;
+  bool causal = true;
+};
+
+// out = (x − mean) / sqrt(var + eps) · weight + bias over each row; biased variance, float64 sums.
+struct LayerNormParams {
+  View x;       // [n, c] float32
+  View weight;  // optional [c] float32
+  View bias;    // optional [c] float32
+  View out;     // [n, c]
+  double eps = 1e-5;
+};
+
+// out = x / sqrt(mean(x²) + eps) · (weight + weight_offset); Gemma's offset is 1.
+struct RmsNormParams {
+  View x;
+  View weight;  // [c] float32
+  View out;
+  double eps = 1e-6;
+  double weight_offset = 0;
+};
+
+// Rotary position embedding on the first `2·half` channels of each head; the token at row r has
+// position r mod sequence. interleaved: pairs (2i, 2i+1); otherwise (i, i+half).
+struct RopeParams {
+  View x;    // [n, heads·head_size] float32
+  View cos;  // [>= sequence, half] float32
+  View sin;  // like cos
+  View out;  // like x; may alias x
+  std::int64_t sequence = 0;
+  std::int64_t head_size = 0;
+  bool interleaved = false;
+};
+
+// Group parameters of a uniform quantizer: value ≈ scale · (code − zero), code in 0 … 2^bits − 1.
+// One group per row when group_size == 0. The range includes zero.
+//   asymmetric: lo = min(w,0), hi = max(w,0), scale = (hi−lo)/(2^bits−1), zero = round(−lo/scale).
+//   symmetric:  a = max|w|, scale = 2a/(2^bits−1), zero = 2^(bits−1).
+// All-zero groups take lo = −1, hi = +1. Rounding is half to even.
+// Clipping search (clip_steps > 0): for i in 0 … clip_steps−1 shrink the range by p = 1 −
+// i·clip_range/clip_steps and keep the first with the least Σ m_j·|w_j − ŵ_j|^clip_exponent, m the
+// channel weights (1 if absent). Scales are rounded to scale_dtype (float32, float16, bfloat16)
+// before anything is computed from them.
+struct Scheme {
+  int bits = 4;
+  std::int64_t group_size = 0;
+  bool symmetric = false;
+  int clip_steps = 0;
+  double clip_range = 0.8;
+  double clip_exponent = 2.4;
+  DType scale_dtype = DType::kFloat32;
+};
+
+struct FindScalesParams {
+  View weight;           // [out, in] weight type
+  View channel_weights;  // optional [in] float32, >= 0
+  View scales;           // out: [out, g] float32
+  View zeros;            // out: [out, g] float32 (whole numbers)
+  Scheme scheme;
+};
+
+// codes = clamp(round(w / scale) + zero, 0, 2^bits − 1), half to even.
+struct QuantizeParams {
+  View weight;       // [out, in] weight type
+  View scales;       // [out, g] float32
+  View zeros;        // [out, g] float32
+  View group_index;  // optional [in] int32; default j / (in / g)
+  View codes;        // out: [out, in] uint8
+  int bits = 4;
+};
+
+// out = scale · (code − zero), rounded to out's dtype.
+struct DequantizeParams {
+  View codes;
+  View scales;
+  View zeros;
+  View group_index;  // optional
+  View out;          // [out, in] weight type
+};
+
+// Fake quantization of activations, dynamic unless scales/zeros are given.
+// groups: per tensor (rows = all), per row, or per `group_size` channels of a row.
+enum class Granularity { kTensor, kRow, kGroup };
+struct FakeQuantizeParams {
+  View x;            // [n, c] float32
+  View scales;       // optional, static: one value, or one per channel [c]; float32
+  View zeros;        // with scales
+  View channel_sum;  // optional [c] float64: += Σ_rows out (what compensation needs of the result)
+  View out;          // [n, c]; may alias x
+  Granularity granularity = Granularity::kTensor;
+  std::int64_t group_size = 0;
+  int bits = 8;
+  bool symmetric = false;
+};
+
+// sum[c] += Σ_rows x. Sums in float64, in an order that does not depend on the number of threads.
+struct ChannelSumParams {
+  View x;    // [n, c] float32
+  View sum;  // [c] float64, in and out
+};
+
+// sum += (x − shift_x)ᵀ (y − shift_y). Without y the product is symmetric: only the upper triangle
+// (row <= column) is computed and written. float32 sums; `precision` says how products are formed.
+struct SecondMomentParams {
+  View x;        // [n, cx] float32
+  View y;        // optional [n, cy] float32
+  View shift_x;  // optional [cx] float32
+  View shift_y;  // optional [cy] float32
+  View sum;      // [cx, cx] or [cx, cy] float32, in and out
+  Precision precision = Precision::kFloat32;
+};
+
+// The moment about a centre, from shifted sums. With A = sum/count, d = mean − shift:
+//   centred: A − d_x d_yᵀ (a covariance);  else A + s_x d_yᵀ + d_x s_yᵀ + s_x s_yᵀ (a second
+//   moment).
+// Rank-one terms are formed in float64. symmetric: reads the upper triangle of sum, writes both.
+struct MomentParams {
+  View sum;      // [cx, cy] float32
+  View mean_x;   // [cx] float64
+  View mean_y;   // [cy] float64
+  View shift_x;  // optional [cx] float32 (absent: 0)
+  View shift_y;  // optional [cy] float32
+  View out;      // [cx, cy] float32; may alias sum
+  double count = 1;
+  bool centred = false;
+  bool symmetric = false;
+};
+
+// H = matrix + λ·mean(diag)·I = R Rᵀ, R upper triangular; out = R⁻¹ (upper, zeros below).
+// Rows/columns with diag <= 0 are dead: their diagonal becomes 1 and their off-diagonals 0. When
+// the factorisation meets a pivot that is not positive, λ is multiplied by 10 until it exceeds
+// max_damping: then Error{kNumeric}.
+struct FactorizeParams {
+  View matrix;  // [n, n] float32 symmetric, unchanged
+  View out;     // [n, n] float32
+  View info;    // [1] float64: the λ that was used
+  double damping = 0.01;
+  double max_damping = 1;
+};
+
+// GPTQ (arXiv 2210.17323) given U = R⁻¹: for each column j, q = quantize(w_j), e = (w_j − q)/U_jj,
+// w_k −= e·U_jk for k > j. Group parameters are found on the weights as already updated when a
+// group begins, unless `scales`/`zeros` are given as inputs (fixed_scales), with group_index [in].
+struct GptqParams {
+  View weight;           // [out, in] float32; holds the updated weights on return
+  View factor;           // [in, in] float32, U
+  View channel_weights;  // optional [in] float32 for the clipping search
+  View group_index;      // optional [in] int32, only with fixed_scales
+  View scales;           // [out, g] float32, in (fixed) or out
+  View zeros;            // [out, g]
+  View codes;            // out: [out, in] uint8
+  Scheme scheme;
+  bool fixed_scales = false;
+};
+
+// out[o] = Δ_o M Δ_oᵀ for every row of delta; with `other`, Δ_o M other_oᵀ.
+struct QuadraticFormParams {
+  View delta;   // [out, in] float32
+  View matrix;  // [in, in] float32 symmetric
+  View other;   // optional [out, in] float32
+  View out;     // [out] float64
+};
+
+// out[i] = Σ_j weight[i, j]·vector[j] in float64.
+struct MatvecParams {
+  View weight;  // [out, in] weight type
+  View vector;  // [in] float64
+  View out;     // [out] float64
+};
+
+// out[i, :] = table[ids[i], :]
+struct EmbeddingParams {
+  View ids;    // [n] int32, each in range: Error{kShape} otherwise
+  View table;  // [v, c] weight type
+  View out;    // [n, c] float32
+};
+
+// out[i] = −log softmax(logits[i])[targets[i]]; 0 where the target is negative.
+struct CrossEntropyParams {
+  View logits;   // [n, v] float32
+  View targets;  // [n] int32
+  View out;      // [n] float64
+};
+
+}  // namespace ballast

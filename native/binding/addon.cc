@@ -1,0 +1,160 @@
+// What JavaScript can call: one line an operation. lib/native.ts declares the same list.
+#include "native/binding/bind.h"
+#include "native/binding/promise_worker.h"
+#include "native/ops/elementwise.h"
+#include "native/ops/views.h"
+
+namespace ballast::binding {
+
+Napi::Error ToJsError(Napi::Env env, const std::exception& error) {
+  std::string_view code = "ERR_UNKNOWN";
+  if (const auto* own = dynamic_cast<const Error*>(&error)) {
+    code = ErrorCodeName(own->code());
+  } else if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    code = ErrorCodeName(ErrorCode::kMemory);
+  }
+  Napi::Error result = Napi::Error::New(env, error.what());
+  result.Set("code", std::string(code));
+  return result;
+}
+
+namespace {
+
+Napi::Value OpenDeviceJs(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    DeviceHandle device =
+        OpenDevice(FromJs(info[0], As<std::string>{}), FromJs(info[1], As<int>{}));
+    return WrapDevice(info.Env(), std::move(device));
+  });
+}
+
+Napi::Value CloseDevice(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    UnwrapDevice(info[0]).reset();
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value DescribeDevice(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    return Napi::String::New(info.Env(), UnwrapDevice(info[0])->Description());
+  });
+}
+
+Napi::Value ListDevicesJs(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] { return ToJs(info.Env(), ListDevices()); });
+}
+
+Napi::Value Synchronize(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    DeviceHandle& device = UnwrapDevice(info[0]);
+    const std::uint64_t ticket = device->Enqueue([](Backend& backend) { backend.Synchronize(); });
+    return PromiseWorker::Wait(info.Env(), device, ticket, info.Env().Undefined());
+  });
+}
+
+Napi::Value Read(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    DeviceHandle& device = UnwrapDevice(info[0]);
+    const Tensor& tensor = UnwrapTensor(info[1]);
+    const auto buffer = Napi::ArrayBuffer::New(info.Env(), tensor.byte_count());
+    const std::uint64_t ticket = device->Download(
+        tensor, static_cast<std::byte*>(const_cast<Napi::ArrayBuffer&>(buffer).Data()));
+    return PromiseWorker::Wait(info.Env(), device, ticket, buffer);
+  });
+}
+
+Napi::Value Cancel(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    UnwrapDevice(info[0])->Cancel();
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value Release(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    ReleaseTensor(info[0]);
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value Upload(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&] {
+    const DType dtype = FromJs(info[1], As<DType>{});
+    const Shape shape = FromJs(info[2], As<Shape>{});
+    if (!info[3].IsTypedArray()) throw Napi::TypeError::New(info.Env(), "Expected a typed array.");
+    const auto array = info[3].As<Napi::TypedArray>();
+    const auto expected = static_cast<std::size_t>(shape.elements()) * SizeOf(dtype);
+    ExpectThat(array.ByteLength() == expected,
+               "Expected " + std::to_string(expected) + " bytes for a " +
+                   std::string(DTypeName(dtype)) + " tensor of shape " + shape.ToString() +
+                   " but received " + std::to_string(array.ByteLength()) + ".");
+    const auto* bytes =
+        static_cast<const std::byte*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+    return ToJs(info.Env(), UnwrapDevice(info[0])->Upload(dtype, shape, bytes));
+  });
+}
+
+Tensor UploadFile(Device& device, DType dtype, const Shape& shape, const std::string& path,
+                  std::int64_t offset) {
+  return device.UploadFile(dtype, shape, path, static_cast<std::uint64_t>(offset));
+}
+
+Tensor Zeros(Device& device, DType dtype, const Shape& shape) { return device.Zeros(dtype, shape); }
+
+Tensor ReshapeOn(Device&, const Tensor& tensor, const Shape& shape) {
+  return Reshape(tensor, shape);
+}
+
+Tensor SliceRowsOn(Device&, const Tensor& tensor, std::int64_t begin, std::int64_t end) {
+  return SliceRows(tensor, begin, end);
+}
+
+Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  exports.Set("openDevice", Napi::Function::New<OpenDeviceJs>(env));
+  exports.Set("closeDevice", Napi::Function::New<CloseDevice>(env));
+  exports.Set("describeDevice", Napi::Function::New<DescribeDevice>(env));
+  exports.Set("listDevices", Napi::Function::New<ListDevicesJs>(env));
+  exports.Set("synchronize", Napi::Function::New<Synchronize>(env));
+  exports.Set("read", Napi::Function::New<Read>(env));
+  exports.Set("cancel", Napi::Function::New<Cancel>(env));
+  exports.Set("release", Napi::Function::New<Release>(env));
+  exports.Set("upload", Napi::Function::New<Upload>(env));
+  Define<UploadFile>(exports, "uploadFile");
+  Define<Zeros>(exports, "zeros");
+  Define<ReshapeOn>(exports, "reshape");
+  Define<SliceRowsOn>(exports, "sliceRows");
+  Define<Cast>(exports, "cast");
+  Define<CountNonFinite>(exports, "countNonFinite");
+  Define<Binary>(exports, "binary");
+  Define<Scale>(exports, "scale");
+  Define<Activate>(exports, "activate");
+  Define<Softcap>(exports, "softcap");
+  Define<SelectColumns>(exports, "selectColumns");
+  Define<SelectRows>(exports, "selectRows");
+  Define<Transpose>(exports, "transpose");
+  Define<Matmul>(exports, "matmul");
+  Define<Attention>(exports, "attention");
+  Define<LayerNorm>(exports, "layerNorm");
+  Define<RmsNorm>(exports, "rmsNorm");
+  Define<Rope>(exports, "rope");
+  Define<Embedding>(exports, "embedding");
+  Define<CrossEntropy>(exports, "crossEntropy");
+  Define<ChannelSum>(exports, "channelSum");
+  Define<SecondMoment>(exports, "secondMoment");
+  Define<Moment>(exports, "moment");
+  Define<Matvec>(exports, "matvec");
+  Define<QuadraticForm>(exports, "quadraticForm");
+  Define<FindScales>(exports, "findScales");
+  Define<Quantize>(exports, "quantize");
+  Define<Dequantize>(exports, "dequantize");
+  Define<FakeQuantize>(exports, "fakeQuantize");
+  Define<Factorize>(exports, "factorize");
+  Define<Gptq>(exports, "gptq");
+  return exports;
+}
+
+NODE_API_MODULE(ballast, Initialize)
+
+}  // namespace
+}  // namespace ballast::binding

@@ -1,0 +1,34 @@
+#include "native/binding/promise_worker.h"
+
+namespace ballast::binding {
+
+Napi::Promise PromiseWorker::Wait(Napi::Env env, DeviceHandle device, std::uint64_t ticket,
+                                  Napi::Value value) {
+  auto* worker = new PromiseWorker(env, std::move(device), ticket);
+  worker->Receiver().Set("value", value);
+  const Napi::Promise promise = worker->deferred_.Promise();
+  worker->Queue();
+  return promise;
+}
+
+void PromiseWorker::Execute() {
+  try {
+    device_->Wait(ticket_);
+  } catch (...) {
+    error_ = std::current_exception();
+  }
+}
+
+void PromiseWorker::OnOK() {
+  if (!error_) {
+    deferred_.Resolve(Receiver().Get("value"));
+    return;
+  }
+  try {
+    std::rethrow_exception(error_);
+  } catch (const std::exception& error) {
+    deferred_.Reject(ToJsError(Env(), error).Value());
+  }
+}
+
+}  // namespace ballast::binding

@@ -1,0 +1,17 @@
+// Where storage comes from. The backends are the only implementations; storage knows no more of
+// them.
+#pragma once
+
+#include <cstddef>
+
+namespace ballast {
+
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  // 64-byte aligned; throws Error{kMemory}.
+  virtual std::byte* Allocate(std::size_t bytes) = 0;
+  virtual void Free(std::byte* pointer) = 0;
+};
+
+}  // namespace ballast

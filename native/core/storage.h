@@ -1,0 +1,41 @@
+// The bytes behind one or more tensors. Owned storage is allocated by the first task that writes it
+// and released with its last holder, so memory follows execution and not enqueueing. Borrowed
+// storage keeps somebody else's memory (a mapped file) alive.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "native/core/memory.h"
+
+namespace ballast {
+
+class Storage {
+ public:
+  Storage(std::shared_ptr<Memory> memory, std::size_t bytes)
+      : memory_(std::move(memory)), bytes_(bytes) {}
+  Storage(std::shared_ptr<const void> owner, std::byte* data, std::size_t bytes)
+      : owner_(std::move(owner)), data_(data), bytes_(bytes) {}
+  ~Storage() {
+    if (memory_ != nullptr && data_ != nullptr) memory_->Free(data_);
+  }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  // Called by tasks only. Null until a task has written.
+  std::byte* data() const { return data_; }
+  std::byte* Ensure() {
+    if (data_ == nullptr) data_ = memory_->Allocate(bytes_);
+    return data_;
+  }
+  std::size_t bytes() const { return bytes_; }
+  bool borrowed() const { return memory_ == nullptr; }
+
+ private:
+  std::shared_ptr<Memory> memory_;
+  std::shared_ptr<const void> owner_;
+  std::byte* data_ = nullptr;
+  std::size_t bytes_;
+};
+
+}  // namespace ballast

@@ -1,0 +1,44 @@
+#include "native/ops/check.h"
+
+#include <string>
+
+namespace ballast {
+namespace {
+
+[[noreturn]] void Fail(ErrorCode code, std::string_view expected, std::string_view operand,
+                       std::string_view received) {
+  throw Error(code, "Expected " + std::string(expected) + " for " + std::string(operand) +
+                        " but received " + std::string(received) + ".");
+}
+
+}  // namespace
+
+void ExpectDType(std::string_view operand, const Tensor& tensor, DType dtype) {
+  if (tensor.dtype() != dtype) {
+    Fail(ErrorCode::kType, DTypeName(dtype), operand, DTypeName(tensor.dtype()));
+  }
+}
+
+void ExpectWeightType(std::string_view operand, const Tensor& tensor) {
+  if (!IsWeightType(tensor.dtype())) {
+    Fail(ErrorCode::kType, "float32, float16 or bfloat16", operand, DTypeName(tensor.dtype()));
+  }
+}
+
+void ExpectRank(std::string_view operand, const Tensor& tensor, int rank) {
+  if (tensor.shape().rank() != rank) {
+    Fail(ErrorCode::kShape, std::to_string(rank) + " axes", operand, tensor.shape().ToString());
+  }
+}
+
+void ExpectShape(std::string_view operand, const Tensor& tensor, const Shape& shape) {
+  if (!(tensor.shape() == shape)) {
+    Fail(ErrorCode::kShape, "shape " + shape.ToString(), operand, tensor.shape().ToString());
+  }
+}
+
+void ExpectThat(bool condition, std::string_view sentence) {
+  if (!condition) throw Error(ErrorCode::kShape, std::string(sentence));
+}
+
+}  // namespace ballast

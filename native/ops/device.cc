@@ -1,0 +1,62 @@
+#include "native/ops/device.h"
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "native/core/mapped_file.h"
+
+namespace ballast {
+
+Device::Device(std::string name, std::unique_ptr<Backend> backend)
+    : name_(std::move(name)), backend_(std::move(backend)) {
+  backend_->SetCancelToken(&queue_.cancel_token());
+}
+
+Tensor Device::Empty(DType dtype, Shape shape) const {
+  const auto bytes = static_cast<std::size_t>(shape.elements()) * SizeOf(dtype);
+  return Tensor(std::make_shared<Storage>(backend_, bytes), dtype, shape);
+}
+
+Tensor Device::Zeros(DType dtype, Shape shape) {
+  Tensor out = Empty(dtype, shape);
+  Enqueue([out](Backend& backend) { backend.Zero(out.Write().bytes, out.byte_count()); });
+  return out;
+}
+
+Tensor Device::Upload(DType dtype, Shape shape, const std::byte* bytes) {
+  Tensor out = Empty(dtype, shape);
+  auto copy = std::make_shared<std::vector<std::byte>>(bytes, bytes + out.byte_count());
+  Enqueue([out, copy = std::move(copy)](Backend& backend) {
+    backend.CopyFromHost(out.Write().bytes, copy->data(), copy->size());
+  });
+  return out;
+}
+
+Tensor Device::UploadFile(DType dtype, Shape shape, const std::string& path, std::uint64_t offset) {
+  const auto bytes = static_cast<std::size_t>(shape.elements()) * SizeOf(dtype);
+  const std::shared_ptr<MappedFile> file = MappedFile::Open(path, offset, bytes);
+  // safetensors aligns nothing but the data's start; kernels load whole elements.
+  const bool aligned = reinterpret_cast<std::uintptr_t>(file->data()) % SizeOf(dtype) == 0;
+  if (backend_->SharesHostMemory() && aligned) {
+    return Tensor(std::make_shared<Storage>(file, file->data(), bytes), dtype, shape);
+  }
+  Tensor out = Empty(dtype, shape);
+  Enqueue([out, file](Backend& backend) {
+    backend.CopyFromHost(out.Write().bytes, file->data(), out.byte_count());
+  });
+  return out;
+}
+
+std::uint64_t Device::Enqueue(std::function<void(Backend&)> task) {
+  return queue_.Enqueue([task = std::move(task), backend = backend_] { task(*backend); });
+}
+
+std::uint64_t Device::Download(const Tensor& tensor, std::byte* to) {
+  return Enqueue([tensor, to](Backend& backend) {
+    backend.CopyToHost(to, tensor.Read().bytes, tensor.byte_count());
+    backend.Synchronize();
+  });
+}
+
+}  // namespace ballast

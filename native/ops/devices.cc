@@ -1,0 +1,49 @@
+#include "native/ops/devices.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "native/cpu/cpu_backend.h"
+
+namespace ballast {
+namespace {
+
+int DefaultThreads() {
+  if (const char* text = std::getenv("BALLAST_THREADS")) {
+    const int threads = std::atoi(text);
+    if (threads > 0) return threads;
+  }
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// Devices of one thread count share a pool, for the life of the process: pools are few and idle
+// threads cost nothing, while a pool that ended with its last device would be torn down between
+// runs.
+ThreadPool& SharedPool(int threads) {
+  static std::mutex mutex;
+  static std::map<int, std::unique_ptr<ThreadPool>> pools;
+  const int wanted = threads > 0 ? threads : DefaultThreads();
+  std::lock_guard lock(mutex);
+  std::unique_ptr<ThreadPool>& pool = pools[wanted];
+  if (pool == nullptr) pool = std::make_unique<ThreadPool>(wanted);
+  return *pool;
+}
+
+}  // namespace
+
+std::vector<DeviceInfo> ListDevices() {
+  return {{"cpu", true, cpu::CreateCpuBackend(SharedPool(0))->Description()}};
+}
+
+std::unique_ptr<Device> OpenDevice(const std::string& name, int threads) {
+  if (name == "cpu") {
+    return std::make_unique<Device>(name, cpu::CreateCpuBackend(SharedPool(threads)));
+  }
+  throw Error(ErrorCode::kUnsupported,
+              "Expected an available device but received '" + name + "'; this build has: cpu.");
+}
+
+}  // namespace ballast

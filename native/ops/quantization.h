@@ -1,0 +1,56 @@
+// From weights to codes and back, and fake quantization of activations. Formulas:
+// native/backend/params.h.
+#pragma once
+
+#include <utility>
+
+#include "native/ops/check.h"
+#include "native/ops/device.h"
+
+namespace ballast {
+
+// How many groups a row of `in` weights has; throws when the group size does not divide it.
+std::int64_t GroupCount(std::int64_t in, std::int64_t group_size);
+
+struct ScalesAndZeros {
+  Tensor scales;  // [out, groups] float32
+  Tensor zeros;   // [out, groups] float32
+};
+ScalesAndZeros FindScales(Device& device, const Tensor& weight,
+                          const OptionalTensor& channel_weights, const Scheme& scheme);
+
+// [out, in] uint8.
+Tensor Quantize(Device& device, const Tensor& weight, const Tensor& scales, const Tensor& zeros,
+                const OptionalTensor& group_index, std::int64_t bits);
+Tensor Dequantize(Device& device, const Tensor& codes, const Tensor& scales, const Tensor& zeros,
+                  const OptionalTensor& group_index, DType dtype);
+
+struct FakeQuantizeOptions {
+  Granularity granularity = Granularity::kTensor;
+  std::int64_t group_size = 0;
+  std::int64_t bits = 8;
+  bool symmetric = false;
+};
+// channel_sum [c] float64 is updated in place.
+Tensor FakeQuantize(Device& device, const Tensor& x, const OptionalTensor& scales,
+                    const OptionalTensor& zeros, const OptionalTensor& channel_sum,
+                    const FakeQuantizeOptions& options);
+
+struct Factor {
+  Tensor factor;  // [n, n] float32, R⁻¹
+  Tensor info;    // [1] float64, the damping that was used
+};
+Factor Factorize(Device& device, const Tensor& matrix, double damping, double max_damping);
+
+struct GptqResult {
+  Tensor codes;
+  Tensor scales;
+  Tensor zeros;
+};
+// With `fixed` scales and zeros (and group_index) these are used and returned; else they are found.
+GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
+                const OptionalTensor& channel_weights, const OptionalTensor& fixed_scales,
+                const OptionalTensor& fixed_zeros, const OptionalTensor& group_index,
+                const Scheme& scheme);
+
+}  // namespace ballast
