@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const maxLines = 400;
 const sourceFolders = ['lib', 'native', 'cuda', 'test', 'scripts', 'bench', 'examples'];
-const sourceFile = /\.(ts|mjs|cc|h|cu|cuh)$/;
+const sourceFile = /\.(ts|js|mjs|cc|h|cu|cuh)$/;
 const dumpingGround = /^(utils?|helpers?|misc|common)\b/;
 
 /** Higher floors may import lower ones. A file right in lib/ is its own folder here; unlisted ones are the ground. */
@@ -94,12 +94,12 @@ function withoutComments(text) {
 const lineOf = (text, index) => text.slice(0, index).split('\n').length;
 
 /** `lib/models/opt.ts` → `models`; `lib/index.ts` → `index`. */
-const libFolder = (file) => file.split('/')[1].replace(/\.ts$/, '');
+const libFolder = (file) => file.split('/')[1].replace(/\.(ts|js)$/, '');
 const libFloor = (folder) => libFloors[folder] ?? libGround;
 
 function* importsOf(code) {
   const pattern =
-    /\b(?:import|export)\s+(type\s)?[^'";]*?from\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g;
+    /\b(?:import|export)\s+(type\s)?[^'";]*?from\s*['"]([^'"]+)['"]|\b(?:import|require)\s*\(?\s*['"]([^'"]+)['"]/g;
   for (const match of code.matchAll(pattern)) {
     yield {
       target: match[2] ?? match[3],
@@ -122,7 +122,7 @@ function* checkImports(file, code) {
       yield `${where} imports ${resolved}, which lies outside lib/.`;
       continue;
     }
-    const to = libFolder(resolved.replace(/\.js$/, '.ts'));
+    const to = libFolder(resolved);
     if (to === from) continue;
     if (to === 'native' && from !== 'device') {
       yield `${where} imports lib/native.ts, which only lib/device may.`;
@@ -205,7 +205,7 @@ export function checkFloors(root) {
       violations.push(`${file} has ${lines} lines; no file may have more than ${maxLines}.`);
     if (dumpingGround.test(path.basename(file)))
       violations.push(`${file} needs a name that says what it holds.`);
-    if (/^lib\/.*\.ts$/.test(file)) {
+    if (/^lib\/.*\.(ts|js)$/.test(file)) {
       violations.push(...checkImports(file, code));
       violations.push(...checkNames(file, code, forbidden[libFolder(file)] ?? []));
     } else if (/^(native|cuda)\//.test(file)) {

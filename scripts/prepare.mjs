@@ -57,8 +57,9 @@ const runPackage = (name, ...args) => run(at('node_modules/.bin', name), args);
 function removeOrphans(folder = '') {
   for (const entry of readdirSync(at('dist', folder), { withFileTypes: true })) {
     const file = path.join(folder, entry.name);
-    const source = file.replace(/(\.d\.ts|\.js)$/, '.ts');
-    if (!existsSync(at('lib', source))) rmSync(at('dist', file), { recursive: true });
+    const stem = file.replace(/(\.d\.ts|\.js)$/, '');
+    const sources = [stem, `${stem}.ts`, `${stem}.js`].map((source) => at('lib', source));
+    if (!sources.some(existsSync)) rmSync(at('dist', file), { recursive: true });
     else if (entry.isDirectory()) removeOrphans(file);
   }
 }
