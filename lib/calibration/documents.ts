@@ -1,0 +1,104 @@
+// The texts of a calibration or test file, in its order: a .txt file is one document, a .jsonl file one per line, a
+// .parquet file one per row. Nothing is trimmed or joined, since a changed space changes tokens.
+
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { createInterface } from 'node:readline';
+import { BallastError } from '../errors.js';
+import { readParquetTexts } from './parquet.js';
+
+export interface DocumentOptions {
+  /** Field (JSONL) or column (parquet) that holds the text. Default 'text'. */
+  readonly field?: string;
+}
+
+/** Reads all documents. Error ERR_DATA naming file and line or row for what cannot be read. */
+export async function readDocuments(
+  path: string,
+  options: DocumentOptions = {},
+): Promise<string[]> {
+  const { field = 'text' } = options;
+  const documents = await readBySuffix(path, field).catch((error: unknown) => {
+    throw unreadable(error, path);
+  });
+  if (documents.every((document) => document.length === 0)) {
+    throw new BallastError(
+      'ERR_DATA',
+      `Expected text in ${path} but it is empty; choose another file.`,
+    );
+  }
+  return documents;
+}
+
+async function readBySuffix(path: string, field: string): Promise<string[]> {
+  switch (extname(path).toLowerCase()) {
+    case '.txt':
+      return [decode(await readFile(path), path)];
+    case '.jsonl':
+    case '.ndjson':
+      return readJsonLines(path, field);
+    case '.parquet':
+      return readParquetTexts(path, field);
+    default:
+      throw new BallastError(
+        'ERR_DATA',
+        `Expected a .txt, .jsonl or .parquet file but received ${path}; rename or convert it.`,
+      );
+  }
+}
+
+function decode(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw new BallastError('ERR_DATA', `Expected UTF-8 text in ${path}; convert its encoding.`, {
+      cause: error,
+    });
+  }
+}
+
+async function readJsonLines(path: string, field: string): Promise<string[]> {
+  const documents: string[] = [];
+  let number = 0;
+  const lines = createInterface({
+    input: createReadStream(path),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  });
+  for await (const line of lines) {
+    number++;
+    if (line.trim() !== '') documents.push(textOfLine(line, field, `line ${number} of ${path}`));
+  }
+  return documents;
+}
+
+function textOfLine(line: string, field: string, where: string): string {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw new BallastError('ERR_DATA', `Expected JSON in ${where}; correct or remove the line.`, {
+      cause: error,
+    });
+  }
+  const record = typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
+  const text = (record as Record<string, unknown>)[field];
+  if (typeof text === 'string') return text;
+  const fields = Object.keys(record).join(', ') || 'none';
+  throw new BallastError(
+    'ERR_DATA',
+    `Expected text in field '${field}' in ${where} but the fields are: ${fields}; name the field that holds the text.`,
+  );
+}
+
+function unreadable(error: unknown, path: string): BallastError {
+  if (error instanceof BallastError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reason =
+    code === 'ENOENT'
+      ? 'there is no such file; check the path'
+      : code === 'ERR_STRING_TOO_LONG' || code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
+        ? 'it is too long for one text; split it'
+        : message;
+  return new BallastError('ERR_DATA', `Failed reading ${path}: ${reason}.`, { cause: error });
+}

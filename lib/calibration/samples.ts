@@ -1,0 +1,112 @@
+// Token windows from a stream of tokens: calibration samples (consecutive from the start, or at seeded random places)
+// and evaluation windows (consecutive, all of them). Documents form one stream, joined in their order with nothing
+// between.
+
+import { BallastError } from '../errors.js';
+import { Random } from './random.js';
+
+export interface SamplingOptions {
+  /** Number of samples, >= 1. */
+  readonly samples: number;
+  /** Tokens in one sample, >= 1. */
+  readonly sequenceLength: number;
+  /** `sequential`: sample i is tokens [i·length, (i+1)·length). `random`: distinct uniform starts; may overlap. */
+  readonly sampling: 'sequential' | 'random';
+  /** Whole number >= 0; for `random` only. The first samples of a seed are the same however many are taken. */
+  readonly seed: number;
+}
+
+/**
+ * `samples` windows of `sequenceLength` tokens. Errors: ERR_ARGUMENT for an option out of range, ERR_DATA when there
+ * are too few tokens.
+ */
+export function calibrationSamples(
+  tokens: Int32Array | readonly Int32Array[],
+  options: SamplingOptions,
+): Int32Array[] {
+  const { samples, sequenceLength, sampling, seed } = options;
+  requireWhole(samples, 1, 'samples');
+  requireWhole(sequenceLength, 1, 'sequenceLength');
+  requireWhole(seed, 0, 'seed');
+  const stream = joinTokens(tokens);
+  const starts =
+    sampling === 'sequential'
+      ? sequentialStarts(stream.length, samples, sequenceLength)
+      : randomStarts(stream.length, samples, sequenceLength, seed);
+  return starts.map((start) => stream.slice(start, start + sequenceLength));
+}
+
+/**
+ * All consecutive windows of `sequenceLength` tokens; what remains at the end is dropped. Errors: ERR_ARGUMENT,
+ * ERR_DATA when there is not one whole window.
+ */
+export function evaluationWindows(
+  tokens: Int32Array | readonly Int32Array[],
+  sequenceLength: number,
+): Int32Array[] {
+  requireWhole(sequenceLength, 1, 'sequenceLength');
+  const stream = joinTokens(tokens);
+  const count = Math.floor(stream.length / sequenceLength);
+  if (count === 0) {
+    throw new BallastError(
+      'ERR_DATA',
+      `Expected at least one window of ${sequenceLength} tokens but the text has ${stream.length}; ` +
+        'lower the sequence length or choose a longer text.',
+    );
+  }
+  return sequentialStarts(stream.length, count, sequenceLength).map((start) =>
+    stream.slice(start, start + sequenceLength),
+  );
+}
+
+/** One stream of all documents' tokens, in order. */
+export function joinTokens(tokens: Int32Array | readonly Int32Array[]): Int32Array {
+  if (tokens instanceof Int32Array) return tokens;
+  const stream = new Int32Array(tokens.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of tokens) {
+    stream.set(part, at);
+    at += part.length;
+  }
+  return stream;
+}
+
+function sequentialStarts(length: number, samples: number, sequenceLength: number): number[] {
+  if (length < samples * sequenceLength) {
+    throw new BallastError(
+      'ERR_DATA',
+      `Expected ${samples * sequenceLength} tokens for ${samples} sequential samples of ${sequenceLength} but the text ` +
+        `has ${length}; lower the number of samples to ${Math.floor(length / sequenceLength)}, lower the sequence ` +
+        'length, or choose a longer text.',
+    );
+  }
+  return Array.from({ length: samples }, (_, i) => i * sequenceLength);
+}
+
+function randomStarts(
+  length: number,
+  samples: number,
+  sequenceLength: number,
+  seed: number,
+): number[] {
+  const places = length - sequenceLength + 1;
+  if (places < samples) {
+    throw new BallastError(
+      'ERR_DATA',
+      `Expected at least ${sequenceLength + samples - 1} tokens for ${samples} random samples of ${sequenceLength} ` +
+        `but the text has ${length}; lower the number of samples or the sequence length, or choose a longer text.`,
+    );
+  }
+  const random = new Random(seed);
+  const starts = new Set<number>();
+  while (starts.size < samples) starts.add(random.below(places));
+  return [...starts];
+}
+
+function requireWhole(value: number, least: number, name: string): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new BallastError(
+    'ERR_ARGUMENT',
+    `Expected a whole number of at least ${least} for ${name} but received ${value}.`,
+  );
+}

@@ -1,0 +1,147 @@
+// A Hugging Face model directory: config.json and safetensors weights, one file or shards named by an index. Only
+// headers are read here; the device maps the data itself. Index and shards must agree completely, since a tensor
+// that is silently absent or present twice would give a model that runs and is wrong.
+
+import { readdir } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { BallastError } from '../errors.js';
+import { isRecord, readJsonObject } from './bounded-json.js';
+import { fingerprintOf } from './fingerprint.js';
+import { errnoOf, ioError } from './io-error.js';
+import { readHeader, type TensorInfo } from './safetensors-header.js';
+
+const singleFile = 'model.safetensors';
+export const indexFile = 'model.safetensors.index.json';
+
+export class Checkpoint {
+  private constructor(
+    /** Absolute path. */
+    readonly directory: string,
+    /** config.json as it stands. */
+    readonly config: Record<string, unknown>,
+    /** By name, in the order of files and headers. */
+    readonly tensors: ReadonlyMap<string, TensorInfo>,
+  ) {}
+
+  /**
+   * Opens a model directory and checks every header in it. Errors: ERR_CHECKPOINT for anything missing, damaged or
+   * contradictory, ERR_IO for what cannot be read.
+   */
+  static async open(directory: string): Promise<Checkpoint> {
+    const path = resolve(directory);
+    const names = await listDirectory(path);
+    const config = await readJsonObject(join(path, 'config.json'));
+    if (config === undefined) {
+      throw new BallastError(
+        'ERR_CHECKPOINT',
+        `Expected a model directory with config.json but ${path} has none; check the path.`,
+      );
+    }
+    if (names.has(singleFile)) {
+      const { tensors } = await readHeader(join(path, singleFile));
+      return new Checkpoint(path, config, tensors);
+    }
+    if (names.has(indexFile)) return new Checkpoint(path, config, await readShards(path, names));
+    throw noWeights(path, names);
+  }
+
+  /** The tensor of that name. Error ERR_CHECKPOINT when the checkpoint has none. */
+  tensor(name: string): TensorInfo {
+    const info = this.tensors.get(name);
+    if (info !== undefined) return info;
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected tensor '${name}' in ${this.directory} but it is not there; the export is incomplete, or config.json ` +
+        'belongs to another model.',
+    );
+  }
+
+  /** Identifies config and weights, whatever the path, file times and sharding; see `fingerprintOf`. */
+  fingerprint(): Promise<string> {
+    return fingerprintOf(this.config, this.tensors.values());
+  }
+}
+
+async function readShards(directory: string, names: Set<string>): Promise<Map<string, TensorInfo>> {
+  // 1. The index: tensor name -> file name.
+  const index = await readJsonObject(join(directory, indexFile));
+  const listed = Object.entries(isRecord(index?.weight_map) ? index.weight_map : {});
+  if (listed.length === 0) throw contradiction(directory, 'its weight_map is missing or empty');
+  const fileOf = new Map<string, string>();
+  for (const [tensor, file] of listed) {
+    // A plain name: an index may not reach outside its directory.
+    if (typeof file !== 'string' || file !== basename(file) || file.includes('\\')) {
+      throw contradiction(
+        directory,
+        `tensor '${tensor}' is in ${JSON.stringify(file)}, not a file name`,
+      );
+    }
+    if (!names.has(file)) {
+      throw new BallastError(
+        'ERR_CHECKPOINT',
+        `Shard ${file} (with tensor '${tensor}') is missing in ${directory}; download it again.`,
+      );
+    }
+    fileOf.set(tensor, file);
+  }
+
+  // 2. Each shard; a tensor may be in one only.
+  const tensors = new Map<string, TensorInfo>();
+  for (const file of [...new Set(fileOf.values())].sort()) {
+    const header = await readHeader(join(directory, file));
+    for (const [name, info] of header.tensors) {
+      const other = tensors.get(name);
+      if (other !== undefined) {
+        throw contradiction(
+          directory,
+          `tensor '${name}' is in both ${basename(other.file)} and ${file}`,
+        );
+      }
+      tensors.set(name, info);
+    }
+  }
+
+  // 3. What the index lists must be where it says.
+  for (const [name, file] of fileOf) {
+    const info = tensors.get(name);
+    if (info === undefined || basename(info.file) !== file) {
+      const found = info === undefined ? 'in no shard' : `in ${basename(info.file)}`;
+      throw contradiction(directory, `tensor '${name}' is listed in ${file} but lies ${found}`);
+    }
+  }
+  return tensors;
+}
+
+async function listDirectory(path: string): Promise<Set<string>> {
+  try {
+    return new Set(await readdir(path));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTDIR') {
+      throw new BallastError(
+        'ERR_CHECKPOINT',
+        `Expected a model directory but ${path} is a file; pass the directory that holds config.json.`,
+        { cause: error },
+      );
+    }
+    throw ioError(error, 'opening the model directory', path);
+  }
+}
+
+function contradiction(directory: string, problem: string): BallastError {
+  return new BallastError(
+    'ERR_CHECKPOINT',
+    `${indexFile} in ${directory} cannot be used: ${problem}; download or export the model again.`,
+  );
+}
+
+function noWeights(directory: string, names: Set<string>): BallastError {
+  const pickled = [...names].find((name) =>
+    /\.(bin|pt|pth)$/.test(name.replace(/\.index\.json$/, '')),
+  );
+  const problem =
+    pickled === undefined
+      ? `${directory} has neither ${singleFile} nor ${indexFile}; check the path.`
+      : `${directory} has only ${pickled}, which can run code when it is read; convert it to safetensors first ` +
+        '(in transformers: model.save_pretrained(directory, safe_serialization=True)).';
+  return new BallastError('ERR_CHECKPOINT', `Expected safetensors weights but ${problem}`);
+}

@@ -1,0 +1,45 @@
+// A checkpoint's tensor on a device: the file is mapped, never read into JavaScript, and cast if asked.
+
+import type { Device } from '../device/device.js';
+import type { Tensor } from '../device/tensor.js';
+import { BallastError } from '../errors.js';
+import type { Checkpoint } from './checkpoint.js';
+import type { TensorDtype } from './dtypes.js';
+
+const deviceTypes = [
+  'float32',
+  'float16',
+  'bfloat16',
+  'float64',
+  'int32',
+  'int64',
+  'uint8',
+] as const;
+type DeviceType = (typeof deviceTypes)[number];
+
+/**
+ * Uploads tensor `name` in its own type, or in `dtype`. Queued. Errors: ERR_CHECKPOINT when the checkpoint has no such
+ * tensor, ERR_UNSUPPORTED when its type is none the device can compute with.
+ */
+export function loadTensor(
+  device: Device,
+  checkpoint: Checkpoint,
+  name: string,
+  options: { readonly dtype?: DeviceType } = {},
+): Tensor {
+  const { dtype: stored, shape, file, offset } = checkpoint.tensor(name);
+  if (!isDeviceType(stored)) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected one of ${deviceTypes.join(', ')} for tensor '${name}' but received ${stored}; ` +
+        'convert the checkpoint to float16, bfloat16 or float32 first.',
+    );
+  }
+  const { dtype = stored } = options;
+  if (dtype === stored) return device.uploadFile(stored, shape, file, offset);
+  return device.scope(() => device.cast(device.uploadFile(stored, shape, file, offset), dtype));
+}
+
+function isDeviceType(dtype: TensorDtype): dtype is DeviceType {
+  return (deviceTypes as readonly TensorDtype[]).includes(dtype);
+}

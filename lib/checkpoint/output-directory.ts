@@ -1,0 +1,159 @@
+// A result appears whole or not at all: everything is written to `<target>.partial-<random>` beside the target, on
+// the same file system, and renamed at the end. A failed run leaves nothing that looks like a model.
+
+import { randomBytes } from 'node:crypto';
+import {
+  constants,
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join, resolve, sep } from 'node:path';
+import { BallastError } from '../errors.js';
+import { companionFiles } from './companion-files.js';
+import { errnoOf, ioError, isMissing } from './io-error.js';
+import { makeDirectories } from './make-directories.js';
+
+export interface OutputOptions {
+  /** Replace an existing result; only a directory that holds a model (config.json) is ever replaced. Default false. */
+  readonly overwrite?: boolean;
+  /** A directory that is read during the run (the source model) and so must not be replaced. */
+  readonly source?: string;
+}
+
+export class OutputDirectory {
+  private constructor(
+    /** Where the result will be, absolute. */
+    readonly target: string,
+    /** Where to write now. */
+    readonly path: string,
+    private readonly overwrite: boolean,
+  ) {}
+
+  /** Errors: ERR_ARGUMENT when the target may not be used, ERR_IO when nothing can be written there. */
+  static async create(target: string, options: OutputOptions = {}): Promise<OutputDirectory> {
+    const { overwrite = false, source } = options;
+    const absolute = resolve(target);
+    await checkTarget(absolute, overwrite);
+    if (source !== undefined) await checkSource(absolute, source);
+    const path = `${absolute}.partial-${randomBytes(4).toString('hex')}`;
+    try {
+      await makeDirectories(dirname(absolute));
+      await mkdir(path);
+    } catch (error) {
+      throw ioError(error, 'creating the output directory', absolute);
+    }
+    return new OutputDirectory(absolute, path, overwrite);
+  }
+
+  /** Copies tokenizer, generation config and the like; those that do not exist are skipped. Returns what was copied. */
+  async copyCompanions(source: string): Promise<string[]> {
+    const copied: string[] = [];
+    for (const name of companionFiles) {
+      try {
+        await copyFile(join(source, name), join(this.path, name), constants.COPYFILE_EXCL);
+        copied.push(name);
+      } catch (error) {
+        if (!isMissing(error)) throw ioError(error, `copying ${name}`, this.target);
+      }
+    }
+    return copied;
+  }
+
+  /** Writes an indented JSON file. */
+  async writeJson(name: string, value: unknown): Promise<void> {
+    try {
+      const text = `${JSON.stringify(value, null, 2)}\n`;
+      await writeFile(join(this.path, name), text, { flush: true });
+    } catch (error) {
+      throw ioError(error, `writing ${name}`, this.target);
+    }
+  }
+
+  /** Puts the result in place. On failure what stood there before stands there again. */
+  async commit(): Promise<void> {
+    await checkTarget(this.target, this.overwrite);
+    const previous = `${this.path}.previous`;
+    try {
+      const replaced = await renameIfThere(this.target, previous);
+      try {
+        await rename(this.path, this.target);
+      } catch (error) {
+        if (replaced) await rename(previous, this.target);
+        throw error;
+      }
+      await syncDirectory(dirname(this.target));
+      if (replaced) await rm(previous, { recursive: true, force: true });
+    } catch (error) {
+      throw ioError(error, 'putting the result in place', this.target);
+    }
+  }
+
+  /** Removes what was written; harmless after commit. */
+  async discard(): Promise<void> {
+    await rm(this.path, { recursive: true, force: true });
+  }
+}
+
+async function checkTarget(target: string, overwrite: boolean): Promise<void> {
+  let names: string[];
+  try {
+    names = await readdir(target);
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw ioError(error, 'opening the output directory', target);
+  }
+  if (names.length === 0) return;
+  if (!overwrite) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected a new or empty output directory but ${target} has files in it; choose another or ask to overwrite it.`,
+    );
+  }
+  if (!names.includes('config.json')) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected a model directory to overwrite but ${target} has no config.json; it is left alone: choose another.`,
+    );
+  }
+}
+
+async function checkSource(target: string, source: string): Promise<void> {
+  const [from, to] = await Promise.all([source, target].map(realPathOf));
+  if (from === to || from?.startsWith(`${to}${sep}`)) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected an output directory other than the model that is read but received ${target}; choose another.`,
+    );
+  }
+}
+
+async function realPathOf(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
+}
+
+async function renameIfThere(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+// A rename is durable only once its directory is; file systems that cannot say so are left as they are.
+async function syncDirectory(path: string): Promise<void> {
+  try {
+    const handle = await open(path);
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    if (!['EINVAL', 'EISDIR', 'EPERM', 'EACCES', 'ENOTSUP'].includes(errnoOf(error) ?? ''))
+      throw error;
+  }
+}

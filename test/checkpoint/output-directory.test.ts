@@ -1,0 +1,104 @@
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
+import { modelDirectory, temporaryDirectory } from './files.js';
+
+describe('OutputDirectory', () => {
+  it('shows the result only when it is whole', async () => {
+    const parent = await temporaryDirectory();
+    const output = await OutputDirectory.create(join(parent, 'deep', 'out'));
+    await output.writeJson('ballast.json', { seed: 1 });
+    expect(await readdir(join(parent, 'deep'))).toEqual([
+      expect.stringMatching(/^out\.partial-[0-9a-f]{8}$/),
+    ]);
+    await output.commit();
+    expect(await readdir(join(parent, 'deep'))).toEqual(['out']);
+    const text = await readFile(join(parent, 'deep', 'out', 'ballast.json'), 'utf8');
+    expect(JSON.parse(text)).toEqual({ seed: 1 });
+    await output.discard();
+    expect(await readdir(join(parent, 'deep'))).toEqual(['out']);
+  });
+
+  it('leaves nothing after discard', async () => {
+    const parent = await temporaryDirectory();
+    const output = await OutputDirectory.create(join(parent, 'out'));
+    await output.writeJson('config.json', {});
+    await output.discard();
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  it('takes tokenizer and generation files along, not the weights or the card', async () => {
+    const source = await modelDirectory({
+      'tokenizer.json': '{"t":1}',
+      'generation_config.json': '{}',
+      'chat_template.jinja': 'x',
+      'model.safetensors': 'w',
+      'README.md': 'card',
+    });
+    const output = await OutputDirectory.create(join(await temporaryDirectory(), 'out'), {
+      source,
+    });
+    const copied = ['tokenizer.json', 'generation_config.json', 'chat_template.jinja'];
+    expect(await output.copyCompanions(source)).toEqual(copied);
+    expect((await readdir(output.path)).sort()).toEqual(copied.sort());
+    expect(await readFile(join(output.path, 'tokenizer.json'), 'utf8')).toBe('{"t":1}');
+    await output.discard();
+  });
+
+  it('replaces an existing model only when asked', async () => {
+    const target = await modelDirectory({ 'old.txt': 'old' });
+    await expect(OutputDirectory.create(target)).rejects.toThrow(/has files in it/);
+    const output = await OutputDirectory.create(target, { overwrite: true });
+    await output.writeJson('config.json', { new: true });
+    expect(await readdir(target)).toContain('old.txt');
+    await output.commit();
+    expect(await readdir(target)).toEqual(['config.json']);
+    expect(
+      (await readdir(join(target, '..'))).filter((name) => target.endsWith(name)),
+    ).toHaveLength(1);
+    await rm(`${output.path}.previous`, { recursive: true, force: true });
+  });
+
+  it('uses an empty directory, and never one that holds no model', async () => {
+    const parent = await temporaryDirectory();
+    await mkdir(join(parent, 'empty'));
+    const output = await OutputDirectory.create(join(parent, 'empty'));
+    await output.writeJson('config.json', {});
+    await output.commit();
+    expect(await readdir(join(parent, 'empty'))).toEqual(['config.json']);
+    await expect(OutputDirectory.create(parent, { overwrite: true })).rejects.toThrow(
+      /no config.json; it is left alone/,
+    );
+  });
+
+  it('refuses the model that is read, and a directory around it', async () => {
+    const source = await modelDirectory({});
+    const options = { overwrite: true, source };
+    await expect(OutputDirectory.create(source, options)).rejects.toThrow(/other than the model/);
+    const inner = join(source, 'inner');
+    await mkdir(inner);
+    const around = { overwrite: true, source: inner };
+    await expect(OutputDirectory.create(source, around)).rejects.toThrow(/other than the model/);
+  });
+
+  it('gives one clear error for a target that cannot be written', async () => {
+    const parent = await temporaryDirectory();
+    await writeFile(join(parent, 'file'), '');
+    for (const target of [join(parent, 'file'), join(parent, 'file', 'out'), '/proc/ballast/out']) {
+      await expect(OutputDirectory.create(target)).rejects.toMatchObject({ code: 'ERR_IO' });
+    }
+    expect(await readdir(parent)).toEqual(['file']);
+  });
+
+  it('restores nothing half-way when the target fills up during the run', async () => {
+    const parent = await temporaryDirectory();
+    const target = join(parent, 'out');
+    const output = await OutputDirectory.create(target);
+    await mkdir(target);
+    await writeFile(join(target, 'mine.txt'), 'mine');
+    await expect(output.commit()).rejects.toThrow(/has files in it/);
+    await output.discard();
+    expect(await readdir(target)).toEqual(['mine.txt']);
+  });
+});

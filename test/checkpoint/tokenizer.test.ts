@@ -1,0 +1,99 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
+import { temporaryDirectory } from './files.js';
+
+/** Byte-level BPE with the letters a, b, a space (Ġ) and three merges. */
+const model = {
+  vocab: { a: 0, b: 1, Ġ: 2, ab: 3, Ġa: 4, Ġab: 5 },
+  merges: ['a b', 'Ġ a', 'Ġ ab'],
+};
+const definition = {
+  version: '1.0',
+  added_tokens: [{ id: 6, content: '</s>', special: true }],
+  normalizer: null,
+  pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [{ SpecialToken: { id: '</s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+    pair: [],
+    special_tokens: { '</s>': { id: '</s>', ids: [6], tokens: ['</s>'] } },
+  },
+  decoder: { type: 'ByteLevel' },
+  model: { type: 'BPE', ...model },
+};
+
+async function tokenizerFrom(files: Record<string, string>) {
+  const directory = await temporaryDirectory();
+  for (const [name, text] of Object.entries(files)) await writeFile(join(directory, name), text);
+  const tokenizer = await loadTokenizer(directory);
+  onTestFinished(() => tokenizer.close());
+  return tokenizer;
+}
+
+describe('loadTokenizer', () => {
+  it('encodes without special tokens, in order of the calls', async () => {
+    const tokenizer = await tokenizerFrom({ 'tokenizer.json': JSON.stringify(definition) });
+    expect(tokenizer.vocabularySize).toBe(7);
+    const texts = ['ab ab', '', 'b a'];
+    const ids = await Promise.all(texts.map((text) => tokenizer.encode(text)));
+    expect(ids).toEqual([[3, 5], [], [1, 4]].map((list) => Int32Array.from(list)));
+  });
+
+  it('reads vocab.json and merges.txt where there is no tokenizer.json', async () => {
+    const merges = `#version: 0.2\n${model.merges.join('\n')}\n`;
+    const tokenizer = await tokenizerFrom({
+      'vocab.json': JSON.stringify(model.vocab),
+      'merges.txt': merges,
+    });
+    expect(await tokenizer.encode('ab ab')).toEqual(Int32Array.of(3, 5));
+  });
+
+  it('refuses what is missing, damaged or unknown', async () => {
+    const cases: [Record<string, string>, RegExp][] = [
+      [{}, /Expected tokenizer.json/],
+      [{ 'tokenizer.json': '{' }, /Expected JSON/],
+      [{ 'tokenizer.json': '{}' }, /Expected a 'model'/],
+      [{ 'tokenizer.json': '{"model": {"type": "Other"}}' }, /cannot be used: .*check tokenizer.json/],
+      [{ 'vocab.json': '{}' }, /merges.txt/],
+    ];
+    for (const [files, message] of cases) {
+      await expect(tokenizerFrom(files)).rejects.toThrow(message);
+    }
+  });
+
+  it('rejects a text with a token outside the vocabulary and goes on', async () => {
+    const tokenizer = await tokenizerFrom({ 'tokenizer.json': JSON.stringify(definition) });
+    await expect(tokenizer.encode('abc')).rejects.toThrow(/not in the vocabulary/);
+    expect(await tokenizer.encode('ab')).toEqual(Int32Array.of(3));
+    await tokenizer.close();
+    await expect(tokenizer.encode('ab')).rejects.toThrow(/it was closed/);
+  });
+});
+
+const shared = '../shared';
+describe.skipIf(!existsSync(shared))('on a trained model', () => {
+  it('gives the golden first tokens and keeps the event loop turning', async () => {
+    const golden = JSON.parse(readFileSync(join(shared, 'golden/opt-7m.json'), 'utf8'));
+    const tokenizer = await loadTokenizer(join(shared, 'models/opt-7m'));
+    onTestFinished(() => tokenizer.close());
+    expect(tokenizer.vocabularySize).toBe(8192);
+    for (const [name, first] of Object.entries<number[]>(golden.first_tokens)) {
+      const ids = await tokenizer.encode(await readFile(join(shared, 'data', `${name}.txt`), 'utf8'));
+      expect([...ids.subarray(0, first.length)]).toEqual(first);
+      expect(ids.length).toBe(golden.tokens[name]);
+    }
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const text = await readFile(join(shared, 'data/books-calib.txt'), 'utf8');
+    const encoding = tokenizer.encode(text);
+    const turnsBefore = turns;
+    const ids = await encoding;
+    clearInterval(timer);
+    expect([...ids.subarray(0, 16)]).toEqual(golden.calibration.first_tokens);
+    // Blocked for the whole text, not one turn would pass between the call and its result.
+    expect(turns - turnsBefore).toBeGreaterThan(10);
+  });
+});
