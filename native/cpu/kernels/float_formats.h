@@ -1,0 +1,62 @@
+// float16 and bfloat16 to and from float32, a vector at a time: round to nearest even, subnormals
+// kept, NaN stays NaN (made quiet, upper payload bits kept). Without F16C the same results come
+// from integer arithmetic.
+#pragma once
+
+#include "native/cpu/kernels/vector.h"
+
+namespace ballast::cpu::BALLAST_ISA {
+
+static_assert(sizeof(Shorts) * 2 == sizeof(Floats));
+
+static inline Floats FromHalf(Shorts half) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_cvtph_ps(0xffff, reinterpret_cast<__m256i>(half));
+#elif defined(__F16C__)
+  return _mm256_cvtph_ps(reinterpret_cast<__m128i>(half));
+#else
+  const Ints h = __builtin_convertvector(half, Ints);
+  const Ints magnitude = h & 0x7fff;
+  const Ints rebias = (magnitude << 13) + (112 << 23);
+  // Subnormals count units of 2^-24; the largest exponent moves to that of float32.
+  const Ints tiny = Bits(__builtin_convertvector(magnitude, Floats) * 0x1p-24f);
+  const Ints quiet = (magnitude > 0x7c00) & 0x400000;
+  const Ints special = (rebias + (112 << 23)) | quiet;
+  const Ints value = magnitude < 0x400 ? tiny : (magnitude >= 0x7c00 ? special : rebias);
+  return Bits(value | ((h & 0x8000) << 16));
+#endif
+}
+
+static inline Shorts ToHalf(Floats x) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Shorts>(_mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+  return reinterpret_cast<Shorts>(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+#else
+  const Ints bits = Bits(x);
+  const Ints a = bits & 0x7fffffff;
+  const Ints normal = ((a + 0xfff + ((a >> 13) & 1)) >> 13) - (112 << 10);
+  // The last place of 0.5 … 1 is 2^-24, the unit of the subnormals: this addition rounds to it.
+  const Ints tiny = Bits(Bits(a) + 0.5f) - Bits(Splat(0.5f));
+  const Ints infinite = Ints{} + 0x7c00;
+  const Ints nan = ((a >> 13) & 0x3ff) | 0x7e00;
+  const Ints large = a > 0x7f800000 ? nan : infinite;
+  const Ints value = a < 0x38800000 ? tiny : (a >= 0x47800000 ? large : normal);
+  return __builtin_convertvector(value | ((bits >> 16) & 0x8000), Shorts);
+#endif
+}
+
+static inline Floats FromBfloat(Shorts bfloat) {
+  return Bits(__builtin_convertvector(bfloat, Ints) << 16);
+}
+
+static inline Shorts ToBfloat(Floats x) {
+  const Ints bits = Bits(x);
+  const Ints high = (bits >> 16) & 0xffff;
+  // Rounding may carry through the exponent, up to infinity, as it should.
+  const Ints rounded = ((bits + 0x7fff + (high & 1)) >> 16) & 0xffff;
+  const Ints value = (bits & 0x7fffffff) > 0x7f800000 ? high | 0x40 : rounded;
+  return __builtin_convertvector(value, Shorts);
+}
+
+}  // namespace ballast::cpu::BALLAST_ISA

@@ -1,0 +1,110 @@
+// Uniform quantization of rows: code = clamp(round(x/scale) + zero, 0, max_code), value =
+// scale·(code − zero). The division stays a float32 division and the rounding half to even, so
+// codes agree bit for bit with other float32 programs.
+#include "native/cpu/kernels/row_parts.h"
+#include "native/cpu/kernels/vector_math.h"
+
+namespace ballast::cpu::BALLAST_ISA {
+namespace {
+
+// A NaN stays NaN.
+inline Floats Clamp(Floats x, float max_code) { return Min(Splat(max_code), Max(Floats{}, x)); }
+
+inline Floats Code(Floats x, Floats scale, Floats zero, float max_code) {
+  return Clamp(Round(x / scale) + zero, max_code);
+}
+
+// Calls f(i, count, scale, zero) for each vector of the row; count is kLanes but for the last.
+template <class F>
+inline void ForEachVector(const Affine& affine, std::int64_t n, F f) {
+  Floats scale = Splat(*affine.scale), zero = Splat(*affine.zero);
+  for (std::int64_t i = 0; i < n; i += kLanes) {
+    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
+    if (affine.per_element) {
+      scale = count == kLanes ? Load<Floats>(affine.scale + i)
+                              : LoadPart<Floats>(affine.scale + i, count);
+      zero = count == kLanes ? Load<Floats>(affine.zero + i)
+                             : LoadPart<Floats>(affine.zero + i, count);
+    }
+    f(i, count, scale, zero);
+  }
+}
+
+inline Floats LoadCount(const float* x, std::int64_t count) {
+  return count == kLanes ? Load<Floats>(x) : LoadPart<Floats>(x, count);
+}
+
+inline void StoreCount(float* out, Floats x, std::int64_t count) {
+  if (count == kLanes) {
+    Store(out, x);
+  } else {
+    StorePart(out, x, count);
+  }
+}
+
+void Quantize(const float* x, const Affine& affine, std::int64_t n, std::uint8_t* codes) {
+  const float max_code = affine.max_code;
+  ForEachVector(affine, n, [=](std::int64_t i, std::int64_t count, Floats scale, Floats zero) {
+    const Floats code = Code(LoadCount(x + i, count), scale, zero, max_code);
+    const Bytes bytes = __builtin_convertvector(__builtin_convertvector(code, Ints), Bytes);
+    StorePart(codes + i, bytes, count);
+  });
+}
+
+void Dequantize(const std::uint8_t* codes, const Affine& affine, std::int64_t n, float* out) {
+  ForEachVector(affine, n, [=](std::int64_t i, std::int64_t count, Floats scale, Floats zero) {
+    const Ints code = __builtin_convertvector(LoadPart<Bytes>(codes + i, count), Ints);
+    StoreCount(out + i, (__builtin_convertvector(code, Floats) - zero) * scale, count);
+  });
+}
+
+void FakeQuantize(const float* x, const Affine& affine, std::int64_t n, float* out) {
+  const float max_code = affine.max_code;
+  ForEachVector(affine, n, [=](std::int64_t i, std::int64_t count, Floats scale, Floats zero) {
+    const Floats code = Code(LoadCount(x + i, count), scale, zero, max_code);
+    StoreCount(out + i, (code - zero) * scale, count);
+  });
+}
+
+// The reciprocal is good enough to rank candidates: it moves a code only where both neighbours are
+// as far.
+inline Floats TrialError(Floats x, const ClipTrial& trial, float inverse) {
+  const Floats code = Clamp(Round(x * inverse) + trial.zero, trial.max_code);
+  return PowAbs(x - (code - trial.zero) * trial.scale, trial.exponent, trial.log2_unit);
+}
+
+float ClipError(const float* x, const float* weights, std::int64_t n, const ClipTrial& trial) {
+  const float inverse = 1.0f / trial.scale;
+  constexpr std::int64_t kStride = 4 * kLanes;
+  Floats sums[4] = {};
+  std::int64_t i = 0;
+  for (; i + kStride <= n; i += kStride) {
+    for (int v = 0; v < 4; ++v) {
+      const Floats error = TrialError(Load<Floats>(x + i + v * kLanes), trial, inverse);
+      sums[v] += weights == nullptr ? error : error * Load<Floats>(weights + i + v * kLanes);
+    }
+    // Every term is positive: a sum beyond the limit stays there.
+    if (i % (4 * kStride) == 0) {
+      const float so_far = Sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+      if (so_far > trial.limit) return so_far;
+    }
+  }
+  // Padding zeros have no error.
+  for (; i < n; i += kLanes) {
+    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
+    const Floats error = TrialError(LoadCount(x + i, count), trial, inverse);
+    sums[0] += weights == nullptr ? error : error * LoadCount(weights + i, count);
+  }
+  return Sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+}  // namespace
+
+void AddQuantizationKernels(RowKernels& table) {
+  table.quantize = Quantize;
+  table.dequantize = Dequantize;
+  table.fake_quantize = FakeQuantize;
+  table.clip_error = ClipError;
+}
+
+}  // namespace ballast::cpu::BALLAST_ISA

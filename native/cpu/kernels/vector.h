@@ -1,0 +1,151 @@
+// One vector of floats as wide as the instruction set of the including file, written with the
+// compilers' vector extensions so that one text serves them all. Everything here is static: see
+// kernels.h.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace ballast::cpu::BALLAST_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float Floats __attribute__((vector_size(4 * kLanes)));
+typedef std::int32_t Ints __attribute__((vector_size(4 * kLanes)));
+typedef float HalfFloats __attribute__((vector_size(2 * kLanes)));
+typedef double Doubles __attribute__((vector_size(4 * kLanes)));
+typedef std::uint16_t Shorts __attribute__((vector_size(2 * kLanes)));
+typedef std::uint8_t Bytes __attribute__((vector_size(kLanes)));
+
+template <class V, class T>
+static inline V Load(const T* p) {
+  V v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <class V, class T>
+static inline void Store(T* p, V v) {
+  std::memcpy(p, &v, sizeof v);
+}
+
+// The first n elements; the others are zero and are not touched in memory.
+template <class V, class T>
+static inline V LoadPart(const T* p, std::int64_t n) {
+  V v{};
+  std::memcpy(&v, p, static_cast<std::size_t>(n) * sizeof(T));
+  return v;
+}
+
+template <class V, class T>
+static inline void StorePart(T* p, V v, std::int64_t n) {
+  std::memcpy(p, &v, static_cast<std::size_t>(n) * sizeof(T));
+}
+
+static inline Floats Splat(float x) { return x - Floats{}; }
+
+static inline Floats Bits(Ints x) { return reinterpret_cast<Floats>(x); }
+static inline Ints Bits(Floats x) { return reinterpret_cast<Ints>(x); }
+
+// a where it is the larger, else b; so a NaN in b survives. (The masked forms, because the plain
+// ones make gcc 12 warn inside its own header.)
+static inline Floats Max(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_max_ps(0xffff, a, b);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(a, b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
+static inline Floats Min(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_min_ps(0xffff, a, b);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
+
+static inline Floats Abs(Floats x) { return Bits(Bits(x) & 0x7fffffff); }
+
+// 1.5·2²³: adding it leaves a float whose last place is 1, that is, the sum rounded half to even.
+constexpr float kRounder = 12582912.0f;
+
+// Rounds half to even; beyond ±2²² it returns ±2²².
+static inline Floats Round(Floats x) {
+  const Floats limit = Splat(4194304.0f);
+  return (Min(limit, Max(-limit, x)) + kRounder) - kRounder;
+}
+
+static inline Doubles Low(Floats x) {
+  HalfFloats half;
+  std::memcpy(&half, &x, sizeof half);
+  return __builtin_convertvector(half, Doubles);
+}
+
+static inline Doubles High(Floats x) {
+  HalfFloats half;
+  std::memcpy(&half, reinterpret_cast<const char*>(&x) + sizeof half, sizeof half);
+  return __builtin_convertvector(half, Doubles);
+}
+
+static inline Floats Join(Doubles low, Doubles high) {
+  const HalfFloats halves[2] = {__builtin_convertvector(low, HalfFloats),
+                                __builtin_convertvector(high, HalfFloats)};
+  Floats x;
+  std::memcpy(&x, halves, sizeof x);
+  return x;
+}
+
+// Sums pairwise, in one fixed order.
+static inline float Sum(Floats x) {
+  for (int width = kLanes / 2; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) x[i] += x[i + width];
+  }
+  return x[0];
+}
+
+static inline double Sum(Doubles x) {
+  for (int width = kLanes / 4; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) x[i] += x[i + width];
+  }
+  return x[0];
+}
+
+static inline float Largest(Floats x) {
+  float largest = x[0];
+  for (int i = 1; i < kLanes; ++i) largest = x[i] > largest ? x[i] : largest;
+  return largest;
+}
+
+// out[i] = f(in[i]) for n elements.
+template <class F>
+static inline void Map(const float* in, std::int64_t n, float* out, F f) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) Store(out + i, f(Load<Floats>(in + i)));
+  if (i < n) StorePart(out + i, f(LoadPart<Floats>(in + i, n - i)), n - i);
+}
+
+template <class F>
+static inline void Map(const float* a, const float* b, std::int64_t n, float* out, F f) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) Store(out + i, f(Load<Floats>(a + i), Load<Floats>(b + i)));
+  if (i < n) {
+    StorePart(out + i, f(LoadPart<Floats>(a + i, n - i), LoadPart<Floats>(b + i, n - i)), n - i);
+  }
+}
+
+}  // namespace ballast::cpu::BALLAST_ISA
