@@ -63,8 +63,9 @@ export async function resolveModel(
   const id = parseId(idOrDirectory);
   const cache = new HubCache(options.cacheDirectory ?? getHFHubCachePath(), id.model);
   const access = accessOf(options);
+  let commit: string | undefined;
   try {
-    const commit = await commitOf(id, access);
+    commit = await commitOf(id, access);
     await fetchSnapshot(id, commit, cache, access, options.onProgress);
     await cache.setRevision(id.revision, commit);
     return cache.snapshot(commit);
@@ -73,7 +74,8 @@ export async function resolveModel(
       throw new BallastError('ERR_ABORTED', `Fetching ${id.model} was aborted.`, { cause: error });
     }
     // fetch rejects with a TypeError when there is no connection at all.
-    const cached = error instanceof TypeError ? await cache.lastSnapshot(id.revision) : undefined;
+    const unreachable = commit === undefined && error instanceof TypeError;
+    const cached = unreachable ? await cache.lastSnapshot(id.revision) : undefined;
     if (cached !== undefined) return cached;
     throw explain(error, id, access.hubUrl);
   }

@@ -1,12 +1,85 @@
-// The worker half of tokenizer.ts: one tokenizer, asked by messages, answering in order. Plain JavaScript, because a
-// worker is started from a file, and this one must be found beside its caller in the sources and in the package.
+// The worker half of tokenizer.ts: reads one tokenizer and encodes texts, answering messages in order. Even parsing
+// belongs here: a tokenizer.json may have 20 MB. Plain JavaScript, because a worker is started from a file, and this
+// one must be found beside its caller in the sources and in the package.
+// Without tokenizer.json (OPT, GPT-2) vocab.json and merges.txt serve: byte-level BPE, Radford et al. 2019, put into
+// the form of https://huggingface.co/docs/tokenizers.
 
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer } from '@huggingface/tokenizers';
 
-/** @param {unknown} error */
-function fail(error) {
-  parentPort?.postMessage({ problem: error instanceof Error ? error.message : String(error) });
+const maxBytes = 100_000_000;
+
+/**
+ * The text of a file, or undefined when there is none.
+ * @param {string} name
+ */
+function read(name) {
+  const path = join(workerData.directory, name);
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  if (size === undefined) return undefined;
+  if (size > maxBytes) throw new Error(`${name} has ${size} bytes, more than ${maxBytes}`);
+  return readFileSync(path, 'utf8');
+}
+
+/**
+ * @param {string} name
+ * @returns {Record<string, unknown> | undefined}
+ */
+function readJson(name) {
+  const text = read(name);
+  if (text === undefined) return undefined;
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${name} is not JSON (${messageOf(error)})`);
+  }
+  if (value === null || typeof value !== 'object') throw new Error(`${name} is no JSON object`);
+  return value;
+}
+
+function readByteLevelBpe() {
+  const vocab = readJson('vocab.json');
+  const merges = read('merges.txt');
+  if (vocab === undefined || merges === undefined) {
+    throw new Error('there is neither tokenizer.json nor vocab.json with merges.txt');
+  }
+  const byteLevel = {
+    type: 'ByteLevel',
+    add_prefix_space: false,
+    trim_offsets: true,
+    use_regex: true,
+  };
+  return {
+    version: '1.0',
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: byteLevel,
+    post_processor: null,
+    decoder: byteLevel,
+    model: {
+      type: 'BPE',
+      vocab,
+      merges: merges.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#version')),
+      continuing_subword_prefix: '',
+      end_of_word_suffix: '',
+    },
+  };
+}
+
+function load() {
+  const definition = readJson('tokenizer.json') ?? readByteLevelBpe();
+  if (!('model' in definition)) throw new Error(`tokenizer.json has no 'model'`);
+  return new Tokenizer(definition, readJson('tokenizer_config.json') ?? {});
+}
+
+/** @param {Tokenizer} tokenizer */
+function vocabularySize(tokenizer) {
+  let size = 0;
+  for (const id of tokenizer.get_vocab(true).values()) size = Math.max(size, id + 1);
+  return size;
 }
 
 /**
@@ -14,30 +87,35 @@ function fail(error) {
  * @param {string} text
  */
 function encode(tokenizer, text) {
-  const { ids } = tokenizer.encode(text, { add_special_tokens: false });
+  /** @type {{ ids: unknown[], tokens: string[] }} */
+  const { ids, tokens } = tokenizer.encode(text, { add_special_tokens: false });
   // Int32Array would turn an unknown token's `undefined` into 0, a valid id.
-  const unknown = ids.findIndex((/** @type {unknown} */ id) => !Number.isInteger(id));
-  if (unknown >= 0) throw new Error(`token ${unknown} of the text is not in the vocabulary`);
-  return Int32Array.from(ids);
+  const unknown = ids.findIndex((id) => !Number.isInteger(id));
+  if (unknown >= 0) throw new Error(`the vocabulary has no token '${tokens[unknown]}'`);
+  return Int32Array.from(/** @type {number[]} */ (ids));
 }
 
-function vocabularySize(/** @type {Tokenizer} */ tokenizer) {
-  let size = 0;
-  for (const id of tokenizer.get_vocab(true).values()) size = Math.max(size, id + 1);
-  return size;
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }
 
-try {
-  const tokenizer = new Tokenizer(workerData.definition, workerData.config);
-  parentPort?.on('message', (/** @type {string} */ text) => {
-    try {
-      const ids = encode(tokenizer, text);
-      parentPort?.postMessage({ ids }, [ids.buffer]);
-    } catch (error) {
-      fail(error);
-    }
-  });
-  parentPort?.postMessage({ vocabularySize: vocabularySize(tokenizer) });
-} catch (error) {
-  fail(error);
+/** @param {() => Record<string, unknown>} work */
+function answer(work) {
+  try {
+    const reply = work();
+    const { ids } = reply;
+    const moved = ids instanceof Int32Array ? [/** @type {ArrayBuffer} */ (ids.buffer)] : [];
+    parentPort?.postMessage(reply, moved);
+  } catch (error) {
+    parentPort?.postMessage({ problem: messageOf(error) });
+  }
 }
+
+/** @type {Tokenizer} */
+let tokenizer;
+answer(() => {
+  tokenizer = load();
+  return { vocabularySize: vocabularySize(tokenizer) };
+});
+parentPort?.on('message', (text) => answer(() => ({ ids: encode(tokenizer, text) })));

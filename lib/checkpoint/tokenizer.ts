@@ -5,7 +5,6 @@
 import { resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { BallastError } from '../errors.js';
-import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js';
 
 interface Waiting {
   resolve(reply: Reply): void;
@@ -27,10 +26,14 @@ export class Tokenizer {
 
   /** Starts a worker for the tokenizer in `directory`; use `loadTokenizer`. */
   static async load(directory: string): Promise<Tokenizer> {
-    const path = resolve(directory);
-    const connection = new Connection(path, await readTokenizerFiles(path));
-    const { vocabularySize = 0 } = await connection.receive();
-    return new Tokenizer(connection, vocabularySize);
+    const connection = new Connection(resolve(directory));
+    try {
+      const { vocabularySize = 0 } = await connection.receive();
+      return new Tokenizer(connection, vocabularySize);
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
   }
 
   /** Ids of the whole text, no special tokens added. Calls may overlap; they are served in order. */
@@ -56,12 +59,9 @@ class Connection {
   private readonly waiting: Waiting[] = [];
   private ended: string | undefined;
 
-  constructor(
-    private readonly directory: string,
-    files: TokenizerFiles,
-  ) {
+  constructor(private readonly directory: string) {
     const script = new URL('./tokenizer-worker.js', import.meta.url);
-    this.worker = new Worker(script, { workerData: files });
+    this.worker = new Worker(script, { workerData: { directory } });
     this.worker.on('message', (reply: Reply) => this.settle(reply));
     this.worker.on('error', (error) => this.end(error.message));
     this.worker.on('exit', () => this.end('it was closed'));

@@ -17,7 +17,9 @@ describe('calibrationSamples', () => {
 
   it('joins documents in their order', () => {
     const documents = [stream.subarray(0, 5), new Int32Array(0), stream.subarray(5)];
-    expect(calibrationSamples(documents, sequential)).toEqual(calibrationSamples(stream, sequential));
+    expect(calibrationSamples(documents, sequential)).toEqual(
+      calibrationSamples(stream, sequential),
+    );
   });
 
   it('takes distinct whole windows at random places, the same for the same seed', () => {

@@ -53,11 +53,15 @@ describe('loadTokenizer', () => {
 
   it('refuses what is missing, damaged or unknown', async () => {
     const cases: [Record<string, string>, RegExp][] = [
-      [{}, /Expected tokenizer.json/],
-      [{ 'tokenizer.json': '{' }, /Expected JSON/],
-      [{ 'tokenizer.json': '{}' }, /Expected a 'model'/],
-      [{ 'tokenizer.json': '{"model": {"type": "Other"}}' }, /cannot be used: .*check tokenizer.json/],
-      [{ 'vocab.json': '{}' }, /merges.txt/],
+      [{}, /neither tokenizer.json nor vocab.json with merges.txt/],
+      [{ 'tokenizer.json': '{' }, /tokenizer.json is not JSON/],
+      [{ 'tokenizer.json': '1' }, /tokenizer.json is no JSON object/],
+      [{ 'tokenizer.json': '{}' }, /tokenizer.json has no 'model'/],
+      [
+        { 'tokenizer.json': '{"model": {"type": "Other"}}' },
+        /cannot be used: .*check tokenizer.json/,
+      ],
+      [{ 'vocab.json': '{}' }, /neither/],
     ];
     for (const [files, message] of cases) {
       await expect(tokenizerFrom(files)).rejects.toThrow(message);
@@ -65,9 +69,15 @@ describe('loadTokenizer', () => {
   });
 
   it('rejects a text with a token outside the vocabulary and goes on', async () => {
+    const model = { type: 'WordPiece', vocab: { a: 0 }, unk_token: '[UNK]' };
+    const words = { ...definition, model, pre_tokenizer: { type: 'WhitespaceSplit' } };
+    const tokenizer = await tokenizerFrom({ 'tokenizer.json': JSON.stringify(words) });
+    await expect(tokenizer.encode('a b')).rejects.toThrow(/vocabulary has no token/);
+    expect(await tokenizer.encode('a a')).toEqual(Int32Array.of(0, 0));
+  });
+
+  it('rejects what comes after close', async () => {
     const tokenizer = await tokenizerFrom({ 'tokenizer.json': JSON.stringify(definition) });
-    await expect(tokenizer.encode('abc')).rejects.toThrow(/not in the vocabulary/);
-    expect(await tokenizer.encode('ab')).toEqual(Int32Array.of(3));
     await tokenizer.close();
     await expect(tokenizer.encode('ab')).rejects.toThrow(/it was closed/);
   });
@@ -81,7 +91,9 @@ describe.skipIf(!existsSync(shared))('on a trained model', () => {
     onTestFinished(() => tokenizer.close());
     expect(tokenizer.vocabularySize).toBe(8192);
     for (const [name, first] of Object.entries<number[]>(golden.first_tokens)) {
-      const ids = await tokenizer.encode(await readFile(join(shared, 'data', `${name}.txt`), 'utf8'));
+      const ids = await tokenizer.encode(
+        await readFile(join(shared, 'data', `${name}.txt`), 'utf8'),
+      );
       expect([...ids.subarray(0, first.length)]).toEqual(first);
       expect(ids.length).toBe(golden.tokens[name]);
     }

@@ -1,0 +1,83 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { readDocuments } from '../../lib/calibration/documents.js';
+
+async function fileWith(name: string, content: string | Uint8Array): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'ballast-test-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  await writeFile(join(directory, name), content);
+  return join(directory, name);
+}
+
+function fixture(name: string): string {
+  return fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url));
+}
+
+describe('readDocuments', () => {
+  it('takes a text file whole, unchanged', async () => {
+    const text = '\n a\r\n\tb é 𝛽 \n\n';
+    expect(await readDocuments(await fileWith('a.txt', text))).toEqual([text]);
+  });
+
+  it('takes a field of each JSON line, skipping blank ones', async () => {
+    const path = await fileWith(
+      'a.jsonl',
+      '{"text": "x\\n", "body": "1"}\r\n\n{"text": "y", "body": "2"}',
+    );
+    expect(await readDocuments(path)).toEqual(['x\n', 'y']);
+    expect(await readDocuments(path, { field: 'body' })).toEqual(['1', '2']);
+  });
+
+  it.each(['snappy', 'zstd'])('takes a column of a parquet file (%s)', async (codec) => {
+    const path = fixture(`${codec}.parquet`);
+    expect(await readDocuments(path)).toEqual(['first', '', 'third é']);
+    await expect(readDocuments(path, { field: 'body' })).rejects.toMatchObject({
+      code: 'ERR_DATA',
+      message: expect.stringContaining("column 'body'"),
+    });
+    await expect(readDocuments(path, { field: 'id' })).rejects.toThrow(
+      /'id', row 1 of .* a bigint/,
+    );
+  });
+
+  it('names the row that has no text', async () => {
+    const path = fixture('missing-text.parquet');
+    await expect(readDocuments(path)).rejects.toThrow(/row 2 of .* received nothing/);
+  });
+
+  const wrong: [string, string, string | Uint8Array, RegExp][] = [
+    ['a line that is no JSON', 'a.jsonl', '{"text": "x"}\n{"text"', /Expected JSON in line 2 of/],
+    [
+      'a line without the field',
+      'a.jsonl',
+      '{"body": "x"}',
+      /'text' in line 1 of .* fields are: body/,
+    ],
+    ['a field that is no text', 'a.jsonl', '{"text": 1}', /Expected text in field 'text'/],
+    ['a line that is no object', 'a.jsonl', '["text"]', /fields are: none/],
+    ['another suffix', 'a.csv', 'x', /\.txt, \.jsonl or \.parquet/],
+    ['no UTF-8', 'a.txt', Uint8Array.of(0x61, 0xff), /Expected UTF-8/],
+    ['an empty file', 'a.txt', '', /it is empty/],
+    ['no lines', 'a.jsonl', '\n\n', /it is empty/],
+    ['no parquet', 'a.parquet', 'PAR1 but not really PAR1', /Expected a parquet file/],
+    ['an empty parquet', 'a.parquet', '', /Expected a parquet file/],
+  ];
+
+  it.each(wrong)('refuses %s', async (_, name, content, message) => {
+    const error = await readDocuments(await fileWith(name, content)).catch((reason) => reason);
+    expect(error).toMatchObject({ code: 'ERR_DATA' });
+    expect(error.message).toMatch(message);
+    expect(error.message).toContain(name);
+  });
+
+  it('names a file that is not there', async () => {
+    await expect(readDocuments('/nowhere/a.txt')).rejects.toThrow(/no such file; check the path/);
+    await expect(readDocuments('/nowhere/a.jsonl')).rejects.toThrow(/no such file; check the path/);
+    await expect(readDocuments('/nowhere/a.parquet')).rejects.toThrow(
+      /no such file; check the path/,
+    );
+  });
+});
