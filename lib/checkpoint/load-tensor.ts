@@ -1,12 +1,11 @@
 // A checkpoint's tensor on a device: the file is mapped, never read into JavaScript, and cast if asked.
 
-import type { Device } from '../device/device.js';
-import type { Tensor } from '../device/tensor.js';
+import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { TensorDtype } from './dtypes.js';
 
-const deviceTypes = [
+const deviceTypes: readonly DType[] = [
   'float32',
   'float16',
   'bfloat16',
@@ -14,8 +13,7 @@ const deviceTypes = [
   'int32',
   'int64',
   'uint8',
-] as const;
-type DeviceType = (typeof deviceTypes)[number];
+];
 
 /**
  * Uploads tensor `name` in its own type, or in `dtype`. Queued. Errors: ERR_CHECKPOINT when the checkpoint has no such
@@ -25,7 +23,7 @@ export function loadTensor(
   device: Device,
   checkpoint: Checkpoint,
   name: string,
-  options: { readonly dtype?: DeviceType } = {},
+  options: { readonly dtype?: DType } = {},
 ): Tensor {
   const { dtype: stored, shape, file, offset } = checkpoint.tensor(name);
   if (!isDeviceType(stored)) {
@@ -40,6 +38,6 @@ export function loadTensor(
   return device.scope(() => device.cast(device.uploadFile(stored, shape, file, offset), dtype));
 }
 
-function isDeviceType(dtype: TensorDtype): dtype is DeviceType {
+function isDeviceType(dtype: TensorDtype): dtype is TensorDtype & DType {
   return (deviceTypes as readonly TensorDtype[]).includes(dtype);
 }
