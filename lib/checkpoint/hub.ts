@@ -86,7 +86,7 @@ function parseId(text: string): HubId {
   if (model === undefined || text.includes('..')) {
     throw new BallastError(
       'ERR_ARGUMENT',
-      `Expected an existing model directory or a hub id such as facebook/opt-125m but received '${text}'.`,
+      `Expected an existing model directory or a hub id 'organisation/name' but received '${text}'.`,
     );
   }
   return { model, revision };
