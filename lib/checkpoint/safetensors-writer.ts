@@ -12,6 +12,8 @@ import { type PlannedTensor, planShards, type Shard } from './shard-plan.js';
 export interface WriterOptions {
   /** Bytes of data in one file at most; a larger tensor gets a file of its own. Default 5 GB. */
   readonly maxShardBytes?: number;
+  /** What files are named after. Default 'model'. */
+  readonly baseName?: string;
   /** Text entries for the header, besides `format: pt`. */
   readonly metadata?: Record<string, string>;
 }
@@ -49,7 +51,7 @@ export class SafetensorsWriter {
     plan: readonly PlannedTensor[],
     options: WriterOptions = {},
   ): Promise<SafetensorsWriter> {
-    const { maxShardBytes = defaultShardBytes, metadata = {} } = options;
+    const { maxShardBytes = defaultShardBytes, baseName, metadata = {} } = options;
     if (!(maxShardBytes > 0)) {
       throw new BallastError(
         'ERR_ARGUMENT',
@@ -57,7 +59,7 @@ export class SafetensorsWriter {
       );
     }
     const shards: OpenShard[] = [];
-    for (const shard of planShards(plan, maxShardBytes, { format: 'pt', ...metadata })) {
+    for (const shard of planShards(plan, maxShardBytes, { format: 'pt', ...metadata }, baseName)) {
       const path = join(directory, shard.file);
       try {
         const handle = await open(path, 'wx');

@@ -33,6 +33,7 @@ export function planShards(
   plan: readonly PlannedTensor[],
   maxShardBytes: number,
   metadata: Record<string, string>,
+  baseName = 'model',
 ): Shard[] {
   const groups: Sized[][] = [];
   let used = Number.POSITIVE_INFINITY;
@@ -45,13 +46,15 @@ export function planShards(
     used += tensor.bytes;
   }
   if (groups.length === 0) groups.push([]);
-  return groups.map((group, i) => placeShard(shardName(i, groups.length), group, metadata));
+  return groups.map((group, i) =>
+    placeShard(shardName(baseName, i, groups.length), group, metadata),
+  );
 }
 
-function shardName(index: number, count: number): string {
-  if (count === 1) return 'model.safetensors';
+function shardName(baseName: string, index: number, count: number): string {
+  if (count === 1) return `${baseName}.safetensors`;
   const digits = (value: number) => String(value).padStart(5, '0');
-  return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
+  return `${baseName}-${digits(index + 1)}-of-${digits(count)}.safetensors`;
 }
 
 function sized(plan: readonly PlannedTensor[]): Sized[] {

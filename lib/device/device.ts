@@ -83,6 +83,11 @@ export class Device extends Operations {
     return this.scopes.run(body);
   }
 
+  /** Takes a tensor out of the scopes it was made in: the caller disposes it. */
+  keep(tensor: Tensor): Tensor {
+    return this.scopes.keep(tensor);
+  }
+
   /** @internal */
   async readBytes(tensor: Tensor): Promise<ArrayBuffer> {
     try {

@@ -24,6 +24,12 @@ export class Scopes {
     return tensor;
   }
 
+  /** Takes a tensor out of every scope: its owner disposes it. */
+  keep(tensor: Tensor): Tensor {
+    for (const made of this.#stack) made.delete(tensor);
+    return tensor;
+  }
+
   run<T>(body: () => T): T {
     const made = new Set<Tensor>();
     this.#stack.push(made);

@@ -1,0 +1,6 @@
+export {
+  type EvaluationOptions,
+  evaluatePerplexity,
+  type Perplexity,
+  runBlocks,
+} from './perplexity.js';

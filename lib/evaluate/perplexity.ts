@@ -1,0 +1,141 @@
+// Perplexity over non-overlapping windows: each window predicts its tokens 2 … T from those before; the result
+// is exp of the mean negative log-likelihood over all predicted tokens. The model moves through memory block by
+// block while the hidden states of all windows stay.
+
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import type { Device, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import {
+  addPositionBias,
+  blockRunner,
+  disposeAll,
+  embed,
+  executor,
+  loadBlock,
+  loadWeights,
+  miniBatches,
+  PositionBiases,
+  uploadIds,
+} from '../execution/index.js';
+import type { BlockContext, LanguageModel } from '../models/index.js';
+
+export interface EvaluationOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each block, and with `blocks` after the head. */
+  readonly onProgress?: ((done: number, blocks: number) => void) | undefined;
+}
+
+export interface Perplexity {
+  readonly perplexity: number;
+  /** Predicted tokens. */
+  readonly tokens: number;
+  readonly windows: number;
+}
+
+/** Rows of logits at a time: a vocabulary is much wider than a hidden state. */
+const logitRows = 1024;
+
+/** Errors: ERR_ARGUMENT for windows that are too long for the model, ERR_ABORTED, and those of loading. */
+export async function evaluatePerplexity(
+  device: Device,
+  checkpoint: Checkpoint,
+  model: LanguageModel,
+  windows: readonly Int32Array[],
+  options: EvaluationOptions = {},
+): Promise<Perplexity> {
+  const sequence = windows[0]?.length ?? 0;
+  if (sequence < 2 || sequence > model.maxPositions) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected 2 to ${model.maxPositions} tokens for the sequence length but received ${sequence}.`,
+    );
+  }
+  const batches = miniBatches(windows);
+  const context = { device, sequence };
+  const states = await runBlocks(checkpoint, model, batches, context, options);
+  try {
+    const total = await negativeLogLikelihood(checkpoint, model, batches, states, context);
+    options.onProgress?.(model.blocks, model.blocks);
+    const tokens = windows.length * (sequence - 1);
+    return { perplexity: Math.exp(total / tokens), tokens, windows: windows.length };
+  } finally {
+    disposeAll(states);
+  }
+}
+
+/** Hidden states after the last block, one tensor a mini-batch. */
+export async function runBlocks(
+  checkpoint: Checkpoint,
+  model: LanguageModel,
+  batches: readonly Int32Array[],
+  context: BlockContext,
+  { signal, onProgress }: EvaluationOptions = {},
+): Promise<Tensor[]> {
+  const { device, sequence } = context;
+  const biases = await PositionBiases.open(checkpoint.directory);
+  using embedding = await loadWeights(device, checkpoint, model.embedTensors);
+  const states = await embed(model, embedding, batches, context);
+  for (let index = 0; index < model.blocks; index++) {
+    if (signal?.aborted) {
+      disposeAll(states);
+      throw new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
+    }
+    using block = await loadBlock(device, checkpoint, model, index);
+    const name = model.blockName(index);
+    const positionBiases = new Map(
+      ['', ...model.linears.map((linear) => `.${linear.name}`)].map((suffix) => [
+        suffix,
+        biases.load(device, `${name}${suffix}`, sequence),
+      ]),
+    );
+    const run = blockRunner(model, block.weights, context, index);
+    const linear = executor(device, (linearName) => {
+      const weights = block.linears.get(linearName);
+      if (weights === undefined) throw new RangeError(`No linear ${linearName}.`);
+      return { ...weights, positionBias: positionBiases.get(`.${linearName}`) };
+    });
+    for (const [i, x] of states.entries()) {
+      const outputBias = positionBiases.get('');
+      states[i] = device.scope(() => {
+        const y = run(x, linear);
+        return outputBias === undefined ? y : addPositionBias(device, y, outputBias);
+      });
+      x.dispose();
+      await device.synchronize();
+    }
+    for (const bias of positionBiases.values()) bias?.dispose();
+    onProgress?.(index + 1, model.blocks + 1);
+  }
+  return states;
+}
+
+async function negativeLogLikelihood(
+  checkpoint: Checkpoint,
+  model: LanguageModel,
+  batches: readonly Int32Array[],
+  states: readonly Tensor[],
+  context: BlockContext,
+): Promise<number> {
+  const { device, sequence } = context;
+  using head = await loadWeights(device, checkpoint, model.headTensors);
+  let total = 0;
+  for (const [i, ids] of batches.entries()) {
+    const state = states[i];
+    if (state === undefined) throw new RangeError('A mini-batch without hidden states.');
+    // The next token of each position; the last of a window predicts nothing.
+    const targets = Int32Array.from(ids, (_, row) =>
+      row % sequence === sequence - 1 ? -1 : (ids[row + 1] ?? -1),
+    );
+    for (let begin = 0; begin < ids.length; begin += logitRows) {
+      const end = Math.min(begin + logitRows, ids.length);
+      using losses = device.scope(() =>
+        device.crossEntropy(
+          model.head(device.sliceRows(state, begin, end), head, context),
+          uploadIds(device, targets.subarray(begin, end)),
+        ),
+      );
+      total += (await losses.readFloat64()).reduce((sum, loss) => sum + loss, 0);
+    }
+  }
+  return total;
+}

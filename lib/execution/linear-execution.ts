@@ -1,0 +1,36 @@
+// Who executes the linears of a block: plain, quantized with biases folded, or quantized with a bias per
+// position, all from the same few tensors.
+
+import type { Device, Tensor } from '../device/index.js';
+import type { Linear } from '../models/index.js';
+
+/** What executing one linear needs. */
+export interface LinearWeights {
+  /** [out, in] of a weight dtype. */
+  readonly weight: Tensor;
+  /** [out] float32. */
+  readonly bias?: Tensor | undefined;
+  /** [sequence, out] float32, added per position of the sequence. */
+  readonly positionBias?: Tensor | undefined;
+}
+
+/** y [n, c] + bias [sequence, c], repeated over whole sequences. */
+export function addPositionBias(device: Device, y: Tensor, positionBias: Tensor): Tensor {
+  const width = positionBias.elements;
+  const samples = device.reshape(y, [y.elements / width, width]);
+  const sum = device.add(samples, device.reshape(positionBias, [width]));
+  return device.reshape(sum, y.shape);
+}
+
+/** Executes linears with what `find` gives for a name. */
+export function executor(device: Device, find: (name: string) => LinearWeights): Linear {
+  return (name, x, { activation = 'none', residual } = {}) => {
+    const { weight, bias, positionBias } = find(name);
+    if (positionBias === undefined) {
+      return device.matmul(x, weight, { bias, residual, activation });
+    }
+    let y = addPositionBias(device, device.matmul(x, weight, { bias }), positionBias);
+    if (activation !== 'none') y = device.activate(activation, y);
+    return residual === undefined ? y : device.add(y, residual);
+  };
+}

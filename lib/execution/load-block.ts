@@ -1,0 +1,117 @@
+// The tensors of one block on a device: linears in the checkpoint's own dtype and oriented [out, in], everything
+// else in float32. Values that are not finite are refused here, where file and tensor can still be named.
+
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { loadTensor } from '../checkpoint/load-tensor.js';
+import type { Device, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { type LanguageModel, Weights } from '../models/index.js';
+import type { LinearWeights } from './linear-execution.js';
+
+export interface LoadedBlock extends Disposable {
+  /** Norms and the like, by their names inside the block. */
+  readonly weights: Weights;
+  readonly linears: ReadonlyMap<string, LinearWeights>;
+}
+
+/** Errors: ERR_CHECKPOINT for a missing tensor, a shape that contradicts config.json, NaN or infinity. */
+export async function loadBlock(
+  device: Device,
+  checkpoint: Checkpoint,
+  model: LanguageModel,
+  index: number,
+): Promise<LoadedBlock> {
+  const block = model.blockName(index);
+  const loaded: Tensor[] = [];
+  const load = (name: string, shape?: readonly number[], dtype?: 'float32') => {
+    const full = `${block}.${name}`;
+    if (shape !== undefined) expectShape(checkpoint, full, shape);
+    const tensor = loadTensor(device, checkpoint, full, dtype === undefined ? {} : { dtype });
+    loaded.push(tensor);
+    return tensor;
+  };
+  try {
+    const weights = new Weights(
+      model.blockTensors.map((name) => [name, load(name, undefined, 'float32')] as const),
+    );
+    const linears = new Map<string, LinearWeights>();
+    for (const { name, inChannels, outChannels, bias, layout } of model.linears) {
+      const transposed = layout === 'in_out';
+      const shape = transposed ? [inChannels, outChannels] : [outChannels, inChannels];
+      const stored = load(`${name}.weight`, shape);
+      const weight = transposed ? device.transpose(stored) : stored;
+      if (transposed) {
+        stored.dispose();
+        loaded.push(weight);
+      }
+      linears.set(name, {
+        weight,
+        bias: bias ? load(`${name}.bias`, [outChannels], 'float32') : undefined,
+      });
+    }
+    await expectFinite(device, checkpoint, [
+      ...model.blockTensors.map((name) => [`${block}.${name}`, weights.get(name)] as const),
+      ...Array.from(linears, ([name, { weight }]) => [`${block}.${name}.weight`, weight] as const),
+      ...Array.from(linears).flatMap(([name, { bias }]) =>
+        bias === undefined ? [] : [[`${block}.${name}.bias`, bias] as const],
+      ),
+    ]);
+    const dispose = () => {
+      for (const tensor of loaded) tensor.dispose();
+    };
+    return { weights, linears, [Symbol.dispose]: dispose };
+  } catch (error) {
+    for (const tensor of loaded) tensor.dispose();
+    throw error;
+  }
+}
+
+/** Tensors outside blocks (embedding, head), by full name; `float32` for all but large tables. */
+export async function loadWeights(
+  device: Device,
+  checkpoint: Checkpoint,
+  names: readonly string[],
+): Promise<Weights> {
+  const tensors = names.map((name) => {
+    // Matrices stay as they are stored: embedding and matmul read every weight dtype.
+    const matrix = checkpoint.tensor(name).shape.length === 2;
+    return [
+      name,
+      loadTensor(device, checkpoint, name, matrix ? {} : { dtype: 'float32' }),
+    ] as const;
+  });
+  await expectFinite(device, checkpoint, tensors);
+  return new Weights(tensors);
+}
+
+function expectShape(checkpoint: Checkpoint, name: string, shape: readonly number[]): void {
+  const info = checkpoint.tensor(name);
+  if (info.shape.length !== shape.length || info.shape.some((extent, i) => extent !== shape[i])) {
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected shape [${shape.join(', ')}] for ${name} as config.json says but ${info.file} holds [${info.shape.join(', ')}].`,
+    );
+  }
+}
+
+async function expectFinite(
+  device: Device,
+  checkpoint: Checkpoint,
+  tensors: readonly (readonly [string, Tensor])[],
+): Promise<void> {
+  const counts = tensors.map(([, tensor]) => device.countNonFinite(tensor));
+  try {
+    for (const [i, [name]] of tensors.entries()) {
+      const [count] = (await counts[i]?.readFloat64()) ?? [0];
+      if (count !== 0) {
+        throw new BallastError(
+          'ERR_CHECKPOINT',
+          `${name} in ${checkpoint.tensor(name).file} holds ${count} values that are NaN or infinite; ` +
+            'the checkpoint is damaged: fetch or train it again.',
+        );
+      }
+    }
+  } finally {
+    for (const count of counts) count.dispose();
+  }
+}

@@ -1,0 +1,20 @@
+// The export formats this library knows: one line each.
+
+import { BallastError } from '../errors.js';
+import type { ExportFormat } from './format.js';
+import { huggingface } from './huggingface.js';
+
+export const formats: readonly ExportFormat[] = [huggingface];
+
+/** Throws ERR_ARGUMENT for a name that is not registered. */
+export function findFormat(name: string): ExportFormat {
+  const format = formats.find((candidate) => candidate.name === name);
+  if (format === undefined) {
+    const known = formats.map((candidate) => candidate.name).join(', ');
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected one of ${known} for format but received ${name}.`,
+    );
+  }
+  return format;
+}

@@ -1,0 +1,73 @@
+// What a model is to the rest of the library: data (sizes, tensor names) and three pure functions. A block
+// never multiplies by a linear's weight itself, it calls `linear(name, x)`; who passes `linear` decides
+// whether that is plain execution, observation, or quantized execution. Linears that are called with the
+// same tensor form an input group.
+
+import type { Activation, Device, Tensor, WeightLayout } from '../device/index.js';
+import type { Weights } from './weights.js';
+
+/** One linear of a block. Tensors are `<block>.<name>.weight` and, with a bias, `<block>.<name>.bias`. */
+export interface LinearSpec {
+  /** Name inside the block, such as 'self_attn.q_proj'. */
+  readonly name: string;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  /** Whether the checkpoint holds a bias. */
+  readonly bias: boolean;
+  /** How the checkpoint stores the weight; default 'out_in'. */
+  readonly layout?: WeightLayout;
+}
+
+/** y = activation(x Wᵀ + bias) + residual, by whoever executes the block. */
+export type Linear = (
+  name: string,
+  x: Tensor,
+  options?: { readonly activation?: Activation; readonly residual?: Tensor },
+) => Tensor;
+
+export interface BlockContext {
+  readonly device: Device;
+  /** Tokens per sequence; rows of hidden states are whole sequences. */
+  readonly sequence: number;
+}
+
+/** Where a per-channel constant on a site's output can be folded exactly. */
+export type FoldSlot =
+  | { readonly kind: 'linear'; readonly linear: string }
+  | { readonly kind: 'norm'; readonly tensor: string }
+  | { readonly kind: 'none'; readonly reason: string };
+
+/** A decoder-only language model. Hidden states are [tokens, hiddenSize] float32. */
+export interface LanguageModel {
+  readonly modelType: string;
+  readonly blocks: number;
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  /** The longest sequence the checkpoint supports; Infinity where positions are relative. */
+  readonly maxPositions: number;
+  /** Linears of one block in order of execution. */
+  readonly linears: readonly LinearSpec[];
+  /** Names, inside a block, of the tensors that are not linears (norms). */
+  readonly blockTensors: readonly string[];
+  /** Full names of the tensors that `embed` and `head` read. */
+  readonly embedTensors: readonly string[];
+  readonly headTensors: readonly string[];
+  /** Where a constant on the output of attention, MLP and block folds. */
+  readonly slots: Readonly<Record<'attention' | 'mlp' | 'block', FoldSlot>>;
+
+  /** The full name of a block, such as 'model.decoder.layers.0'. */
+  blockName(index: number): string;
+  /** ids [tokens] int32 → hidden states. */
+  embed(ids: Tensor, weights: Weights, context: BlockContext): Tensor;
+  block(x: Tensor, weights: Weights, linear: Linear, context: BlockContext, index: number): Tensor;
+  /** Hidden states → logits [tokens, vocabularySize]. */
+  head(x: Tensor, weights: Weights, context: BlockContext): Tensor;
+}
+
+/** One file per architecture exports this, and the registry has a line for it. */
+export interface Architecture {
+  /** `model_type` of config.json. */
+  readonly modelType: string;
+  /** Throws ERR_CHECKPOINT for a configuration that contradicts itself or the tensors present. */
+  read(config: Readonly<Record<string, unknown>>, tensors: ReadonlySet<string>): LanguageModel;
+}

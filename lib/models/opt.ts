@@ -1,0 +1,125 @@
+// OPT (arXiv 2205.01068), 125M to 66B. Pre- or post-layer-norm; learned positions that start at row 2 of their
+// table; word embeddings of another width than the hidden states, projected in and out (350M).
+
+import type { Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { activations } from './activations.js';
+import { ConfigReader } from './config-reader.js';
+import type { Architecture, BlockContext, LanguageModel, Linear } from './model.js';
+import type { Weights } from './weights.js';
+
+// The position table's first two rows were reserved for padding by the original training code.
+const positionOffset = 2;
+const layerNormEps = 1e-5;
+
+function positions(rows: number, { device, sequence }: BlockContext): Tensor {
+  const ids = Int32Array.from({ length: rows }, (_, row) => (row % sequence) + positionOffset);
+  return device.upload('int32', [rows], ids);
+}
+
+function read(
+  config: Readonly<Record<string, unknown>>,
+  tensors: ReadonlySet<string>,
+): LanguageModel {
+  const reader = new ConfigReader(config);
+  const hiddenSize = reader.count('hidden_size');
+  const heads = reader.count('num_attention_heads');
+  const mlpSize = reader.count('ffn_dim');
+  const preNorm = reader.boolean('do_layer_norm_before', true);
+  const activation = reader.choice('activation_function', activations, 'relu');
+  const bias = reader.boolean('enable_bias', true);
+  const hasFinalNorm = preNorm && !reader.boolean('_remove_final_layer_norm', false);
+  reader.divides('num_attention_heads', 'hidden_size');
+
+  // Checkpoints saved from the bare decoder lack the leading 'model.'.
+  const root = tensors.has('decoder.embed_tokens.weight') ? 'decoder' : 'model.decoder';
+  const optional = (...names: string[]) => names.filter((name) => tensors.has(name));
+  const embedding = `${root}.embed_tokens.weight`;
+  const positionTable = `${root}.embed_positions.weight`;
+  const projectIn = `${root}.project_in.weight`;
+  const projectOut = `${root}.project_out.weight`;
+  const finalNorm = `${root}.final_layer_norm`;
+  const untied = optional('lm_head.weight')[0];
+  const projected = reader.count('word_embed_proj_dim', hiddenSize) !== hiddenSize;
+  if (projected && !(tensors.has(projectIn) && tensors.has(projectOut))) {
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `word_embed_proj_dim differs from hidden_size in config.json, but the checkpoint has no ${projectIn} and ${projectOut}.`,
+    );
+  }
+  const linear = (name: string, inChannels: number, outChannels: number) => ({
+    name,
+    inChannels,
+    outChannels,
+    bias,
+  });
+  const norm = (device: BlockContext['device'], x: Tensor, weights: Weights, name: string) =>
+    device.layerNorm(x, weights.find(`${name}.weight`), weights.find(`${name}.bias`), layerNormEps);
+
+  function block(x: Tensor, weights: Weights, call: Linear, { device, sequence }: BlockContext) {
+    const h = preNorm ? norm(device, x, weights, 'self_attn_layer_norm') : x;
+    const query = call('self_attn.q_proj', h);
+    const key = call('self_attn.k_proj', h);
+    const value = call('self_attn.v_proj', h);
+    const scale = (hiddenSize / heads) ** -0.5;
+    const attended = device.attention(query, key, value, { sequence, heads, scale });
+    let y = call('self_attn.out_proj', attended, { residual: x });
+    if (!preNorm) y = norm(device, y, weights, 'self_attn_layer_norm');
+    const g = preNorm ? norm(device, y, weights, 'final_layer_norm') : y;
+    const inner = call('fc1', g, { activation });
+    const out = call('fc2', inner, { residual: y });
+    return preNorm ? out : norm(device, out, weights, 'final_layer_norm');
+  }
+
+  return {
+    modelType: 'opt',
+    blocks: reader.count('num_hidden_layers'),
+    hiddenSize,
+    vocabularySize: reader.count('vocab_size'),
+    maxPositions: reader.count('max_position_embeddings'),
+    linears: [
+      linear('self_attn.q_proj', hiddenSize, hiddenSize),
+      linear('self_attn.k_proj', hiddenSize, hiddenSize),
+      linear('self_attn.v_proj', hiddenSize, hiddenSize),
+      linear('self_attn.out_proj', hiddenSize, hiddenSize),
+      linear('fc1', hiddenSize, mlpSize),
+      linear('fc2', mlpSize, hiddenSize),
+    ],
+    blockTensors: ['self_attn_layer_norm', 'final_layer_norm'].flatMap((name) =>
+      [`${name}.weight`, `${name}.bias`].filter((full) => tensors.has(`${root}.layers.0.${full}`)),
+    ),
+    embedTensors: [embedding, positionTable, ...optional(projectIn)],
+    headTensors: [
+      untied ?? embedding,
+      ...(hasFinalNorm ? optional(`${finalNorm}.weight`, `${finalNorm}.bias`) : []),
+      ...optional(projectOut),
+    ],
+    slots: {
+      attention: { kind: 'linear', linear: 'self_attn.out_proj' },
+      mlp: { kind: 'linear', linear: 'fc2' },
+      block: preNorm
+        ? { kind: 'linear', linear: 'fc2' }
+        : { kind: 'norm', tensor: 'final_layer_norm.bias' },
+    },
+    blockName: (index) => `${root}.layers.${index}`,
+    embed(ids, weights, context) {
+      const { device } = context;
+      let x = device.embedding(ids, weights.get(embedding));
+      const projection = weights.find(projectIn);
+      if (projection !== undefined) x = device.matmul(x, projection);
+      return device.add(
+        x,
+        device.embedding(positions(ids.elements, context), weights.get(positionTable)),
+      );
+    },
+    block,
+    head(x, weights, { device }) {
+      let h = hasFinalNorm ? norm(device, x, weights, finalNorm) : x;
+      const projection = weights.find(projectOut);
+      if (projection !== undefined) h = device.matmul(h, projection);
+      return device.matmul(h, weights.get(untied ?? embedding));
+    },
+  };
+}
+
+export const opt: Architecture = { modelType: 'opt', read };

@@ -1,0 +1,75 @@
+// What a run tells while it works and what it leaves behind.
+
+import type { ResolvedOptions } from './options.js';
+
+/** One quantized linear. Errors are relative to the energy of its float output, tr(W G Wᵀ). */
+export interface LayerReport {
+  /** Full name, such as 'model.decoder.layers.0.self_attn.q_proj'. */
+  readonly name: string;
+  readonly block: number;
+  /** tr(ΔW G ΔWᵀ) / tr(W G Wᵀ) on the calibration data. */
+  readonly error: number;
+  /** The same with the bias; equal to `error` where nothing was compensated. */
+  readonly errorWithBias: number;
+  /** ‖b‖² / tr(W G Wᵀ). */
+  readonly biasEnergy: number;
+  /** tr(W G Wᵀ) per token. */
+  readonly outputEnergy: number;
+  /** The damping that the factorisation took, where the quantizer has one. */
+  readonly damping?: number;
+}
+
+export interface Seconds {
+  readonly total: number;
+  readonly load: number;
+  readonly calibrate: number;
+  readonly quantize: number;
+  readonly compensate: number;
+  readonly propagate: number;
+  readonly write: number;
+}
+
+/** The content of ballast.json. */
+export interface RunReport {
+  readonly ballast: string;
+  readonly format: string;
+  readonly model: string;
+  readonly modelType: string;
+  /** Identifies the source checkpoint's config and weights. */
+  readonly fingerprint: string;
+  readonly options: ResolvedOptions;
+  readonly environment: {
+    readonly node: string;
+    readonly platform: string;
+    readonly device: string;
+  };
+  readonly calibrationTokens: number;
+  readonly bitsPerWeight: number;
+  readonly layers: readonly LayerReport[];
+  readonly seconds: Seconds;
+  readonly peakMemoryBytes: number;
+}
+
+export type QuantizeEvent =
+  | {
+      readonly type: 'start';
+      readonly model: string;
+      readonly modelType: string;
+      readonly blocks: number;
+      readonly linears: number;
+    }
+  | {
+      readonly type: 'download';
+      readonly file: string;
+      readonly done: number;
+      readonly total: number;
+    }
+  | { readonly type: 'calibration'; readonly samples: number; readonly tokens: number }
+  | { readonly type: 'layer'; readonly layer: LayerReport }
+  | {
+      readonly type: 'block';
+      readonly index: number;
+      readonly blocks: number;
+      readonly seconds: number;
+    }
+  | { readonly type: 'done'; readonly output: string; readonly report: RunReport };

@@ -1,0 +1,186 @@
+// What a caller may ask of a quantization, its defaults, and what is refused. Defaults live here and nowhere else.
+
+import { BallastError } from '../errors.js';
+import { defaultQuantizer, findQuantizer, type Quantizer } from '../quantizers/index.js';
+
+export type CompensationGranularity = 'none' | 'channel' | 'position';
+export type Site = 'linear' | 'block';
+export type Propagate = 'float' | 'quantized';
+
+export interface QuantizeOptions {
+  /** Directory that receives the result; must not exist or be empty, unless `overwrite`. */
+  readonly output: string;
+  /** File of calibration text: .txt, .jsonl or .parquet. */
+  readonly calibration: string;
+  /** Field of JSONL or column of parquet; default 'text'. */
+  readonly field?: string;
+  /** Calibration samples; default 128. */
+  readonly samples?: number;
+  /** Tokens per sample; default 2048 or what the model supports. */
+  readonly sequenceLength?: number;
+  /** 'sequential' takes consecutive windows from the start; 'random' draws their starts. Default 'random'. */
+  readonly sampling?: 'sequential' | 'random';
+  /** Seed of everything random; default 0. */
+  readonly seed?: number;
+
+  /** Name of a registered quantizer; the registry says which is the default. */
+  readonly method?: string;
+  /** Bits per weight, 2 to 8; default 4. */
+  readonly bits?: number;
+  /** Input channels that share a scale; 0 (default) for one scale per output channel. */
+  readonly groupSize?: number;
+  /** Fixed zero point in the middle of the codes; default false. */
+  readonly symmetric?: boolean;
+  /** 'mse' searches the clipping range; default 'none'. */
+  readonly clip?: 'none' | 'mse';
+  /** What scales are rounded to; default 'float32'. */
+  readonly scaleDtype?: 'float32' | 'float16' | 'bfloat16';
+  /** Share of the mean diagonal added to a moment before it is factorised; default 0.01. */
+  readonly damping?: number;
+  /** Sweep columns in order of decreasing moment; default false. */
+  readonly actOrder?: boolean;
+  /** With actOrder: groups are runs of the original columns; default false. */
+  readonly staticGroups?: boolean;
+
+  /** Granularity of the bias; default 'channel'. */
+  readonly compensation?: CompensationGranularity;
+  /** Which outputs are compensated; default ['linear']. */
+  readonly sites?: readonly Site[];
+  /** Which path's inputs biases are fitted on; default 'float'. */
+  readonly propagate?: Propagate;
+
+  /** What the result is written as; default 'huggingface'. */
+  readonly format?: string;
+
+  /** Device name; default 'cpu'. */
+  readonly device?: string;
+  /** Compute threads of a CPU device; default one per processor. */
+  readonly threads?: number;
+  /** How matrix products are formed; default 'float32'. */
+  readonly precision?: 'float32' | 'bfloat16';
+  /** Replace an existing result; default false. */
+  readonly overwrite?: boolean;
+  /** Bytes of a weight file at most; default 5 GB. */
+  readonly maxShardBytes?: number;
+  /** Hub access token, for a hub id. */
+  readonly token?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Every option with its value; what a report records. */
+export type ResolvedOptions = Required<
+  Omit<QuantizeOptions, 'signal' | 'token' | 'sequenceLength' | 'threads'>
+> &
+  Pick<QuantizeOptions, 'sequenceLength' | 'threads'>;
+
+const defaults = {
+  field: 'text',
+  samples: 128,
+  sampling: 'random',
+  seed: 0,
+  method: defaultQuantizer.name,
+  bits: 4,
+  groupSize: 0,
+  symmetric: false,
+  clip: 'none',
+  scaleDtype: 'float32',
+  damping: 0.01,
+  actOrder: false,
+  staticGroups: false,
+  compensation: 'channel',
+  sites: ['linear'],
+  propagate: 'float',
+  format: 'huggingface',
+  device: 'cpu',
+  precision: 'float32',
+  overwrite: false,
+  maxShardBytes: 5e9,
+} as const satisfies Partial<QuantizeOptions>;
+
+type Check = (value: unknown) => string | undefined;
+
+const isString: Check = (value) =>
+  typeof value === 'string' && value !== '' ? undefined : 'a string that is not empty';
+const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
+const isWhole =
+  (least: number, most = Number.MAX_SAFE_INTEGER): Check =>
+  (value) =>
+    Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+      ? undefined
+      : most === Number.MAX_SAFE_INTEGER
+        ? `a whole number of at least ${least}`
+        : `a whole number from ${least} to ${most}`;
+const isOneOf =
+  (...values: readonly string[]): Check =>
+  (value) =>
+    values.includes(value as string) ? undefined : `one of ${values.join(', ')}`;
+const isSetOf =
+  (...values: readonly string[]): Check =>
+  (value) =>
+    Array.isArray(value) && value.every((item) => values.includes(item))
+      ? undefined
+      : `a list of ${values.join(', ')}`;
+
+const checks: Readonly<Record<keyof Omit<QuantizeOptions, 'signal'>, Check>> = {
+  output: isString,
+  calibration: isString,
+  field: isString,
+  samples: isWhole(1),
+  sequenceLength: isWhole(2),
+  sampling: isOneOf('sequential', 'random'),
+  seed: isWhole(0),
+  method: isString,
+  bits: isWhole(2, 8),
+  groupSize: isWhole(0),
+  symmetric: isBoolean,
+  clip: isOneOf('none', 'mse'),
+  scaleDtype: isOneOf('float32', 'float16', 'bfloat16'),
+  damping: (value) =>
+    typeof value === 'number' && value >= 0 && value <= 1 ? undefined : 'a number from 0 to 1',
+  actOrder: isBoolean,
+  staticGroups: isBoolean,
+  compensation: isOneOf('none', 'channel', 'position'),
+  sites: isSetOf('linear', 'block'),
+  propagate: isOneOf('float', 'quantized'),
+  format: isString,
+  device: isString,
+  threads: isWhole(1, 1024),
+  precision: isOneOf('float32', 'bfloat16'),
+  overwrite: isBoolean,
+  maxShardBytes: isWhole(1),
+  token: isString,
+};
+
+/** Errors: ERR_ARGUMENT for an unknown option, a missing one, or a value out of range. */
+export function resolveOptions(options: QuantizeOptions): {
+  options: ResolvedOptions;
+  quantizer: Quantizer;
+} {
+  for (const key of Object.keys(options)) {
+    if (key !== 'signal' && !Object.hasOwn(checks, key)) {
+      throw new BallastError('ERR_ARGUMENT', `Expected no option named ${key}.`);
+    }
+  }
+  const { signal: _signal, token, ...given } = options;
+  const present = Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  );
+  const resolved = { output: '', calibration: '', ...defaults, ...present } as ResolvedOptions;
+  for (const [key, value] of Object.entries({ token, ...resolved })) {
+    if (key === 'token' && value === undefined) continue;
+    const expected = checks[key as keyof typeof checks](value);
+    if (expected !== undefined) {
+      throw new BallastError(
+        'ERR_ARGUMENT',
+        `Expected ${expected} for ${key} but received ${JSON.stringify(value)}.`,
+      );
+    }
+  }
+  if (resolved.staticGroups && !resolved.actOrder) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      'Expected actOrder with staticGroups: without it groups are static anyway.',
+    );
+  }
+  return { options: resolved, quantizer: findQuantizer(resolved.method) };
+}

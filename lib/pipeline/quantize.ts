@@ -1,0 +1,161 @@
+// The main job: a checkpoint in, a quantized and compensated checkpoint out, one block at a time.
+
+import { readFileSync } from 'node:fs';
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { resolveModel } from '../checkpoint/hub.js';
+import { Device } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { embed, loadWeights, miniBatches } from '../execution/index.js';
+import { readModel } from '../models/index.js';
+import { readSamples } from './calibration-data.js';
+import { Clock } from './clock.js';
+import type { LayerReport, QuantizeEvent, RunReport } from './events.js';
+import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import { quantizeBlock } from './quantize-block.js';
+import { ResultWriter } from './result-writer.js';
+import { Paths, type Run } from './run.js';
+
+/**
+ * Quantizes `model` (a directory or a hub id) and writes the result to `options.output`. Iterate to advance; the
+ * iterator returns the report. Nothing is printed, and the event loop is never blocked.
+ *
+ * Errors are BallastError: ERR_ARGUMENT, ERR_CHECKPOINT, ERR_DATA, ERR_UNSUPPORTED, ERR_IO, ERR_NUMERIC, ERR_MEMORY,
+ * and ERR_ABORTED when `options.signal` fires. After an error, or when the iteration is left early, nothing is left
+ * at `options.output`.
+ *
+ * @example
+ * for await (const event of quantize('models/opt-125m', { output: 'out', calibration: 'text.txt', bits: 3 })) {
+ *   if (event.type === 'block') console.log(event.index + 1, 'of', event.blocks);
+ * }
+ */
+export async function* quantize(
+  model: string,
+  options: QuantizeOptions,
+): AsyncGenerator<QuantizeEvent, RunReport> {
+  const { options: resolved, quantizer } = resolveOptions(options);
+  const { signal, token } = options;
+  const throwIfAborted = () => {
+    if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The quantization was aborted.');
+  };
+  throwIfAborted();
+  const clock = new Clock();
+  const device = Device.open(resolved.device, {
+    precision: resolved.precision,
+    ...(resolved.threads === undefined ? {} : { threads: resolved.threads }),
+  });
+  const cancel = () => device.cancel();
+  signal?.addEventListener('abort', cancel);
+  try {
+    const directory = await resolveModel(model, {
+      ...(signal === undefined ? {} : { signal }),
+      ...(token === undefined ? {} : { token }),
+    });
+    const checkpoint = await Checkpoint.open(directory);
+    const definition = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+    expectGroups(definition.linears, resolved);
+    const { modelType, blocks, linears } = definition;
+    yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length };
+    const samples = await readSamples(directory, definition, resolved);
+    const sequence = samples[0]?.length ?? 0;
+    yield { type: 'calibration', samples: samples.length, tokens: samples.length * sequence };
+    const context = { device, sequence };
+    const run: Run = {
+      device,
+      checkpoint,
+      model: definition,
+      quantizer,
+      options: resolved,
+      context,
+      clock,
+      throwIfAborted,
+    };
+    return yield* quantizeBlocks(run, model, samples);
+  } catch (error) {
+    // Whatever the cancelled device reports first, the cause is the signal.
+    throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    device.close();
+  }
+}
+
+async function* quantizeBlocks(
+  run: Run,
+  model: string,
+  samples: readonly Int32Array[],
+): AsyncGenerator<QuantizeEvent, RunReport> {
+  const { device, checkpoint, model: definition, context, clock } = run;
+  const writer = await ResultWriter.open(run);
+  const layers: LayerReport[] = [];
+  let weightBits = 0;
+  let weights = 0;
+  try {
+    using paths = await clock.measure('load', async () => {
+      using embedding = await loadWeights(device, checkpoint, definition.embedTensors);
+      return new Paths(await embed(definition, embedding, miniBatches(samples), context));
+    });
+    for (let index = 0; index < definition.blocks; index++) {
+      const begin = performance.now();
+      const finished: LayerReport[] = [];
+      using block = await quantizeBlock(run, index, paths, ({ report, codes }) => {
+        finished.push(report);
+        weightBits += codes.codes.elements * run.options.bits;
+        // A scale and a zero point of 16 and `bits` bits each group, as the packed formats hold them.
+        weightBits += codes.scales.elements * (16 + run.options.bits);
+        weights += codes.codes.elements;
+      });
+      await clock.measure('write', () => writer.writeBlock(block));
+      for (const layer of finished) yield { type: 'layer', layer };
+      layers.push(...finished);
+      const seconds = (performance.now() - begin) / 1000;
+      yield { type: 'block', index, blocks: definition.blocks, seconds };
+      run.throwIfAborted();
+    }
+    const fingerprint = await checkpoint.fingerprint();
+    const report = await writer.finish(() => ({
+      ballast: packageVersion(),
+      format: run.options.format,
+      model,
+      modelType: definition.modelType,
+      fingerprint,
+      options: run.options,
+      environment: {
+        node: process.version,
+        platform: `${process.platform}-${process.arch}`,
+        device: `${device.name}: ${device.description}`,
+      },
+      calibrationTokens: samples.length * context.sequence,
+      bitsPerWeight: weightBits / weights,
+      layers,
+      seconds: clock.seconds(),
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    }));
+    yield { type: 'done', output: run.options.output, report };
+    return report;
+  } finally {
+    await writer.discard();
+  }
+}
+
+/** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
+function expectGroups(
+  linears: readonly { readonly name: string; readonly inChannels: number }[],
+  { groupSize }: ResolvedOptions,
+): void {
+  if (groupSize === 0) return;
+  for (const { name, inChannels } of linears) {
+    if (inChannels % groupSize !== 0) {
+      throw new BallastError(
+        'ERR_ARGUMENT',
+        `Expected a groupSize that divides the ${inChannels} input channels of ${name} but received ${groupSize}; ` +
+          'choose a divisor of them, or 0 for one scale per output channel.',
+      );
+    }
+  }
+}
+
+function packageVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

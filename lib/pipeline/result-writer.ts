@@ -1,0 +1,81 @@
+// Everything a run leaves on disk, in a directory that only appears under its name when it is whole.
+
+import { OutputDirectory } from '../checkpoint/output-directory.js';
+import { type ExportWriter, findFormat, PositionBiasWriter } from '../export/index.js';
+import type { RunReport } from './events.js';
+import type { QuantizedBlock } from './quantize-block.js';
+import type { Run } from './run.js';
+
+export const reportFile = 'ballast.json';
+
+export class ResultWriter {
+  readonly #run: Run;
+  readonly #output: OutputDirectory;
+  readonly #weights: ExportWriter;
+  readonly #positions: PositionBiasWriter | undefined;
+
+  private constructor(
+    run: Run,
+    output: OutputDirectory,
+    weights: ExportWriter,
+    positions: PositionBiasWriter | undefined,
+  ) {
+    this.#run = run;
+    this.#output = output;
+    this.#weights = weights;
+    this.#positions = positions;
+  }
+
+  static async open(run: Run): Promise<ResultWriter> {
+    const { device, checkpoint, model, options, context } = run;
+    const output = await OutputDirectory.create(options.output, {
+      overwrite: options.overwrite,
+      source: checkpoint.directory,
+    });
+    try {
+      const { maxShardBytes } = options;
+      const input = { device, checkpoint, model, output, scheme: options, maxShardBytes };
+      const weights = await findFormat(options.format).open(input);
+      const sites = {
+        linears: options.sites.includes('linear'),
+        blocks: options.sites.includes('block'),
+      };
+      const positions =
+        options.compensation === 'position'
+          ? await PositionBiasWriter.open(output.path, model, context.sequence, sites)
+          : undefined;
+      return new ResultWriter(run, output, weights, positions);
+    } catch (error) {
+      await output.discard();
+      throw error;
+    }
+  }
+
+  async writeBlock({ index, linears, bias }: QuantizedBlock): Promise<void> {
+    const replaced = new Map(bias?.replaced === undefined ? [] : [bias.replaced]);
+    await this.#weights.writeBlock({ index, linears, replaced });
+    const block = this.#run.model.blockName(index);
+    for (const { name, positionBias } of linears.values()) {
+      if (positionBias !== undefined)
+        await this.#positions?.write(`${block}.${name}`, positionBias);
+    }
+    if (bias?.positionBias !== undefined) await this.#positions?.write(block, bias.positionBias);
+  }
+
+  /** Completes the files; `report` is called when all else is written. Returns where the result is. */
+  async finish(report: () => RunReport): Promise<RunReport> {
+    await this.#weights.finish();
+    await this.#positions?.close();
+    const written = report();
+    await this.#output.writeJson(reportFile, written);
+    await this.#output.commit();
+    return written;
+  }
+
+  /** Removes what was written; harmless after `finish`. */
+  async discard(): Promise<void> {
+    await this.#weights.abort();
+    await this.#positions?.abort();
+    await this.#output.discard();
+  }
+}

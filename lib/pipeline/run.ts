@@ -1,0 +1,58 @@
+// What every part of a run shares.
+
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import type { Device, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { disposeAll } from '../execution/index.js';
+import type { BlockContext, LanguageModel } from '../models/index.js';
+import type { Quantizer } from '../quantizers/index.js';
+import type { Clock } from './clock.js';
+import type { ResolvedOptions } from './options.js';
+
+export interface Run {
+  readonly device: Device;
+  readonly checkpoint: Checkpoint;
+  readonly model: LanguageModel;
+  readonly quantizer: Quantizer;
+  readonly options: ResolvedOptions;
+  readonly context: BlockContext;
+  readonly clock: Clock;
+  /** Throws ERR_ABORTED once the caller's signal has fired. */
+  readonly throwIfAborted: () => void;
+}
+
+/**
+ * The hidden states that enter a block, one tensor a mini-batch: on the float path, and on the quantized path where
+ * blocks before it have already been quantized. `quantized` is `float` itself until the paths part.
+ */
+export class Paths implements Disposable {
+  constructor(
+    public float: Tensor[],
+    public quantized: Tensor[] = float,
+  ) {}
+
+  get parted(): boolean {
+    return this.float !== this.quantized;
+  }
+
+  /** Moves both paths on and releases what no path holds any more. An empty list ends a path. */
+  advance(float: Tensor[], quantized: Tensor[]): void {
+    const previous = new Set([...this.float, ...this.quantized]);
+    this.float = float;
+    this.quantized = quantized;
+    for (const state of [...float, ...quantized]) previous.delete(state);
+    disposeAll([...previous]);
+  }
+
+  [Symbol.dispose](): void {
+    this.advance([], []);
+  }
+}
+
+/** Gives an error of one layer that layer's name. */
+export function named(layer: string, error: unknown): unknown {
+  if (error instanceof BallastError && error.code !== 'ERR_ABORTED') {
+    return new BallastError(error.code, `${layer}: ${error.message}`, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,9 @@
+export type {
+  GroupInput,
+  GroupQuantizer,
+  QuantizedWeight,
+  Quantizer,
+  QuantizerOptions,
+  Scheme,
+} from './quantizer.js';
+export { defaultQuantizer, findQuantizer, quantizers } from './registry.js';

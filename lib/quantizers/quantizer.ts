@@ -1,0 +1,81 @@
+// What a weight quantizer is: it sees one weight and the second moment of its inputs, and gives codes and group
+// parameters. It knows neither models nor whether a bias will follow: the moment that it is handed decides that.
+
+import type { Device, GridOptions, Tensor } from '../device/index.js';
+
+/** The grid that codes live on. */
+export interface Scheme {
+  /** 2 to 8. */
+  readonly bits: number;
+  /** Input channels that share a scale; 0 for one scale per output channel. */
+  readonly groupSize: number;
+  /** Zero point fixed in the middle of the codes. */
+  readonly symmetric: boolean;
+  /** 'mse' searches the range that gives the least weight error; 'none' takes the full range. */
+  readonly clip: 'none' | 'mse';
+  /** Scales are rounded to this type before anything is computed from them. */
+  readonly scaleDtype: 'float32' | 'float16' | 'bfloat16';
+}
+
+/** Options that only some quantizers read. */
+export interface QuantizerOptions {
+  /** λ added to the moment's diagonal, as a share of its mean. */
+  readonly damping: number;
+  /** Quantize columns in order of decreasing moment. */
+  readonly actOrder: boolean;
+  /** With actOrder: find group parameters in the original order, before the sweep. */
+  readonly staticGroups: boolean;
+}
+
+/** value = scale · (code − zero), scale and zero of the column's group. */
+export interface QuantizedWeight {
+  /** [out, in] uint8. */
+  readonly codes: Tensor;
+  /** [out, groups] float32. */
+  readonly scales: Tensor;
+  /** [out, groups] float32. */
+  readonly zeros: Tensor;
+  /** [in] int32, the group of each column; absent where groups are consecutive columns. */
+  readonly groupIndex?: Tensor | undefined;
+  /** [1] float64, the damping that the factorisation took. */
+  readonly damping?: Tensor | undefined;
+}
+
+/** What the linears of one input group share. */
+export interface GroupInput {
+  readonly device: Device;
+  /** [in, in] float32, G or Σ; present when the quantizer `needs` it or statistics are there anyway. */
+  readonly moment?: Tensor | undefined;
+  readonly scheme: Scheme;
+  readonly options: QuantizerOptions;
+}
+
+export interface Quantizer {
+  readonly name: string;
+  /** One line for help texts. */
+  readonly summary: string;
+  /** Whether `GroupInput.moment` must be present. */
+  readonly needsMoment: boolean;
+  /**
+   * Prepares what the group's linears share (a factorisation, say) and returns what quantizes each weight
+   * [out, in] of a weight dtype. Work is queued.
+   */
+  forGroup(input: GroupInput): Promise<GroupQuantizer>;
+}
+
+export interface GroupQuantizer extends Disposable {
+  quantize(weight: Tensor): QuantizedWeight;
+}
+
+/** 80 steps down to a fifth of the range under |·|^2.4: the search of the GPTQ reference program. */
+export function gridOptions(scheme: Scheme): GridOptions {
+  return {
+    bits: scheme.bits,
+    groupSize: scheme.groupSize,
+    symmetric: scheme.symmetric,
+    clipSteps: scheme.clip === 'mse' ? 80 : 0,
+    clipRange: 0.8,
+    clipExponent: 2.4,
+    scaleDtype: scheme.scaleDtype,
+  };
+}

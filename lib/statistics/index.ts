@@ -1,0 +1,1 @@
+export { Statistics, type StatisticsNeeds, StatisticsSums } from './statistics.js';
