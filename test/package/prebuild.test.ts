@@ -1,7 +1,15 @@
 // The package as users get it: packed with a prebuild, unpacked beside its dependencies and nothing else, imported by a
 // process whose PATH holds no compiler. The addon needs libc alone and exports Node's entry points alone.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -38,7 +46,7 @@ describe('the packed package', () => {
       symlinkSync(path.join(repository, 'node_modules', name), path.join(modules, name));
     }
     installed = path.join(modules, 'ballast');
-    run('mv', ['package', installed], project);
+    renameSync(path.join(project, 'package'), installed);
     addon = path.join(
       installed,
       prebuilds,
