@@ -3,12 +3,17 @@
 // does not depend on the number of threads, so neither does the result.
 #include "native/cpu/attention.h"
 
+#include <algorithm>
+
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
 namespace {
 
 std::int64_t RoundUp(std::int64_t a, std::int64_t unit) { return (a + unit - 1) / unit * unit; }
+
+// Of packed keys and values at a time: enough work for many threads, and still in the last cache.
+constexpr std::int64_t kPackedBytes = 8 << 20;
 
 struct Sizes {
   std::int64_t batch;
@@ -26,6 +31,12 @@ Sizes SizesOf(const Context& context, const AttentionParams& p) {
           .padded_head = RoundUp(head_size, lanes),
           .padded_sequence = RoundUp(p.sequence, 2 * lanes),
           .blocks = (p.sequence + kQueryBlock - 1) / kQueryBlock};
+}
+
+// Some sequences of a tensor of tokens.
+View Sequences(const View& view, std::int64_t sequence, std::int64_t first, std::int64_t count) {
+  return {reinterpret_cast<std::byte*>(view.f32() + first * sequence * view.cols()), view.dtype,
+          Shape{count * sequence, view.cols()}};
 }
 
 void Pack(const Context& context, const AttentionParams& p, const Sizes& s, float* keys,
@@ -47,15 +58,8 @@ void Pack(const Context& context, const AttentionParams& p, const Sizes& s, floa
       context.cancel);
 }
 
-}  // namespace
-
-void Attention(const Context& context, const AttentionParams& p) {
-  const Sizes s = SizesOf(context, p);
-  const std::int64_t packs = s.batch * p.key_value_heads;
-  Scratch<float> keys(packs * s.padded_sequence * s.head_size);
-  Scratch<float> values(packs * s.padded_sequence * s.padded_head);
-  Pack(context, p, s, keys.data(), values.data());
-
+void Attend(const Context& context, const AttentionParams& p, const Sizes& s, const float* keys,
+            const float* values) {
   const std::int64_t stride = p.query.cols();
   const std::int64_t group = p.heads / p.key_value_heads;
   const auto attend = [&](std::int64_t item, float* scratch) {
@@ -68,23 +72,22 @@ void Attention(const Context& context, const AttentionParams& p) {
     const std::int64_t offset = (sequence * p.sequence + first) * stride + head * s.head_size;
     const std::int64_t pack = sequence * p.key_value_heads + head / group;
     const std::int64_t rest = p.sequence - first;
-    context.kernels.row.attend(
-        {.query = p.query.f32() + offset,
-         .packed_key = keys.data() + pack * s.padded_sequence * s.head_size,
-         .packed_value = values.data() + pack * s.padded_sequence * s.padded_head,
-         .out = p.out.f32() + offset,
-         .scratch = scratch,
-         .row_stride = stride,
-         .first_query = first,
-         .queries = rest < kQueryBlock ? rest : kQueryBlock,
-         .sequence = p.sequence,
-         .head_size = s.head_size,
-         .padded_head = s.padded_head,
-         .window = p.window,
-         .scale = static_cast<float>(p.scale),
-         .softcap = static_cast<float>(p.softcap),
-         .slope = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head],
-         .causal = p.causal});
+    context.kernels.row.attend({.query = p.query.f32() + offset,
+                                .packed_key = keys + pack * s.padded_sequence * s.head_size,
+                                .packed_value = values + pack * s.padded_sequence * s.padded_head,
+                                .out = p.out.f32() + offset,
+                                .scratch = scratch,
+                                .row_stride = stride,
+                                .first_query = first,
+                                .queries = rest < kQueryBlock ? rest : kQueryBlock,
+                                .sequence = p.sequence,
+                                .head_size = s.head_size,
+                                .padded_head = s.padded_head,
+                                .window = p.window,
+                                .scale = static_cast<float>(p.scale),
+                                .softcap = static_cast<float>(p.softcap),
+                                .slope = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head],
+                                .causal = p.causal});
   };
   context.pool.ParallelFor(
       s.blocks * s.batch * p.heads, 1,
@@ -93,6 +96,29 @@ void Attention(const Context& context, const AttentionParams& p) {
         for (std::int64_t item = begin; item < end; ++item) attend(item, scratch.data());
       },
       context.cancel);
+}
+
+}  // namespace
+
+void Attention(const Context& context, const AttentionParams& params) {
+  const Sizes all = SizesOf(context, params);
+  const std::int64_t key_floats = params.key_value_heads * all.padded_sequence * all.head_size;
+  const std::int64_t value_floats = params.key_value_heads * all.padded_sequence * all.padded_head;
+  const std::int64_t bytes = (key_floats + value_floats) * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t step =
+      std::clamp<std::int64_t>(kPackedBytes / bytes, 1, std::max<std::int64_t>(all.batch, 1));
+  Scratch<float> keys(step * key_floats);
+  Scratch<float> values(step * value_floats);
+  for (std::int64_t first = 0; first < all.batch; first += step) {
+    const std::int64_t count = std::min(step, all.batch - first);
+    AttentionParams part = params;
+    for (View* view : {&part.query, &part.key, &part.value, &part.out}) {
+      *view = Sequences(*view, params.sequence, first, count);
+    }
+    const Sizes sizes = SizesOf(context, part);
+    Pack(context, part, sizes, keys.data(), values.data());
+    Attend(context, part, sizes, keys.data(), values.data());
+  }
 }
 
 }  // namespace ballast::cpu

@@ -67,10 +67,11 @@ void FakeQuantize(const float* x, const Affine& affine, std::int64_t n, float* o
 }
 
 // The reciprocal is good enough to rank candidates: it moves a code only where both neighbours are
-// as far.
+// as far. A candidate's range is within x's by no more than the search's, so no code is large here.
 inline Floats TrialError(Floats x, const ClipTrial& trial, float inverse) {
-  const Floats code = Clamp(Round(x * inverse) + trial.zero, trial.max_code);
-  return PowAbs(x - (code - trial.zero) * trial.scale, trial.exponent, trial.log2_unit);
+  const Floats rounded = (x * inverse + kRounder) - kRounder;
+  const Floats value = (Clamp(rounded + trial.zero, trial.max_code) - trial.zero) * trial.scale;
+  return PowAbs(x - value, trial.exponent, trial.log2_unit);
 }
 
 float ClipError(const float* x, const float* weights, std::int64_t n, const ClipTrial& trial) {
@@ -83,8 +84,9 @@ float ClipError(const float* x, const float* weights, std::int64_t n, const Clip
       const Floats error = TrialError(Load<Floats>(x + i + v * kLanes), trial, inverse);
       sums[v] += weights == nullptr ? error : error * Load<Floats>(weights + i + v * kLanes);
     }
-    // Every term is positive: a sum beyond the limit stays there.
-    if (i % (4 * kStride) == 0) {
+    // Every term is positive: a sum beyond the limit stays there. Most candidates end at the first
+    // look.
+    if ((i & (4 * kStride - 1)) == 3 * kStride) {
       const float so_far = Sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
       if (so_far > trial.limit) return so_far;
     }

@@ -22,7 +22,6 @@ constexpr int kLanes = 4;
 
 typedef float Floats __attribute__((vector_size(4 * kLanes)));
 typedef std::int32_t Ints __attribute__((vector_size(4 * kLanes)));
-typedef float HalfFloats __attribute__((vector_size(2 * kLanes)));
 typedef double Doubles __attribute__((vector_size(4 * kLanes)));
 typedef std::uint16_t Shorts __attribute__((vector_size(2 * kLanes)));
 typedef std::uint8_t Bytes __attribute__((vector_size(kLanes)));
@@ -90,32 +89,46 @@ static inline Floats Round(Floats x) {
   return (Min(limit, Max(-limit, x)) + kRounder) - kRounder;
 }
 
+// The halves of a vector as float64, and back. By intrinsics where there are any: from memcpy gcc
+// 12 makes a trip through memory.
+#if defined(__AVX512F__)
 static inline Doubles Low(Floats x) {
-  HalfFloats half;
-  std::memcpy(&half, &x, sizeof half);
-  return __builtin_convertvector(half, Doubles);
+  return _mm512_maskz_cvtps_pd(0xff, _mm512_maskz_extractf32x8_ps(0xff, x, 0));
 }
-
 static inline Doubles High(Floats x) {
-  HalfFloats half;
-  std::memcpy(&half, reinterpret_cast<const char*>(&x) + sizeof half, sizeof half);
-  return __builtin_convertvector(half, Doubles);
+  return _mm512_maskz_cvtps_pd(0xff, _mm512_maskz_extractf32x8_ps(0xff, x, 1));
 }
-
 static inline Floats Join(Doubles low, Doubles high) {
-  const HalfFloats halves[2] = {__builtin_convertvector(low, HalfFloats),
-                                __builtin_convertvector(high, HalfFloats)};
-  Floats x;
-  std::memcpy(&x, halves, sizeof x);
-  return x;
+  return _mm512_maskz_insertf32x8(0xffff, _mm512_castps256_ps512(_mm512_maskz_cvtpd_ps(0xff, low)),
+                                  _mm512_maskz_cvtpd_ps(0xff, high), 1);
 }
+#elif defined(__AVX2__)
+static inline Doubles Low(Floats x) { return _mm256_cvtps_pd(_mm256_castps256_ps128(x)); }
+static inline Doubles High(Floats x) { return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)); }
+static inline Floats Join(Doubles low, Doubles high) {
+  return _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low));
+}
+#else
+static inline Doubles Low(Floats x) { return Doubles{x[0], x[1]}; }
+static inline Doubles High(Floats x) { return Doubles{x[2], x[3]}; }
+static inline Floats Join(Doubles low, Doubles high) {
+  return Floats{static_cast<float>(low[0]), static_cast<float>(low[1]), static_cast<float>(high[0]),
+                static_cast<float>(high[1])};
+}
+#endif
 
 // Sums pairwise, in one fixed order.
 static inline float Sum(Floats x) {
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) x[i] += x[i + width];
-  }
-  return x[0];
+#if defined(__AVX512F__)
+  const __m256 eight =
+      _mm512_maskz_extractf32x8_ps(0xff, x, 0) + _mm512_maskz_extractf32x8_ps(0xff, x, 1);
+  const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
+#elif defined(__AVX2__)
+  const __m128 four = _mm256_castps256_ps128(x) + _mm256_extractf128_ps(x, 1);
+#else
+  const Floats four = x;
+#endif
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 static inline double Sum(Doubles x) {
