@@ -1,7 +1,8 @@
-// The inner loops, as one table of function pointers for each instruction set. Files in this folder are
-// compiled once an instruction set, in the namespace BALLAST_ISA, with flags the machine may lack. So they
-// use raw pointers, static functions and intrinsics only: a weak symbol (an inline function or template of
-// the standard library) compiled here could be picked by the linker for code that runs on every machine.
+// The inner loops, as one table of function pointers for each instruction set. Files in this folder
+// are compiled once an instruction set, in the namespace BALLAST_ISA, with flags the machine may
+// lack. So they use raw pointers, static functions and intrinsics only: a weak symbol (an inline
+// function or template of the standard library) compiled here could be picked by the linker for
+// code that runs on every machine.
 #pragma once
 
 #include "native/cpu/instruction_set.h"

@@ -1,0 +1,40 @@
+// C = A Bᵀ, blocked and threaded: the one product that matmul, statistics, factorisation and GPTQ
+// share.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "native/backend/params.h"
+#include "native/cpu/context.h"
+
+namespace ballast::cpu {
+
+// Called once for each stretch of rows × columns of C when it holds its final value, on the thread
+// that made it.
+using Finish = std::function<void(std::int64_t row, std::int64_t rows, std::int64_t column,
+                                  std::int64_t columns)>;
+
+struct Product {
+  Operand a;  // [rows, depth]
+  Operand b;  // [columns, depth]
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t depth = 0;
+  float* out = nullptr;
+  std::int64_t stride = 0;  // of out
+  Update update = Update::kStore;
+  bool upper = false;  // only elements with row <= column
+};
+
+inline const GemmKernels& GemmFor(const Context& context, Precision precision) {
+  const LinearKernels& kernels = context.kernels.linear;
+  return precision == Precision::kBFloat16 ? kernels.bfloat16 : kernels.float32;
+}
+
+// Every element is a sum in an order that only the depth decides, so neither threads nor the other
+// rows and columns change it. out may not overlap a or b.
+void Multiply(const Context& context, const GemmKernels& kernels, const Product& product,
+              const Finish& finish = nullptr);
+
+}  // namespace ballast::cpu

@@ -1,0 +1,157 @@
+// What the products of all element types share: packing a strip and a block of words, and the walk
+// over a block's panels. A kernel is a struct with
+//   kRows, kDepth           rows of a strip and depth of a pass, in elements
+//   kPerWord                elements in a 32-bit word (2 for bfloat16)
+//   Along(window, r, c)     words of window row r along its columns, from word c on
+//   Across(window, r, c)    words that run across rows, word row r, from column c on
+//   Multiply<rows>(strip, panel, words, tile)    tile = strip · panel, or added to or taken from it
+//   Begin(), End()          around a run of tiles
+// Layout: strip[row][word] with a constant row stride, so that all addresses of a tile's rows are
+// constant offsets; panel[word][column].
+#pragma once
+
+#include "native/cpu/kernels/packing.h"
+
+namespace ballast::cpu::BALLAST_ISA {
+namespace {
+
+constexpr std::int64_t kPanel = 2 * kLanes;
+
+constexpr std::int64_t RoundUp(std::int64_t n, std::int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+struct Tile {
+  float* out;
+  std::int64_t stride;
+  Update update;
+};
+
+inline void Write(float* out, Floats sum, Update update) {
+  if (update == Update::kAdd) sum = Load<Floats>(out) + sum;
+  if (update == Update::kSubtract) sum = Load<Floats>(out) - sum;
+  Store(out, sum);
+}
+
+template <class Kernel>
+struct Gemm {
+  static constexpr std::int64_t kWords = Kernel::kDepth / Kernel::kPerWord;
+  // Not a power of two: the rows of a strip fall into different cache sets.
+  static constexpr std::int64_t kStripStride = kWords + 16;
+
+  static constexpr std::int64_t PanelWords(std::int64_t depth) {
+    return RoundUp((depth + Kernel::kPerWord - 1) / Kernel::kPerWord, kLanes);
+  }
+
+  static void PackStrip(const Operand& a, const Range& range, void* strip) {
+    float* out = static_cast<float*>(strip);
+    const std::int64_t words = PanelWords(range.depth);
+    WithWindow(a, range, [&](const auto& window) {
+      if (a.depth_contiguous) {
+        const auto word = [&](std::int64_t r, std::int64_t c) {
+          return Kernel::Along(window, r, c);
+        };
+        Copy(range.items, words, word, out, kStripStride);
+      } else {
+        const auto word = [&](std::int64_t r, std::int64_t c) {
+          return Kernel::Across(window, r, c);
+        };
+        Transpose(words, range.items, word, out, kStripStride);
+      }
+    });
+  }
+
+  static void PackBlock(const Operand& b, const Range& range, void* block) {
+    const std::int64_t words = PanelWords(range.depth);
+    for (std::int64_t j = 0; j < range.items; j += kPanel) {
+      Range part = range;
+      part.first += j;
+      part.items = range.items - j < kPanel ? range.items - j : kPanel;
+      float* out = static_cast<float*>(block) + j * words;
+      WithWindow(b, part, [&](const auto& window) {
+        if (b.depth_contiguous) {
+          const auto word = [&](std::int64_t r, std::int64_t c) {
+            return Kernel::Along(window, r, c);
+          };
+          Transpose(kPanel, words, word, out, kPanel);
+        } else {
+          const auto word = [&](std::int64_t r, std::int64_t c) {
+            return Kernel::Across(window, r, c);
+          };
+          Copy(words, kPanel, word, out, kPanel);
+        }
+      });
+    }
+  }
+
+  // The tile of the fewest rows, of three heights, that covers `rows`.
+  static void RunTile(std::int64_t rows, const float* strip, const float* panel, std::int64_t words,
+                      const Tile& tile) {
+    if (rows == 1) {
+      Kernel::template Multiply<1>(strip, panel, words, tile);
+    } else if (rows <= Kernel::kRows / 2) {
+      Kernel::template Multiply<Kernel::kRows / 2>(strip, panel, words, tile);
+    } else {
+      Kernel::template Multiply<Kernel::kRows>(strip, panel, words, tile);
+    }
+  }
+
+  // A tile that crosses an edge or the diagonal is made aside; its part that belongs to C is moved.
+  static void RunPartialTile(const float* strip, const float* panel, std::int64_t words,
+                             const Destination& to, std::int64_t column) {
+    alignas(64) float aside[Kernel::kRows * kPanel];
+    RunTile(to.rows, strip, panel, words, {aside, kPanel, Update::kStore});
+    const std::int64_t left = to.columns - column;
+    const std::int64_t columns = left < kPanel ? left : kPanel;
+    for (std::int64_t r = 0; r < to.rows; ++r) {
+      const std::int64_t diagonal = to.upper ? r - to.diagonal - column : 0;
+      float* out = to.out + r * to.stride + column;
+      const float* sum = aside + r * kPanel;
+      for (std::int64_t j = diagonal > 0 ? diagonal : 0; j < columns; ++j) {
+        if (to.update == Update::kStore) out[j] = sum[j];
+        if (to.update == Update::kAdd) out[j] += sum[j];
+        if (to.update == Update::kSubtract) out[j] -= sum[j];
+      }
+    }
+  }
+
+  static bool IsWholeTile(std::int64_t rows) {
+    return rows == Kernel::kRows || rows == Kernel::kRows / 2 || rows == 1;
+  }
+
+  static void Multiply(const void* strip, const void* block, std::int64_t depth,
+                       const Destination& to) {
+    const float* a = static_cast<const float*>(strip);
+    const float* panel = static_cast<const float*>(block);
+    const std::int64_t words = (depth + Kernel::kPerWord - 1) / Kernel::kPerWord;
+    const std::int64_t panel_stride = PanelWords(depth) * kPanel;
+    Kernel::Begin();
+    for (std::int64_t j = 0; j < to.columns; j += kPanel, panel += panel_stride) {
+      if (to.upper && j + kPanel - 1 + to.diagonal < 0) continue;
+      const bool crossed = to.upper && j + to.diagonal < to.rows - 1;
+      if (crossed || j + kPanel > to.columns || !IsWholeTile(to.rows)) {
+        RunPartialTile(a, panel, words, to, j);
+      } else {
+        RunTile(to.rows, a, panel, words, {to.out + j, to.stride, to.update});
+      }
+    }
+    Kernel::End();
+  }
+
+  static GemmKernels Table(std::int64_t block_columns) {
+    return {
+        .strip_rows = Kernel::kRows,
+        .panel_columns = kPanel,
+        .block_columns = block_columns,
+        .depth = Kernel::kDepth,
+        .strip_bytes = RoundUp(Kernel::kRows, kLanes) * kStripStride * 4,
+        .block_bytes = block_columns * kWords * 4,
+        .pack_strip = PackStrip,
+        .pack_block = PackBlock,
+        .multiply = Multiply,
+    };
+  }
+};
+
+}  // namespace
+}  // namespace ballast::cpu::BALLAST_ISA

@@ -1,0 +1,46 @@
+// bfloat16 products with AVX512_BF16: one instruction multiplies pairs along the depth and adds
+// both products to a float32 sum. Words are such pairs, the first one low.
+#include "native/cpu/kernels/bfloat16_words.h"
+#include "native/cpu/kernels/gemm.h"
+
+namespace ballast::cpu::BALLAST_ISA {
+namespace {
+
+inline __m512bh Pairs(Floats x) { return reinterpret_cast<__m512bh>(x); }
+
+struct BFloat16Kernel : BFloat16Words {
+  static constexpr std::int64_t kRows = 14;
+  static constexpr std::int64_t kDepth = 1024;
+
+  static void Begin() {}
+  static void End() {}
+
+  template <int kRowsUsed>
+  static void Multiply(const float* strip, const float* panel, std::int64_t words,
+                       const Tile& tile) {
+    constexpr std::int64_t kStride = Gemm<BFloat16Kernel>::kStripStride;
+    Floats sum[kRowsUsed][2];
+    for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
+    for (std::int64_t k = 0; k < words; ++k) {
+      const __m512bh b0 = Pairs(Load<Floats>(panel + k * kPanel));
+      const __m512bh b1 = Pairs(Load<Floats>(panel + k * kPanel + kLanes));
+#pragma GCC unroll 16
+      for (int r = 0; r < kRowsUsed; ++r) {
+        const __m512bh a = Pairs(Splat(strip[r * kStride + k]));
+        sum[r][0] = _mm512_dpbf16_ps(sum[r][0], a, b0);
+        sum[r][1] = _mm512_dpbf16_ps(sum[r][1], a, b1);
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRowsUsed; ++r) {
+      Write(tile.out + r * tile.stride, sum[r][0], tile.update);
+      Write(tile.out + r * tile.stride + kLanes, sum[r][1], tile.update);
+    }
+  }
+};
+
+}  // namespace
+
+GemmKernels MakeBFloat16Kernels() { return Gemm<BFloat16Kernel>::Table(256); }
+
+}  // namespace ballast::cpu::BALLAST_ISA

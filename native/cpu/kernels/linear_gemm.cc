@@ -1,0 +1,84 @@
+// float32 products. A tile keeps kRows × 2 vectors of sums in registers: as many as the register
+// file holds beside the two vectors of the panel and one broadcast.
+#include "native/cpu/kernels/gemm.h"
+#include "native/cpu/kernels/linear_parts.h"
+
+namespace ballast::cpu::BALLAST_ISA {
+namespace {
+
+inline Floats MultiplyAdd(Floats a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// Rounds to bfloat16; a NaN stays one.
+inline Floats Rounded(Floats x) { return FromBfloat(ToBfloat(x)); }
+
+template <bool kRounded>
+struct Float32Kernel {
+#if defined(__AVX512F__)
+  static constexpr std::int64_t kRows = 14;
+  static constexpr std::int64_t kDepth = 512;
+#elif defined(__AVX2__)
+  static constexpr std::int64_t kRows = 6;
+  static constexpr std::int64_t kDepth = 256;
+#else
+  static constexpr std::int64_t kRows = 4;
+  static constexpr std::int64_t kDepth = 256;
+#endif
+  static constexpr std::int64_t kPerWord = 1;
+
+  template <class Window>
+  static Floats Along(const Window& window, std::int64_t row, std::int64_t column) {
+    const Floats x = window.At(row, column);
+    return kRounded ? Rounded(x) : x;
+  }
+  template <class Window>
+  static Floats Across(const Window& window, std::int64_t row, std::int64_t column) {
+    return Along(window, row, column);
+  }
+
+  static void Begin() {}
+  static void End() {}
+
+  template <int kRowsUsed>
+  static void Multiply(const float* strip, const float* panel, std::int64_t words,
+                       const Tile& tile) {
+    constexpr std::int64_t kStride = Gemm<Float32Kernel>::kStripStride;
+    Floats sum[kRowsUsed][2];
+    for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
+    for (std::int64_t k = 0; k < words; ++k) {
+      const Floats b0 = Load<Floats>(panel + k * kPanel);
+      const Floats b1 = Load<Floats>(panel + k * kPanel + kLanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < kRowsUsed; ++r) {
+        const Floats a = Splat(strip[r * kStride + k]);
+        sum[r][0] = MultiplyAdd(a, b0, sum[r][0]);
+        sum[r][1] = MultiplyAdd(a, b1, sum[r][1]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRowsUsed; ++r) {
+      Write(tile.out + r * tile.stride, sum[r][0], tile.update);
+      Write(tile.out + r * tile.stride + kLanes, sum[r][1], tile.update);
+    }
+  }
+};
+
+#if defined(__AVX512F__)
+constexpr std::int64_t kBlockColumns = 256;  // a block of 512 KiB: half of a level-2 cache
+#else
+constexpr std::int64_t kBlockColumns = 128;  // 128 KiB
+#endif
+
+}  // namespace
+
+GemmKernels MakeFloat32Kernels() { return Gemm<Float32Kernel<false>>::Table(kBlockColumns); }
+GemmKernels MakeRoundedKernels() { return Gemm<Float32Kernel<true>>::Table(kBlockColumns); }
+
+}  // namespace ballast::cpu::BALLAST_ISA

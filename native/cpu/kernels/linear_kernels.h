@@ -1,0 +1,103 @@
+// The matrix half of the kernel table: the parts of a blocked product (Goto and van de Geijn,
+// Anatomy of High-Performance Matrix Multiplication, 2008) and the inner loops of the other linear
+// algebra.
+#pragma once
+
+#include <cstdint>
+
+#include "native/core/dtype.h"
+
+namespace ballast::cpu {
+
+// A factor of C = A Bᵀ: `A [items, depth]` where depth_contiguous, else stored as [depth, items].
+struct Operand {
+  const void* data = nullptr;
+  DType dtype = DType::kFloat32;  // a weight type
+  std::int64_t stride = 0;        // elements from one stored row to the next
+  bool depth_contiguous = true;
+  const float* shift = nullptr;  // optional [items], subtracted; only where depth is not contiguous
+};
+
+// The part of an operand that is packed at once.
+struct Range {
+  std::int64_t first;  // item
+  std::int64_t items;
+  std::int64_t from;  // depth
+  std::int64_t depth;
+};
+
+enum class Update { kStore, kAdd, kSubtract };
+
+// Where a strip times a block goes. With `upper`, elements with column + diagonal < row stay
+// untouched.
+struct Destination {
+  float* out;
+  std::int64_t stride;
+  std::int64_t rows;
+  std::int64_t columns;
+  Update update;
+  bool upper;
+  std::int64_t diagonal;
+};
+
+// A strip is a few rows of A, a block many columns of Bᵀ in panels, both over a stretch of the
+// depth and in the kernel's own element type. Sums run over the depth in order, `depth` terms at a
+// time, so an element of C depends on nothing but its row, its column and the depth. Working memory
+// is 64-byte aligned.
+struct GemmKernels {
+  std::int64_t strip_rows;
+  std::int64_t panel_columns;
+  std::int64_t block_columns;
+  std::int64_t depth;
+  std::int64_t strip_bytes;
+  std::int64_t block_bytes;
+  void (*pack_strip)(const Operand& a, const Range& range, void* strip);
+  void (*pack_block)(const Operand& b, const Range& range, void* block);
+  void (*multiply)(const void* strip, const void* block, std::int64_t depth,
+                   const Destination& destination);
+};
+
+// Some columns of a GPTQ block of `lanes` rows. Arrays with a row of `lanes` numbers for each
+// column of the block are marked [·].
+struct GptqColumns {
+  float* weights;       // [·] updated in columns to the right
+  const float* factor;  // U at the block's first row and column
+  std::int64_t stride;  // of factor
+  std::int64_t begin;   // columns to quantize
+  std::int64_t end;
+  std::int64_t block_end;  // updates reach so far
+  const float* scale;      // [lanes], the same for all columns begin … end−1
+  const float* zero;
+  float max_code;
+  float* errors;        // [·] out
+  std::uint8_t* codes;  // [·] out
+};
+
+struct LinearKernels {
+  std::int64_t lanes;  // rows that quantize_columns takes at once
+  GemmKernels float32;
+  GemmKernels bfloat16;  // operands are rounded to bfloat16, sums are float32
+  // Σ a·b, summed in float64.
+  double (*dot)(const float* a, const float* b, std::int64_t n);
+  double (*dot_double)(const float* a, const double* b, std::int64_t n);
+  void (*quantize_columns)(const GptqColumns& columns);
+};
+
+// The table of each instruction set; call one only on a machine that has it.
+namespace generic {
+LinearKernels MakeLinearKernels();
+}
+namespace avx2 {
+LinearKernels MakeLinearKernels();
+}
+namespace avx512 {
+LinearKernels MakeLinearKernels();
+}
+namespace avx512_bf16 {
+GemmKernels MakeBFloat16Kernels();
+}
+namespace amx_bf16 {
+GemmKernels MakeBFloat16Kernels();
+}
+
+}  // namespace ballast::cpu

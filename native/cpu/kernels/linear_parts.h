@@ -1,0 +1,15 @@
+// The parts of LinearKernels of the instruction set that a file is compiled for.
+#pragma once
+
+#include "native/cpu/kernels/linear_kernels.h"
+
+namespace ballast::cpu::BALLAST_ISA {
+
+GemmKernels MakeFloat32Kernels();
+// For machines without bfloat16 products: operands are rounded while they are packed, and
+// multiplied as float32. The products of bfloat16 numbers are exact in float32, so this differs in
+// the order of sums only.
+GemmKernels MakeRoundedKernels();
+void QuantizeColumns(const GptqColumns& columns);
+
+}  // namespace ballast::cpu::BALLAST_ISA

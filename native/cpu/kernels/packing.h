@@ -1,0 +1,129 @@
+// Copies a window of a matrix into working memory, as it stands or transposed, a square of vectors
+// at a time. The window is read as a matrix of 32-bit words: floats, or (for bfloat16 products)
+// pairs of them. Words outside of the window read as zero.
+#pragma once
+
+#include "native/cpu/kernels/float_formats.h"
+#include "native/cpu/kernels/linear_kernels.h"
+
+namespace ballast::cpu::BALLAST_ISA {
+namespace {
+
+struct Half {
+  std::uint16_t bits;
+};
+struct Bfloat {
+  std::uint16_t bits;
+};
+
+inline Floats LoadFloats(const float* p) { return Load<Floats>(p); }
+inline Floats LoadFloats(const Half* p) { return FromHalf(Load<Shorts>(p)); }
+inline Floats LoadFloats(const Bfloat* p) { return FromBfloat(Load<Shorts>(p)); }
+inline Floats LoadFloats(const float* p, std::int64_t n) { return LoadPart<Floats>(p, n); }
+inline Floats LoadFloats(const Half* p, std::int64_t n) { return FromHalf(LoadPart<Shorts>(p, n)); }
+inline Floats LoadFloats(const Bfloat* p, std::int64_t n) {
+  return FromBfloat(LoadPart<Shorts>(p, n));
+}
+
+template <class T>
+struct Window {
+  const T* data;
+  std::int64_t stride;
+  std::int64_t rows;
+  std::int64_t columns;
+  const float* shift;  // optional [columns], subtracted
+
+  // kLanes floats from (row, column) on.
+  Floats At(std::int64_t row, std::int64_t column) const {
+    const std::int64_t n = columns - column;
+    if (row >= rows || n <= 0) return Floats{};
+    const T* p = data + row * stride + column;
+    if (n >= kLanes) {
+      return shift == nullptr ? LoadFloats(p) : LoadFloats(p) - Load<Floats>(shift + column);
+    }
+    return shift == nullptr ? LoadFloats(p, n)
+                            : LoadFloats(p, n) - LoadPart<Floats>(shift + column, n);
+  }
+};
+
+// Calls f with the window of `operand` that `range` names, typed.
+template <class F>
+inline void WithWindow(const Operand& operand, const Range& range, F f) {
+  const bool items_first = operand.depth_contiguous;
+  const std::int64_t offset = items_first ? range.first * operand.stride + range.from
+                                          : range.from * operand.stride + range.first;
+  const std::int64_t rows = items_first ? range.items : range.depth;
+  const std::int64_t columns = items_first ? range.depth : range.items;
+  const float* shift = operand.shift == nullptr ? nullptr : operand.shift + range.first;
+  const auto call = [&]<class T>(const T* data) {
+    f(Window<T>{data + offset, operand.stride, rows, columns, shift});
+  };
+  switch (operand.dtype) {
+    case DType::kFloat16:
+      return call(static_cast<const Half*>(operand.data));
+    case DType::kBFloat16:
+      return call(static_cast<const Bfloat*>(operand.data));
+    default:
+      return call(static_cast<const float*>(operand.data));
+  }
+}
+
+// Interleaves a and b; their first halves, then their second.
+#if defined(__AVX512F__)
+#define BALLAST_FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define BALLAST_SECOND 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif defined(__AVX2__)
+#define BALLAST_FIRST 0, 8, 1, 9, 2, 10, 3, 11
+#define BALLAST_SECOND 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define BALLAST_FIRST 0, 4, 1, 5
+#define BALLAST_SECOND 2, 6, 3, 7
+#endif
+#if defined(__clang__)
+#define BALLAST_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define BALLAST_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Ints{__VA_ARGS__})
+#endif
+
+// Transposes a square: log₂ kLanes perfect shuffles of its rows.
+inline void TransposeSquare(Floats* rows) {
+  for (int step = 1; step < kLanes; step *= 2) {
+    Floats shuffled[kLanes];
+    for (int i = 0; i < kLanes / 2; ++i) {
+      const Floats a = rows[i];
+      const Floats b = rows[i + kLanes / 2];
+      shuffled[2 * i] = BALLAST_SHUFFLE(a, b, BALLAST_FIRST);
+      shuffled[2 * i + 1] = BALLAST_SHUFFLE(a, b, BALLAST_SECOND);
+    }
+    for (int i = 0; i < kLanes; ++i) rows[i] = shuffled[i];
+  }
+}
+#undef BALLAST_FIRST
+#undef BALLAST_SECOND
+#undef BALLAST_SHUFFLE
+
+// word(r, c) gives kLanes words of row r from column c on. Columns are rounded up to whole vectors.
+template <class Word>
+inline void Copy(std::int64_t rows, std::int64_t columns, const Word& word, float* out,
+                 std::int64_t stride) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < columns; c += kLanes) Store(out + r * stride + c, word(r, c));
+  }
+}
+
+// Rows and columns are rounded up to whole vectors.
+template <class Word>
+inline void Transpose(std::int64_t rows, std::int64_t columns, const Word& word, float* out,
+                      std::int64_t stride) {
+  for (std::int64_t c = 0; c < columns; c += kLanes) {
+    for (std::int64_t r = 0; r < rows; r += kLanes) {
+      Floats square[kLanes];
+      for (int i = 0; i < kLanes; ++i) square[i] = word(r + i, c);
+      TransposeSquare(square);
+      for (int i = 0; i < kLanes; ++i) Store(out + (c + i) * stride + r, square[i]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ballast::cpu::BALLAST_ISA
