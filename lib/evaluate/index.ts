@@ -1,4 +1,15 @@
 export {
+  checkEvaluateOptions,
+  type EvaluateEvent,
+  type EvaluateOptions,
+  type EvaluationReport,
+  evaluate,
+  evaluationDefaults,
+  type TextResult,
+} from './evaluate-model.js';
+export type { DownloadEvent } from './fetch-model.js';
+export { type Inspection, type InspectOptions, inspect } from './inspect.js';
+export {
   type EvaluationOptions,
   evaluatePerplexity,
   type Perplexity,

@@ -1,6 +1,17 @@
 // What a caller may ask of a quantization, its defaults, and what is refused. Defaults live here and nowhere else.
 
 import { BallastError } from '../errors.js';
+import { findFormat } from '../export/index.js';
+import {
+  type Check,
+  checkOptions,
+  isBoolean,
+  isOneOf,
+  isSetOf,
+  isSignal,
+  isString,
+  isWhole,
+} from '../option-checks.js';
 import { defaultQuantizer, findQuantizer, type Quantizer } from '../quantizers/index.js';
 
 export type CompensationGranularity = 'none' | 'channel' | 'position';
@@ -73,7 +84,7 @@ export type ResolvedOptions = Required<
 > &
   Pick<QuantizeOptions, 'sequenceLength' | 'threads'>;
 
-const defaults = {
+export const defaults = {
   field: 'text',
   samples: 128,
   sampling: 'random',
@@ -97,31 +108,7 @@ const defaults = {
   maxShardBytes: 5e9,
 } as const satisfies Partial<QuantizeOptions>;
 
-type Check = (value: unknown) => string | undefined;
-
-const isString: Check = (value) =>
-  typeof value === 'string' && value !== '' ? undefined : 'a string that is not empty';
-const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
-const isWhole =
-  (least: number, most = Number.MAX_SAFE_INTEGER): Check =>
-  (value) =>
-    Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
-      ? undefined
-      : most === Number.MAX_SAFE_INTEGER
-        ? `a whole number of at least ${least}`
-        : `a whole number from ${least} to ${most}`;
-const isOneOf =
-  (...values: readonly string[]): Check =>
-  (value) =>
-    values.includes(value as string) ? undefined : `one of ${values.join(', ')}`;
-const isSetOf =
-  (...values: readonly string[]): Check =>
-  (value) =>
-    Array.isArray(value) && value.every((item) => values.includes(item))
-      ? undefined
-      : `a list of ${values.join(', ')}`;
-
-const checks: Readonly<Record<keyof Omit<QuantizeOptions, 'signal'>, Check>> = {
+const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   output: isString,
   calibration: isString,
   field: isString,
@@ -149,6 +136,7 @@ const checks: Readonly<Record<keyof Omit<QuantizeOptions, 'signal'>, Check>> = {
   overwrite: isBoolean,
   maxShardBytes: isWhole(1),
   token: isString,
+  signal: isSignal,
 };
 
 /** Errors: ERR_ARGUMENT for an unknown option, a missing one, or a value out of range. */
@@ -156,31 +144,18 @@ export function resolveOptions(options: QuantizeOptions): {
   options: ResolvedOptions;
   quantizer: Quantizer;
 } {
-  for (const key of Object.keys(options)) {
-    if (key !== 'signal' && !Object.hasOwn(checks, key)) {
-      throw new BallastError('ERR_ARGUMENT', `Expected no option named ${key}.`);
-    }
-  }
-  const { signal: _signal, token, ...given } = options;
+  checkOptions(options, checks, ['output', 'calibration']);
+  const { output, calibration, signal: _signal, token: _token, ...given } = options;
   const present = Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),
   );
-  const resolved = { output: '', calibration: '', ...defaults, ...present } as ResolvedOptions;
-  for (const [key, value] of Object.entries({ token, ...resolved })) {
-    if (key === 'token' && value === undefined) continue;
-    const expected = checks[key as keyof typeof checks](value);
-    if (expected !== undefined) {
-      throw new BallastError(
-        'ERR_ARGUMENT',
-        `Expected ${expected} for ${key} but received ${JSON.stringify(value)}.`,
-      );
-    }
-  }
+  const resolved = { output, calibration, ...defaults, ...present } as ResolvedOptions;
   if (resolved.staticGroups && !resolved.actOrder) {
     throw new BallastError(
       'ERR_ARGUMENT',
       'Expected actOrder with staticGroups: without it groups are static anyway.',
     );
   }
+  findFormat(resolved.format);
   return { options: resolved, quantizer: findQuantizer(resolved.method) };
 }

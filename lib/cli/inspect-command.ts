@@ -1,0 +1,73 @@
+// `ballast inspect`: what a model directory holds, from its headers alone.
+
+import { Command } from 'commander';
+import { type Inspection, inspect } from '../index.js';
+import { bytes, count } from './format.js';
+import { openProgress } from './progress.js';
+import { printJson, printTable } from './tables.js';
+
+const examples = `
+Examples:
+  $ ballast inspect ./model
+  $ ballast inspect ./model-4bit --json`;
+
+export function inspectCommand(signal: AbortSignal): Command {
+  const command = new Command('inspect')
+    .summary('what a model holds')
+    .description(
+      'Sizes and types of a model, and for a result of `ballast quantize` how it was made.',
+    )
+    .argument('<model>', 'model directory, or hub id such as organisation/name')
+    .option('--token <token>', 'hub access token (default: HF_TOKEN)')
+    .option('--json', 'print the summary as JSON')
+    .addHelpText('after', examples);
+  return command.action(async (model: string) => {
+    const { token, json } = command.opts<{ token?: string; json?: true }>();
+    const inspection = await run(model, { signal, ...(token === undefined ? {} : { token }) });
+    if (json) printJson(inspection);
+    else printInspection(inspection);
+  });
+}
+
+async function run(
+  model: string,
+  options: { token?: string; signal: AbortSignal },
+): Promise<Inspection> {
+  const progress = openProgress();
+  try {
+    return await inspect(model, {
+      ...options,
+      onProgress: ({ file, done, total }) => progress.step(`fetching ${file}`, done, total),
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+function printInspection(inspection: Inspection): void {
+  const { quantization } = inspection;
+  printTable([
+    ['model', inspection.model],
+    ['type', inspection.modelType],
+    ['blocks', `${inspection.blocks}`],
+    ['hidden size', `${inspection.hiddenSize}`],
+    ['vocabulary', `${inspection.vocabularySize}`],
+    ['positions', `${inspection.maxPositions ?? 'unlimited'}`],
+    ['linears', `${inspection.linears}, ${count(inspection.linearParameters)} weights`],
+    ['parameters', count(inspection.parameters)],
+    ['tensors', `${inspection.tensors}, ${inspection.dtypes.join(', ')}`],
+    ['size', bytes(inspection.bytes)],
+    ...(quantization === undefined ? [['quantized', 'no']] : [['quantized', 'yes']]),
+  ]);
+  if (quantization !== undefined) printTable(facts(quantization), ['ballast.json', '']);
+}
+
+/** The plain values of ballast.json, those of its options included; lists and the like are for --json. */
+function facts(values: Readonly<Record<string, unknown>>): string[][] {
+  return Object.entries(values).flatMap(([name, value]) => {
+    if (name === 'options' && typeof value === 'object' && value !== null) {
+      return facts(value as Record<string, unknown>);
+    }
+    return typeof value === 'object' ? [] : [[name, String(value)]];
+  });
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+// The command `ballast`: reads arguments, lets one command run, and turns what comes of it into an exit code. The first
+// SIGINT or SIGTERM aborts the run cleanly, so that no half-written result stays; the second ends the process at once.
+
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { Command } from 'commander';
+import { devicesCommand } from './devices-command.js';
+import { evaluateCommand } from './evaluate-command.js';
+import { inspectCommand } from './inspect-command.js';
+import { quantizeCommand } from './quantize-command.js';
+import { explain } from './usage.js';
+
+const examples = `
+Examples:
+  $ ballast quantize ./model -o ./model-4bit --calibration books.txt --bits 4
+  $ ballast evaluate ./model-4bit --text test.txt
+  $ ballast quantize --help
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. With --json, stdout is one JSON object; all else goes to stderr.`;
+
+function program(signal: AbortSignal): Command {
+  const root = new Command('ballast')
+    .description('Quantizes transformer models and compensates what that takes with an exact bias.')
+    .version(version())
+    .addHelpText('after', examples);
+  const commands = [
+    quantizeCommand(signal),
+    evaluateCommand(signal),
+    inspectCommand(signal),
+    devicesCommand(),
+  ];
+  for (const command of commands) root.addCommand(command);
+  for (const command of [root, ...commands]) {
+    command.exitOverride().showHelpAfterError(`See: ${nameOf(command, root)} --help`);
+  }
+  return root;
+}
+
+function nameOf(command: Command, root: Command): string {
+  return command === root ? root.name() : `${root.name()} ${command.name()}`;
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+async function main(): Promise<void> {
+  const controller = new AbortController();
+  let received: 'SIGINT' | 'SIGTERM' | undefined;
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      received = name;
+      process.stderr.write('\nstopping; once more to end at once\n');
+      controller.abort();
+    });
+  }
+  // A reader that has seen enough, such as `head`, is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  try {
+    await program(controller.signal).parseAsync();
+  } catch (error) {
+    process.exitCode = explain(error, process.stderr);
+    if (received !== undefined) process.exitCode = 128 + constants.signals[received];
+  }
+}
+
+await main();

@@ -1,0 +1,37 @@
+// What ends a command, as an exit code and a sentence: 0 done, 1 failed, 2 wrong usage, 128 + n after a signal.
+
+import { type Command, CommanderError } from 'commander';
+import { BallastError } from '../errors.js';
+import { type OptionTable, withFlags } from './option-table.js';
+
+export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
+
+/** Runs the library's check of options; what it refuses is wrong usage, told in the words of the command line. */
+export function checkUsage<Options>(
+  command: Command,
+  table: OptionTable<Options>,
+  check: () => void,
+): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof BallastError)) throw error;
+    command.error(`error: ${withFlags(error.message, table)}`);
+  }
+}
+
+/** Tells `error` on `stream` (commander has told its own already) and gives the exit code. */
+export function explain(error: unknown, stream: NodeJS.WritableStream): number {
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  }
+  // An error of our own says all there is to say; of any other, where it came from is the message.
+  const text = error instanceof BallastError ? error.message : unexpected(error);
+  stream.write(`error: ${text}\n`);
+  return exitCodes.failed;
+}
+
+function unexpected(error: unknown): string {
+  const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `This is a fault of ballast, not of its input; please report it with these lines.\n${details}`;
+}

@@ -1,0 +1,175 @@
+// The perplexity of a model, named by directory or hub id, on text files. Everything that can be wrong about the
+// texts is found before the first block is loaded; texts then run one after the other, each through all blocks.
+
+import { basename } from 'node:path';
+import { readDocuments } from '../calibration/documents.js';
+import { evaluationWindows } from '../calibration/samples.js';
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { loadTokenizer } from '../checkpoint/tokenizer.js';
+import { Device, type Precision } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { readModel } from '../models/index.js';
+import {
+  checkOptions,
+  isFunction,
+  isListOfStrings,
+  isOneOf,
+  isSignal,
+  isString,
+  isWhole,
+} from '../option-checks.js';
+import { type DownloadEvent, type FetchOptions, fetchModel } from './fetch-model.js';
+import { evaluatePerplexity, type Perplexity } from './perplexity.js';
+
+export interface EvaluateOptions extends FetchOptions {
+  /** Files of text: .txt, .jsonl or .parquet. Documents of a file form one stream of tokens. */
+  readonly texts: readonly string[];
+  /** Tokens per window; default 2048 or what the model supports. */
+  readonly sequenceLength?: number;
+  /** Field of JSONL or column of parquet; default 'text'. */
+  readonly field?: string;
+  /** Device name; default 'cpu'. */
+  readonly device?: string;
+  /** Compute threads of a CPU device; default one per processor. */
+  readonly threads?: number;
+  /** How matrix products are formed; default 'float32'. */
+  readonly precision?: Precision;
+  /** Called as work goes on; never after the promise has settled. */
+  readonly onProgress?: (event: EvaluateEvent) => void;
+}
+
+export type EvaluateEvent =
+  | DownloadEvent
+  /** Steps of one text: its blocks, and the head. */
+  | { readonly type: 'step'; readonly text: string; readonly done: number; readonly total: number };
+
+export interface TextResult extends Perplexity {
+  /** File name without its folder. */
+  readonly text: string;
+}
+
+export interface EvaluationReport {
+  /** As it was passed. */
+  readonly model: string;
+  readonly sequenceLength: number;
+  /** In the order of `texts`; `tokens` counts predicted tokens, one fewer per window than it has. */
+  readonly results: readonly TextResult[];
+}
+
+export const evaluationDefaults = {
+  field: 'text',
+  device: 'cpu',
+  precision: 'float32',
+} as const satisfies Partial<EvaluateOptions>;
+
+/** Where the caller sets no sequence length: what perplexities are usually stated for. */
+const usualSequenceLength = 2048;
+
+const checks = {
+  texts: isListOfStrings,
+  sequenceLength: isWhole(2),
+  field: isString,
+  device: isString,
+  threads: isWhole(1, 1024),
+  precision: isOneOf('float32', 'bfloat16'),
+  token: isString,
+  signal: isSignal,
+  onProgress: isFunction,
+};
+
+/** Errors: ERR_ARGUMENT for an unknown option, a missing one, or a value out of range. */
+export function checkEvaluateOptions(options: EvaluateOptions): void {
+  checkOptions(options, checks, ['texts']);
+}
+
+/**
+ * Perplexity over consecutive non-overlapping windows, the last partial one dropped: exp of the mean negative
+ * log-likelihood of each window's tokens 2 … T. Errors: ERR_ARGUMENT, ERR_CHECKPOINT, ERR_DATA (a text that is
+ * unreadable or shorter than one window), ERR_UNSUPPORTED (an unknown model type), ERR_ABORTED, ERR_IO.
+ *
+ *     const { results } = await evaluate('./model', { texts: ['test.txt'], sequenceLength: 512 });
+ */
+export async function evaluate(model: string, options: EvaluateOptions): Promise<EvaluationReport> {
+  checkEvaluateOptions(options);
+  const { texts, threads, signal, onProgress } = options;
+  const { device: deviceName, precision, field } = { ...evaluationDefaults, ...defined(options) };
+
+  const directory = await fetchModel(model, options, onProgress);
+  const checkpoint = await Checkpoint.open(directory);
+  const language = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+  const sequenceLength =
+    options.sequenceLength ?? Math.min(usualSequenceLength, language.maxPositions);
+  const windows = await readWindows(directory, texts, field, sequenceLength, signal);
+
+  const device = Device.open(deviceName, {
+    precision,
+    ...(threads === undefined ? {} : { threads }),
+  });
+  const cancel = () => device.cancel();
+  signal?.addEventListener('abort', cancel);
+  try {
+    const results: TextResult[] = [];
+    for (const [i, path] of texts.entries()) {
+      const text = basename(path);
+      const result = await evaluatePerplexity(device, checkpoint, language, windows[i] ?? [], {
+        signal,
+        onProgress: (done, total) => onProgress?.({ type: 'step', text, done, total }),
+      });
+      results.push({ text, ...result });
+    }
+    return { model, sequenceLength, results };
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    device.close();
+  }
+}
+
+/** The windows of each text. */
+async function readWindows(
+  directory: string,
+  texts: readonly string[],
+  field: string,
+  sequenceLength: number,
+  signal: AbortSignal | undefined,
+): Promise<Int32Array[][]> {
+  const tokenizer = await loadTokenizer(directory);
+  const close = () => void tokenizer.close();
+  signal?.addEventListener('abort', close);
+  try {
+    const windows: Int32Array[][] = [];
+    for (const path of texts) {
+      expectNotAborted(signal);
+      const documents = await readDocuments(path, { field });
+      const tokens = await Promise.all(documents.map((document) => tokenizer.encode(document)));
+      windows.push(windowsOf(path, tokens, sequenceLength));
+    }
+    return windows;
+  } catch (error) {
+    // What a closed tokenizer says would hide why it was closed.
+    expectNotAborted(signal);
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', close);
+    await tokenizer.close();
+  }
+}
+
+function windowsOf(path: string, tokens: Int32Array[], sequenceLength: number): Int32Array[] {
+  try {
+    return evaluationWindows(tokens, sequenceLength);
+  } catch (error) {
+    if (!(error instanceof BallastError)) throw error;
+    throw new BallastError(error.code, `${path}: ${error.message}`, { cause: error });
+  }
+}
+
+function expectNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
+}
+
+/** Without the keys that are there but undefined, which would hide defaults. */
+function defined<T extends object>(options: T): T {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as T;
+}

@@ -1,0 +1,80 @@
+// What a model directory holds, from config.json and the headers of its weight files alone: no weight is read, no
+// device opened. Of a model that this library wrote, ballast.json says how it was made.
+
+import { join } from 'node:path';
+import { readJsonObject } from '../checkpoint/bounded-json.js';
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { type LanguageModel, readModel } from '../models/index.js';
+import { type DownloadEvent, type FetchOptions, fetchModel } from './fetch-model.js';
+
+export interface Inspection {
+  /** As it was passed. */
+  readonly model: string;
+  readonly directory: string;
+  readonly modelType: string;
+  readonly blocks: number;
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  /** The longest sequence; absent where the model has no limit. */
+  readonly maxPositions?: number;
+  /** Linears inside blocks: what a quantization works on. */
+  readonly linears: number;
+  /** Weights of those linears. */
+  readonly linearParameters: number;
+  /** Elements of all tensors. */
+  readonly parameters: number;
+  readonly tensors: number;
+  /** Element types, the most frequent first. */
+  readonly dtypes: readonly string[];
+  /** Bytes of all tensors. */
+  readonly bytes: number;
+  /** The content of ballast.json, for a model that this library wrote. */
+  readonly quantization?: Readonly<Record<string, unknown>>;
+}
+
+export interface InspectOptions extends FetchOptions {
+  readonly onProgress?: (event: DownloadEvent) => void;
+}
+
+/**
+ * Summarizes a model directory or hub id. Errors: ERR_CHECKPOINT for a damaged checkpoint, ERR_UNSUPPORTED for an
+ * unknown model type, and those of fetching.
+ *
+ *     const { modelType, parameters } = await inspect('./model');
+ */
+export async function inspect(model: string, options: InspectOptions = {}): Promise<Inspection> {
+  const directory = await fetchModel(model, options, options.onProgress);
+  const checkpoint = await Checkpoint.open(directory);
+  const tensors = [...checkpoint.tensors.values()];
+  const language = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+  const quantization = await readJsonObject(join(directory, 'ballast.json'));
+  const { modelType, blocks, hiddenSize, vocabularySize, maxPositions } = language;
+  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+  return {
+    model,
+    directory,
+    modelType,
+    blocks,
+    hiddenSize,
+    vocabularySize,
+    ...(Number.isFinite(maxPositions) ? { maxPositions } : {}),
+    linears: blocks * language.linears.length,
+    linearParameters: linearParameters(language),
+    parameters: sum(tensors.map(({ shape }) => shape.reduce((product, size) => product * size, 1))),
+    tensors: tensors.length,
+    dtypes: byFrequency(tensors.map(({ dtype }) => dtype)),
+    bytes: sum(tensors.map(({ bytes }) => bytes)),
+    ...(quantization === undefined ? {} : { quantization }),
+  };
+}
+
+function linearParameters({ blocks, linears }: LanguageModel): number {
+  const ofBlock = linears.map(({ inChannels, outChannels }) => inChannels * outChannels);
+  return blocks * ofBlock.reduce((total, count) => total + count, 0);
+}
+
+function byFrequency(names: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].sort(([, a], [, b]) => b - a).map(([name]) => name);
+}

@@ -1,0 +1,76 @@
+// Checks of a public function's options: every name must be known and every value in range, and what is wrong is
+// one sentence that says what was expected. A check returns those words, or undefined for a value that will do.
+
+import { BallastError } from './errors.js';
+
+export type Check = (value: unknown) => string | undefined;
+
+export const isString: Check = (value) =>
+  typeof value === 'string' && value !== '' ? undefined : 'a string that is not empty';
+
+export const isBoolean: Check = (value) =>
+  typeof value === 'boolean' ? undefined : 'true or false';
+
+export const isFunction: Check = (value) =>
+  typeof value === 'function' ? undefined : 'a function';
+
+export const isSignal: Check = (value) =>
+  value instanceof AbortSignal ? undefined : 'an AbortSignal';
+
+export const isWhole =
+  (least: number, most = Number.MAX_SAFE_INTEGER): Check =>
+  (value) => {
+    if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) {
+      return undefined;
+    }
+    return most === Number.MAX_SAFE_INTEGER
+      ? `a whole number of at least ${least}`
+      : `a whole number from ${least} to ${most}`;
+  };
+
+export const isOneOf =
+  (...values: readonly string[]): Check =>
+  (value) =>
+    values.includes(value as string) ? undefined : `one of ${values.join(', ')}`;
+
+export const isSetOf =
+  (...values: readonly string[]): Check =>
+  (value) =>
+    Array.isArray(value) && value.every((item) => values.includes(item))
+      ? undefined
+      : `a list of ${values.join(', ')}`;
+
+export const isListOfStrings: Check = (value) =>
+  Array.isArray(value) && value.length > 0 && value.every((item) => isString(item) === undefined)
+    ? undefined
+    : 'a list of strings that is not empty';
+
+/** An option that is undefined counts as absent. Errors: ERR_ARGUMENT for the first that will not do. */
+export function checkOptions(
+  options: object,
+  checks: Readonly<Record<string, Check>>,
+  required: readonly string[] = [],
+): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected an object of options but received ${options}.`,
+    );
+  }
+  const values = new Map<string, unknown>(Object.entries(options));
+  for (const name of required) if (!values.has(name)) values.set(name, undefined);
+  for (const [name, value] of values) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+    if (check === undefined) {
+      throw new BallastError('ERR_ARGUMENT', `Expected no option named ${name}.`);
+    }
+    if (value === undefined && !required.includes(name)) continue;
+    const expected = check(value);
+    if (expected !== undefined) {
+      throw new BallastError(
+        'ERR_ARGUMENT',
+        `Expected ${expected} for ${name} but received ${JSON.stringify(value)}.`,
+      );
+    }
+  }
+}
