@@ -5,7 +5,8 @@ namespace ballast::binding {
 Napi::Promise PromiseWorker::Wait(Napi::Env env, DeviceHandle device, std::uint64_t ticket,
                                   Napi::Value value) {
   auto* worker = new PromiseWorker(env, std::move(device), ticket);
-  worker->Receiver().Set("value", value);
+  // References hold objects only, and what is no object needs no holding.
+  if (value.IsObject()) worker->value_ = Napi::Persistent(value.As<Napi::Object>());
   const Napi::Promise promise = worker->deferred_.Promise();
   worker->Queue();
   return promise;
@@ -21,7 +22,7 @@ void PromiseWorker::Execute() {
 
 void PromiseWorker::OnOK() {
   if (!error_) {
-    deferred_.Resolve(Receiver().Get("value"));
+    deferred_.Resolve(value_.IsEmpty() ? Env().Undefined() : Napi::Value(value_.Value()));
     return;
   }
   try {

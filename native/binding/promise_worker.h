@@ -29,6 +29,7 @@ class PromiseWorker final : public Napi::AsyncWorker {
   Napi::Promise::Deferred deferred_;
   DeviceHandle device_;
   std::uint64_t ticket_;
+  Napi::ObjectReference value_;
   std::exception_ptr error_;
 };
 
