@@ -11,6 +11,8 @@ export interface OptionRow {
   /** From text to the library's value; text as it is by default. `previous` for options that may repeat. */
   readonly parse?: (text: string, previous?: unknown) => unknown;
   readonly required?: boolean;
+  /** How the default is written in the help, where not as it is. */
+  readonly show?: (value: never) => string;
 }
 
 /** What the command line sets by other means than an option. */
@@ -24,15 +26,18 @@ export type OptionTable<Options> = {
 export function addOptions<Options>(
   command: Command,
   table: OptionTable<Options>,
-  defaults: Partial<Options>,
+  defaults: Readonly<Record<string, unknown>>,
 ): void {
   for (const [name, row] of rowsOf(table)) {
-    const value = defaults[name as keyof Options];
-    const shown = value === undefined || value === false ? '' : ` (default: ${value})`;
-    const option = new Option(row.flags, `${row.help}${shown}`);
+    const option = new Option(row.flags, `${row.help}${shownDefault(row, defaults[name])}`);
     if (row.parse !== undefined) option.argParser(row.parse);
     command.addOption(option.makeOptionMandatory(row.required ?? false));
   }
+}
+
+function shownDefault({ show = String }: OptionRow, value: unknown): string {
+  // A switch that is off, and what has no default, need no words.
+  return value === undefined || value === false ? '' : ` (default: ${show(value as never)})`;
 }
 
 /** The options that were given, by their library names. The library checks their values. */

@@ -1,7 +1,7 @@
 // How far a run is, on stderr: a bar with the time left on a terminal, at most ten lines a phase anywhere else, so
 // that logs stay short.
 
-import { Format, SingleBar } from 'cli-progress';
+import cliProgress from 'cli-progress';
 import { seconds } from './format.js';
 
 export interface Progress {
@@ -17,7 +17,7 @@ export function openProgress(stream: NodeJS.WriteStream = process.stderr): Progr
 }
 
 class BarProgress implements Progress {
-  #bar: SingleBar | undefined;
+  #bar: cliProgress.SingleBar | undefined;
   #phase = '';
 
   constructor(private readonly stream: NodeJS.WriteStream) {}
@@ -26,12 +26,11 @@ class BarProgress implements Progress {
     if (this.#bar === undefined || phase !== this.#phase) {
       this.end();
       this.#phase = phase;
-      this.#bar = new SingleBar({
+      this.#bar = new cliProgress.SingleBar({
         stream: this.stream,
         format: '{phase} {bar} {percentage} % | {eta_formatted} left',
         hideCursor: true,
         barsize: 30,
-        formatBar: Format.BarFormat,
         barCompleteChar: '█',
         barIncompleteChar: '░',
       });

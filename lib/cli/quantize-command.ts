@@ -18,7 +18,8 @@ import { openProgress, type Progress } from './progress.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
-const methods = quantizers.map(({ name, summary }) => `${name} (${summary})`).join(', ');
+const names = (registry: readonly { readonly name: string }[]) =>
+  registry.map(({ name }) => name).join(', ');
 
 /** Rows stand in the order of --help. */
 const table: OptionTable<QuantizeOptions> = {
@@ -28,7 +29,7 @@ const table: OptionTable<QuantizeOptions> = {
     help: 'calibration text: .txt, .jsonl or .parquet',
     required: true,
   },
-  method: { flags: '-m, --method <name>', help: `quantizer: ${methods}` },
+  method: { flags: '-m, --method <name>', help: `quantizer: ${names(quantizers)}` },
   bits: { flags: '-b, --bits <n>', help: 'bits per weight, 2 to 8', parse: number },
   groupSize: {
     flags: '-g, --group-size <n>',
@@ -74,7 +75,7 @@ const table: OptionTable<QuantizeOptions> = {
   field: { flags: '--field <name>', help: 'field (JSONL) or column (parquet) of the text' },
   format: {
     flags: '--format <name>',
-    help: `what the result is written as: ${formats.map(({ name }) => name).join(', ')}`,
+    help: `what the result is written as: ${names(formats)}`,
   },
   device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
   threads: {
@@ -88,11 +89,17 @@ const table: OptionTable<QuantizeOptions> = {
     flags: '--max-shard-size <size>',
     help: 'size of a weight file at most, such as 500MB',
     parse: byteCount,
+    show: bytes,
   },
   token: { flags: '--token <token>', help: 'hub access token (default: HF_TOKEN)' },
 };
 
+const methods = quantizers.map(({ name, summary }) => `  ${name.padEnd(8)} ${summary}`).join('\n');
+
 const examples = `
+Methods:
+${methods}
+
 Examples:
   $ ballast quantize ./model -o ./model-4bit --calibration books.txt
   $ ballast quantize ./model -o ./model-3bit --calibration books.jsonl --field body --bits 3 --group-size 128
@@ -129,8 +136,7 @@ async function run(model: string, options: QuantizeOptions): Promise<RunReport> 
 }
 
 async function follow(events: ReturnType<typeof quantize>, progress: Progress): Promise<RunReport> {
-  let linears = 0;
-  let done = 0;
+  let blocks = 0;
   for (;;) {
     const { value, done: finished } = await events.next();
     if (finished) return value;
@@ -139,16 +145,15 @@ async function follow(events: ReturnType<typeof quantize>, progress: Progress): 
         progress.step(`fetching ${value.file}`, value.done, value.total);
         break;
       case 'start':
-        linears = value.linears;
+        blocks = value.blocks;
         progress.say(`${value.modelType}: ${value.blocks} blocks, ${value.linears} linears`);
         break;
       case 'calibration':
         progress.say(`calibration: ${value.samples} samples, ${value.tokens} tokens`);
-        progress.step('quantizing', 0, linears);
+        progress.step('quantizing', 0, blocks);
         break;
-      case 'layer':
-        done++;
-        progress.step('quantizing', done, linears);
+      case 'block':
+        progress.step('quantizing', value.index + 1, value.blocks);
         break;
     }
   }

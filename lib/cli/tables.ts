@@ -9,7 +9,7 @@ export function printTable(
 ): void {
   const table = new Table({
     head: [...head],
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact: true },
     colAligns: head.length > 2 ? head.map((_, i) => (i === 0 ? 'left' : 'right')) : [],
   });
   table.push(...rows.map((row) => [...row]));

@@ -111,10 +111,17 @@ export async function evaluate(model: string, options: EvaluateOptions): Promise
     const results: TextResult[] = [];
     for (const [i, path] of texts.entries()) {
       const text = basename(path);
-      const result = await evaluatePerplexity(device, checkpoint, language, windows[i] ?? [], {
-        signal,
-        onProgress: (done, total) => onProgress?.({ type: 'step', text, done, total }),
-      });
+      const tell = (done: number, total: number) =>
+        onProgress?.({ type: 'step', text, done, total });
+      tell(0, language.blocks + 1);
+      const options = { signal, onProgress: tell };
+      const result = await evaluatePerplexity(
+        device,
+        checkpoint,
+        language,
+        windows[i] ?? [],
+        options,
+      );
       results.push({ text, ...result });
     }
     return { model, sequenceLength, results };

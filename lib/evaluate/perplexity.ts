@@ -21,8 +21,8 @@ import type { BlockContext, LanguageModel } from '../models/index.js';
 
 export interface EvaluationOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Called after each block, and with `blocks` after the head. */
-  readonly onProgress?: ((done: number, blocks: number) => void) | undefined;
+  /** Called after each block and after the head, which are `total` steps together. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 export interface Perplexity {
@@ -55,7 +55,7 @@ export async function evaluatePerplexity(
   const states = await runBlocks(checkpoint, model, batches, context, options);
   try {
     const total = await negativeLogLikelihood(checkpoint, model, batches, states, context);
-    options.onProgress?.(model.blocks, model.blocks);
+    options.onProgress?.(model.blocks + 1, model.blocks + 1);
     const tokens = windows.length * (sequence - 1);
     return { perplexity: Math.exp(total / tokens), tokens, windows: windows.length };
   } finally {
