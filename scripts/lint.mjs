@@ -2,7 +2,7 @@
 // --fix it formats instead of complaining. clang-format comes from the machine; where there is none, that part is skipped
 // and says so.
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkFloors } from './check-floors.mjs';
@@ -17,7 +17,8 @@ function run(command, args) {
 }
 
 function nativeSources() {
-  return ['native', 'cuda'].flatMap((folder) =>
+  const folders = ['native', 'cuda'].filter((folder) => existsSync(path.join(root, folder)));
+  return folders.flatMap((folder) =>
     readdirSync(path.join(root, folder), { recursive: true })
       .filter((name) => /\.(cc|h|cu|cuh)$/.test(name))
       .map((name) => path.join(folder, name)),
