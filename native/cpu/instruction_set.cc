@@ -80,22 +80,6 @@ std::vector<InstructionSet> Detect() { return {InstructionSet::kGeneric}; }
 
 #endif
 
-InstructionSet Choose() {
-  const std::vector<InstructionSet>& available = AvailableInstructionSets();
-  const char* wanted = std::getenv("BALLAST_INSTRUCTION_SET");
-  if (wanted == nullptr || *wanted == '\0') return available.back();
-  std::string names;
-  for (const InstructionSet instruction_set : available) {
-    if (InstructionSetName(instruction_set) == wanted) return instruction_set;
-    if (!names.empty()) names += ", ";
-    names += InstructionSetName(instruction_set);
-  }
-  throw Error(ErrorCode::kUnsupported,
-              "Expected one of " + names +
-                  " (what this machine can run) for BALLAST_INSTRUCTION_SET but received '" +
-                  wanted + "'.");
-}
-
 }  // namespace
 
 std::string_view InstructionSetName(InstructionSet instruction_set) {
@@ -120,8 +104,19 @@ const std::vector<InstructionSet>& AvailableInstructionSets() {
 }
 
 InstructionSet ActiveInstructionSet() {
-  static const InstructionSet active = Choose();
-  return active;
+  const std::vector<InstructionSet>& available = AvailableInstructionSets();
+  const char* wanted = std::getenv("BALLAST_INSTRUCTION_SET");
+  if (wanted == nullptr || *wanted == '\0') return available.back();
+  std::string names;
+  for (const InstructionSet instruction_set : available) {
+    if (InstructionSetName(instruction_set) == wanted) return instruction_set;
+    if (!names.empty()) names += ", ";
+    names += InstructionSetName(instruction_set);
+  }
+  throw Error(ErrorCode::kUnsupported,
+              "Expected one of " + names +
+                  " (what this machine can run) for BALLAST_INSTRUCTION_SET but received '" +
+                  wanted + "'.");
 }
 
 }  // namespace ballast::cpu

@@ -45,7 +45,7 @@ inline void MultiplyTile(Matrix a, Matrix b, std::int64_t depth, float* c, std::
     for (int r = 0; r < kRows; ++r) {
       const Floats left = Splat(a.data[r * a.stride + k]);
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sum[r][v] += left * right[v];
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = MultiplyAdd(left, right[v], sum[r][v]);
     }
   }
 #pragma GCC unroll 8

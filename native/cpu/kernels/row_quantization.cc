@@ -69,7 +69,7 @@ void FakeQuantize(const float* x, const Affine& affine, std::int64_t n, float* o
 // The reciprocal is good enough to rank candidates: it moves a code only where both neighbours are
 // as far. A candidate's range is within x's by no more than the search's, so no code is large here.
 inline Floats TrialError(Floats x, const ClipTrial& trial, float inverse) {
-  const Floats rounded = (x * inverse + kRounder) - kRounder;
+  const Floats rounded = MultiplyAdd(x, Splat(inverse), Splat(kRounder)) - kRounder;
   const Floats value = (Clamp(rounded + trial.zero, trial.max_code) - trial.zero) * trial.scale;
   return PowAbs(x - value, trial.exponent, trial.log2_unit);
 }

@@ -10,21 +10,26 @@ namespace ballast::cpu::BALLAST_ISA {
 
 static inline Floats PowerOfTwo(Ints k) { return Bits((k + 127) << 23); }
 
+// Horner's rule, the highest coefficient first.
+template <class... Coefficients>
+static inline Floats Polynomial(Floats x, float highest, Coefficients... lower) {
+  Floats p = Splat(highest);
+  ((p = MultiplyAdd(p, x, Splat(lower))), ...);
+  return p;
+}
+
 // e^x = 2^k e^r with |r| <= log(2)/2. The power of two is applied in two halves: results then pass
 // through the subnormal numbers down to zero and up to infinity without a special case.
 static inline Floats Exp(Floats x) {
   x = Min(Splat(89.0f), Max(Splat(-104.0f), x));
-  const Floats shifted = x * 1.44269504f + kRounder;
+  const Floats shifted = MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder));
   const Ints k = Bits(shifted) - Bits(Splat(kRounder));
   const Floats n = shifted - kRounder;
   // log(2) in two parts; the first has so few digits that n times it is exact.
-  const Floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  Floats p = r * 0.000199179733f + 0.001394619f;
-  p = p * r + 0.00833326485f;
-  p = p * r + 0.0416662693f;
-  p = p * r + 0.166666672f;
-  p = p * r + 0.5f;
-  const Floats result = (p * r) * r + r + 1.0f;
+  const Floats r = MultiplyAdd(n, Splat(2.12194440e-4f), MultiplyAdd(n, Splat(-0.693359375f), x));
+  const Floats p = Polynomial(r, 0.000199179733f, 0.001394619f, 0.00833326485f, 0.0416662693f,
+                              0.166666672f, 0.5f);
+  const Floats result = MultiplyAdd(p * r, r, r) + 1.0f;
   const Ints first = k >> 1;
   return result * PowerOfTwo(first) * PowerOfTwo(k - first);
 }
@@ -36,52 +41,35 @@ static inline Floats WithSign(Floats magnitude, Floats sign) {
 // An odd polynomial near zero, 1 − 2/(e^2|x| + 1) elsewhere.
 static inline Floats Tanh(Floats x) {
   const Floats u = x * x;
-  Floats p = u * 0.00214753696f - 0.00818267372f;
-  p = p * u + 0.0217029676f;
-  p = p * u - 0.0539472029f;
-  p = p * u + 0.133332103f;
-  p = p * u - 0.333333313f;
+  const Floats p = Polynomial(u, 0.00214753696f, -0.00818267372f, 0.0217029676f, -0.0539472029f,
+                              0.133332103f, -0.333333313f);
   const Floats a = Abs(x);
   const Floats far = 1.0f - 2.0f / (Exp(a + a) + 1.0f);
-  return a < 0.625f ? x + x * (u * p) : WithSign(far, x);
+  return a < 0.625f ? MultiplyAdd(x, u * p, x) : WithSign(far, x);
 }
 
 // An odd polynomial up to 1; beyond, 1 − e^q with q a fit of log(erfc); at 4 float32 has reached 1.
 static inline Floats Erf(Floats x) {
   const Floats u = x * x;
-  Floats p = u * 7.8891193e-05f - 0.000802084105f;
-  p = p * u + 0.00518953521f;
-  p = p * u - 0.0268544443f;
-  p = p * u + 0.112836003f;
-  p = p * u - 0.37612626f;
-  p = p * u + 0.128379166f;
+  const Floats p = Polynomial(u, 7.8891193e-05f, -0.000802084105f, 0.00518953521f, -0.0268544443f,
+                              0.112836003f, -0.37612626f, 0.128379166f);
   const Floats magnitude = Abs(x);
   const Floats a = Min(Splat(4.0f), magnitude);
-  Floats q = a * -2.16868502e-05f + 0.000441336364f;
-  q = q * a - 0.00420456193f;
-  q = q * a + 0.0252082571f;
-  q = q * a - 0.108418576f;
-  q = q * a - 0.633219898f;
-  q = q * a - 1.12957847f;
-  q = q * a + 0.000188040227f;
-  // A NaN takes the first branch's arithmetic because no comparison with it holds.
-  return magnitude >= 1.0f ? WithSign(1.0f - Exp(q), x) : x + x * p;
+  const Floats q = Polynomial(a, -2.16868502e-05f, 0.000441336364f, -0.00420456193f, 0.0252082571f,
+                              -0.108418576f, -0.633219898f, -1.12957847f, 0.000188040227f);
+  // A NaN takes the second arithmetic because no comparison with it holds.
+  return magnitude >= 1.0f ? WithSign(1.0f - Exp(q), x) : MultiplyAdd(x, p, x);
 }
 
 // log2 of positive normal numbers; of zero, about −127.
 static inline Floats Log2(Floats x) {
   // Mantissas from sqrt(1/2) to sqrt(2): the offset moves the exponent's step there.
   const Ints offset = Bits(x) - 0x3f3504f3;
-  const Ints exponent = offset >> 23;
+  const Floats exponent = __builtin_convertvector(offset >> 23, Floats);
   const Floats t = Bits((offset & 0x7fffff) + 0x3f3504f3) - 1.0f;
-  Floats p = t * -0.145742968f + 0.23688978f;
-  p = p * t - 0.25006929f;
-  p = p * t + 0.28670755f;
-  p = p * t - 0.360087186f;
-  p = p * t + 0.480939448f;
-  p = p * t - 0.721357167f;
-  p = p * t + 1.44269478f;
-  return t * p + __builtin_convertvector(exponent, Floats);
+  const Floats p = Polynomial(t, -0.145742968f, 0.23688978f, -0.25006929f, 0.28670755f,
+                              -0.360087186f, 0.480939448f, -0.721357167f, 1.44269478f);
+  return MultiplyAdd(t, p, exponent);
 }
 
 // 2^x, zero below the normal numbers.
@@ -89,11 +77,9 @@ static inline Floats Exp2(Floats x) {
   x = Min(Splat(127.0f), Max(Splat(-127.0f), x));
   const Floats shifted = x + kRounder;
   const Floats r = x - (shifted - kRounder);
-  Floats p = r * 0.00134075515f + 0.00967209134f;
-  p = p * r + 0.0555030741f;
-  p = p * r + 0.24022232f;
-  p = p * r + 0.693147242f;
-  return (p * r + 1.0f) * PowerOfTwo(Bits(shifted) - Bits(Splat(kRounder)));
+  const Floats p =
+      Polynomial(r, 0.00134075515f, 0.00967209134f, 0.0555030741f, 0.24022232f, 0.693147242f, 1.0f);
+  return p * PowerOfTwo(Bits(shifted) - Bits(Splat(kRounder)));
 }
 
 // (|x|·2^-log2_unit)^exponent; 0 for 0 when the exponent is at least 1.

@@ -1,0 +1,92 @@
+// What the tests of native operations share: a device for every instruction set of the machine, seeded numbers,
+// and comparison of whole arrays.
+
+import { expect } from 'vitest';
+import { Device, type DType, type Tensor } from '../../lib/device/index.js';
+
+const variable = 'BALLAST_INSTRUCTION_SET';
+
+/** A device that uses this instruction set, whatever the environment of the test run says. */
+export function openDevice(instructionSet: string, threads = 2): Device {
+  const before = process.env[variable];
+  process.env[variable] = instructionSet;
+  try {
+    return Device.open('cpu', { threads });
+  } finally {
+    if (before === undefined) delete process.env[variable];
+    else process.env[variable] = before;
+  }
+}
+
+/** Those of the row-wise kernels' instruction sets that this machine can run. */
+export const instructionSets = ['generic', 'avx2', 'avx512'].filter((name) => {
+  try {
+    openDevice(name).close();
+    return true;
+  } catch {
+    return false;
+  }
+});
+
+/** Normal deviates from a seed (mulberry32, Box–Muller). */
+export function normals(count: number, seed = 1, deviation = 1, mean = 0): Float32Array {
+  let state = seed;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 2 ** 32;
+  };
+  return Float32Array.from({ length: count }, () => {
+    const radius = Math.sqrt(-2 * Math.log(uniform()));
+    return mean + deviation * radius * Math.cos(2 * Math.PI * uniform());
+  });
+}
+
+export function float32(device: Device, shape: readonly number[], data: Iterable<number>): Tensor {
+  return device.upload('float32', shape, Float32Array.from(data));
+}
+
+export function int32(device: Device, data: Iterable<number>): Tensor {
+  const values = Int32Array.from(data);
+  return device.upload('int32', [values.length], values);
+}
+
+/** 16-bit floats by their patterns. */
+export function patterns(
+  device: Device,
+  dtype: DType,
+  shape: readonly number[],
+  data: Iterable<number>,
+): Tensor {
+  return device.upload(dtype, shape, Uint16Array.from(data));
+}
+
+/** Element `index`; an array that is too short fails the test. */
+export function at(values: ArrayLike<number>, index: number): number {
+  const value = values[index];
+  if (value === undefined) throw new RangeError(`No element ${index} among ${values.length}.`);
+  return value;
+}
+
+/** Every element within `tolerance` absolutely; NaN and infinities must match exactly. */
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: number,
+): void {
+  expect(actual.length).toBe(expected.length);
+  for (let i = 0; i < expected.length; ++i) {
+    const [a, e] = [at(actual, i), at(expected, i)];
+    if (Object.is(a, e) || a === e || Math.abs(a - e) <= tolerance) continue;
+    expect.fail(`Expected ${e} within ${tolerance} at ${i} but received ${a}.`);
+  }
+}
+
+/** round(x), half to even. */
+export function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
+  return floor % 2 === 0 ? floor : floor + 1;
+}
