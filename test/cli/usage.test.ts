@@ -1,0 +1,93 @@
+// Help, and wrong usage: exit code 2, nothing on stdout, one sentence that names what was wrong.
+
+import { describe, expect, it } from 'vitest';
+import { ballast, calibrationText, exampleModel } from './command.js';
+
+describe('help', () => {
+  it.each([
+    ['ballast', []],
+    ['ballast quantize', ['quantize']],
+    ['ballast evaluate', ['evaluate']],
+    ['ballast inspect', ['inspect']],
+    ['ballast devices', ['devices']],
+  ])('of %s goes to stdout, with examples', async (name, args) => {
+    const { code, stdout, stderr } = await ballast([...args, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: ${name} `);
+    expect(stdout).toContain(`Examples:\n  $ ${name}`);
+    expect(stderr).toBe('');
+  });
+
+  it('lists the registered quantizers and the defaults of the library', async () => {
+    const { stdout } = await ballast(['quantize', '--help']);
+    expect(stdout).toMatch(/Methods:\n {2}rtn +round to nearest\n {2}gptq /);
+    expect(stdout).toMatch(/--bits <n> .*\(default: 4\)/);
+    expect(stdout).toMatch(/--max-shard-size <size> .*\(default: 5\.00 GB\)/);
+  });
+});
+
+describe('wrong usage', () => {
+  const paths = ['-o', '/nowhere/result', '-c', calibrationText];
+  it.each([
+    ['an unknown command', ['quantise'], "unknown command 'quantise'"],
+    ['no command', [], 'Usage: ballast'],
+    ['an unknown option', ['devices', '--fast'], "unknown option '--fast'"],
+    ['a missing argument', ['inspect'], "missing required argument 'model'"],
+    ['a missing option', ['quantize', exampleModel], "required option '-o, --output <dir>'"],
+    ['no text', ['evaluate', exampleModel], "required option '-t, --text <file>'"],
+    [
+      'a word for a number',
+      ['quantize', exampleModel, ...paths, '--bits', 'four'],
+      "argument 'four' is invalid. Expected a number.",
+    ],
+    [
+      'a number out of range',
+      ['quantize', exampleModel, ...paths, '--bits', '9'],
+      'Expected a whole number from 2 to 8 for bits but received 9.',
+    ],
+    [
+      'an unknown choice',
+      ['quantize', exampleModel, ...paths, '--compensation', 'row'],
+      'Expected one of none, channel, position for compensation but received "row".',
+    ],
+    [
+      'an unknown quantizer',
+      ['quantize', exampleModel, ...paths, '--method', 'foo'],
+      /Expected one of rtn, gptq.* for method but received foo\./,
+    ],
+    [
+      'an unknown site',
+      ['quantize', exampleModel, ...paths, '--sites', 'linear,roof'],
+      'for sites but received ["linear","roof"]',
+    ],
+    [
+      'options that contradict each other',
+      ['quantize', exampleModel, ...paths, '--static-groups'],
+      'Expected --act-order with --static-groups',
+    ],
+    [
+      'a wrong size',
+      ['quantize', exampleModel, ...paths, '--max-shard-size', 'big'],
+      'Expected a size such as 500MB or 5GB.',
+    ],
+    [
+      'a window of one token',
+      ['evaluate', exampleModel, '--text', calibrationText, '--sequence-length', '1'],
+      'Expected a whole number of at least 2 for --sequence-length but received 1.',
+    ],
+  ])('%s', async (_, args, message) => {
+    const { code, stdout, stderr } = await ballast(
+      [...args, '--json'].filter(notJsonForRoot(args)),
+    );
+    expect(stderr).toMatch(message instanceof RegExp ? message : new RegExp(escaped(message)));
+    expect(stdout).toBe('');
+    expect(code).toBe(2);
+  });
+});
+
+/** `ballast --json` without a command is another mistake than the one that is meant. */
+function notJsonForRoot(args: readonly string[]) {
+  return (arg: string) => args.length > 0 || arg !== '--json';
+}
+
+const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
