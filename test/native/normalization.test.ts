@@ -24,7 +24,9 @@ describe.each(instructionSets)('normalization (%s)', (instructionSet) => {
   it.each([1, 7, 16, 33, 257, 768])('layer norm of %i channels', async (n) => {
     const x = normals(rows * n, 2, 1, 100);
     const [weight, bias] = [normals(n, 3), normals(n, 4)];
-    const expected = normalize(x, n, 1e-5, true).map((v, i) => v * at(weight, i % n) + at(bias, i % n));
+    const expected = normalize(x, n, 1e-5, true).map(
+      (v, i) => v * at(weight, i % n) + at(bias, i % n),
+    );
     const out = device.layerNorm(
       float32(device, [rows, n], x),
       float32(device, [n], weight),
@@ -44,7 +46,12 @@ describe.each(instructionSets)('normalization (%s)', (instructionSet) => {
     const x = normals(rows * n, 6, 3);
     const weight = normals(n, 7);
     const expected = normalize(x, n, 1e-6, false).map((v, i) => v * (at(weight, i % n) + 1));
-    const out = device.rmsNorm(float32(device, [rows, n], x), float32(device, [n], weight), 1e-6, 1);
+    const out = device.rmsNorm(
+      float32(device, [rows, n], x),
+      float32(device, [n], weight),
+      1e-6,
+      1,
+    );
     expectClose(await out.readFloat32(), expected, 3e-6);
   });
 
