@@ -75,7 +75,8 @@ async function outputMeans(
     device.scope(() => sums.add(body(x)));
     await device.synchronize();
   }
-  return sums.finish();
+  // Awaited here: `using` would release the sums while they are still read.
+  return await sums.finish();
 }
 
 async function fold(input: BlockSiteInput, bias: Float64Array): Promise<BlockBias | undefined> {
