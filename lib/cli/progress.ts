@@ -16,27 +16,41 @@ export function openProgress(stream: NodeJS.WriteStream = process.stderr): Progr
   return stream.isTTY ? new BarProgress(stream) : new LineProgress(stream);
 }
 
+/** The pace of one phase. */
+class Pace {
+  readonly #startedAt = performance.now();
+
+  constructor(readonly phase: string) {}
+
+  /** ', 12.3 s left', or nothing where that cannot be said yet or any more. */
+  left(done: number, total: number): string {
+    if (done <= 0 || done >= total) return '';
+    const elapsed = (performance.now() - this.#startedAt) / 1000;
+    return `, ${seconds((elapsed / done) * (total - done))} left`;
+  }
+}
+
 class BarProgress implements Progress {
   #bar: cliProgress.SingleBar | undefined;
-  #phase = '';
+  #pace = new Pace('');
 
   constructor(private readonly stream: NodeJS.WriteStream) {}
 
   step(phase: string, done: number, total: number): void {
-    if (this.#bar === undefined || phase !== this.#phase) {
+    if (this.#bar === undefined || phase !== this.#pace.phase) {
       this.end();
-      this.#phase = phase;
+      this.#pace = new Pace(phase);
       this.#bar = new cliProgress.SingleBar({
         stream: this.stream,
-        format: '{phase} {bar} {percentage} % | {eta_formatted} left',
+        format: '{phase} {bar} {percentage} %{left}',
         hideCursor: true,
         barsize: 30,
         barCompleteChar: '█',
         barIncompleteChar: '░',
       });
-      this.#bar.start(total, done, { phase });
+      this.#bar.start(total, done, { phase, left: '' });
     } else {
-      this.#bar.update(done);
+      this.#bar.update(done, { left: this.#pace.left(done, total) });
     }
   }
 
@@ -55,24 +69,20 @@ class BarProgress implements Progress {
 const linesPerPhase = 10;
 
 class LineProgress implements Progress {
-  #phase = '';
-  #startedAt = 0;
+  #pace = new Pace('');
   #told = 0;
 
   constructor(private readonly stream: NodeJS.WriteStream) {}
 
   step(phase: string, done: number, total: number): void {
-    if (phase !== this.#phase) {
-      this.#phase = phase;
-      this.#startedAt = performance.now();
+    if (phase !== this.#pace.phase) {
+      this.#pace = new Pace(phase);
       this.#told = 0;
     }
     const tenth = Math.floor((done / total) * linesPerPhase);
     if (tenth <= this.#told) return;
     this.#told = tenth;
-    const elapsed = (performance.now() - this.#startedAt) / 1000;
-    const left = done < total ? `, ${seconds((elapsed / done) * (total - done))} left` : '';
-    this.say(`${phase}: ${Math.floor((done / total) * 100)} %${left}`);
+    this.say(`${phase}: ${Math.floor((done / total) * 100)} %${this.#pace.left(done, total)}`);
   }
 
   say(line: string): void {
@@ -80,6 +90,6 @@ class LineProgress implements Progress {
   }
 
   end(): void {
-    this.#phase = '';
+    this.#pace = new Pace('');
   }
 }
