@@ -13,10 +13,43 @@ namespace {
 
 std::int64_t DivideUp(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Even parts of at most `most` items, each a multiple of `unit` but for the last.
-std::int64_t PartSize(std::int64_t items, std::int64_t most, std::int64_t unit) {
-  const std::int64_t parts = std::max<std::int64_t>(1, DivideUp(items, most));
-  return DivideUp(DivideUp(items, parts), unit) * unit;
+std::int64_t RoundUp(std::int64_t n, std::int64_t multiple) {
+  return DivideUp(n, multiple) * multiple;
+}
+
+// The rectangles that C is cut into; the last ones may be smaller.
+struct Cut {
+  std::int64_t rows;
+  std::int64_t columns;
+};
+
+// Even parts of at most `most` items, whole multiples of `unit`.
+std::int64_t EvenPart(std::int64_t items, std::int64_t most, std::int64_t unit) {
+  return RoundUp(DivideUp(items, DivideUp(items, most)), unit);
+}
+
+// As wide as the block of B may be and so tall that the strips' part of A and C stay in a level-3
+// cache from one block to the next; then halved until there are a few for each thread, or packing
+// would show.
+Cut CutFor(const GemmKernels& kernels, const Product& p, std::int64_t threads) {
+  constexpr std::int64_t kMostRows = 512;
+  constexpr std::int64_t kLeast = 64;
+  constexpr std::int64_t kTasksPerThread = 4;
+  constexpr std::int64_t kDepthUnit = 64;  // no kernel pads the depth of a block to more
+  const std::int64_t wanted = threads == 1 ? 1 : threads * kTasksPerThread;
+  const std::int64_t depth =
+      std::min(RoundUp(std::max<std::int64_t>(p.depth, 1), kDepthUnit), kernels.depth);
+  // A block shallower than the kernel's depth may be wider.
+  const std::int64_t widest = kernels.block_columns * (kernels.depth / depth);
+  std::int64_t rows = std::min(kMostRows, p.rows);
+  std::int64_t columns = std::min(widest, p.columns);
+  while (DivideUp(p.rows, rows) * DivideUp(p.columns, columns) < wanted &&
+         std::max(rows, columns) > kLeast) {
+    std::int64_t& longer = rows >= columns ? rows : columns;
+    longer = DivideUp(longer, 2);
+  }
+  return {EvenPart(p.rows, rows, kernels.strip_rows),
+          EvenPart(p.columns, columns, kernels.panel_columns)};
 }
 
 struct Rectangle {
@@ -26,6 +59,7 @@ struct Rectangle {
 void MultiplyRectangle(const GemmKernels& kernels, const Product& p, const Rectangle& rectangle,
                        const Finish& finish) {
   const auto [row, rows, column, columns] = rectangle;
+  // Kernels read whole strips, and leave alone what the rows without data give.
   Scratch<std::byte> strip(kernels.strip_bytes);
   Scratch<std::byte> block(kernels.block_bytes);
   for (std::int64_t k = 0; k < std::max<std::int64_t>(p.depth, 1); k += kernels.depth) {
@@ -52,27 +86,20 @@ void MultiplyRectangle(const GemmKernels& kernels, const Product& p, const Recta
 
 void Multiply(const Context& context, const GemmKernels& kernels, const Product& p,
               const Finish& finish) {
-  // Rectangles: as tall as leaves a few for each thread, but not so low that packing shows.
-  constexpr std::int64_t kTasksPerThread = 4;
-  constexpr std::int64_t kLeastRows = 256;
-  const std::int64_t threads = context.pool.threads();
-  const std::int64_t columns = PartSize(p.columns, kernels.block_columns, kernels.panel_columns);
-  const std::int64_t column_parts = DivideUp(p.columns, std::max<std::int64_t>(columns, 1));
-  const std::int64_t wanted =
-      threads == 1 ? 1
-                   : DivideUp(kTasksPerThread * threads, std::max<std::int64_t>(column_parts, 1));
-  const std::int64_t rows =
-      PartSize(p.rows, std::max(kLeastRows, DivideUp(p.rows, wanted)), kernels.strip_rows);
-  const std::int64_t row_parts = DivideUp(p.rows, std::max<std::int64_t>(rows, 1));
+  if (p.rows == 0 || p.columns == 0) return;
+  const auto [rows, columns] = CutFor(kernels, p, context.pool.threads());
+  const std::int64_t row_parts = DivideUp(p.rows, rows);
+  const std::int64_t column_parts = DivideUp(p.columns, columns);
   context.pool.ParallelFor(
       row_parts * column_parts, 1,
       [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t task = begin; task < end; ++task) {
-          const std::int64_t row = task % row_parts * rows;
-          const std::int64_t column = task / row_parts * columns;
-          const Rectangle rectangle = {row, std::min(rows, p.rows - row), column,
-                                       std::min(columns, p.columns - column)};
-          if (p.upper && row > column + rectangle.columns - 1) continue;
+          const std::int64_t row = task / column_parts * rows;
+          std::int64_t column = task % column_parts * columns;
+          const std::int64_t end = std::min(column + columns, p.columns);
+          if (p.upper) column = std::max(column, row);
+          if (column >= end) continue;
+          const Rectangle rectangle = {row, std::min(rows, p.rows - row), column, end - column};
           MultiplyRectangle(kernels, p, rectangle, finish);
         }
       },

@@ -46,7 +46,7 @@ struct Gemm {
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
     float* out = static_cast<float*>(strip);
     const std::int64_t words = PanelWords(range.depth);
-    WithWindow(a, range, [&](const auto& window) {
+    WithWindow(a, range, Kernel::kRows, [&](const auto& window) {
       if (a.depth_contiguous) {
         const auto word = [&](std::int64_t r, std::int64_t c) {
           return Kernel::Along(window, r, c);
@@ -68,7 +68,7 @@ struct Gemm {
       part.first += j;
       part.items = range.items - j < kPanel ? range.items - j : kPanel;
       float* out = static_cast<float*>(block) + j * words;
-      WithWindow(b, part, [&](const auto& window) {
+      WithWindow(b, part, kPanel, [&](const auto& window) {
         if (b.depth_contiguous) {
           const auto word = [&](std::int64_t r, std::int64_t c) {
             return Kernel::Along(window, r, c);
