@@ -6,7 +6,7 @@ else()
   find_program(BALLAST_NODE NAMES node REQUIRED)
   execute_process(
     COMMAND "${BALLAST_NODE}" -p
-            "[require('node-api-headers').include_dir, require('node-addon-api').include_dir].join(';')"
+            "[require('node-api-headers'), require('node-addon-api')].map((p) => path.resolve(p.include_dir)).join(';')"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     OUTPUT_VARIABLE BALLAST_NODE_API_INCLUDES
     OUTPUT_STRIP_TRAILING_WHITESPACE

@@ -17,8 +17,9 @@ std::string_view InstructionSetName(InstructionSet instruction_set);
 // What this machine can run, slowest first; never empty.
 const std::vector<InstructionSet>& AvailableInstructionSets();
 
-// The choice for a backend that is made now: the environment is read at each call, so that one process
-// can compare them all. Throws Error{kUnsupported} when it names one that the machine cannot run.
+// The choice for a backend that is made now: the environment is read at each call, so that one
+// process can compare them all. Throws Error{kUnsupported} when it names one that the machine
+// cannot run.
 InstructionSet ActiveInstructionSet();
 
 }  // namespace ballast::cpu
