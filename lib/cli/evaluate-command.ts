@@ -62,7 +62,7 @@ async function run(model: string, options: EvaluateOptions): Promise<EvaluationR
       ...options,
       onProgress: (event) =>
         progress.step(
-          event.type === 'download' ? `fetching ${event.file}` : event.text,
+          event.type === 'download' ? `fetching ${model}` : event.text,
           event.done,
           event.total,
         ),

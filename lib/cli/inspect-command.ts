@@ -37,7 +37,7 @@ async function run(
   try {
     return await inspect(model, {
       ...options,
-      onProgress: ({ file, done, total }) => progress.step(`fetching ${file}`, done, total),
+      onProgress: ({ done, total }) => progress.step(`fetching ${model}`, done, total),
     });
   } finally {
     progress.end();

@@ -1,98 +1,21 @@
 // `ballast quantize`: runs the library's quantize, shows its events as progress and its report as tables or JSON.
 
 import { Command } from 'commander';
-import { formats } from '../export/index.js';
-import { type LayerReport, type QuantizeOptions, quantize, type RunReport } from '../index.js';
+import {
+  type LayerReport,
+  type QuantizeEvent,
+  type QuantizeOptions,
+  quantize,
+  type RunReport,
+} from '../index.js';
 import { defaults, resolveOptions } from '../pipeline/options.js';
 import { quantizers } from '../quantizers/index.js';
 import { bytes, number as digits, percent, seconds } from './format.js';
-import {
-  addOptions,
-  byteCount,
-  list,
-  number,
-  type OptionTable,
-  readOptions,
-} from './option-table.js';
+import { addOptions, readOptions } from './option-table.js';
 import { openProgress, type Progress } from './progress.js';
+import { quantizeOptions } from './quantize-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
-
-const names = (registry: readonly { readonly name: string }[]) =>
-  registry.map(({ name }) => name).join(', ');
-
-/** Rows stand in the order of --help. */
-const table: OptionTable<QuantizeOptions> = {
-  output: { flags: '-o, --output <dir>', help: 'directory for the result', required: true },
-  calibration: {
-    flags: '-c, --calibration <file>',
-    help: 'calibration text: .txt, .jsonl or .parquet',
-    required: true,
-  },
-  method: { flags: '-m, --method <name>', help: `quantizer: ${names(quantizers)}` },
-  bits: { flags: '-b, --bits <n>', help: 'bits per weight, 2 to 8', parse: number },
-  groupSize: {
-    flags: '-g, --group-size <n>',
-    help: 'input channels that share a scale; 0: one scale per output channel',
-    parse: number,
-  },
-  symmetric: { flags: '--symmetric', help: 'fix the zero point in the middle of the codes' },
-  clip: { flags: '--clip <none|mse>', help: 'how the range of a scale is found' },
-  scaleDtype: {
-    flags: '--scale-dtype <float32|float16|bfloat16>',
-    help: 'what scales are rounded to',
-  },
-  damping: {
-    flags: '--damping <share>',
-    help: 'share of the mean diagonal added before a moment is factorised',
-    parse: number,
-  },
-  actOrder: { flags: '--act-order', help: 'sweep columns in order of decreasing moment' },
-  staticGroups: {
-    flags: '--static-groups',
-    help: 'with --act-order: groups are runs of the original columns',
-  },
-  compensation: {
-    flags: '--compensation <none|channel|position>',
-    help: 'granularity of the bias that makes good what rounding took',
-  },
-  sites: { flags: '--sites <linear,block>', help: 'outputs that get a bias', parse: list },
-  propagate: {
-    flags: '--propagate <float|quantized>',
-    help: 'path whose inputs biases are fitted on',
-  },
-  samples: { flags: '--samples <n>', help: 'calibration samples', parse: number },
-  sequenceLength: {
-    flags: '--sequence-length <n>',
-    help: 'tokens per sample (default: 2048 or what the model supports)',
-    parse: number,
-  },
-  sampling: {
-    flags: '--sampling <sequential|random>',
-    help: 'samples from the start on, or from random places',
-  },
-  seed: { flags: '--seed <n>', help: 'seed of everything random', parse: number },
-  field: { flags: '--field <name>', help: 'field (JSONL) or column (parquet) of the text' },
-  format: {
-    flags: '--format <name>',
-    help: `what the result is written as: ${names(formats)}`,
-  },
-  device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
-  threads: {
-    flags: '--threads <n>',
-    help: 'compute threads of a CPU device (default: one per processor)',
-    parse: number,
-  },
-  precision: { flags: '--precision <float32|bfloat16>', help: 'how matrix products are formed' },
-  overwrite: { flags: '--overwrite', help: 'replace an existing result' },
-  maxShardBytes: {
-    flags: '--max-shard-size <size>',
-    help: 'size of a weight file at most, such as 500MB',
-    parse: byteCount,
-    show: bytes,
-  },
-  token: { flags: '--token <token>', help: 'hub access token (default: HF_TOKEN)' },
-};
 
 const methods = quantizers.map(({ name, summary }) => `  ${name.padEnd(8)} ${summary}`).join('\n');
 
@@ -113,13 +36,13 @@ export function quantizeCommand(signal: AbortSignal): Command {
       'Quantizes the linears of a model, fits a bias to what that took, and writes a model.',
     )
     .argument('<model>', 'model directory, or hub id such as organisation/name');
-  addOptions(command, table, defaults);
+  addOptions(command, quantizeOptions, defaults);
   return command
     .option('--json', 'print the report, which is also in ballast.json, as JSON')
     .addHelpText('after', examples)
     .action(async (model: string) => {
-      const options = readOptions(command, table);
-      checkUsage(command, table, () => resolveOptions(options));
+      const options = readOptions(command, quantizeOptions);
+      checkUsage(command, quantizeOptions, () => resolveOptions(options));
       const report = await run(model, { ...options, signal });
       if (command.opts().json) printJson(report);
       else printReport(report, options.output);
@@ -129,34 +52,39 @@ export function quantizeCommand(signal: AbortSignal): Command {
 async function run(model: string, options: QuantizeOptions): Promise<RunReport> {
   const progress = openProgress();
   try {
-    return await follow(quantize(model, options), progress);
+    const show = follower(model, progress);
+    const events = quantize(model, options);
+    for (;;) {
+      const { value, done } = await events.next();
+      if (done) return value;
+      show(value);
+    }
   } finally {
     progress.end();
   }
 }
 
-async function follow(events: ReturnType<typeof quantize>, progress: Progress): Promise<RunReport> {
+/** What shows each event of a run. */
+function follower(model: string, progress: Progress): (event: QuantizeEvent) => void {
   let blocks = 0;
-  for (;;) {
-    const { value, done: finished } = await events.next();
-    if (finished) return value;
-    switch (value.type) {
+  return (event) => {
+    switch (event.type) {
       case 'download':
-        progress.step(`fetching ${value.file}`, value.done, value.total);
+        progress.step(`fetching ${model}`, event.done, event.total);
         break;
       case 'start':
-        blocks = value.blocks;
-        progress.say(`${value.modelType}: ${value.blocks} blocks, ${value.linears} linears`);
+        blocks = event.blocks;
+        progress.say(`${event.modelType}: ${blocks} blocks, ${event.linears} linears`);
         break;
       case 'calibration':
-        progress.say(`calibration: ${value.samples} samples, ${value.tokens} tokens`);
+        progress.say(`calibration: ${event.samples} samples, ${event.tokens} tokens`);
         progress.step('quantizing', 0, blocks);
         break;
       case 'block':
-        progress.step('quantizing', value.index + 1, value.blocks);
+        progress.step('quantizing', event.index + 1, blocks);
         break;
     }
-  }
+  };
 }
 
 /** How many layers the summary shows. */

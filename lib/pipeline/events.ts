@@ -1,5 +1,6 @@
 // What a run tells while it works and what it leaves behind.
 
+import type { DownloadEvent } from '../evaluate/index.js';
 import type { ResolvedOptions } from './options.js';
 
 /** One quantized linear. Errors are relative to the energy of its float output, tr(W G Wᵀ). */
@@ -58,12 +59,7 @@ export type QuantizeEvent =
       readonly blocks: number;
       readonly linears: number;
     }
-  | {
-      readonly type: 'download';
-      readonly file: string;
-      readonly done: number;
-      readonly total: number;
-    }
+  | DownloadEvent
   | { readonly type: 'calibration'; readonly samples: number; readonly tokens: number }
   | { readonly type: 'layer'; readonly layer: LayerReport }
   | {

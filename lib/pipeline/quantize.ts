@@ -2,7 +2,6 @@
 
 import { readFileSync } from 'node:fs';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { resolveModel } from '../checkpoint/hub.js';
 import { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { embed, loadWeights, miniBatches } from '../execution/index.js';
@@ -10,6 +9,7 @@ import { readModel } from '../models/index.js';
 import { readSamples } from './calibration-data.js';
 import { Clock } from './clock.js';
 import type { LayerReport, QuantizeEvent, RunReport } from './events.js';
+import { fetchWithEvents } from './fetch.js';
 import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { quantizeBlock } from './quantize-block.js';
 import { ResultWriter } from './result-writer.js';
@@ -33,7 +33,7 @@ export async function* quantize(
   options: QuantizeOptions,
 ): AsyncGenerator<QuantizeEvent, RunReport> {
   const { options: resolved, quantizer } = resolveOptions(options);
-  const { signal, token } = options;
+  const { signal } = options;
   const throwIfAborted = () => {
     if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The quantization was aborted.');
   };
@@ -46,10 +46,7 @@ export async function* quantize(
   const cancel = () => device.cancel();
   signal?.addEventListener('abort', cancel);
   try {
-    const directory = await resolveModel(model, {
-      ...(signal === undefined ? {} : { signal }),
-      ...(token === undefined ? {} : { token }),
-    });
+    const directory = yield* fetchWithEvents(model, options);
     const checkpoint = await Checkpoint.open(directory);
     const definition = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
     expectGroups(definition.linears, resolved);

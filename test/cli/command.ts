@@ -22,13 +22,21 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** `onError` sees stderr as it grows, and may send a signal. */
+export interface Surroundings {
+  /** Sees stderr as it grows, and may send a signal. */
+  readonly onError?: (stderr: string, kill: (signal: NodeJS.Signals) => void) => void;
+  /** Environment variables besides those of this process. */
+  readonly env?: Record<string, string>;
+}
+
 export function ballast(
   args: readonly string[],
-  onError?: (stderr: string, kill: (signal: NodeJS.Signals) => void) => void,
+  { onError, env = {} }: Surroundings = {},
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [at('dist/cli/main.js'), ...args]);
+    const child = spawn(process.execPath, [at('dist/cli/main.js'), ...args], {
+      env: { ...process.env, ...env },
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -56,6 +56,24 @@ describe('quantize --json', () => {
   });
 });
 
+describe('biases per position', () => {
+  it('are evaluated at the length they were fitted on, and at no other', async () => {
+    const output = join(await temporaryFolder(), 'result');
+    const { code } = await ballast([
+      ...['quantize', exampleModel, '-o', output, '-c', calibrationText, ...quickOptions],
+      ...['--method', 'rtn', '--compensation', 'position', '--sites', 'linear,block'],
+    ]);
+    expect(code).toBe(0);
+    const evaluate = (length: string) =>
+      ballast(['evaluate', output, '-t', testText, '--sequence-length', length, '--json']);
+    const { stdout } = await evaluate('128');
+    expect(JSON.parse(stdout).results[0].perplexity).toBeGreaterThan(100);
+    const refused = await evaluate('256');
+    expect(refused.stderr).toContain('error: Expected sequences of 128 tokens');
+    expect(refused.code).toBe(1);
+  });
+});
+
 describe('evaluate --json', () => {
   it('gives each text in order, by its name, with the perplexity of an independent program', async () => {
     const folder = await temporaryFolder();
@@ -169,8 +187,10 @@ describe('SIGINT', () => {
         ...['quantize', exampleModel, '-o', join(folder, 'result'), '-c', calibrationText],
         ...['--samples', '64', '--sequence-length', '512', '--json'],
       ],
-      (text, kill) => {
-        if (text.includes('quantizing: 25 %') && !text.includes('stopping')) kill('SIGINT');
+      {
+        onError: (text, kill) => {
+          if (text.includes('quantizing: 25 %') && !text.includes('stopping')) kill('SIGINT');
+        },
       },
     );
     expect(stderr).toContain('error: The quantization was aborted.');

@@ -1,0 +1,83 @@
+// The options of `ballast quantize`, one row each; see option-table.ts.
+
+import { formats } from '../export/index.js';
+import type { QuantizeOptions } from '../index.js';
+import { quantizers } from '../quantizers/index.js';
+import { bytes } from './format.js';
+import { byteCount, list, number, type OptionTable } from './option-table.js';
+
+const names = (registry: readonly { readonly name: string }[]) =>
+  registry.map(({ name }) => name).join(', ');
+
+/** Rows stand in the order of --help. */
+export const quantizeOptions: OptionTable<QuantizeOptions> = {
+  output: { flags: '-o, --output <dir>', help: 'directory for the result', required: true },
+  calibration: {
+    flags: '-c, --calibration <file>',
+    help: 'calibration text: .txt, .jsonl or .parquet',
+    required: true,
+  },
+  method: { flags: '-m, --method <name>', help: `quantizer: ${names(quantizers)}` },
+  bits: { flags: '-b, --bits <n>', help: 'bits per weight, 2 to 8', parse: number },
+  groupSize: {
+    flags: '-g, --group-size <n>',
+    help: 'input channels that share a scale; 0: one scale per output channel',
+    parse: number,
+  },
+  symmetric: { flags: '--symmetric', help: 'fix the zero point in the middle of the codes' },
+  clip: { flags: '--clip <none|mse>', help: 'how the range of a scale is found' },
+  scaleDtype: {
+    flags: '--scale-dtype <float32|float16|bfloat16>',
+    help: 'what scales are rounded to',
+  },
+  damping: {
+    flags: '--damping <share>',
+    help: 'share of the mean diagonal added before a moment is factorised',
+    parse: number,
+  },
+  actOrder: { flags: '--act-order', help: 'sweep columns in order of decreasing moment' },
+  staticGroups: {
+    flags: '--static-groups',
+    help: 'with --act-order: groups are runs of the original columns',
+  },
+  compensation: {
+    flags: '--compensation <none|channel|position>',
+    help: 'granularity of the bias that makes good what rounding took',
+  },
+  sites: { flags: '--sites <linear,block>', help: 'outputs that get a bias', parse: list },
+  propagate: {
+    flags: '--propagate <float|quantized>',
+    help: 'path whose inputs biases are fitted on',
+  },
+  samples: { flags: '--samples <n>', help: 'calibration samples', parse: number },
+  sequenceLength: {
+    flags: '--sequence-length <n>',
+    help: 'tokens per sample (default: 2048 or what the model supports)',
+    parse: number,
+  },
+  sampling: {
+    flags: '--sampling <sequential|random>',
+    help: 'samples from the start on, or from random places',
+  },
+  seed: { flags: '--seed <n>', help: 'seed of everything random', parse: number },
+  field: { flags: '--field <name>', help: 'field (JSONL) or column (parquet) of the text' },
+  format: {
+    flags: '--format <name>',
+    help: `what the result is written as: ${names(formats)}`,
+  },
+  device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
+  threads: {
+    flags: '--threads <n>',
+    help: 'compute threads of a CPU device (default: one per processor)',
+    parse: number,
+  },
+  precision: { flags: '--precision <float32|bfloat16>', help: 'how matrix products are formed' },
+  overwrite: { flags: '--overwrite', help: 'replace an existing result' },
+  maxShardBytes: {
+    flags: '--max-shard-size <size>',
+    help: 'size of a weight file at most, such as 500MB',
+    parse: byteCount,
+    show: bytes,
+  },
+  token: { flags: '--token <token>', help: 'hub access token (default: HF_TOKEN)' },
+};
