@@ -67,21 +67,27 @@ void FindGroupScale(const Kernels& kernels, const float* w, std::int64_t count,
   const float largest = std::max(-full.low, full.high);
   // Zeros are represented exactly by any grid.
   const int steps = largest > 0 ? scheme.clip_steps : 0;
-  float least = INFINITY;
-  for (int i = 0; i < steps; ++i) {
-    const float p = static_cast<float>(1 - i * scheme.clip_range / scheme.clip_steps);
-    const Grid grid = GridOf(kernels, scheme, {full.low * p, full.high * p});
-    const float error =
-        kernels.row.clip_error(w, weights_or_null, count,
-                               {.scale = grid.scale,
-                                .zero = grid.zero,
-                                .max_code = MaxCode(scheme.bits),
-                                .exponent = static_cast<float>(scheme.clip_exponent),
-                                .log2_unit = static_cast<float>(std::ilogb(largest)),
-                                .limit = least});
-    if (error < least) {
-      least = error;
-      best = grid;
+  ClipTrials trials{.scale = {},
+                    .zero = {},
+                    .max_code = MaxCode(scheme.bits),
+                    .exponent = static_cast<float>(scheme.clip_exponent),
+                    .log2_unit = largest > 0 ? static_cast<float>(std::ilogb(largest)) : 0.0f,
+                    .limit = INFINITY};
+  for (int first = 0; first < steps; first += kClipTrials) {
+    for (int t = 0; t < kClipTrials; ++t) {
+      // Beyond the last step it is tried again, and cannot win again.
+      const int step = std::min(first + t, steps - 1);
+      const float p = static_cast<float>(1 - step * scheme.clip_range / steps);
+      const Grid grid = GridOf(kernels, scheme, {full.low * p, full.high * p});
+      trials.scale[t] = grid.scale;
+      trials.zero[t] = grid.zero;
+    }
+    float errors[kClipTrials];
+    kernels.row.clip_errors(w, weights_or_null, count, trials, errors);
+    for (int t = 0; t < kClipTrials; ++t) {
+      if (!(errors[t] < trials.limit)) continue;
+      trials.limit = errors[t];
+      best = {trials.scale[t], trials.zero[t]};
     }
   }
   *scale = best.scale;

@@ -35,7 +35,8 @@ static inline Shorts ToHalf(Floats x) {
 #else
   const Ints bits = Bits(x);
   const Ints a = bits & 0x7fffffff;
-  const Ints normal = ((a + 0xfff + ((a >> 13) & 1)) >> 13) - (112 << 10);
+  const Words carried = reinterpret_cast<Words>(a) + 0xfff + reinterpret_cast<Words>((a >> 13) & 1);
+  const Ints normal = reinterpret_cast<Ints>(carried >> 13) - (112 << 10);
   // The last place of 0.5 … 1 is 2^-24, the unit of the subnormals: this addition rounds to it.
   const Ints tiny = Bits(Bits(a) + 0.5f) - Bits(Splat(0.5f));
   const Ints infinite = Ints{} + 0x7c00;
@@ -54,7 +55,8 @@ static inline Shorts ToBfloat(Floats x) {
   const Ints bits = Bits(x);
   const Ints high = (bits >> 16) & 0xffff;
   // Rounding may carry through the exponent, up to infinity, as it should.
-  const Ints rounded = ((bits + 0x7fff + (high & 1)) >> 16) & 0xffff;
+  const Words carried = reinterpret_cast<Words>(bits) + 0x7fff + reinterpret_cast<Words>(high & 1);
+  const Ints rounded = reinterpret_cast<Ints>(carried >> 16);
   const Ints value = (bits & 0x7fffffff) > 0x7f800000 ? high | 0x40 : rounded;
   return __builtin_convertvector(value, Shorts);
 }

@@ -43,14 +43,17 @@ struct Affine {
   float max_code;
 };
 
-struct ClipTrial {
-  float scale;
-  float zero;
+// A few candidates of a clipping search at once: one alone would leave the processor waiting for
+// itself on short groups.
+constexpr int kClipTrials = 4;
+
+struct ClipTrials {
+  float scale[kClipTrials];
+  float zero[kClipTrials];
   float max_code;
   float exponent;
-  float log2_unit;  // errors are measured in units of 2^log2_unit, so that powers neither vanish
-                    // nor overflow
-  float limit;      // a sum beyond it may be cut short
+  float log2_unit;  // errors are measured in units of 2^log2_unit, so that powers stay in range
+  float limit;      // once all sums are beyond it they may be cut short
 };
 
 using UnaryKernel = void (*)(const float* in, std::int64_t n, float* out);
@@ -104,8 +107,9 @@ struct RowKernels {
   void (*quantize)(const float* x, const Affine& affine, std::int64_t n, std::uint8_t* codes);
   void (*dequantize)(const std::uint8_t* codes, const Affine& affine, std::int64_t n, float* out);
   void (*fake_quantize)(const float* x, const Affine& affine, std::int64_t n, float* out);
-  // Σ_j m_j·|x_j − x̂_j|^exponent; m is 1 where weights is null.
-  float (*clip_error)(const float* x, const float* weights, std::int64_t n, const ClipTrial& trial);
+  // errors[t] = Σ_j m_j·|x_j − x̂_j|^exponent for each trial; m is 1 where weights is null.
+  void (*clip_errors)(const float* x, const float* weights, std::int64_t n,
+                      const ClipTrials& trials, float* errors);
 };
 
 // The table of each instruction set; call one only on a machine that has it.

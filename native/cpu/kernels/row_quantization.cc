@@ -68,36 +68,37 @@ void FakeQuantize(const float* x, const Affine& affine, std::int64_t n, float* o
 
 // The reciprocal is good enough to rank candidates: it moves a code only where both neighbours are
 // as far. A candidate's range is within x's by no more than the search's, so no code is large here.
-inline Floats TrialError(Floats x, const ClipTrial& trial, float inverse) {
-  const Floats rounded = MultiplyAdd(x, Splat(inverse), Splat(kRounder)) - kRounder;
-  const Floats value = (Clamp(rounded + trial.zero, trial.max_code) - trial.zero) * trial.scale;
-  return PowAbs(x - value, trial.exponent, trial.log2_unit);
+inline Floats TrialError(Floats x, const ClipTrials& trials, int t) {
+  const Floats scale = Splat(trials.scale[t]), zero = Splat(trials.zero[t]);
+  const Floats rounded = MultiplyAdd(x, Splat(1.0f / trials.scale[t]), Splat(kRounder)) - kRounder;
+  const Floats value = (Clamp(rounded + zero, trials.max_code) - zero) * scale;
+  return PowAbs(x - value, trials.exponent, trials.log2_unit);
 }
 
-float ClipError(const float* x, const float* weights, std::int64_t n, const ClipTrial& trial) {
-  const float inverse = 1.0f / trial.scale;
-  constexpr std::int64_t kStride = 4 * kLanes;
-  Floats sums[4] = {};
-  std::int64_t i = 0;
-  for (; i + kStride <= n; i += kStride) {
-    for (int v = 0; v < 4; ++v) {
-      const Floats error = TrialError(Load<Floats>(x + i + v * kLanes), trial, inverse);
-      sums[v] += weights == nullptr ? error : error * Load<Floats>(weights + i + v * kLanes);
+void ClipErrors(const float* x, const float* weights, std::int64_t n, const ClipTrials& trials,
+                float* errors) {
+  // Most candidates are far off: a look at every 16 vectors ends them early.
+  constexpr std::int64_t kStretch = 16 * kLanes;
+  const ClipTrials local = trials;
+  Floats sums[kClipTrials] = {};
+  for (std::int64_t first = 0; first < n; first += kStretch) {
+    const std::int64_t end = n - first < kStretch ? n : first + kStretch;
+    for (std::int64_t i = first; i < end; i += kLanes) {
+      // Padding zeros have no error.
+      const std::int64_t count = end - i < kLanes ? end - i : kLanes;
+      const Floats v = LoadCount(x + i, count);
+      const Floats m = weights == nullptr ? Splat(1.0f) : LoadCount(weights + i, count);
+      for (int t = 0; t < kClipTrials; ++t)
+        sums[t] = MultiplyAdd(m, TrialError(v, local, t), sums[t]);
     }
-    // Every term is positive: a sum beyond the limit stays there. Most candidates end at the first
-    // look.
-    if ((i & (4 * kStride - 1)) == 3 * kStride) {
-      const float so_far = Sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
-      if (so_far > trial.limit) return so_far;
+    // Every term is positive: a sum beyond the limit stays there.
+    bool hopeless = true;
+    for (int t = 0; t < kClipTrials; ++t) {
+      errors[t] = Sum(sums[t]);
+      hopeless = hopeless && errors[t] > local.limit;
     }
+    if (hopeless) return;
   }
-  // Padding zeros have no error.
-  for (; i < n; i += kLanes) {
-    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
-    const Floats error = TrialError(LoadCount(x + i, count), trial, inverse);
-    sums[0] += weights == nullptr ? error : error * LoadCount(weights + i, count);
-  }
-  return Sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 }  // namespace
@@ -106,7 +107,7 @@ void AddQuantizationKernels(RowKernels& table) {
   table.quantize = Quantize;
   table.dequantize = Dequantize;
   table.fake_quantize = FakeQuantize;
-  table.clip_error = ClipError;
+  table.clip_errors = ClipErrors;
 }
 
 }  // namespace ballast::cpu::BALLAST_ISA
