@@ -9,6 +9,7 @@
 
 #include "native/cpu/gemm.h"
 #include "native/cpu/grid.h"
+#include "native/cpu/index_check.h"
 #include "native/cpu/quantization.h"
 #include "native/cpu/scratch.h"
 
@@ -155,6 +156,11 @@ class Sweep {
 
 }  // namespace
 
-void Gptq(const Context& context, const GptqParams& params) { Sweep(context, params).Run(); }
+void Gptq(const Context& context, const GptqParams& params) {
+  if (!params.group_index.empty()) {
+    CheckIndex("groups", params.group_index, params.scales.cols());
+  }
+  Sweep(context, params).Run();
+}
 
 }  // namespace ballast::cpu

@@ -2,31 +2,43 @@
 // and comparison of whole arrays.
 
 import { expect } from 'vitest';
-import { Device, type DType, type Tensor } from '../../lib/device/index.js';
+import { Device, type DType, type Precision, type Tensor } from '../../lib/device/index.js';
 
 const variable = 'BALLAST_INSTRUCTION_SET';
 
 /** A device that uses this instruction set, whatever the environment of the test run says. */
-export function openDevice(instructionSet: string, threads = 2): Device {
+export function openDevice(
+  instructionSet: string,
+  threads = 2,
+  precision: Precision = 'float32',
+): Device {
   const before = process.env[variable];
   process.env[variable] = instructionSet;
   try {
-    return Device.open('cpu', { threads });
+    return Device.open('cpu', { threads, precision });
   } finally {
     if (before === undefined) delete process.env[variable];
     else process.env[variable] = before;
   }
 }
 
-/** Those of the row-wise kernels' instruction sets that this machine can run. */
-export const instructionSets = ['generic', 'avx2', 'avx512'].filter((name) => {
+function isAvailable(instructionSet: string): boolean {
   try {
-    openDevice(name).close();
+    openDevice(instructionSet).close();
     return true;
   } catch {
     return false;
   }
-});
+}
+
+/** Those of the row-wise kernels' instruction sets that this machine can run. */
+export const instructionSets = ['generic', 'avx2', 'avx512'].filter(isAvailable);
+
+/** And those of matrix products. */
+export const productInstructionSets = [
+  ...instructionSets,
+  ...['avx512_bf16', 'amx_bf16'].filter(isAvailable),
+];
 
 /** Normal deviates from a seed (mulberry32, Box–Muller). */
 export function normals(count: number, seed = 1, deviation = 1, mean = 0): Float32Array {

@@ -1,0 +1,121 @@
+// R⁻¹ of a damped second moment: it must take the matrix to the identity, whatever the size; damping grows when it has
+// to; dead channels stand aside.
+
+import { describe, expect, it } from 'vitest';
+import type { Device } from '../../lib/device/index.js';
+import { at, float32, normals, openDevice, productInstructionSets } from './harness.js';
+
+/** XᵀX of random tokens, a few more than channels. */
+function secondMoment(n: number): Float32Array {
+  const tokens = n + 20;
+  const x = normals(tokens * n, n);
+  const matrix = new Float64Array(n * n);
+  for (let t = 0; t < tokens; ++t) {
+    for (let i = 0; i < n; ++i) {
+      for (let j = 0; j < n; ++j) {
+        matrix[i * n + j] = at(matrix, i * n + j) + at(x, t * n + i) * at(x, t * n + j);
+      }
+    }
+  }
+  return Float32Array.from(matrix);
+}
+
+async function factorize(device: Device, matrix: Float32Array, damping: number, most = 1) {
+  const n = Math.sqrt(matrix.length);
+  const { factor, info } = device.factorize(float32(device, [n, n], matrix), damping, most);
+  return { factor: await factor.readFloat32(), damping: at(await info.readFloat64(), 0) };
+}
+
+function damped(matrix: Float32Array, damping: number): Float64Array {
+  const n = Math.sqrt(matrix.length);
+  let trace = 0;
+  for (let i = 0; i < n; ++i) trace += at(matrix, i * n + i);
+  return Float64Array.from(matrix, (value, index) =>
+    index % (n + 1) === 0 ? value + (damping * trace) / n : value,
+  );
+}
+
+/** The largest element of U H Uᵀ − I; U upper triangular. */
+function distanceFromIdentity(factor: Float32Array, matrix: Float64Array): number {
+  const n = Math.sqrt(matrix.length);
+  const product = new Float64Array(n * n);
+  for (let i = 0; i < n; ++i) {
+    for (let k = i; k < n; ++k) {
+      const u = at(factor, i * n + k);
+      for (let j = 0; j < n; ++j)
+        product[i * n + j] = at(product, i * n + j) + u * at(matrix, k * n + j);
+    }
+  }
+  let largest = 0;
+  for (let i = 0; i < n; ++i) {
+    for (let j = 0; j < n; ++j) {
+      let sum = i === j ? -1 : 0;
+      for (let k = j; k < n; ++k) sum += at(product, i * n + k) * at(factor, j * n + k);
+      largest = Math.max(largest, Math.abs(sum));
+    }
+  }
+  return largest;
+}
+
+describe.each(productInstructionSets)('factorize (%s)', (instructionSet) => {
+  it.each([1, 5, 127, 128, 129, 300])(
+    'takes a matrix of %i channels to the identity',
+    async (n) => {
+      const matrix = secondMoment(n);
+      const { factor, damping } = await factorize(openDevice(instructionSet, 1), matrix, 0.01);
+      expect(damping).toBe(0.01);
+      expect(distanceFromIdentity(factor, damped(matrix, damping))).toBeLessThan(2e-4);
+      const below = factor.filter((_, index) => index % n < Math.floor(index / n));
+      expect(below.every((value) => value === 0)).toBe(true);
+      expect((await factorize(openDevice(instructionSet, 3), matrix, 0.01)).factor).toEqual(factor);
+    },
+  );
+
+  it('raises the damping tenfold until the matrix is positive definite', async () => {
+    // The least eigenvalue of ones·1.02 + I·(1 − 1.02) is −0.02: 0.01 is too little, 0.1 enough.
+    const matrix = new Float32Array(50 * 50).fill(1.02);
+    for (let i = 0; i < 50; ++i) matrix[i * 51] = 1;
+    const { factor, damping } = await factorize(openDevice(instructionSet), matrix, 0.01);
+    expect(damping).toBeCloseTo(0.1, 12);
+    expect(distanceFromIdentity(factor, damped(matrix, damping))).toBeLessThan(2e-4);
+  });
+
+  it('starts to damp where no damping was asked for', async () => {
+    const matrix = new Float32Array(20 * 20).fill(1);
+    const { damping } = await factorize(openDevice(instructionSet), matrix, 0);
+    expect(damping).toBeGreaterThan(0);
+    expect(damping).toBeLessThan(1e-3);
+  });
+
+  it('gives up with one sentence beyond the largest damping', async () => {
+    const matrix = new Float32Array(50 * 50).fill(5);
+    for (let i = 0; i < 50; ++i) matrix[i * 51] = 1;
+    const device = openDevice(instructionSet);
+    await expect(factorize(device, matrix, 0.01)).rejects.toMatchObject({
+      code: 'ERR_NUMERIC',
+      message: expect.stringContaining('larger damping'),
+    });
+  });
+
+  it('refuses NaN', async () => {
+    const matrix = secondMoment(40);
+    matrix[3 * 40 + 7] = NaN;
+    const device = openDevice(instructionSet);
+    await expect(factorize(device, matrix, 0.01)).rejects.toMatchObject({ code: 'ERR_NUMERIC' });
+  });
+
+  it('sets dead channels aside', async () => {
+    const n = 140;
+    const dead = [0, 77, 139];
+    const matrix = secondMoment(n);
+    for (const i of dead) for (let j = 0; j < n; ++j) matrix[i * n + j] = matrix[j * n + i] = 0;
+    const { factor } = await factorize(openDevice(instructionSet), matrix, 0.01);
+    for (const i of dead) {
+      const row = factor.subarray(i * n, (i + 1) * n);
+      const column = Float32Array.from({ length: n }, (_, j) => at(factor, j * n + i));
+      const unit = Float32Array.from({ length: n }, (_, j) => (j === i ? 1 : 0));
+      expect(row).toEqual(unit);
+      expect(column).toEqual(unit);
+    }
+  });
+});

@@ -1,0 +1,178 @@
+// Sums of outer products, moments about a centre, matrix-vector products and quadratic forms: against float64 loops,
+// and by the properties that statistics rely on.
+
+import { describe, expect, it } from 'vitest';
+import type { Device, Precision } from '../../lib/device/index.js';
+import {
+  at,
+  expectClose,
+  float32,
+  normals,
+  openDevice,
+  productInstructionSets,
+} from './harness.js';
+
+interface Case {
+  tokens: number;
+  cx: number;
+  /** 0: symmetric, of x alone. */
+  cy: number;
+  shift: boolean;
+}
+
+const cases: [string, Case][] = [
+  ['one token', { tokens: 1, cx: 5, cy: 0, shift: false }],
+  ['symmetric', { tokens: 40, cx: 100, cy: 0, shift: false }],
+  ['symmetric, shifted', { tokens: 600, cx: 65, cy: 0, shift: true }],
+  ['two tensors', { tokens: 33, cx: 50, cy: 70, shift: false }],
+  ['two tensors, shifted', { tokens: 1100, cx: 17, cy: 33, shift: true }],
+];
+
+const operandsOf = (c: Case) => ({
+  x: normals(c.tokens * c.cx, 1, 1, 3),
+  y: normals(c.tokens * c.cy, 2, 1, -2),
+  shiftX: normals(c.cx, 3, 0.1, 3),
+  shiftY: normals(c.cy, 4, 0.1, -2),
+});
+
+async function secondMoment(
+  c: Case,
+  device: Device,
+  { x, y, shiftX, shiftY }: ReturnType<typeof operandsOf>,
+  batches = 1,
+): Promise<Float32Array> {
+  const sum = device.zeros('float32', [c.cx, c.cy || c.cx]);
+  const tokens = c.tokens / batches;
+  const part = (data: Float32Array, width: number, batch: number) =>
+    float32(
+      device,
+      [tokens, width],
+      data.subarray(batch * tokens * width, (batch + 1) * tokens * width),
+    );
+  for (let batch = 0; batch < batches; ++batch) {
+    device.secondMoment(part(x, c.cx, batch), sum, {
+      y: c.cy ? part(y, c.cy, batch) : undefined,
+      shiftX: c.shift ? float32(device, [c.cx], shiftX) : undefined,
+      shiftY: c.shift && c.cy ? float32(device, [c.cy], shiftY) : undefined,
+    });
+  }
+  return sum.readFloat32();
+}
+
+function reference(c: Case, { x, y, shiftX, shiftY }: ReturnType<typeof operandsOf>): Float64Array {
+  const width = c.cy || c.cx;
+  const sum = new Float64Array(c.cx * width);
+  const centred = (data: Float32Array, shift: Float32Array, index: number, channel: number) =>
+    at(data, index) - (c.shift ? at(shift, channel) : 0);
+  for (let t = 0; t < c.tokens; ++t) {
+    for (let i = 0; i < c.cx; ++i) {
+      const left = centred(x, shiftX, t * c.cx + i, i);
+      for (let j = c.cy ? 0 : i; j < width; ++j) {
+        const right = c.cy
+          ? centred(y, shiftY, t * c.cy + j, j)
+          : centred(x, shiftX, t * c.cx + j, j);
+        sum[i * width + j] = at(sum, i * width + j) + left * right;
+      }
+    }
+  }
+  return sum;
+}
+
+describe.each(productInstructionSets)('second moment (%s)', (instructionSet) => {
+  it.each(cases)('%s', async (_, c) => {
+    const operands = operandsOf(c);
+    const sum = await secondMoment(c, openDevice(instructionSet, 1), operands);
+    const largest = c.tokens * (c.shift ? 1 : 9);
+    // Below the diagonal of a symmetric sum nothing is written: the reference has zeros there too.
+    expectClose(sum, reference(c, operands), 4e-6 * largest);
+    expect(await secondMoment(c, openDevice(instructionSet, 3), operands)).toEqual(sum);
+  });
+
+  it('does not depend on mini-batches beyond rounding', async () => {
+    const c: Case = { tokens: 512, cx: 48, cy: 0, shift: true };
+    const operands = operandsOf(c);
+    const whole = await secondMoment(c, openDevice(instructionSet), operands);
+    expectClose(await secondMoment(c, openDevice(instructionSet), operands, 8), whole, 1e-3);
+  });
+
+  it('rounds the operands of bfloat16 products, not their sums', async () => {
+    const c: Case = { tokens: 700, cx: 40, cy: 0, shift: true };
+    const operands = operandsOf(c);
+    const precision: Precision = 'bfloat16';
+    const sum = await secondMoment(c, openDevice(instructionSet, 2, precision), operands);
+    const expected = reference(c, operands);
+    for (let i = 0; i < c.cx; ++i) {
+      const diagonal = i * c.cx + i;
+      expect(Math.abs(at(sum, diagonal) / at(expected, diagonal) - 1)).toBeLessThan(1e-3);
+    }
+  });
+
+  it.each([
+    ['second', false],
+    ['centred', true],
+  ])('finds the %s moment from shifted sums', async (_, centred) => {
+    const c: Case = { tokens: 300, cx: 70, cy: 0, shift: true };
+    const operands = operandsOf(c);
+    const device = openDevice(instructionSet);
+    const sum = device.upload('float32', [c.cx, c.cx], await secondMoment(c, device, operands));
+    const totals = device.zeros('float64', [c.cx]);
+    device.channelSum(float32(device, [c.tokens, c.cx], operands.x), totals);
+    const mean = (await totals.readFloat64()).map((total) => total / c.tokens);
+    const meanTensor = device.upload('float64', [c.cx], mean);
+    const shiftX = float32(device, [c.cx], operands.shiftX);
+    const options = { count: c.tokens, centred, symmetric: true, shiftX, shiftY: shiftX };
+    const moment = await device.moment(sum, meanTensor, meanTensor, options).readFloat32();
+    const exact = reference({ ...c, shift: false }, operands);
+    for (let i = 0; i < c.cx; ++i) {
+      for (let j = i; j < c.cx; ++j) {
+        const second = at(exact, i * c.cx + j) / c.tokens;
+        const expected = centred ? second - at(mean, i) * at(mean, j) : second;
+        expect(Math.abs(at(moment, i * c.cx + j) - expected)).toBeLessThan(2e-5);
+        expect(at(moment, j * c.cx + i)).toBe(at(moment, i * c.cx + j));
+      }
+    }
+  });
+
+  it.each([
+    [3, 5],
+    [530, 37],
+    [20, 2100],
+  ])('weight [%i, %i] times vector, in float64', async (rows, columns) => {
+    const device = openDevice(instructionSet);
+    const weight = normals(rows * columns, 1).map((w) => Math.round(w * 16) / 16);
+    const vector = Float64Array.from(normals(columns, 2));
+    const expected = Float64Array.from({ length: rows }, (_, i) =>
+      vector.reduce((sum, v, j) => sum + v * at(weight, i * columns + j), 0),
+    );
+    const operand = device.upload('float64', [columns], vector);
+    for (const dtype of ['float32', 'float16', 'bfloat16'] as const) {
+      const typed = device.cast(float32(device, [rows, columns], weight), dtype);
+      expectClose(await device.matvec(typed, operand).readFloat64(), expected, 1e-12 * columns);
+    }
+  });
+
+  it.each([
+    [1, 1],
+    [600, 33],
+    [7, 130],
+  ])('quadratic forms of [%i, %i]', async (rows, n) => {
+    const device = openDevice(instructionSet);
+    const [delta, other, matrix] = [normals(rows * n, 1), normals(rows * n, 2), normals(n * n, 3)];
+    for (let i = 0; i < n; ++i)
+      for (let j = 0; j < i; ++j) matrix[i * n + j] = at(matrix, j * n + i);
+    const form = (right: Float32Array) =>
+      Float64Array.from({ length: rows }, (_, o) => {
+        let sum = 0;
+        for (let i = 0; i < n; ++i) {
+          for (let j = 0; j < n; ++j) {
+            sum += at(delta, o * n + i) * at(matrix, i * n + j) * at(right, o * n + j);
+          }
+        }
+        return sum;
+      });
+    const [d, m] = [float32(device, [rows, n], delta), float32(device, [n, n], matrix)];
+    expectClose(await device.quadraticForm(d, m).readFloat64(), form(delta), 1e-5 * n);
+    const o = float32(device, [rows, n], other);
+    expectClose(await device.quadraticForm(d, m, o).readFloat64(), form(other), 1e-5 * n);
+  });
+});
