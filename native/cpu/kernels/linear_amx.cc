@@ -14,22 +14,18 @@ struct alignas(64) TileConfiguration {
   std::uint8_t palette = 1;
   std::uint8_t start_row = 0;
   std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
+
+// Static, since compilers believe that loading it reads its first bytes only.
+constexpr TileConfiguration kTiles = {};
 
 struct AmxKernel : BFloat16Words {
   static constexpr std::int64_t kRows = 2 * kTileRows;
   static constexpr std::int64_t kDepth = 1024;
 
-  static void Begin() {
-    TileConfiguration configuration;
-    for (int i = 0; i < 8; ++i) {
-      configuration.row_bytes[i] = 64;
-      configuration.rows[i] = kTileRows;
-    }
-    _tile_loadconfig(&configuration);
-  }
+  static void Begin() { _tile_loadconfig(&kTiles); }
   static void End() { _tile_release(); }
 
   // One row is computed as sixteen: what lies below it in the strip is finite or not, but never
