@@ -5,13 +5,21 @@ import { BallastError } from '../errors.js';
 
 export class ConfigReader {
   readonly #config: Readonly<Record<string, unknown>>;
+  /** Of a nested object: the fields that lead to it, such as 'rope_parameters.'. */
+  readonly #path: string;
 
-  constructor(config: Readonly<Record<string, unknown>>) {
+  constructor(config: Readonly<Record<string, unknown>>, path = '') {
     this.#config = config;
+    this.#path = path;
   }
 
   has(field: string): boolean {
     return this.#config[field] !== undefined && this.#config[field] !== null;
+  }
+
+  /** The first of several names for the same field that is present; the first name where none is. */
+  alias(name: string, ...others: readonly string[]): string {
+    return [name, ...others].find((field) => this.has(field)) ?? name;
   }
 
   /** A positive whole number. */
@@ -27,6 +35,18 @@ export class ConfigReader {
     const value = this.#value(field, fallback);
     if (typeof value !== 'number' || !Number.isFinite(value)) throw this.#wrong(field, 'a number');
     return value;
+  }
+
+  /** A number above 0. */
+  positive(field: string, fallback?: number): number {
+    const value = this.number(field, fallback);
+    if (value <= 0) throw this.#wrong(field, 'a number above 0');
+    return value;
+  }
+
+  /** A number above 0, or 0 where the field is null, which is not the same as absent: then `fallback`. */
+  positiveOrNull(field: string, fallback: number): number {
+    return this.#config[field] === null ? 0 : this.positive(field, fallback);
   }
 
   boolean(field: string, fallback: boolean): boolean {
@@ -49,6 +69,16 @@ export class ConfigReader {
     return value;
   }
 
+  /** As many of the keys of `values` as are expected; returns what they stand for. */
+  choices<T>(field: string, values: Readonly<Record<string, T>>, count: number): T[] {
+    const names = this.#config[field];
+    const known = (name: unknown) => typeof name === 'string' && Object.hasOwn(values, name);
+    if (!Array.isArray(names) || names.length !== count || !names.every(known)) {
+      throw this.#wrong(field, `a list of ${count}, each one of ${Object.keys(values).join(', ')}`);
+    }
+    return names.map((name: string) => values[name] as T);
+  }
+
   /** A nested object, or undefined where the field is absent. */
   object(field: string): ConfigReader | undefined {
     if (!this.has(field)) return undefined;
@@ -56,7 +86,7 @@ export class ConfigReader {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw this.#wrong(field, 'an object');
     }
-    return new ConfigReader(value as Record<string, unknown>);
+    return new ConfigReader(value as Record<string, unknown>, `${this.#path}${field}.`);
   }
 
   /** `divisor` must divide `value`; names both fields otherwise. */
@@ -70,14 +100,30 @@ export class ConfigReader {
     }
   }
 
+  /** ERR_UNSUPPORTED where a field asks for another variant of the architecture than the one that is implemented. */
+  only(field: string, supported: boolean | string): void {
+    if (!this.has(field) || this.#config[field] === supported) return;
+    throw this.unsupported(field, JSON.stringify(supported));
+  }
+
+  /** The error for a field whose value is sound but not implemented. */
+  unsupported(field: string, supported: string): BallastError {
+    return new BallastError(
+      'ERR_UNSUPPORTED',
+      this.#sentence(field, supported, ', which is all that is supported,'),
+    );
+  }
+
   #value(field: string, fallback: unknown): unknown {
     return this.has(field) ? this.#config[field] : fallback;
   }
 
   #wrong(field: string, expected: string): BallastError {
-    return new BallastError(
-      'ERR_CHECKPOINT',
-      `Expected ${expected} for ${field} in config.json but received ${JSON.stringify(this.#config[field])}.`,
-    );
+    return new BallastError('ERR_CHECKPOINT', this.#sentence(field, expected));
+  }
+
+  #sentence(field: string, expected: string, remark = ''): string {
+    const received = JSON.stringify(this.#config[field]);
+    return `Expected ${expected} for ${this.#path}${field} in config.json${remark} but received ${received}.`;
   }
 }

@@ -14,6 +14,8 @@ export interface LinearSpec {
   readonly outChannels: number;
   /** Whether the checkpoint holds a bias. */
   readonly bias: boolean;
+  /** Whether one may be added: clients read it once the model's `biasFields` stand in config.json. */
+  readonly biasByConfig?: boolean;
   /** How the checkpoint stores the weight; default 'out_in'. */
   readonly layout?: WeightLayout;
 }
@@ -52,6 +54,11 @@ export interface LanguageModel {
   /** Full names of the tensors that `embed` and `head` read. */
   readonly embedTensors: readonly string[];
   readonly headTensors: readonly string[];
+  /**
+   * Fields of config.json under which every linear with `biasByConfig` has a bias; the checkpoint must then hold
+   * all of them, zeros where nothing is added. Absent where no field can add one.
+   */
+  readonly biasFields?: Readonly<Record<string, true>>;
   /** Where a constant on the output of attention, MLP and block folds. */
   readonly slots: Readonly<Record<'attention' | 'mlp' | 'block', FoldSlot>>;
 
@@ -68,6 +75,11 @@ export interface LanguageModel {
 export interface Architecture {
   /** `model_type` of config.json. */
   readonly modelType: string;
-  /** Throws ERR_CHECKPOINT for a configuration that contradicts itself or the tensors present. */
+  /** `model_type`s that are not supported but closer to this architecture than their names tell. */
+  readonly relatives?: readonly string[];
+  /**
+   * Throws ERR_CHECKPOINT for a configuration that contradicts itself or the tensors present, ERR_UNSUPPORTED for a
+   * variant that is not implemented.
+   */
   read(config: Readonly<Record<string, unknown>>, tensors: ReadonlySet<string>): LanguageModel;
 }

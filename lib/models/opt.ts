@@ -5,17 +5,15 @@ import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { activations } from './activations.js';
 import { ConfigReader } from './config-reader.js';
+import { learnedPositions } from './learned-positions.js';
+import { biasByConfig, linearSlot } from './linear-bias.js';
 import type { Architecture, BlockContext, LanguageModel, Linear } from './model.js';
+import { layerNorm, normSlot, normTensors } from './norms.js';
 import type { Weights } from './weights.js';
 
 // The position table's first two rows were reserved for padding by the original training code.
 const positionOffset = 2;
 const layerNormEps = 1e-5;
-
-function positions(rows: number, { device, sequence }: BlockContext): Tensor {
-  const ids = Int32Array.from({ length: rows }, (_, row) => (row % sequence) + positionOffset);
-  return device.upload('int32', [rows], ids);
-}
 
 function read(
   config: Readonly<Record<string, unknown>>,
@@ -27,7 +25,7 @@ function read(
   const mlpSize = reader.count('ffn_dim');
   const preNorm = reader.boolean('do_layer_norm_before', true);
   const activation = reader.choice('activation_function', activations, 'relu');
-  const bias = reader.boolean('enable_bias', true);
+  const bias = biasByConfig(reader, 'enable_bias', true);
   const hasFinalNorm = preNorm && !reader.boolean('_remove_final_layer_norm', false);
   reader.divides('num_attention_heads', 'hidden_size');
 
@@ -51,10 +49,21 @@ function read(
     name,
     inChannels,
     outChannels,
-    bias,
+    ...bias,
   });
   const norm = (device: BlockContext['device'], x: Tensor, weights: Weights, name: string) =>
-    device.layerNorm(x, weights.find(`${name}.weight`), weights.find(`${name}.bias`), layerNormEps);
+    layerNorm(device, x, weights, name, layerNormEps);
+  const linears = [
+    linear('self_attn.q_proj', hiddenSize, hiddenSize),
+    linear('self_attn.k_proj', hiddenSize, hiddenSize),
+    linear('self_attn.v_proj', hiddenSize, hiddenSize),
+    linear('self_attn.out_proj', hiddenSize, hiddenSize),
+    linear('fc1', hiddenSize, mlpSize),
+    linear('fc2', mlpSize, hiddenSize),
+  ];
+  const blockTensors = normTensors('self_attn_layer_norm', 'final_layer_norm').filter((name) =>
+    tensors.has(`${root}.layers.0.${name}`),
+  );
 
   function block(x: Tensor, weights: Weights, call: Linear, { device, sequence }: BlockContext) {
     const h = preNorm ? norm(device, x, weights, 'self_attn_layer_norm') : x;
@@ -77,29 +86,19 @@ function read(
     hiddenSize,
     vocabularySize: reader.count('vocab_size'),
     maxPositions: reader.count('max_position_embeddings'),
-    linears: [
-      linear('self_attn.q_proj', hiddenSize, hiddenSize),
-      linear('self_attn.k_proj', hiddenSize, hiddenSize),
-      linear('self_attn.v_proj', hiddenSize, hiddenSize),
-      linear('self_attn.out_proj', hiddenSize, hiddenSize),
-      linear('fc1', hiddenSize, mlpSize),
-      linear('fc2', mlpSize, hiddenSize),
-    ],
-    blockTensors: ['self_attn_layer_norm', 'final_layer_norm'].flatMap((name) =>
-      [`${name}.weight`, `${name}.bias`].filter((full) => tensors.has(`${root}.layers.0.${full}`)),
-    ),
+    linears,
+    blockTensors,
     embedTensors: [embedding, positionTable, ...optional(projectIn)],
     headTensors: [
       untied ?? embedding,
-      ...(hasFinalNorm ? optional(`${finalNorm}.weight`, `${finalNorm}.bias`) : []),
+      ...(hasFinalNorm ? optional(...normTensors(finalNorm)) : []),
       ...optional(projectOut),
     ],
+    biasFields: { enable_bias: true },
     slots: {
-      attention: { kind: 'linear', linear: 'self_attn.out_proj' },
-      mlp: { kind: 'linear', linear: 'fc2' },
-      block: preNorm
-        ? { kind: 'linear', linear: 'fc2' }
-        : { kind: 'norm', tensor: 'final_layer_norm.bias' },
+      attention: linearSlot(linears, 'self_attn.out_proj'),
+      mlp: linearSlot(linears, 'fc2'),
+      block: preNorm ? linearSlot(linears, 'fc2') : normSlot(blockTensors, 'final_layer_norm'),
     },
     blockName: (index) => `${root}.layers.${index}`,
     embed(ids, weights, context) {
@@ -107,10 +106,8 @@ function read(
       let x = device.embedding(ids, weights.get(embedding));
       const projection = weights.find(projectIn);
       if (projection !== undefined) x = device.matmul(x, projection);
-      return device.add(
-        x,
-        device.embedding(positions(ids.elements, context), weights.get(positionTable)),
-      );
+      const table = weights.get(positionTable);
+      return device.add(x, learnedPositions(ids.elements, table, context, positionOffset));
     },
     block,
     head(x, weights, { device }) {

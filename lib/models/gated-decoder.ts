@@ -1,0 +1,168 @@
+// The decoder that most architectures since 2023 are variants of: RMS norms, rotary grouped-query attention and a
+// gated MLP, each before a residual addition. A variant is a literal of its sizes, scales and norms; everything that
+// runs is here.
+
+import type { Activation, Tensor } from '../device/index.js';
+import { activations } from './activations.js';
+import { type AttentionShape, readAttentionShape } from './attention-shape.js';
+import type { ConfigReader } from './config-reader.js';
+import { type LinearBias, linearSlot, withoutBias } from './linear-bias.js';
+import type { LanguageModel, LinearSpec } from './model.js';
+import { type RmsNorm, rmsNorm } from './norms.js';
+import { type Rotary, readRotary } from './rotary.js';
+import { projections, rotaryAttention } from './rotary-attention.js';
+
+export interface GatedDecoder {
+  readonly modelType: string;
+  readonly blocks: number;
+  readonly vocabularySize: number;
+  readonly maxPositions: number;
+  readonly mlpSize: number;
+  readonly activation: Activation;
+  readonly tiedHead: boolean;
+
+  readonly shape: AttentionShape;
+  readonly rotary: Rotary;
+  /** What query·key is multiplied by. */
+  readonly scale: number;
+  /** Tokens that each block's attention sees; 0 for all. */
+  readonly windows: readonly number[];
+  /** Caps of attention scores and of logits; 0 for none. */
+  readonly attentionCap: number;
+  readonly logitCap: number;
+  readonly embeddingScale: number;
+
+  readonly norm: RmsNorm;
+  /** Names of the norms before attention and MLP, and on their outputs where there are any. */
+  readonly norms: {
+    readonly attention: string;
+    readonly attentionOutput?: string;
+    readonly mlp: string;
+    readonly mlpOutput?: string;
+  };
+  /** Whether each head's query and key has a norm. */
+  readonly headNorms: boolean;
+
+  readonly biases: {
+    readonly projections: LinearBias;
+    readonly output: LinearBias;
+    readonly mlp: LinearBias;
+  };
+  readonly biasFields?: Readonly<Record<string, true>>;
+}
+
+/** The plain variant: no biases, no windows, no caps. */
+export function readGatedDecoder(
+  reader: ConfigReader,
+  modelType: string,
+  defaults: { readonly headSize?: number; readonly tiedHead?: boolean } = {},
+): GatedDecoder {
+  const shape = readAttentionShape(reader, defaults.headSize);
+  const blocks = reader.count('num_hidden_layers');
+  const maxPositions = reader.count('max_position_embeddings');
+  return {
+    modelType,
+    blocks,
+    vocabularySize: reader.count('vocab_size'),
+    maxPositions,
+    mlpSize: reader.count('intermediate_size'),
+    activation: reader.choice('hidden_act', activations, 'silu'),
+    tiedHead: reader.boolean('tie_word_embeddings', defaults.tiedHead ?? false),
+    shape,
+    rotary: readRotary(reader, { headSize: shape.headSize, maxPositions }),
+    scale: shape.headSize ** -0.5,
+    windows: new Array<number>(blocks).fill(0),
+    attentionCap: 0,
+    logitCap: 0,
+    embeddingScale: 1,
+    norm: { eps: reader.positive('rms_norm_eps', 1e-6), offset: 0 },
+    norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
+    headNorms: false,
+    biases: { projections: withoutBias, output: withoutBias, mlp: withoutBias },
+  };
+}
+
+function linearsOf({ shape, mlpSize, biases }: GatedDecoder): LinearSpec[] {
+  const { hiddenSize, heads, headSize } = shape;
+  const linear = (name: string, inChannels: number, outChannels: number, bias: LinearBias) => ({
+    name,
+    inChannels,
+    outChannels,
+    ...bias,
+  });
+  return [
+    ...projections(shape).map((projection) => ({ ...projection, ...biases.projections })),
+    linear('self_attn.o_proj', heads * headSize, hiddenSize, biases.output),
+    linear('mlp.gate_proj', hiddenSize, mlpSize, biases.mlp),
+    linear('mlp.up_proj', hiddenSize, mlpSize, biases.mlp),
+    linear('mlp.down_proj', mlpSize, hiddenSize, biases.mlp),
+  ];
+}
+
+/** One block as a function. */
+function blockOf(decoder: GatedDecoder): LanguageModel['block'] {
+  const { shape, norms, activation, headNorms, windows } = decoder;
+  const attention = { ...decoder, softcap: decoder.attentionCap };
+  return (x, weights, call, context, index) => {
+    const { device } = context;
+    const norm = (input: Tensor, name: string, size = shape.hiddenSize) =>
+      rmsNorm(device, input, weights, name, size, decoder.norm);
+    const addOutput = (name: string, input: Tensor, residual: Tensor, outputNorm?: string) =>
+      outputNorm === undefined
+        ? call(name, input, { residual })
+        : device.add(residual, norm(call(name, input), outputNorm));
+
+    const attended = rotaryAttention(norm(x, norms.attention), call, context, attention, {
+      window: windows[index] ?? 0,
+      prepare: (heads, name) =>
+        headNorms ? norm(heads, `self_attn.${name}_norm`, shape.headSize) : heads,
+    });
+    const y = addOutput('self_attn.o_proj', attended, x, norms.attentionOutput);
+    const g = norm(y, norms.mlp);
+    const gate = call('mlp.gate_proj', g, { activation });
+    const inner = device.multiply(gate, call('mlp.up_proj', g));
+    return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
+  };
+}
+
+export function gatedDecoder(decoder: GatedDecoder, tensors: ReadonlySet<string>): LanguageModel {
+  const { norms, shape, headNorms } = decoder;
+  // Checkpoints saved from the bare decoder lack the leading 'model.'.
+  const root = tensors.has('embed_tokens.weight') ? '' : 'model.';
+  const embedding = `${root}embed_tokens.weight`;
+  const finalNorm = `${root}norm`;
+  const projection = decoder.tiedHead ? embedding : 'lm_head.weight';
+  const linears = linearsOf(decoder);
+  const outputSlot = (name: string, outputNorm: string | undefined) =>
+    outputNorm === undefined
+      ? linearSlot(linears, name)
+      : ({ kind: 'none', reason: `${outputNorm}, which has no bias, stands between.` } as const);
+  const mlpSlot = outputSlot('mlp.down_proj', norms.mlpOutput);
+  return {
+    ...decoder,
+    hiddenSize: shape.hiddenSize,
+    linears,
+    blockTensors: [
+      ...Object.values(norms),
+      ...(headNorms ? ['self_attn.q_norm', 'self_attn.k_norm'] : []),
+    ].map((name) => `${name}.weight`),
+    embedTensors: [embedding],
+    headTensors: [projection, `${finalNorm}.weight`],
+    slots: {
+      attention: outputSlot('self_attn.o_proj', norms.attentionOutput),
+      mlp: mlpSlot,
+      block: mlpSlot,
+    },
+    blockName: (index) => `${root}layers.${index}`,
+    embed(ids, weights, { device }) {
+      const x = device.embedding(ids, weights.get(embedding));
+      return decoder.embeddingScale === 1 ? x : device.scale(x, decoder.embeddingScale);
+    },
+    block: blockOf(decoder),
+    head(x, weights, { device }) {
+      const h = rmsNorm(device, x, weights, finalNorm, shape.hiddenSize, decoder.norm);
+      const logits = device.matmul(h, weights.get(projection));
+      return decoder.logitCap === 0 ? logits : device.softcap(logits, decoder.logitCap);
+    },
+  };
+}

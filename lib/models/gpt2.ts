@@ -1,0 +1,67 @@
+// GPT-2 (Radford et al. 2019): learned positions, one linear for queries, keys and values, and weights that are stored
+// [in, out] ("Conv1D").
+
+import { activations } from './activations.js';
+import { ConfigReader } from './config-reader.js';
+import { splitProjection } from './fused-projection.js';
+import { layerNormDecoder } from './layer-norm-decoder.js';
+import { learnedPositions } from './learned-positions.js';
+import type { Architecture } from './model.js';
+
+export const gpt2: Architecture = {
+  modelType: 'gpt2',
+  relatives: ['gpt_bigcode', 'gpt_neo', 'openai-gpt', 'xglm'],
+  read(config, tensors) {
+    const reader = new ConfigReader(config);
+    reader.only('add_cross_attention', false);
+    const sizeField = reader.alias('n_embd', 'hidden_size');
+    const headsField = reader.alias('n_head', 'num_attention_heads');
+    const hiddenSize = reader.count(sizeField);
+    const heads = reader.count(headsField);
+    reader.divides(headsField, sizeField);
+    const headSize = hiddenSize / heads;
+    const mlpSize = reader.count('n_inner', 4 * hiddenSize);
+    const scale = reader.boolean('scale_attn_weights', true) ? headSize ** -0.5 : 1;
+    const scaleByDepth = reader.boolean('scale_attn_by_inverse_layer_idx', false);
+
+    // The first published checkpoints were saved from the bare decoder.
+    const root = tensors.has('wte.weight') ? '' : 'transformer.';
+    const embedding = `${root}wte.weight`;
+    const positions = `${root}wpe.weight`;
+    const tied = reader.boolean('tie_word_embeddings', true);
+    const linear = (name: string, inChannels: number, outChannels: number) =>
+      ({ name, inChannels, outChannels, bias: true, layout: 'in_out' }) as const;
+    return layerNormDecoder({
+      modelType: 'gpt2',
+      blocks: reader.count(reader.alias('n_layer', 'num_hidden_layers')),
+      hiddenSize,
+      vocabularySize: reader.count('vocab_size'),
+      maxPositions: reader.count(reader.alias('n_positions', 'max_position_embeddings')),
+      linears: [
+        linear('attn.c_attn', hiddenSize, 3 * hiddenSize),
+        linear('attn.c_proj', hiddenSize, hiddenSize),
+        linear('mlp.c_fc', hiddenSize, mlpSize),
+        linear('mlp.c_proj', mlpSize, hiddenSize),
+      ],
+      blockList: `${root}h`,
+      norms: { attention: 'ln_1', mlp: 'ln_2' },
+      eps: reader.positive('layer_norm_epsilon', 1e-5),
+      parallel: false,
+      activation: reader.choice('activation_function', activations, 'gelu_new'),
+      output: 'attn.c_proj',
+      mlp: { first: 'mlp.c_fc', last: 'mlp.c_proj' },
+      attend(h, call, { device, sequence }, index) {
+        const fused = call('attn.c_attn', h);
+        const [query, key, value] = splitProjection(device, fused, headSize, 'blocks');
+        const options = { sequence, heads, scale: scaleByDepth ? scale / (index + 1) : scale };
+        return device.attention(query, key, value, options);
+      },
+      embedding,
+      embeddingTensors: [positions],
+      finishEmbedding: (x, ids, weights, context) =>
+        context.device.add(x, learnedPositions(ids.elements, weights.get(positions), context)),
+      finalNorm: `${root}ln_f`,
+      projection: { weight: tied ? embedding : 'lm_head.weight' },
+    });
+  },
+};

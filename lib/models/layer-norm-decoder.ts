@@ -1,0 +1,83 @@
+// What GPT-2 and the decoders after it share around their attention: layer norms, an MLP of two linears, and residual
+// additions that are either sequential (the MLP reads what attention has added to) or parallel (both read the block's
+// input). A variant says how its attention works, and the names and sizes of everything.
+
+import type { Activation, Tensor } from '../device/index.js';
+import { linearSlot } from './linear-bias.js';
+import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
+import { layerNorm, normTensors } from './norms.js';
+
+export interface LayerNormDecoder
+  extends Pick<
+    LanguageModel,
+    'modelType' | 'blocks' | 'hiddenSize' | 'vocabularySize' | 'maxPositions' | 'biasFields'
+  > {
+  readonly linears: readonly LinearSpec[];
+  /** Full name of the list of blocks, such as 'transformer.h'. */
+  readonly blockList: string;
+  /** Norms before attention and MLP; where they are the same, both read one tensor. */
+  readonly norms: { readonly attention: string; readonly mlp: string };
+  readonly eps: number;
+  readonly parallel: boolean;
+  /** Whether a residual is what the norm gives, not what it reads. */
+  readonly residualAfterNorm?: boolean;
+  readonly activation: Activation;
+  /** Linears that give the outputs of attention and MLP, and the one that opens the MLP. */
+  readonly output: string;
+  readonly mlp: { readonly first: string; readonly last: string };
+  /** From normed hidden states to what the output linear reads. */
+  attend(h: Tensor, call: Linear, context: BlockContext, index: number): Tensor;
+
+  readonly embedding: string;
+  /** Further tensors of `finishEmbedding`. */
+  readonly embeddingTensors?: readonly string[];
+  finishEmbedding?: (...parameters: [Tensor, ...Parameters<LanguageModel['embed']>]) => Tensor;
+  readonly finalNorm: string;
+  /** Full names of the output projection's weight and, if it has one, bias. */
+  readonly projection: { readonly weight: string; readonly bias?: string };
+}
+
+function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
+  const { norms, output, mlp, activation, eps, parallel, residualAfterNorm = false } = decoder;
+  return (x, weights, call, context, index) => {
+    const norm = (input: Tensor, name: string) =>
+      layerNorm(context.device, input, weights, name, eps);
+    const h = norm(x, norms.attention);
+    const attended = decoder.attend(h, call, context, index);
+    const y = call(output, attended, { residual: residualAfterNorm ? h : x });
+    const shared = parallel && norms.mlp === norms.attention;
+    const g = shared ? h : norm(parallel ? x : y, norms.mlp);
+    const inner = call(mlp.first, g, { activation });
+    return call(mlp.last, inner, { residual: residualAfterNorm ? g : y });
+  };
+}
+
+export function layerNormDecoder(decoder: LayerNormDecoder): LanguageModel {
+  const { linears, norms, output, mlp, embedding, finalNorm, projection, eps } = decoder;
+  return {
+    ...decoder,
+    blockTensors: normTensors(...new Set(Object.values(norms))),
+    embedTensors: [embedding, ...(decoder.embeddingTensors ?? [])],
+    headTensors: [
+      projection.weight,
+      ...(projection.bias === undefined ? [] : [projection.bias]),
+      ...normTensors(finalNorm),
+    ],
+    slots: {
+      attention: linearSlot(linears, output),
+      mlp: linearSlot(linears, mlp.last),
+      block: linearSlot(linears, mlp.last),
+    },
+    blockName: (index) => `${decoder.blockList}.${index}`,
+    embed(ids, weights, context) {
+      const x = context.device.embedding(ids, weights.get(embedding));
+      return decoder.finishEmbedding?.(x, ids, weights, context) ?? x;
+    },
+    block: blockOf(decoder),
+    head(x, weights, { device }) {
+      const h = layerNorm(device, x, weights, finalNorm, eps);
+      const bias = projection.bias === undefined ? undefined : weights.get(projection.bias);
+      return device.matmul(h, weights.get(projection.weight), { bias });
+    },
+  };
+}

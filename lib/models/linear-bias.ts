@@ -1,0 +1,21 @@
+// Which linears of an architecture have a bias, can be given one, or neither, and what follows for folding.
+
+import type { ConfigReader } from './config-reader.js';
+import type { FoldSlot, LinearSpec } from './model.js';
+
+export type LinearBias = Pick<LinearSpec, 'bias' | 'biasByConfig'>;
+
+export const withBias: LinearBias = { bias: true };
+export const withoutBias: LinearBias = { bias: false };
+
+/** A field of config.json decides. */
+export function biasByConfig(reader: ConfigReader, field: string, fallback = false): LinearBias {
+  return { bias: reader.boolean(field, fallback), biasByConfig: true };
+}
+
+/** The slot that a linear's bias is, where it can have one. */
+export function linearSlot(linears: readonly LinearSpec[], name: string): FoldSlot {
+  const spec = linears.find((linear) => linear.name === name);
+  if (spec?.bias || spec?.biasByConfig) return { kind: 'linear', linear: name };
+  return { kind: 'none', reason: `the architecture has no bias in ${name} to fold it into.` };
+}

@@ -1,0 +1,172 @@
+"""Makes the tiny random checkpoints of test/models/tiny/ and what transformers computes with them.
+
+For every variant of every architecture: a directory that `save_pretrained` wrote (config.json, model.safetensors in
+float32) and golden.safetensors with `ids` [2, 24] int32 and `logits` [2, 24, vocabulary] float32. Every parameter is
+drawn anew, norms and biases too, so that nothing that a model forgets to read stays unnoticed. Fixed seed; run by hand:
+
+    python scripts/verify/make-tiny-models.py [output directory]
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+VOCABULARY, SEQUENCE, BATCH = 96, 24, 2
+
+# Sizes that a wrong order of axes cannot survive: heads · head size differs from the hidden size where it may.
+GATED = dict(
+    vocab_size=VOCABULARY,
+    hidden_size=32,
+    intermediate_size=56,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=64,
+    pad_token_id=None,
+    bos_token_id=None,
+    eos_token_id=None,
+)
+LLAMA3 = dict(
+    rope_type="llama3",
+    rope_theta=500.0,
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=32,
+)
+OPT = dict(
+    vocab_size=VOCABULARY,
+    hidden_size=32,
+    ffn_dim=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    max_position_embeddings=64,
+)
+BLOOM = dict(vocab_size=VOCABULARY, hidden_size=24, n_layer=2)
+GPT2 = dict(
+    vocab_size=VOCABULARY,
+    n_embd=32,
+    n_layer=2,
+    n_head=4,
+    n_positions=64,
+    n_inner=40,
+    bos_token_id=None,
+    eos_token_id=None,
+)
+NEOX = dict(
+    vocab_size=VOCABULARY,
+    hidden_size=32,
+    intermediate_size=56,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    max_position_embeddings=64,
+)
+PHI = dict(GATED, num_attention_heads=2, num_key_value_heads=2)
+
+VARIANTS = {
+    "llama": ("Llama", dict(GATED, rope_parameters=dict(rope_type="default", rope_theta=10000.0))),
+    "llama-biases-llama3": (
+        "Llama",
+        dict(GATED, attention_bias=True, mlp_bias=True, head_dim=12, rope_parameters=LLAMA3),
+    ),
+    "llama-tied-linear": (
+        "Llama",
+        dict(
+            GATED,
+            num_key_value_heads=4,
+            tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0),
+        ),
+    ),
+    "mistral-window": ("Mistral", dict(GATED, sliding_window=7)),
+    "qwen2": ("Qwen2", dict(GATED, tie_word_embeddings=True)),
+    "qwen2-window": (
+        "Qwen2",
+        dict(GATED, use_sliding_window=True, sliding_window=5, max_window_layers=1),
+    ),
+    "qwen3": ("Qwen3", dict(GATED, head_dim=12)),
+    "qwen3-biases": ("Qwen3", dict(GATED, head_dim=12, attention_bias=True)),
+    "gemma2": (
+        "Gemma2",
+        dict(GATED, head_dim=12, sliding_window=6, query_pre_attn_scalar=20),
+    ),
+    "bloom": ("Bloom", dict(BLOOM, n_head=8)),
+    "bloom-post-norm-6-heads": (
+        "Bloom",
+        dict(BLOOM, n_head=6, apply_residual_connection_post_layernorm=True),
+    ),
+    "gpt2": ("GPT2", GPT2),
+    "gpt2-scaled": ("GPT2", dict(GPT2, scale_attn_by_inverse_layer_idx=True)),
+    "gpt-neox": ("GPTNeoX", dict(NEOX)),
+    "gpt-neox-sequential": (
+        "GPTNeoX",
+        dict(NEOX, use_parallel_residual=False, attention_bias=False, rotary_pct=0.5),
+    ),
+    "phi": ("Phi", dict(PHI, partial_rotary_factor=0.5)),
+    "opt-pre-norm": ("OPT", dict(OPT, do_layer_norm_before=True, word_embed_proj_dim=32)),
+    "opt-post-norm-projected": (
+        "OPT",
+        dict(OPT, do_layer_norm_before=False, word_embed_proj_dim=20, enable_bias=True),
+    ),
+}
+
+
+def randomize(model: torch.nn.Module, generator: torch.Generator) -> None:
+    """Matrices of about unit gain, norms around what they start from, biases of every sign."""
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if parameter.dim() == 1:
+            parameter.data += 0.3 * noise
+        elif "embed" in name or ".wte" in name or ".wpe" in name:
+            parameter.data = noise
+        else:
+            parameter.data = noise * min(parameter.shape) ** -0.5
+
+
+def make(directory: pathlib.Path, name: str, family: str, sizes: dict, seed: int) -> float:
+    generator = torch.Generator().manual_seed(seed)
+    config = getattr(transformers, f"{family}Config")(**sizes)
+    # Eager attention is the formula as it is written down.
+    config._attn_implementation = "eager"
+    model = transformers.AutoModelForCausalLM.from_config(config).eval().float()
+    randomize(model, generator)
+    model.tie_weights()
+    ids = torch.randint(0, VOCABULARY, (BATCH, SEQUENCE), generator=generator)
+    with torch.no_grad():
+        logits = model(ids).logits
+    target = directory / name
+    model.save_pretrained(target)
+    (target / "generation_config.json").unlink(missing_ok=True)
+    golden = dict(ids=ids.to(torch.int32), logits=logits.contiguous())
+    save_file(golden, target / "golden.safetensors")
+    check_complete(target, model)
+    return float(logits.abs().max())
+
+
+def check_complete(target: pathlib.Path, model: torch.nn.Module) -> None:
+    """What was saved is all that the model has."""
+    saved = load_file(target / "model.safetensors")
+    kept = {parameter.data_ptr() for _, parameter in model.named_parameters()}
+    assert len(saved) == len(kept), (target, len(saved), len(kept))
+    assert json.loads((target / "config.json").read_text())["model_type"]
+
+
+def main() -> None:
+    root = pathlib.Path(__file__).resolve().parents[2]
+    directory = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "test/models/tiny"
+    shutil.rmtree(directory, ignore_errors=True)
+    transformers.logging.disable_progress_bar()
+    for seed, (name, (family, sizes)) in enumerate(VARIANTS.items()):
+        largest = make(directory, name, family, sizes, seed)
+        print(f"{name}: largest logit {largest:.2f}")
+    bytes_ = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+    print(f"{len(VARIANTS)} checkpoints, {bytes_ / 1e6:.2f} MB, transformers {transformers.__version__}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+// Every architecture against transformers, on tiny random checkpoints in float32.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { Device } from '../../lib/device/index.js';
+import { architectures } from '../../lib/models/index.js';
+import {
+  type Config,
+  configOf,
+  directoryOf,
+  goldenOf,
+  largestDifference,
+  logitsOf,
+  openModel,
+  variants,
+} from './tiny.js';
+
+const tolerance = 1e-4;
+
+let device: Device;
+beforeAll(() => {
+  device = Device.open('cpu', { threads: 2 });
+});
+afterAll(() => device.close());
+
+/** The largest difference from transformers, with another config.json where one is passed. */
+async function differenceOf(variant: string, config?: Config): Promise<number> {
+  const checkpoint = await Checkpoint.open(directoryOf(variant));
+  const model = openModel(checkpoint, config);
+  const { ids, sequence, logits } = await goldenOf(variant);
+  return largestDifference(await logitsOf(device, checkpoint, model, ids, sequence), logits);
+}
+
+test('every architecture has a tiny checkpoint', () => {
+  const types = new Set(variants.map((variant) => configOf(variant).model_type));
+  expect([...types].sort()).toEqual(architectures.map(({ modelType }) => modelType).sort());
+});
+
+describe('logits equal those of transformers', () => {
+  test.each(variants)('%s', async (variant) => {
+    expect(await differenceOf(variant)).toBeLessThan(tolerance);
+  });
+});
+
+describe('fields that older configurations wrote otherwise', () => {
+  const withoutRope = (variant: string): Config => {
+    const { rope_parameters: _, ...rest } = configOf(variant);
+    return rest;
+  };
+  const scaled = configOf('llama-biases-llama3').rope_parameters as Config;
+
+  test.each<[string, string, Config]>([
+    ['rope_theta', 'llama', { rope_theta: 10000 }],
+    ['no rope field at all', 'llama', {}],
+    [
+      'rope_scaling',
+      'llama-biases-llama3',
+      { rope_theta: 500, rope_scaling: { ...scaled, rope_theta: undefined } },
+    ],
+    [
+      'its type',
+      'llama-tied-linear',
+      { rope_theta: 10000, rope_scaling: { type: 'linear', factor: 4 } },
+    ],
+    ['rotary_pct', 'gpt-neox-sequential', { rotary_pct: 0.5, rotary_emb_base: 10000 }],
+    ['partial_rotary_factor', 'phi', { partial_rotary_factor: 0.5, rope_theta: 10000 }],
+  ])('%s (%s)', async (_, variant, fields) => {
+    expect(await differenceOf(variant, { ...withoutRope(variant), ...fields })).toBeLessThan(
+      tolerance,
+    );
+  });
+
+  test('dynamic scaling changes nothing within the supported positions', async () => {
+    const rope_scaling = { type: 'dynamic', factor: 2 };
+    const config = { ...withoutRope('llama'), rope_theta: 10000, rope_scaling };
+    expect(await differenceOf('llama', config)).toBeLessThan(tolerance);
+  });
+
+  test('layer_types are implied by older fields', async () => {
+    for (const variant of ['qwen2-window', 'gemma2']) {
+      const { layer_types: _, ...config } = configOf(variant);
+      expect(await differenceOf(variant, config), variant).toBeLessThan(tolerance);
+    }
+  });
+});
+
+describe('what the checkpoints can tell apart', () => {
+  test.each<[string, string, Config]>([
+    ['the sliding window', 'mistral-window', { sliding_window: null }],
+    [
+      'which blocks slide',
+      'qwen2-window',
+      { layer_types: ['sliding_attention', 'full_attention'] },
+    ],
+    ['the scaling of frequencies', 'llama-tied-linear', { rope_parameters: { rope_theta: 10000 } }],
+    ['the cap of scores', 'gemma2', { attn_logit_softcapping: null }],
+    ['the cap of logits', 'gemma2', { final_logit_softcapping: null }],
+    ['the scale of scores', 'gemma2', { query_pre_attn_scalar: 12 }],
+    [
+      'the residual after the norm',
+      'bloom-post-norm-6-heads',
+      { apply_residual_connection_post_layernorm: false },
+    ],
+    ['the scale by depth', 'gpt2-scaled', { scale_attn_by_inverse_layer_idx: false }],
+    ['the parallel residual', 'gpt-neox', { use_parallel_residual: false }],
+    ['the epsilon of norms', 'qwen3', { rms_norm_eps: 1e-2 }],
+  ])('%s (%s)', async (_, variant, fields) => {
+    const difference = await differenceOf(variant, { ...configOf(variant), ...fields });
+    expect(difference).toBeGreaterThan(10 * tolerance);
+  });
+});
