@@ -28,6 +28,15 @@ export const isWhole =
       : `a whole number from ${least} to ${most}`;
   };
 
+export const isBetween =
+  (least: number, most: number): Check =>
+  (value) => {
+    if (typeof value === 'number' && value >= least && value <= most) return undefined;
+    return most === Number.MAX_VALUE
+      ? `a number of at least ${least}`
+      : `a number from ${least} to ${most}`;
+  };
+
 export const isOneOf =
   (...values: readonly string[]): Check =>
   (value) =>

@@ -45,9 +45,31 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     help: 'granularity of the bias that makes good what rounding took',
   },
   sites: { flags: '--sites <linear,block>', help: 'outputs that get a bias', parse: list },
+  fit: {
+    flags: '--fit <joint|sequential>',
+    help: 'quantize against the centred covariance, or as if no bias followed',
+  },
   propagate: {
     flags: '--propagate <float|quantized>',
-    help: 'path whose inputs biases are fitted on',
+    help: 'path whose inputs errors and biases are measured on',
+  },
+  target: {
+    flags: '--target <layer|float>',
+    help: 'reproduce the own float weight on the same inputs, or the float path',
+  },
+  trueSequential: {
+    flags: '--no-true-sequential',
+    help: 'take all statistics of a block before any of its linears is quantized',
+  },
+  heldOut: {
+    flags: '--held-out <share>',
+    help: 'held-out samples that judge each bias, as a share of --samples; 0 keeps every bias',
+    parse: number,
+  },
+  shrinkage: {
+    flags: '--shrinkage <k>',
+    help: 'shrink a bias that is a mean of n observations by n/(n + k)',
+    parse: number,
   },
   samples: { flags: '--samples <n>', help: 'calibration samples', parse: number },
   sequenceLength: {

@@ -1,2 +1,9 @@
-export { type Certificate, certify } from './certificate.js';
-export { type FitInput, fitChannelBias, fitPositionBias } from './fit.js';
+export {
+  type BiasGranularity,
+  type BiasInput,
+  type Certificate,
+  type FittedBias,
+  fitBias,
+} from './bias.js';
+export { type Residual, residualOf } from './residual.js';
+export { asymmetricTarget } from './target.js';

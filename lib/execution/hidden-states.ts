@@ -43,14 +43,14 @@ export async function embed(
   return states;
 }
 
-/** What runs one mini-batch through a block. */
+/** What runs one mini-batch through a block. Intermediate tensors are the caller's scope's. */
 export function blockRunner(
   model: LanguageModel,
   weights: Weights,
   context: BlockContext,
   index: number,
 ): (x: Tensor, linear: Linear) => Tensor {
-  return (x, linear) => context.device.scope(() => model.block(x, weights, linear, context, index));
+  return (x, linear) => model.block(x, weights, linear, context, index);
 }
 
 export function disposeAll(tensors: readonly Tensor[]): void {

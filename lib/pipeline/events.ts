@@ -1,21 +1,14 @@
 // What a run tells while it works and what it leaves behind.
 
+import type { Certificate } from '../compensation/index.js';
 import type { DownloadEvent } from '../evaluate/index.js';
 import type { ResolvedOptions } from './options.js';
 
 /** One quantized linear. Errors are relative to the energy of its float output, tr(W G Wᵀ). */
-export interface LayerReport {
+export interface LayerReport extends Certificate {
   /** Full name, such as 'model.decoder.layers.0.self_attn.q_proj'. */
   readonly name: string;
   readonly block: number;
-  /** tr(ΔW G ΔWᵀ) / tr(W G Wᵀ) on the calibration data. */
-  readonly error: number;
-  /** The same with the bias; equal to `error` where nothing was compensated. */
-  readonly errorWithBias: number;
-  /** ‖b‖² / tr(W G Wᵀ). */
-  readonly biasEnergy: number;
-  /** tr(W G Wᵀ) per token. */
-  readonly outputEnergy: number;
   /** The damping that the factorisation took, where the quantizer has one. */
   readonly damping?: number;
 }
@@ -44,7 +37,9 @@ export interface RunReport {
     readonly platform: string;
     readonly device: string;
   };
+  /** Tokens that were fitted on, and tokens that judged. */
   readonly calibrationTokens: number;
+  readonly heldOutTokens: number;
   readonly bitsPerWeight: number;
   readonly layers: readonly LayerReport[];
   readonly seconds: Seconds;

@@ -1,16 +1,22 @@
 // Observation: which linears share an input, and the sums over what they read. An observer wraps whoever
-// executes the block's linears and looks at their inputs on the way; a block whose remaining linears nobody
-// observes is left early.
+// executes the block's linears and notes their inputs on the way; a block whose remaining linears nobody
+// observes is left early. Both paths are run mini-batch by mini-batch side by side, so that what the two read of
+// the same tokens can be compared.
 
 import type { Device, Tensor } from '../device/index.js';
 import type { Linear } from '../models/index.js';
-import { type Statistics, type StatisticsNeeds, StatisticsSums } from '../statistics/index.js';
+import { type GroupNeeds, type GroupStatistics, GroupSums } from '../statistics/index.js';
 
 /** Linears of a block that read the same tensor, in order of execution. */
 export type InputGroup = readonly string[];
 
 /** Runs one mini-batch through the block under observation. */
 export type BlockRun = (x: Tensor, linear: Linear) => Tensor;
+
+/** The linear that a group is known by. */
+export function leaderOf(group: InputGroup): string {
+  return group[0] ?? '';
+}
 
 /** The groups of a block, found by running it once. */
 export function inputGroups(
@@ -35,74 +41,113 @@ export function inputGroups(
 /** Ends a block's execution when everything to be observed has been. */
 class EndOfObservation extends Error {}
 
+/** One path through the block. */
+export interface ObservedPath {
+  /** Hidden states, one tensor a mini-batch. */
+  readonly states: readonly Tensor[];
+  readonly linear: Linear;
+}
+
 export interface Observation {
   readonly device: Device;
-  readonly states: readonly Tensor[];
   readonly run: BlockRun;
-  readonly linear: Linear;
+  readonly float?: ObservedPath | undefined;
+  /** The same object as `float` where both paths are one. */
+  readonly quantized?: ObservedPath | undefined;
   readonly groups: readonly InputGroup[];
   readonly sequence: number;
-  readonly needs: StatisticsNeeds;
-  /** Whether the block's outputs are wanted too; otherwise it is left after the last group. */
+  readonly needs: GroupNeeds;
+  /** Mini-batches from this one on are held out from fitting. */
+  readonly heldOutFrom: number;
+  /** Whether the float path's outputs are wanted too; otherwise it is left after the last group. */
   readonly outputs: boolean;
   /** Called before each mini-batch; throws to stop. */
   readonly throwIfAborted: () => void;
 }
 
+/** What one group read. */
+export interface ObservedGroup {
+  readonly fitted: GroupStatistics;
+  readonly heldOut: GroupStatistics | undefined;
+}
+
 export interface ObservedBlock {
   /** By the group's first linear. */
-  readonly statistics: Map<string, Statistics>;
-  /** One tensor a mini-batch; empty unless wanted. */
+  readonly groups: ReadonlyMap<string, ObservedGroup>;
+  /** The float path's, one tensor a mini-batch; empty unless wanted. */
   readonly outputs: Tensor[];
 }
 
 /** Runs every mini-batch through the block and sums what the groups read. */
 export async function observe(observation: Observation): Promise<ObservedBlock> {
-  const { device, states, run, groups, sequence, needs } = observation;
-  const sums = new Map(
-    groups.map((group) => [group[0] ?? '', new StatisticsSums(device, sequence, needs)]),
-  );
+  const { device, float, quantized, groups, heldOutFrom, needs, sequence } = observation;
+  const count = (float ?? quantized)?.states.length ?? 0;
+  const sumsOf = (needed: GroupNeeds) =>
+    new Map(groups.map((group) => [leaderOf(group), new GroupSums(device, sequence, needed)]));
+  const fitted = sumsOf(needs);
+  // What is held out judges; it is never quantized against.
+  const heldOut = heldOutFrom < count ? sumsOf({ ...needs, quantizerMoment: false }) : undefined;
   const outputs: Tensor[] = [];
   try {
-    for (const x of states) {
+    for (let batch = 0; batch < count; batch++) {
       observation.throwIfAborted();
-      const linear = observing(observation, sums);
-      const output = device.scope(() => untilObserved(() => run(x, linear)));
+      const sums = batch < heldOutFrom ? fitted : (heldOut ?? fitted);
+      const output = device.scope(() => observeBatch(observation, batch, sums));
       if (output !== undefined) outputs.push(output);
       await device.synchronize();
     }
-    const statistics = new Map<string, Statistics>();
-    for (const [leader, sum] of sums) statistics.set(leader, await sum.finish());
-    return { statistics, outputs };
+    const observed = new Map<string, ObservedGroup>();
+    for (const [leader, sums] of fitted) {
+      const judge = await heldOut?.get(leader)?.finish();
+      observed.set(leader, { fitted: await sums.finish(), heldOut: judge });
+    }
+    return { groups: observed, outputs };
   } catch (error) {
-    for (const sum of sums.values()) sum.dispose();
+    for (const sums of [...fitted.values(), ...(heldOut?.values() ?? [])]) sums.dispose();
     for (const output of outputs) output.dispose();
     throw error;
   }
 }
 
-/** The executor of one mini-batch, with sums added on the way. */
-function observing(
-  { linear, outputs }: Observation,
-  sums: ReadonlyMap<string, StatisticsSums>,
-): Linear {
-  let remaining = sums.size;
-  return (name, x, options) => {
-    const sum = sums.get(name);
-    if (sum !== undefined) {
-      sum.add(x);
-      remaining -= 1;
-      if (remaining === 0 && !outputs) throw new EndOfObservation();
-    }
-    return linear(name, x, options);
+function observeBatch(
+  { run, float, quantized, outputs }: Observation,
+  batch: number,
+  sums: ReadonlyMap<string, GroupSums>,
+): Tensor | undefined {
+  const pass = (path: ObservedPath | undefined, toTheEnd: boolean) => {
+    const x = path?.states[batch];
+    return path === undefined || x === undefined
+      ? undefined
+      : recordInputs(run, x, path.linear, new Set(sums.keys()), toTheEnd);
   };
+  const onFloat = pass(float, outputs);
+  const onQuantized = quantized === float ? onFloat : pass(quantized, false);
+  for (const [leader, sum] of sums) {
+    sum.add(onFloat?.inputs.get(leader), onQuantized?.inputs.get(leader));
+  }
+  return onFloat?.output;
 }
 
-function untilObserved(run: () => Tensor): Tensor | undefined {
+/** What the groups' first linears read, and the output unless the block was left early. */
+function recordInputs(
+  run: BlockRun,
+  x: Tensor,
+  linear: Linear,
+  leaders: ReadonlySet<string>,
+  toTheEnd: boolean,
+): { inputs: Map<string, Tensor>; output: Tensor | undefined } {
+  const inputs = new Map<string, Tensor>();
+  const recording: Linear = (name, input, options) => {
+    if (leaders.has(name)) {
+      inputs.set(name, input);
+      if (!toTheEnd && inputs.size === leaders.size) throw new EndOfObservation();
+    }
+    return linear(name, input, options);
+  };
   try {
-    return run();
+    return { inputs, output: toTheEnd ? run(x, recording) : void run(x, recording) };
   } catch (error) {
-    if (error instanceof EndOfObservation) return undefined;
+    if (error instanceof EndOfObservation) return { inputs, output: undefined };
     throw error;
   }
 }

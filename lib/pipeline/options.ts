@@ -5,6 +5,7 @@ import { findFormat } from '../export/index.js';
 import {
   type Check,
   checkOptions,
+  isBetween,
   isBoolean,
   isOneOf,
   isSetOf,
@@ -57,8 +58,24 @@ export interface QuantizeOptions {
   readonly compensation?: CompensationGranularity;
   /** Which outputs are compensated; default ['linear']. */
   readonly sites?: readonly Site[];
-  /** Which path's inputs biases are fitted on; default 'float'. */
+  /**
+   * 'joint' quantizes against the centred covariance, knowing that a bias will take the mean; 'sequential' against the
+   * second moment, as without a bias. Default 'joint'; without compensation always 'sequential'.
+   */
+  readonly fit?: 'joint' | 'sequential';
+  /** Which path's inputs errors and biases are measured on; default 'quantized'. */
   readonly propagate?: Propagate;
+  /**
+   * What a quantized linear shall reproduce: what its own float weight makes of the same inputs ('layer'), or what the
+   * float path's linear makes of the float path's inputs ('float'; with propagate 'quantized' only). Default 'layer'.
+   */
+  readonly target?: 'layer' | 'float';
+  /** Take a linear's statistics after the linears before it in the block were quantized; default true. */
+  readonly trueSequential?: boolean;
+  /** Held-out samples that judge each bias, as a share of `samples`; 0 keeps every bias. Default 1/8. */
+  readonly heldOut?: number;
+  /** k of the shrinkage b·n/(n + k), n the observations that a bias is a mean of; default 0. */
+  readonly shrinkage?: number;
 
   /** What the result is written as; default 'huggingface'. */
   readonly format?: string;
@@ -100,7 +117,12 @@ export const defaults = {
   staticGroups: false,
   compensation: 'channel',
   sites: ['linear'],
-  propagate: 'float',
+  fit: 'joint',
+  propagate: 'quantized',
+  target: 'layer',
+  trueSequential: true,
+  heldOut: 1 / 8,
+  shrinkage: 0,
   format: 'huggingface',
   device: 'cpu',
   precision: 'float32',
@@ -122,13 +144,17 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   symmetric: isBoolean,
   clip: isOneOf('none', 'mse'),
   scaleDtype: isOneOf('float32', 'float16', 'bfloat16'),
-  damping: (value) =>
-    typeof value === 'number' && value >= 0 && value <= 1 ? undefined : 'a number from 0 to 1',
+  damping: isBetween(0, 1),
   actOrder: isBoolean,
   staticGroups: isBoolean,
   compensation: isOneOf('none', 'channel', 'position'),
   sites: isSetOf('linear', 'block'),
+  fit: isOneOf('joint', 'sequential'),
   propagate: isOneOf('float', 'quantized'),
+  target: isOneOf('layer', 'float'),
+  trueSequential: isBoolean,
+  heldOut: isBetween(0, 0.5),
+  shrinkage: isBetween(0, Number.MAX_VALUE),
   format: isString,
   device: isString,
   threads: isWhole(1, 1024),
@@ -154,6 +180,12 @@ export function resolveOptions(options: QuantizeOptions): {
     throw new BallastError(
       'ERR_ARGUMENT',
       'Expected actOrder with staticGroups: without it groups are static anyway.',
+    );
+  }
+  if (resolved.target === 'float' && resolved.propagate === 'float') {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      "Expected propagate 'quantized' with target 'float': on the float path both targets are the same.",
     );
   }
   findFormat(resolved.format);

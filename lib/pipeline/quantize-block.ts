@@ -1,32 +1,43 @@
-// One block: statistics of its linears' inputs, then each linear quantized and compensated, then the block's
-// output compensated if asked for, then both paths moved on. A block's statistics are taken before any of its
-// linears is quantized; inputs of the quantized path come from the quantized blocks before.
+// One block, in stages: statistics of what the stage's linears read, then each of them quantized and compensated.
+// A true-sequential block has a stage for each input group, so that a linear's statistics are those of inputs that
+// the quantized linears before it produce; otherwise all groups are one stage. At the end the block's output is
+// compensated if asked for, and both paths move on.
 
 import type { Tensor } from '../device/index.js';
 import {
   blockRunner,
   disposeAll,
   executor,
+  type LinearWeights,
   type LoadedBlock,
   loadBlock,
 } from '../execution/index.js';
 import type { Linear } from '../models/index.js';
-import type { Statistics } from '../statistics/index.js';
 import { type BlockBias, compensateBlock } from './block-site.js';
-import {
-  type BlockRun,
-  type InputGroup,
-  inputGroups,
-  type ObservedBlock,
-  observe,
-} from './observe.js';
-import { disposeLinear, type QuantizedLinear, quantizeLinear } from './quantize-linear.js';
-import { named, type Paths, type Run } from './run.js';
+import { neededPaths, needsOf } from './needs.js';
+import { type BlockRun, type InputGroup, inputGroups, leaderOf, observe } from './observe.js';
+import { quantizeGroup } from './quantize-group.js';
+import { disposeLinear, type QuantizedLinear } from './quantize-linear.js';
+import type { Paths, Run } from './run.js';
 
 export interface QuantizedBlock extends Disposable {
   readonly index: number;
   readonly linears: ReadonlyMap<string, QuantizedLinear>;
   readonly bias: BlockBias | undefined;
+}
+
+/** A block under way. */
+interface Work {
+  readonly run: Run;
+  readonly index: number;
+  readonly paths: Paths;
+  readonly block: LoadedBlock;
+  readonly runBlock: BlockRun;
+  /** What has been quantized so far. */
+  readonly linears: Map<string, QuantizedLinear>;
+  readonly float: Linear;
+  /** Executes quantized linears where there are, float ones elsewhere. */
+  readonly quantized: Linear;
 }
 
 /** Quantizes block `index` and moves `paths` past it. */
@@ -38,32 +49,35 @@ export async function quantizeBlock(
 ): Promise<QuantizedBlock> {
   const { device, model, context, clock } = run;
   using block = await clock.measure('load', () => loadBlock(device, run.checkpoint, model, index));
-  const runBlock = blockRunner(model, block.weights, context, index);
-  const float = executor(device, (name) => linearOf(block, name));
   const linears = new Map<string, QuantizedLinear>();
+  const work: Work = {
+    run,
+    index,
+    paths,
+    block,
+    linears,
+    runBlock: blockRunner(model, block.weights, context, index),
+    float: executor(device, (name) => linearOf(block, name)),
+    quantized: executor(device, (name) => linears.get(name) ?? linearOf(block, name)),
+  };
   let outputs: Tensor[] = [];
   try {
-    // 1. Statistics.
-    const observed = await clock.measure('calibrate', () =>
-      observeBlock(run, paths, runBlock, float),
-    );
-    outputs = observed.float.outputs;
-    // 2. Linears, group by group.
-    for (const group of observed.groups) {
-      for (const linear of await quantizeGroup(run, index, block, group, observed)) {
-        linears.set(linear.name, linear);
-        onLayer(linear);
+    for (const { groups, last } of stagesOf(work)) {
+      const observed = await clock.measure('calibrate', () => observeStage(work, groups, last));
+      outputs = observed.outputs;
+      for (const group of groups) {
+        const statistics = observed.groups.get(leaderOf(group));
+        if (statistics === undefined) throw new RangeError(`No statistics of ${leaderOf(group)}.`);
+        const find = (name: string) => linearOf(block, name);
+        const groupWork = { run, index, group, find, observed: statistics };
+        for (const linear of await quantizeGroup(groupWork)) {
+          linears.set(linear.name, linear);
+          onLayer(linear);
+        }
       }
     }
-    // 3. The block's output.
-    const quantized = executor(device, (name) => linears.get(name) ?? linearOf(block, name));
-    const bias = await clock.measure('compensate', () =>
-      compensateBlock({ run, index, paths, runBlock, quantized, outputs, linears, block }),
-    );
-    // 4. On to the next block.
-    await clock.measure('propagate', () =>
-      advance(run, index, paths, outputs, bias, runBlock, quantized),
-    );
+    const bias = await clock.measure('compensate', () => compensateBlock({ ...work, outputs }));
+    await clock.measure('propagate', () => advance(work, outputs, bias));
     return { index, linears, bias, [Symbol.dispose]: () => disposeBlock(linears, bias) };
   } catch (error) {
     disposeAll(outputs);
@@ -72,121 +86,50 @@ export async function quantizeBlock(
   }
 }
 
-interface ObservedPaths {
-  readonly groups: readonly InputGroup[];
-  readonly float: ObservedBlock;
-  /** `float` itself where both paths are the same or only one is needed. */
-  readonly quantized: ObservedBlock;
-}
-
-function linearOf(block: LoadedBlock, name: string) {
+function linearOf(block: LoadedBlock, name: string): LinearWeights {
   const weights = block.linears.get(name);
   if (weights === undefined) throw new RangeError(`The block has no linear ${name}.`);
   return weights;
 }
 
-/** Which paths a run needs at all. */
-export function neededPaths({ options, quantizer }: Pick<Run, 'options' | 'quantizer'>) {
-  const compensatesBlock = options.compensation !== 'none' && options.sites.includes('block');
-  return {
-    float: options.propagate === 'float' || compensatesBlock,
-    quantized: options.propagate === 'quantized' || quantizer.needsMoment,
-  };
-}
-
-async function observeBlock(
-  run: Run,
-  paths: Paths,
-  runBlock: BlockRun,
-  linear: Linear,
-): Promise<ObservedPaths> {
-  const { device, options, context, throwIfAborted } = run;
+function stagesOf({ run, paths, runBlock, float }: Work) {
   const first = paths.quantized[0] ?? paths.float[0];
   if (first === undefined) throw new RangeError('No mini-batch to observe.');
-  const groups = inputGroups(device, runBlock, first, linear);
-  const needed = neededPaths(run);
-  const positions = options.compensation === 'position';
-  const observePath = (states: readonly Tensor[], needs: { moment: boolean }, outputs: boolean) =>
-    observe({
-      device,
-      states,
-      run: runBlock,
-      linear,
-      groups,
-      sequence: context.sequence,
-      needs: { ...needs, positions },
-      outputs,
-      throwIfAborted,
-    });
-  if (!needed.float) {
-    const quantized = await observePath(paths.quantized, { moment: true }, false);
-    return { groups, float: { statistics: quantized.statistics, outputs: [] }, quantized };
-  }
-  const shared = !paths.parted || !needed.quantized;
-  const moment = shared || options.propagate === 'float';
-  const float = await observePath(paths.float, { moment }, true);
-  const quantized = shared ? float : await observePath(paths.quantized, { moment: true }, false);
-  return { groups, float, quantized };
+  const groups = inputGroups(run.device, runBlock, first, float);
+  const stages = run.options.trueSequential ? groups.map((group) => [group]) : [groups];
+  return stages.map((stage, i) => ({ groups: stage, last: i === stages.length - 1 }));
 }
 
-async function quantizeGroup(
-  run: Run,
-  index: number,
-  block: LoadedBlock,
-  group: InputGroup,
-  { float, quantized }: ObservedPaths,
-): Promise<QuantizedLinear[]> {
-  const { device, options, model, clock, throwIfAborted } = run;
-  const leader = group[0] ?? '';
-  const take = ({ statistics }: ObservedBlock): Statistics => {
-    const found = statistics.get(leader);
-    if (found === undefined) throw new RangeError(`No statistics of ${leader}.`);
-    return found;
-  };
-  const fitted = take(options.propagate === 'float' ? float : quantized);
-  const seen = take(quantized);
-  const done: QuantizedLinear[] = [];
-  let current = leader;
-  try {
-    using quantizer = await clock.measure('quantize', () =>
-      run.quantizer.forGroup({
-        device,
-        moment: seen.hasMoment ? seen.secondMoment : undefined,
-        scheme: options,
-        options,
-      }),
-    );
-    for (const name of group) {
-      throwIfAborted();
-      current = name;
-      const source = linearOf(block, name);
-      done.push(
-        await quantizeLinear({ run, block: index, name, source, quantizer, statistics: fitted }),
-      );
-    }
-    return done;
-  } catch (error) {
-    for (const linear of done) disposeLinear(linear);
-    throw named(`${model.blockName(index)}.${current}`, error);
-  } finally {
-    fitted.dispose();
-    seen.dispose();
-  }
+function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) {
+  const { run, paths, runBlock, linears } = work;
+  const { device, context, heldOutFrom, throwIfAborted } = run;
+  const needs = needsOf(run, paths.parted || linears.size > 0);
+  const needed = neededPaths(run);
+  const float = { states: paths.float, linear: work.float };
+  // The two paths are one as long as nothing before has been quantized.
+  const one = !paths.parted && linears.size === 0;
+  const quantized = one ? float : { states: paths.quantized, linear: work.quantized };
+  const onQuantized = needs.path === 'quantized' || needs.quantizerMoment;
+  const onFloat = needs.path === 'float' || needs.drift || (needed.float && last);
+  return observe({
+    device,
+    run: runBlock,
+    float: onFloat ? float : undefined,
+    quantized: onQuantized ? quantized : undefined,
+    groups,
+    sequence: context.sequence,
+    needs,
+    heldOutFrom,
+    outputs: needed.float && last,
+    throwIfAborted,
+  });
 }
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
-async function advance(
-  run: Run,
-  index: number,
-  paths: Paths,
-  outputs: Tensor[],
-  bias: BlockBias | undefined,
-  runBlock: BlockRun,
-  quantized: Linear,
-): Promise<void> {
+async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
+  const { run, index, paths, runBlock, quantized } = work;
   const { device, model, throwIfAborted } = run;
-  const needed = neededPaths(run);
-  if (!needed.quantized || index === model.blocks - 1) {
+  if (!neededPaths(run).quantized || index === model.blocks - 1) {
     paths.advance(outputs, outputs);
     return;
   }
@@ -194,7 +137,12 @@ async function advance(
   try {
     for (const x of paths.quantized) {
       throwIfAborted();
-      next.push(device.scope(() => bias?.apply(runBlock(x, quantized)) ?? runBlock(x, quantized)));
+      next.push(
+        device.scope(() => {
+          const y = runBlock(x, quantized);
+          return bias?.apply(y) ?? y;
+        }),
+      );
       await device.synchronize();
     }
   } catch (error) {

@@ -2,12 +2,13 @@
 // error, and the certificate of both. What is executed from here on is exactly what will be saved: weights and
 // folded biases are rounded to the dtypes of the file.
 
-import { certify, fitChannelBias, fitPositionBias } from '../compensation/index.js';
+import { type Certificate, fitBias } from '../compensation/index.js';
 import type { Device, DType, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
 import type { LinearWeights } from '../execution/index.js';
 import type { GroupQuantizer, QuantizedWeight } from '../quantizers/index.js';
-import type { Statistics } from '../statistics/index.js';
 import type { LayerReport } from './events.js';
+import type { ObservedGroup } from './observe.js';
 import type { Run } from './run.js';
 
 export interface QuantizedLinear extends LinearWeights {
@@ -22,59 +23,63 @@ export interface LinearInput {
   /** Name inside the block. */
   readonly name: string;
   readonly source: LinearWeights;
+  /** The weight that is to be approximated, given the source's; see compensation/target.ts. */
+  readonly target: (weight: Tensor) => Tensor;
   readonly quantizer: GroupQuantizer;
-  /** What the bias and the certificate are measured on; must hold a moment. */
-  readonly statistics: Statistics;
+  readonly observed: ObservedGroup;
 }
 
 export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinear> {
-  const { run, name, source, quantizer, statistics } = input;
+  const { run, name, source, quantizer, observed } = input;
   const { device, options, clock } = run;
   const { codes, weight } = await clock.measure('quantize', async () => {
     const made = device.scope(() => {
-      const quantized = quantizer.quantize(source.weight);
-      return { codes: quantized, weight: dequantized(device, quantized, source.weight) };
+      const quantized = quantizer.quantize(input.target(source.weight));
+      return { codes: quantized, weight: dequantized(device, quantized, source.weight.dtype) };
     });
     await device.synchronize();
     return made;
   });
-  const fit = {
-    device,
-    weight: source.weight,
-    quantized: weight,
-    float: statistics,
-    quantizedInputs: statistics,
-  };
-  const bias =
-    options.compensation === 'channel' && options.sites.includes('linear')
-      ? await clock.measure('compensate', () => fitChannelBias(fit))
-      : undefined;
-  const positionBias =
-    options.compensation === 'position' && options.sites.includes('linear')
-      ? fitPositionBias(fit)
-      : undefined;
-  const certificate = await clock.measure('compensate', () =>
-    certify(device, source.weight, weight, statistics, bias),
+  const { bias, certificate } = await clock.measure('compensate', () =>
+    fitBias({
+      device,
+      weight: source.weight,
+      quantized: weight,
+      ...observed,
+      granularity: options.sites.includes('linear') ? options.compensation : 'none',
+      shrinkage: options.shrinkage,
+    }),
   );
+  const report = { name: `${run.model.blockName(input.block)}.${name}`, block: input.block };
+  expectNoLoss(report.name, certificate);
   const [damping] = (await codes.damping?.readFloat64()) ?? [];
+  const position = options.compensation === 'position';
   return {
     name,
     codes,
     weight,
-    bias: await foldedBias(device, source.bias, source.weight.dtype, bias),
-    positionBias,
-    report: {
-      name: `${run.model.blockName(input.block)}.${name}`,
-      block: input.block,
-      ...certificate,
-      ...(damping === undefined ? {} : { damping }),
-    },
+    bias: await foldedBias(device, source.bias, weight.dtype, position ? undefined : bias),
+    positionBias:
+      position && bias !== undefined
+        ? device.upload('float32', [bias.length / weight.rows, weight.rows], bias)
+        : undefined,
+    report: { ...report, ...certificate, ...(damping === undefined ? {} : { damping }) },
   };
 }
 
+/** A bias that is fitted in closed form cannot raise the error on what it was fitted on: if it does, that is a bug. */
+function expectNoLoss(layer: string, certificate: Certificate): void {
+  const { error, errorWithBias } = certificate;
+  if (errorWithBias <= error * (1 + 1e-6) + Number.EPSILON) return;
+  throw new BallastError(
+    'ERR_NUMERIC',
+    `${layer}: the bias raised the calibration error from ${error} to ${errorWithBias}; this is a defect: please report it.`,
+  );
+}
+
 /** The dequantized weight in the dtype of the source. */
-function dequantized(device: Device, codes: QuantizedWeight, source: Tensor): Tensor {
-  return device.dequantize(codes.codes, codes.scales, codes.zeros, source.dtype, codes.groupIndex);
+function dequantized(device: Device, codes: QuantizedWeight, dtype: DType): Tensor {
+  return device.dequantize(codes.codes, codes.scales, codes.zeros, dtype, codes.groupIndex);
 }
 
 /** c + b [out] float32, rounded to the dtype that the file holds; undefined where there is neither. */
@@ -82,7 +87,7 @@ export async function foldedBias(
   device: Device,
   own: Tensor | undefined,
   dtype: DType,
-  added: Float64Array | undefined,
+  added: Float64Array | Float32Array | undefined,
 ): Promise<Tensor | undefined> {
   // A handle of its own: the source's is released with the block.
   if (added === undefined) return own === undefined ? undefined : device.reshape(own, own.shape);

@@ -6,7 +6,7 @@ import { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { embed, loadWeights, miniBatches } from '../execution/index.js';
 import { readModel } from '../models/index.js';
-import { readSamples } from './calibration-data.js';
+import { type CalibrationData, readCalibrationData } from './calibration-data.js';
 import { Clock } from './clock.js';
 import type { LayerReport, QuantizeEvent, RunReport } from './events.js';
 import { fetchWithEvents } from './fetch.js';
@@ -52,9 +52,10 @@ export async function* quantize(
     expectGroups(definition.linears, resolved);
     const { modelType, blocks, linears } = definition;
     yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length };
-    const samples = await readSamples(directory, definition, resolved);
-    const sequence = samples[0]?.length ?? 0;
-    yield { type: 'calibration', samples: samples.length, tokens: samples.length * sequence };
+    const data = await readCalibrationData(directory, definition, resolved);
+    const sequence = data.fitted[0]?.length ?? 0;
+    const samples = data.fitted.length + data.heldOut.length;
+    yield { type: 'calibration', samples, tokens: samples * sequence };
     const context = { device, sequence };
     const run: Run = {
       device,
@@ -63,10 +64,11 @@ export async function* quantize(
       quantizer,
       options: resolved,
       context,
+      heldOutFrom: miniBatches(data.fitted).length,
       clock,
       throwIfAborted,
     };
-    return yield* quantizeBlocks(run, model, samples);
+    return yield* quantizeBlocks(run, model, data);
   } catch (error) {
     // Whatever the cancelled device reports first, the cause is the signal.
     throwIfAborted();
@@ -80,7 +82,7 @@ export async function* quantize(
 async function* quantizeBlocks(
   run: Run,
   model: string,
-  samples: readonly Int32Array[],
+  { fitted, heldOut }: CalibrationData,
 ): AsyncGenerator<QuantizeEvent, RunReport> {
   const { device, checkpoint, model: definition, context, clock } = run;
   const writer = await ResultWriter.open(run);
@@ -90,7 +92,8 @@ async function* quantizeBlocks(
   try {
     using paths = await clock.measure('load', async () => {
       using embedding = await loadWeights(device, checkpoint, definition.embedTensors);
-      return new Paths(await embed(definition, embedding, miniBatches(samples), context));
+      const batches = [...miniBatches(fitted), ...miniBatches(heldOut)];
+      return new Paths(await embed(definition, embedding, batches, context));
     });
     for (let index = 0; index < definition.blocks; index++) {
       const begin = performance.now();
@@ -122,7 +125,8 @@ async function* quantizeBlocks(
         platform: `${process.platform}-${process.arch}`,
         device: `${device.name}: ${device.description}`,
       },
-      calibrationTokens: samples.length * context.sequence,
+      calibrationTokens: fitted.length * context.sequence,
+      heldOutTokens: heldOut.length * context.sequence,
       bitsPerWeight: weightBits / weights,
       layers,
       seconds: clock.seconds(),

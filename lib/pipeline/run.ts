@@ -16,6 +16,8 @@ export interface Run {
   readonly quantizer: Quantizer;
   readonly options: ResolvedOptions;
   readonly context: BlockContext;
+  /** Mini-batches from this one on are held out from fitting. */
+  readonly heldOutFrom: number;
   readonly clock: Clock;
   /** Throws ERR_ABORTED once the caller's signal has fired. */
   readonly throwIfAborted: () => void;

@@ -1,0 +1,106 @@
+// The bias of one linear: fitted on the calibration tokens, gated on held-out ones, certified on both.
+// With m the residual's mean (per channel, or per position and channel) a bias b lowers the error by
+// 2⟨b, m⟩ − ‖b‖², averaged over positions; m of the fitted tokens gives b, m of the held-out ones judges it.
+
+import type { Device, Tensor } from '../device/index.js';
+import type { GroupStatistics } from '../statistics/index.js';
+import { outputEnergy, positionResidual, residualOf, squares } from './residual.js';
+
+export type BiasGranularity = 'none' | 'channel' | 'position';
+
+export interface BiasInput {
+  readonly device: Device;
+  /** W and Q [out, in], of weight dtypes. */
+  readonly weight: Tensor;
+  readonly quantized: Tensor;
+  /** Of the tokens that are fitted on. */
+  readonly fitted: GroupStatistics;
+  /** Of tokens that are not; without them every bias is kept. */
+  readonly heldOut?: GroupStatistics | undefined;
+  readonly granularity: BiasGranularity;
+  /** k of the shrinkage b·n/(n + k), n the observations that b is a mean of; 0 for none. */
+  readonly shrinkage: number;
+}
+
+/** Errors are relative to the energy of the float output on the fitted tokens, tr(W G Wᵀ). */
+export interface Certificate {
+  readonly error: number;
+  /** Equal to `error` where there is no bias, or it was not kept. */
+  readonly errorWithBias: number;
+  /** ‖b‖², per token, relative too. */
+  readonly biasEnergy: number;
+  readonly biasKept: boolean;
+  /** On the held-out tokens; the bias is judged here also where it was not kept. */
+  readonly heldOutError?: number;
+  readonly heldOutErrorWithBias?: number;
+  /** tr(W G Wᵀ), per token. */
+  readonly outputEnergy: number;
+}
+
+export interface FittedBias {
+  /** [out], or [sequence · out] for granularity 'position'; absent where none is kept. */
+  readonly bias?: Float64Array | Float32Array;
+  readonly certificate: Certificate;
+}
+
+/** What the residual is, as a bias sees it. */
+interface Fit {
+  /** E‖e‖². */
+  readonly error: number;
+  /** m, the mean that a bias of the wanted granularity could remove. */
+  readonly mean: Float64Array | Float32Array;
+  /** Positions that m has. */
+  readonly positions: number;
+}
+
+export async function fitBias(input: BiasInput): Promise<FittedBias> {
+  const { device, weight, granularity, fitted, heldOut } = input;
+  const energy = await outputEnergy(device, weight, fitted);
+  // A constant zero output has no energy; its errors are then absolute.
+  const unit = energy > 0 ? energy : 1;
+  const fit = await fitOf(input, fitted);
+  const judge = heldOut === undefined ? undefined : await fitOf(input, heldOut);
+  const judged = judge === undefined ? {} : { heldOutError: judge.error / unit };
+  if (granularity === 'none') {
+    const error = fit.error / unit;
+    const none = { error, errorWithBias: error, biasEnergy: 0, biasKept: false };
+    const heldOutWithout = judge === undefined ? {} : { heldOutErrorWithBias: judge.error / unit };
+    return { certificate: { ...none, ...judged, ...heldOutWithout, outputEnergy: energy } };
+  }
+  const observations = fitted.inputs.count / fit.positions;
+  const bias = fit.mean.map((value) => (value * observations) / (observations + input.shrinkage));
+  const gain = gainOf(bias, fit);
+  const heldOutGain = judge === undefined ? undefined : gainOf(bias, judge);
+  const kept = heldOutGain === undefined || heldOutGain > 0;
+  return {
+    ...(kept ? { bias } : {}),
+    certificate: {
+      error: fit.error / unit,
+      errorWithBias: (fit.error - (kept ? gain : 0)) / unit,
+      biasEnergy: squares(bias) / fit.positions / unit,
+      biasKept: kept,
+      ...judged,
+      ...(judge === undefined || heldOutGain === undefined
+        ? {}
+        : { heldOutErrorWithBias: (judge.error - heldOutGain) / unit }),
+      outputEnergy: energy,
+    },
+  };
+}
+
+async function fitOf(input: BiasInput, statistics: GroupStatistics): Promise<Fit> {
+  const { device, weight, quantized, granularity } = input;
+  const { variance, mean } = await residualOf(device, weight, quantized, statistics);
+  const error = variance + squares(mean);
+  if (granularity !== 'position') return { error, mean, positions: 1 };
+  const means = await positionResidual(device, weight, quantized, statistics);
+  return { error, mean: means, positions: means.length / mean.length };
+}
+
+function gainOf(bias: Float64Array | Float32Array, { mean, positions }: Fit): number {
+  let product = 0;
+  bias.forEach((value, i) => {
+    product += value * (mean[i] ?? 0);
+  });
+  return (2 * product - squares(bias)) / positions;
+}

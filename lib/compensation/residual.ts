@@ -1,0 +1,99 @@
+// What quantizing a linear leaves: the residual of its output, described exactly by statistics of its inputs, with
+// no forward pass (design §2.2, §2.6). Legend: W, Q [out, in], ΔW = W − Q; x̂ the inputs that Q sees, x those that the
+// target W x sees, D = x − x̂ (zero where the target is the layer itself on x̂); e = W x − Q x̂ = ΔW x̂ + W D.
+//   mean      m = ΔW μ̂ + W E[D]
+//   variance  v = tr(ΔW Σ̂ ΔWᵀ) + 2 tr(W Cov(D, x̂) ΔWᵀ) + tr(W Cov(D) Wᵀ)
+// so E‖e‖² = v + ‖m‖², and with a bias b it is v + ‖m − b‖²: least, by ‖m‖² less, where b = m (arXiv 2404.01892).
+
+import type { Device, Tensor } from '../device/index.js';
+import type { GroupStatistics } from '../statistics/index.js';
+
+export interface Residual {
+  /** v, summed over output channels. */
+  readonly variance: number;
+  /** m [out]. */
+  readonly mean: Float64Array;
+}
+
+/** The residual's moments over the tokens of `statistics`. */
+export async function residualOf(
+  device: Device,
+  weight: Tensor,
+  quantized: Tensor,
+  { inputs, drift }: GroupStatistics,
+): Promise<Residual> {
+  const { variances, means } = device.scope(() => {
+    const w = device.cast(weight, 'float32');
+    const delta = device.subtract(w, device.cast(quantized, 'float32'));
+    const variances = [device.quadraticForm(delta, inputs.covariance)];
+    const means = [device.matvec(delta, inputs.mean)];
+    if (drift !== undefined) {
+      const cross = device.quadraticForm(w, drift.cross(true), delta);
+      variances.push(cross, cross, device.quadraticForm(w, drift.difference.covariance));
+      means.push(device.matvec(w, drift.difference.mean));
+    }
+    return { variances, means };
+  });
+  try {
+    let variance = 0;
+    for (const part of variances) variance += sum(await part.readFloat64());
+    const mean = new Float64Array(weight.rows);
+    for (const part of means) {
+      (await part.readFloat64()).forEach((value, channel) => {
+        mean[channel] = (mean[channel] ?? 0) + value;
+      });
+    }
+    return { variance, mean };
+  } finally {
+    for (const part of [...variances, ...means]) part.dispose();
+  }
+}
+
+/** m per position of the sequence, [sequence, out] float32. */
+export async function positionResidual(
+  device: Device,
+  weight: Tensor,
+  quantized: Tensor,
+  { inputs, drift }: GroupStatistics,
+): Promise<Float32Array> {
+  using means = device.scope(() => {
+    const w = device.cast(weight, 'float32');
+    const delta = device.subtract(w, device.cast(quantized, 'float32'));
+    const own = device.matmul(present(inputs.positionMeans), delta);
+    if (drift === undefined) return own;
+    return device.add(own, device.matmul(present(drift.difference.positionMeans), w));
+  });
+  return means.readFloat32();
+}
+
+/** tr(W G Wᵀ), the energy of the layer's output that errors are relative to. */
+export async function outputEnergy(
+  device: Device,
+  weight: Tensor,
+  { inputs }: GroupStatistics,
+): Promise<number> {
+  const [variances, means] = device.scope(() => {
+    const w = device.cast(weight, 'float32');
+    return [device.quadraticForm(w, inputs.covariance), device.matvec(w, inputs.mean)];
+  }) as [Tensor, Tensor];
+  using variance = variances;
+  using mean = means;
+  return sum(await variance.readFloat64()) + squares(await mean.readFloat64());
+}
+
+function present(means: Tensor | undefined): Tensor {
+  if (means === undefined) throw new RangeError('Position biases need means per position.');
+  return means;
+}
+
+export function sum(values: Float64Array | Float32Array): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
+
+export function squares(values: Float64Array | Float32Array): number {
+  let total = 0;
+  for (const value of values) total += value * value;
+  return total;
+}

@@ -1,0 +1,43 @@
+// The asymmetric target (cross moments as in GPTAQ, arXiv 2504.02692): the quantized layer, which sees x̂, shall
+// reproduce what the float layer makes of x. Of all weights, E‖W x − V x̂‖² is least for
+//   W* = W E[x x̂ᵀ] Ĝ⁻¹ = W + W E[D x̂ᵀ] Ĝ⁻¹,   D = x − x̂,
+// and E‖W x − Q x̂‖² = const + tr((W* − Q) Ĝ (W* − Q)ᵀ): quantizing W* under Ĝ is the whole problem, whatever the
+// quantizer. With a bias to follow, moments are centred ones. Ĝ is damped, for directions that hardly occur in x̂
+// would otherwise be fitted to noise.
+
+import type { Device, Tensor } from '../device/index.js';
+import type { GroupStatistics } from '../statistics/index.js';
+
+/** Beyond this share of the mean diagonal the target would hardly differ from W. */
+const maxDamping = 10;
+
+/** Gives W* [out, in] float32 for each W of a group; W itself where the paths have not parted. Dispose after use. */
+export function asymmetricTarget(
+  device: Device,
+  { quantizerInputs, drift }: GroupStatistics,
+  centred: boolean,
+  damping: number,
+): ((weight: Tensor) => Tensor) & Disposable {
+  const release: Tensor[] = [];
+  const dispose = () => {
+    for (const tensor of release) tensor.dispose();
+  };
+  if (drift === undefined) {
+    return Object.assign((weight: Tensor) => device.cast(weight, 'float32'), {
+      [Symbol.dispose]: dispose,
+    });
+  }
+  const moment = centred ? quantizerInputs.covariance : quantizerInputs.secondMoment;
+  const cross = drift.cross(centred);
+  // Ĝ⁻¹ = UᵀU.
+  const { factor, info } = device.factorize(moment, damping, Math.max(damping, maxDamping));
+  release.push(factor, info);
+  const target = (weight: Tensor) =>
+    device.scope(() => {
+      const w = device.cast(weight, 'float32');
+      const product = device.matmul(w, cross, { layout: 'in_out' });
+      const half = device.matmul(product, factor);
+      return device.add(w, device.matmul(half, factor, { layout: 'in_out' }));
+    });
+  return Object.assign(target, { [Symbol.dispose]: dispose });
+}

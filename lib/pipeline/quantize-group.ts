@@ -1,0 +1,55 @@
+// The linears of one input group: they share statistics, a factorisation and the target's correction.
+
+import { asymmetricTarget } from '../compensation/index.js';
+import type { LinearWeights } from '../execution/index.js';
+import { type InputGroup, leaderOf, type ObservedGroup } from './observe.js';
+import { disposeLinear, type QuantizedLinear, quantizeLinear } from './quantize-linear.js';
+import { named, type Run } from './run.js';
+
+export interface GroupWork {
+  readonly run: Run;
+  /** Block. */
+  readonly index: number;
+  readonly group: InputGroup;
+  readonly find: (name: string) => LinearWeights;
+  /** Disposed here. */
+  readonly observed: ObservedGroup;
+}
+
+export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]> {
+  const { run, index, group, find, observed } = work;
+  const { device, options, model, clock, throwIfAborted } = run;
+  const { fitted } = observed;
+  // With a bias to follow, the mean of the inputs is none of the quantizer's business (design §2.5).
+  const centred =
+    options.fit === 'joint' && options.compensation !== 'none' && options.sites.includes('linear');
+  const done: QuantizedLinear[] = [];
+  let current = leaderOf(group);
+  try {
+    const seen = fitted.quantizerInputs;
+    using quantizer = await clock.measure('quantize', () =>
+      run.quantizer.forGroup({
+        device,
+        moment: centred ? seen.covariance : seen.secondMoment,
+        scheme: options,
+        options,
+      }),
+    );
+    using target = asymmetricTarget(device, fitted, centred, options.damping);
+    for (const name of group) {
+      throwIfAborted();
+      current = name;
+      const source = find(name);
+      done.push(
+        await quantizeLinear({ run, block: index, name, source, target, quantizer, observed }),
+      );
+    }
+    return done;
+  } catch (error) {
+    for (const linear of done) disposeLinear(linear);
+    throw named(`${model.blockName(index)}.${current}`, error);
+  } finally {
+    fitted.dispose();
+    observed.heldOut?.dispose();
+  }
+}

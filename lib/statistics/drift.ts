@@ -1,0 +1,92 @@
+// How far the quantized path has moved from the float path at one input group: D = x − x̂ of the same tokens.
+// Summing D itself, and not x and x̂ apart, keeps its digits where it is small.
+// Legend: E[DDᵀ] and E[Dx̂ᵀ], or their centred forms Cov(D) and Cov(D, x̂), all [c, c].
+
+import type { Device, Tensor } from '../device/index.js';
+import { type Statistics, StatisticsSums } from './statistics.js';
+
+export class Drift implements Disposable {
+  readonly #device: Device;
+  readonly #inputs: Statistics;
+  readonly #crossSum: Tensor;
+  #cross: { readonly centred: boolean; readonly moment: Tensor } | undefined;
+
+  constructor(
+    device: Device,
+    /** Of D; holds a moment. */
+    readonly difference: Statistics,
+    /** Of x̂. */
+    inputs: Statistics,
+    crossSum: Tensor,
+  ) {
+    this.#device = device;
+    this.#inputs = inputs;
+    this.#crossSum = crossSum;
+  }
+
+  /** Cov(D, x̂) or E[Dx̂ᵀ], formed when first asked for. */
+  cross(centred: boolean): Tensor {
+    if (this.#cross?.centred !== centred) {
+      this.#cross?.moment.dispose();
+      const device = this.#device;
+      const options = { count: this.difference.count, centred, symmetric: false };
+      const moment = device.keep(
+        device.moment(this.#crossSum, this.difference.mean, this.#inputs.mean, options),
+      );
+      this.#cross = { centred, moment };
+    }
+    return this.#cross.moment;
+  }
+
+  dispose(): void {
+    this.difference.dispose();
+    this.#crossSum.dispose();
+    this.#cross?.moment.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+export class DriftSums implements Disposable {
+  readonly #device: Device;
+  readonly #difference: StatisticsSums;
+  #cross: Tensor | undefined;
+
+  constructor(device: Device, sequence: number, positions: boolean) {
+    this.#device = device;
+    this.#difference = new StatisticsSums(device, sequence, { moment: true, positions });
+  }
+
+  /** Adds the same tokens of both paths, [n, c] float32. Queued. */
+  add(float: Tensor, quantized: Tensor): void {
+    const device = this.#device;
+    const channels = float.cols;
+    this.#cross ??= device.keep(device.zeros('float32', [channels, channels]));
+    const cross = this.#cross;
+    device.scope(() => {
+      const difference = device.subtract(float, quantized);
+      this.#difference.add(difference);
+      device.secondMoment(difference, cross, { y: quantized });
+      return undefined;
+    });
+  }
+
+  async finish(inputs: Statistics): Promise<Drift> {
+    const cross = this.#cross;
+    if (cross === undefined) throw new RangeError('Drift of no tokens.');
+    const difference = await this.#difference.finish();
+    this.#cross = undefined;
+    return new Drift(this.#device, difference, inputs, cross);
+  }
+
+  dispose(): void {
+    this.#difference.dispose();
+    this.#cross?.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
