@@ -5,7 +5,7 @@ import { BallastError } from '../errors.js';
 import type { FoldSlot } from './model.js';
 import type { Weights } from './weights.js';
 
-/** `<name>.weight` and `<name>.bias`; checkpoints of norms without affine parameters have neither. */
+/** `<name>.weight` and `<name>.bias`; norms without affine parameters have neither. */
 export function layerNorm(
   device: Device,
   x: Tensor,
@@ -13,7 +13,12 @@ export function layerNorm(
   name: string,
   eps: number,
 ): Tensor {
-  return device.layerNorm(x, weights.find(`${name}.weight`), weights.find(`${name}.bias`), eps);
+  const find = (parameter: string) => {
+    const tensor = weights.find(`${name}.${parameter}`);
+    if (tensor !== undefined) expectSize(tensor, `${name}.${parameter}`, x.cols);
+    return tensor;
+  };
+  return device.layerNorm(x, find('weight'), find('bias'), eps);
 }
 
 export interface RmsNorm {
@@ -33,13 +38,16 @@ export function rmsNorm(
 ): Tensor {
   const weight = weights.get(`${name}.weight`);
   // A shorter weight would pass as a norm of parts of a row.
-  if (weight.elements !== size) {
-    throw new BallastError(
-      'ERR_CHECKPOINT',
-      `Expected ${size} values for ${name}.weight as config.json says but the checkpoint holds ${weight.elements}.`,
-    );
-  }
+  expectSize(weight, `${name}.weight`, size);
   return device.rmsNorm(x, weight, eps, offset);
+}
+
+function expectSize(tensor: Tensor, name: string, size: number): void {
+  if (tensor.elements === size) return;
+  throw new BallastError(
+    'ERR_CHECKPOINT',
+    `Expected ${size} values for ${name} as config.json says but the checkpoint holds ${tensor.elements}.`,
+  );
 }
 
 /** The tensors of layer norms. */

@@ -61,9 +61,9 @@ function read(
     linear('fc1', hiddenSize, mlpSize),
     linear('fc2', mlpSize, hiddenSize),
   ];
-  const blockTensors = normTensors('self_attn_layer_norm', 'final_layer_norm').filter((name) =>
-    tensors.has(`${root}.layers.0.${name}`),
-  );
+  const affine = reader.boolean('layer_norm_elementwise_affine', true);
+  const affineTensors = (...names: string[]) => (affine ? normTensors(...names) : []);
+  const blockTensors = affineTensors('self_attn_layer_norm', 'final_layer_norm');
 
   function block(x: Tensor, weights: Weights, call: Linear, { device, sequence }: BlockContext) {
     const h = preNorm ? norm(device, x, weights, 'self_attn_layer_norm') : x;
@@ -91,7 +91,7 @@ function read(
     embedTensors: [embedding, positionTable, ...optional(projectIn)],
     headTensors: [
       untied ?? embedding,
-      ...(hasFinalNorm ? optional(...normTensors(finalNorm)) : []),
+      ...(hasFinalNorm ? affineTensors(finalNorm) : []),
       ...optional(projectOut),
     ],
     biasFields: { enable_bias: true },

@@ -6,6 +6,8 @@ import type { Architecture } from './model.js';
 
 /** Beyond this share of the longer name's letters, likeness is chance. */
 const farthest = 0.5;
+/** Letters from which on a common beginning tells of a family. */
+const familyName = 3;
 
 export function unknownModelType(
   type: unknown,
@@ -26,7 +28,7 @@ function closestTo(
   architectures: readonly Architecture[],
 ): Architecture | undefined {
   const distanceOf = ({ modelType: own, relatives = [] }: Architecture) =>
-    Math.min(...[own, ...relatives].map((name) => distance(modelType, name)));
+    Math.min(...[own, ...relatives].map((name) => distance(modelType.toLowerCase(), name)));
   let closest: Architecture | undefined;
   let least = farthest;
   for (const architecture of architectures) {
@@ -43,7 +45,10 @@ function closestTo(
 function distance(a: string, b: string): number {
   if (a === b) return 0;
   const longer = Math.max(a.length, b.length);
-  if (a.startsWith(b) || b.startsWith(a)) return 0.1 * (1 - Math.min(a.length, b.length) / longer);
+  const shorter = Math.min(a.length, b.length);
+  if (shorter >= familyName && (a.startsWith(b) || b.startsWith(a))) {
+    return 0.1 * (1 - shorter / longer);
+  }
   return editDistance(a, b) / longer;
 }
 

@@ -4,7 +4,7 @@ For every variant of every architecture: a directory that `save_pretrained` wrot
 float32) and golden.safetensors with `ids` [2, 24] int32 and `logits` [2, 24, vocabulary] float32. Every parameter is
 drawn anew, norms and biases too, so that nothing that a model forgets to read stays unnoticed. Fixed seed; run by hand:
 
-    python scripts/verify/make-tiny-models.py [output directory]
+    python scripts/verify/make-tiny-models.py [output directory] && npm run format
 """
 
 import json

@@ -1,0 +1,177 @@
+// What a model's data promises about its block: which linears it calls on which inputs, where a constant folds, and
+// what biases a changed config.json makes room for.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { Device, type Tensor } from '../../lib/device/index.js';
+import { blockRunner, executor, type LoadedBlock, loadBlock } from '../../lib/execution/index.js';
+import type { LanguageModel, Linear } from '../../lib/models/index.js';
+import {
+  configOf,
+  directoryOf,
+  goldenOf,
+  largestDifference,
+  logitsOf,
+  openModel,
+  variants,
+} from './tiny.js';
+
+let device: Device;
+beforeAll(() => {
+  device = Device.open('cpu', { threads: 2 });
+});
+afterAll(() => device.close());
+
+const sequence = 6;
+
+interface Subject {
+  readonly model: LanguageModel;
+  readonly block: LoadedBlock;
+  /** Runs the block on the same hidden states, two sequences. */
+  readonly run: (linear?: Linear) => Tensor;
+  readonly plain: Linear;
+}
+
+async function open(variant: string, index = 1): Promise<Subject> {
+  const checkpoint = await Checkpoint.open(directoryOf(variant));
+  const model = openModel(checkpoint);
+  const block = await loadBlock(device, checkpoint, model, index);
+  const rows = 2 * sequence;
+  const values = Float32Array.from({ length: rows * model.hiddenSize }, (_, i) => Math.sin(7 * i));
+  const x = device.upload('float32', [rows, model.hiddenSize], values);
+  const plain = executor(device, (name) => {
+    const weights = block.linears.get(name);
+    if (weights === undefined) throw new Error(`No linear ${name}.`);
+    return weights;
+  });
+  const runBlock = blockRunner(model, block.weights, { device, sequence }, index);
+  return { model, block, run: (linear = plain) => runBlock(x, linear), plain };
+}
+
+/** The calls of a block, in order. */
+async function callsOf(variant: string): Promise<{ name: string; x: Tensor }[]> {
+  const { run, plain } = await open(variant);
+  const calls: { name: string; x: Tensor }[] = [];
+  run((name, x, options) => {
+    calls.push({ name, x });
+    return plain(name, x, options);
+  });
+  return calls;
+}
+
+describe.each(variants)('%s', (variant) => {
+  test('calls each of its linears once, in the order of its list', async () => {
+    const { model } = await open(variant);
+    const called = (await callsOf(variant)).map(({ name }) => name);
+    expect(called).toEqual(model.linears.map(({ name }) => name));
+  });
+
+  test('a constant on the block output folds into its slot', async () => {
+    const { model, block, run, plain } = await open(variant);
+    const { block: slot } = model.slots;
+    if (slot.kind === 'none') {
+      expect(slot.reason).toMatch(/\w+.*\.$/);
+      return;
+    }
+    const constant = Float32Array.from({ length: model.hiddenSize }, (_, i) => Math.cos(i));
+    const bias = device.upload('float32', [model.hiddenSize], constant);
+    const expected = device.add(run(), bias);
+    let received: Tensor;
+    if (slot.kind === 'linear') {
+      received = run((name, x, options) =>
+        name === slot.linear ? device.add(plain(name, x, options), bias) : plain(name, x, options),
+      );
+    } else {
+      const own = block.weights.get(slot.tensor);
+      const changed = device.add(device.reshape(own, [1, own.elements]), bias);
+      const find = block.weights.find.bind(block.weights);
+      block.weights.find = (name) =>
+        name === slot.tensor ? device.reshape(changed, [own.elements]) : find(name);
+      received = run();
+    }
+    const difference = largestDifference(
+      await received.readFloat32(),
+      await expected.readFloat32(),
+    );
+    expect(difference).toBeLessThan(1e-5);
+  });
+
+  test('slots that are linears can hold a bias', async () => {
+    const { model } = await open(variant);
+    for (const slot of Object.values(model.slots)) {
+      if (slot.kind !== 'linear') continue;
+      const spec = model.linears.find(({ name }) => name === slot.linear);
+      expect(spec?.bias || spec?.biasByConfig).toBe(true);
+    }
+  });
+
+  test('under biasFields every linear that may have a bias has one', async () => {
+    const checkpoint = await Checkpoint.open(directoryOf(variant));
+    const { linears, biasFields } = openModel(checkpoint);
+    expect(biasFields !== undefined).toBe(linears.some(({ biasByConfig }) => biasByConfig));
+    const changed = openModel(checkpoint, { ...checkpoint.config, ...biasFields });
+    expect(changed.linears.map(({ bias }) => bias)).toEqual(
+      linears.map(({ bias, biasByConfig = false }) => bias || biasByConfig),
+    );
+  });
+
+  test('one sequence alone, on one thread, gives the same', async () => {
+    const checkpoint = await Checkpoint.open(directoryOf(variant));
+    const model = openModel(checkpoint);
+    const { ids, sequence: length, logits } = await goldenOf(variant);
+    const single = Device.open('cpu', { threads: 1 });
+    try {
+      const first = ids.subarray(0, length);
+      const received = await logitsOf(single, checkpoint, model, first, length);
+      const expected = logits.subarray(0, received.length);
+      expect(largestDifference(received, expected)).toBeLessThan(1e-4);
+    } finally {
+      single.close();
+    }
+  });
+});
+
+test.each([
+  ['llama', 'q k v | o | gate up | down'],
+  ['gemma2', 'q k v | o | gate up | down'],
+  ['phi', 'q k v fc1 | dense | fc2'],
+  ['gpt-neox', 'query_key_value | dense | dense_h_to_4h | dense_4h_to_h'],
+  ['bloom', 'query_key_value | dense | dense_h_to_4h | dense_4h_to_h'],
+  ['gpt2', 'c_attn | c_proj | c_fc | c_proj'],
+])('%s: linears that read one tensor are %s', async (variant, expected) => {
+  const groups = new Map<Tensor, string[]>();
+  for (const { name, x } of await callsOf(variant)) {
+    const short = name.replace(/^.*\./, '').replace(/^(q|k|v|o|gate|up|down)_proj$/, '$1');
+    groups.set(x, [...(groups.get(x) ?? []), short]);
+  }
+  expect([...groups.values()].map((names) => names.join(' ')).join(' | ')).toBe(expected);
+});
+
+test('which linears can be given a bias', () => {
+  const givable = (variant: string) => {
+    const { linears } = openModelOf(variant);
+    return linears.filter(({ biasByConfig }) => biasByConfig).map(({ name }) => name);
+  };
+  const attention = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
+  const mlp = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
+  expect(givable('llama')).toEqual([...attention, ...mlp]);
+  expect(givable('qwen3')).toEqual(attention);
+  expect(givable('gemma2')).toEqual(attention);
+  expect(givable('mistral-window')).toEqual([]);
+  expect(givable('qwen2')).toEqual([]);
+  expect(openModelOf('qwen2').linears.map(({ bias }) => bias)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
+  expect(openModelOf('qwen2').slots.block.kind).toBe('none');
+  expect(openModelOf('gemma2').slots.attention.kind).toBe('none');
+});
+
+function openModelOf(variant: string): LanguageModel {
+  return openModel({ config: configOf(variant), tensors: new Map() } as unknown as Checkpoint);
+}

@@ -1,0 +1,181 @@
+// Configurations and checkpoints that cannot be: one error each, of the right code, that names what is wrong.
+
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
+import { Device } from '../../lib/device/index.js';
+import { readModel } from '../../lib/models/index.js';
+import { type Config, configOf, directoryOf, goldenOf, logitsOf, openModel } from './tiny.js';
+
+/** One checkpoint of each architecture, and its names of what they all have. */
+const usual = { hidden: 'hidden_size', heads: 'num_attention_heads', depth: 'num_hidden_layers' };
+const subjects = [
+  { variant: 'llama', ...usual },
+  { variant: 'mistral-window', ...usual },
+  { variant: 'qwen2', ...usual },
+  { variant: 'qwen3', ...usual },
+  { variant: 'gemma2', ...usual },
+  { variant: 'bloom', hidden: 'hidden_size', heads: 'n_head', depth: 'n_layer' },
+  { variant: 'gpt2', hidden: 'n_embd', heads: 'n_head', depth: 'n_layer' },
+  { variant: 'gpt-neox', ...usual },
+  { variant: 'phi', ...usual },
+  { variant: 'opt-pre-norm', ...usual },
+];
+
+let device: Device;
+let folder: string;
+beforeAll(async () => {
+  device = Device.open('cpu', { threads: 2 });
+  folder = await mkdtemp(join(tmpdir(), 'ballast-models-'));
+});
+afterAll(async () => {
+  device.close();
+  await rm(folder, { recursive: true });
+});
+
+const read = (variant: string, fields: Config) => () =>
+  readModel({ ...configOf(variant), ...fields }, new Set());
+
+const error = (code: string, ...parts: string[]) =>
+  expect.objectContaining({
+    code,
+    message: expect.stringMatching(
+      new RegExp(parts.map((part) => part.replaceAll('.', '\\.')).join('.*')),
+    ),
+  });
+
+/** A copy of a tiny checkpoint without one tensor, or with the tensor cut to half its rows. */
+async function damaged(
+  variant: string,
+  name: string,
+  how: 'absent' | 'halved',
+): Promise<Checkpoint> {
+  const source = await Checkpoint.open(directoryOf(variant));
+  const target = await mkdtemp(join(folder, 'checkpoint-'));
+  await cp(join(directoryOf(variant), 'config.json'), join(target, 'config.json'));
+  const kept = [...source.tensors.values()].filter(
+    (info) => how === 'halved' || info.name !== name,
+  );
+  const plan = kept.map(({ name: each, dtype, shape: [first = 1, ...rest] }) => ({
+    name: each,
+    dtype,
+    shape: [each === name ? first / 2 : first, ...rest],
+  }));
+  const writer = await SafetensorsWriter.create(target, plan, { maxShardBytes: 1e9 });
+  for (const { name: each, shape } of plan) {
+    await writer.write(
+      each,
+      new Uint8Array(4 * shape.reduce((product, extent) => product * extent)),
+    );
+  }
+  await writer.close();
+  return Checkpoint.open(target);
+}
+
+async function run(checkpoint: Checkpoint, variant: string): Promise<Float32Array> {
+  const { ids, sequence } = await goldenOf(variant);
+  return logitsOf(device, checkpoint, openModel(checkpoint), ids, sequence);
+}
+
+describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
+  test.each<[string, Config, string]>([
+    ['no depth', { [depth]: undefined }, depth],
+    ['a depth in words', { [depth]: 'two' }, depth],
+    ['half a block', { [depth]: 1.5 }, depth],
+    ['a width of zero', { [hidden]: 0 }, hidden],
+    ['no vocabulary', { vocab_size: null }, 'vocab_size'],
+    ['heads that are a list', { [heads]: [4] }, heads],
+  ])('%s', (_, fields, field) => {
+    expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', field, 'config.json'));
+  });
+
+  test('heads that do not divide', () => {
+    const fields = { [heads]: 5, head_dim: undefined };
+    const odd = variant === 'qwen3' || variant === 'gemma2' ? 'num_key_value_heads' : heads;
+    expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', 'divide', 'config.json'));
+    expect(read(variant, fields)).toThrow(odd);
+  });
+
+  test('a missing tensor of a block, of the embedding, of the head', async () => {
+    const model = openModel(await Checkpoint.open(directoryOf(variant)));
+    const block = model.blockName(1);
+    const names = [
+      `${block}.${model.linears.at(-1)?.name}.weight`,
+      `${block}.${model.blockTensors[0]}`,
+      model.embedTensors[0] ?? '',
+      model.headTensors.at(-1) ?? '',
+    ];
+    for (const name of names) {
+      const checkpoint = await damaged(variant, name, 'absent');
+      // A missing name may change how the others are read, so any name may be the first that is missed.
+      await expect(run(checkpoint, variant), name).rejects.toThrow(
+        error('ERR_CHECKPOINT', 'tensor'),
+      );
+    }
+  });
+
+  test('a linear and a norm of another size', async () => {
+    const model = openModel(await Checkpoint.open(directoryOf(variant)));
+    const linear = `${model.blockName(0)}.${model.linears[0]?.name}.weight`;
+    await expect(run(await damaged(variant, linear, 'halved'), variant)).rejects.toThrow(
+      error('ERR_CHECKPOINT', linear, 'config.json'),
+    );
+    const norm = model.blockTensors[0] ?? '';
+    await expect(
+      run(await damaged(variant, `${model.blockName(0)}.${norm}`, 'halved'), variant),
+    ).rejects.toThrow(error('ERR_CHECKPOINT', norm, 'config.json'));
+  });
+});
+
+describe('variants that are not implemented are refused by the name of their field', () => {
+  test.each<[string, Config, string]>([
+    ['llama', { rope_parameters: { rope_type: 'yarn', factor: 4 } }, 'rope_parameters.rope_type'],
+    [
+      'phi',
+      { rope_parameters: undefined, rope_scaling: { type: 'longrope' } },
+      'rope_scaling.type',
+    ],
+    [
+      'gemma2',
+      { rope_parameters: { full_attention: { rope_theta: 1e6 } } },
+      'rope_parameters.full_attention',
+    ],
+    ['gemma2', { use_bidirectional_attention: true }, 'use_bidirectional_attention'],
+    ['phi', { qk_layernorm: true }, 'qk_layernorm'],
+    ['gpt2', { add_cross_attention: true }, 'add_cross_attention'],
+    ['bloom', { slow_but_exact: true }, 'slow_but_exact'],
+  ])('%s with %j', (variant, fields, field) => {
+    expect(read(variant, fields)).toThrow(error('ERR_UNSUPPORTED', field, 'config.json'));
+  });
+});
+
+describe('fields that contradict', () => {
+  test.each<[string, Config, string]>([
+    ['llama', { hidden_act: 'mish' }, 'hidden_act'],
+    ['opt-pre-norm', { activation_function: 1 }, 'activation_function'],
+    ['phi', { tie_word_embeddings: 'yes' }, 'tie_word_embeddings'],
+    ['opt-post-norm-projected', {}, 'project_in'],
+    ['llama', { rope_parameters: { rope_type: 'linear' } }, 'rope_parameters.factor'],
+    [
+      'llama',
+      { rope_parameters: { rope_type: 'llama3', factor: 8 } },
+      'rope_parameters.low_freq_factor',
+    ],
+    ['llama', { rope_parameters: 'default' }, 'rope_parameters'],
+    ['llama', { rope_parameters: { rope_theta: -1 } }, 'rope_parameters.rope_theta'],
+    ['llama', { attention_bias: 1 }, 'attention_bias'],
+    ['llama', { num_key_value_heads: 3 }, 'num_key_value_heads'],
+    ['llama', { head_dim: 7 }, 'even number'],
+    ['llama', { rms_norm_eps: 0 }, 'rms_norm_eps'],
+    ['qwen2', { layer_types: ['full_attention'] }, 'layer_types'],
+    ['qwen3', { layer_types: ['full_attention', 'linear_attention'] }, 'layer_types'],
+    ['mistral-window', { sliding_window: -3 }, 'sliding_window'],
+    ['gemma2', { attn_logit_softcapping: 'none' }, 'attn_logit_softcapping'],
+    ['gpt-neox', { rope_parameters: { partial_rotary_factor: 1.5 } }, 'even number'],
+  ])('%s with %j', (variant, fields, part) => {
+    expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', part));
+  });
+});

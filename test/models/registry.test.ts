@@ -1,0 +1,51 @@
+// The list of architectures, and what is said about a model type that is not on it.
+
+import { readdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { architectures, readModel } from '../../lib/models/index.js';
+
+const readType = (model_type: unknown) => () => readModel({ model_type }, new Set());
+
+test('every architecture has its own file, named like its model type', () => {
+  const files = new Set(readdirSync(new URL('../../lib/models', import.meta.url)));
+  for (const { modelType } of architectures) {
+    expect(files).toContain(`${modelType.replaceAll('_', '-')}.ts`);
+  }
+});
+
+test('no relative is supported by itself or claimed twice', () => {
+  const names = architectures.flatMap(({ modelType, relatives = [] }) => [modelType, ...relatives]);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+test.each([
+  ['mixtral', 'mistral'],
+  ['qwen2_moe', 'qwen2'],
+  ['qwen3_moe', 'qwen3'],
+  ['gemma3_text', 'gemma2'],
+  ['phi3', 'llama'],
+  ['falcon', 'bloom'],
+  ['gpt_neo', 'gpt2'],
+  ['LLaMA', 'llama'],
+  ['olmo', 'llama'],
+  ['opt_custom', 'opt'],
+])('%s is closest to %s', (type, closest) => {
+  expect(readType(type)).toThrow(
+    expect.objectContaining({
+      code: 'ERR_UNSUPPORTED',
+      message: expect.stringMatching(
+        new RegExp(`received "${type}". The closest is ${closest}\\..*docs/add-a-model\\.md`),
+      ),
+    }),
+  );
+});
+
+test.each(['resnet', 'x', '', 7, undefined])('nothing is close to %s', (type) => {
+  expect(readType(type)).toThrow(
+    expect.objectContaining({
+      code: 'ERR_UNSUPPORTED',
+      message: expect.not.stringContaining('closest'),
+    }),
+  );
+  expect(readType(type)).toThrow(/bloom.*opt.*docs\/add-a-model\.md/);
+});
