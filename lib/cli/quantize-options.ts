@@ -44,7 +44,11 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     flags: '--compensation <none|channel|position>',
     help: 'granularity of the bias that makes good what rounding took',
   },
-  sites: { flags: '--sites <linear,block>', help: 'outputs that get a bias', parse: list },
+  sites: {
+    flags: '--sites <linear,attention,mlp,block>',
+    help: 'outputs that get a bias',
+    parse: list,
+  },
   fit: {
     flags: '--fit <joint|sequential>',
     help: 'quantize against the centred covariance, or as if no bias followed',

@@ -6,4 +6,4 @@ export {
   fitBias,
 } from './bias.js';
 export { type Residual, residualOf } from './residual.js';
-export { asymmetricTarget } from './target.js';
+export { asymmetricTarget, ownTarget } from './target.js';

@@ -11,33 +11,42 @@ import type { GroupStatistics } from '../statistics/index.js';
 /** Beyond this share of the mean diagonal the target would hardly differ from W. */
 const maxDamping = 10;
 
-/** Gives W* [out, in] float32 for each W of a group; W itself where the paths have not parted. Dispose after use. */
+/** Gives the weight [out, in] float32 that is to be approximated, for each W of a group. */
+export type Target = ((weight: Tensor) => Tensor) & Disposable;
+
+/** W itself. */
+export function ownTarget(device: Device): Target {
+  return target((weight) => device.cast(weight, 'float32'), []);
+}
+
+/** W*; W itself where the paths have not parted. Dispose after use. */
 export function asymmetricTarget(
   device: Device,
   { quantizerInputs, drift }: GroupStatistics,
   centred: boolean,
   damping: number,
-): ((weight: Tensor) => Tensor) & Disposable {
-  const release: Tensor[] = [];
-  const dispose = () => {
-    for (const tensor of release) tensor.dispose();
-  };
-  if (drift === undefined) {
-    return Object.assign((weight: Tensor) => device.cast(weight, 'float32'), {
-      [Symbol.dispose]: dispose,
-    });
-  }
+): Target {
+  if (drift === undefined) return ownTarget(device);
   const moment = centred ? quantizerInputs.covariance : quantizerInputs.secondMoment;
   const cross = drift.cross(centred);
   // Ĝ⁻¹ = UᵀU.
   const { factor, info } = device.factorize(moment, damping, Math.max(damping, maxDamping));
-  release.push(factor, info);
-  const target = (weight: Tensor) =>
-    device.scope(() => {
-      const w = device.cast(weight, 'float32');
-      const product = device.matmul(w, cross, { layout: 'in_out' });
-      const half = device.matmul(product, factor);
-      return device.add(w, device.matmul(half, factor, { layout: 'in_out' }));
-    });
-  return Object.assign(target, { [Symbol.dispose]: dispose });
+  return target(
+    (weight) =>
+      device.scope(() => {
+        const w = device.cast(weight, 'float32');
+        const product = device.matmul(w, cross, { layout: 'in_out' });
+        const half = device.matmul(product, factor);
+        return device.add(w, device.matmul(half, factor, { layout: 'in_out' }));
+      }),
+    [factor, info],
+  );
+}
+
+function target(body: (weight: Tensor) => Tensor, held: readonly Tensor[]): Target {
+  return Object.assign(body, {
+    [Symbol.dispose]: () => {
+      for (const tensor of held) tensor.dispose();
+    },
+  });
 }

@@ -56,7 +56,7 @@ export interface Observation {
   readonly quantized?: ObservedPath | undefined;
   readonly groups: readonly InputGroup[];
   readonly sequence: number;
-  readonly needs: GroupNeeds;
+  readonly needsOf: (group: InputGroup) => GroupNeeds;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;
   /** Whether the float path's outputs are wanted too; otherwise it is left after the last group. */
@@ -80,13 +80,18 @@ export interface ObservedBlock {
 
 /** Runs every mini-batch through the block and sums what the groups read. */
 export async function observe(observation: Observation): Promise<ObservedBlock> {
-  const { device, float, quantized, groups, heldOutFrom, needs, sequence } = observation;
+  const { device, float, quantized, groups, heldOutFrom, sequence } = observation;
   const count = (float ?? quantized)?.states.length ?? 0;
-  const sumsOf = (needed: GroupNeeds) =>
-    new Map(groups.map((group) => [leaderOf(group), new GroupSums(device, sequence, needed)]));
-  const fitted = sumsOf(needs);
+  const sumsOf = (besides: Partial<GroupNeeds>) =>
+    new Map(
+      groups.map((group) => {
+        const needs = { ...observation.needsOf(group), ...besides };
+        return [leaderOf(group), new GroupSums(device, sequence, needs)] as const;
+      }),
+    );
+  const fitted = sumsOf({});
   // What is held out judges; it is never quantized against.
-  const heldOut = heldOutFrom < count ? sumsOf({ ...needs, quantizerMoment: false }) : undefined;
+  const heldOut = heldOutFrom < count ? sumsOf({ quantizerMoment: false }) : undefined;
   const outputs: Tensor[] = [];
   try {
     for (let batch = 0; batch < count; batch++) {

@@ -16,7 +16,7 @@ import {
 import { defaultQuantizer, findQuantizer, type Quantizer } from '../quantizers/index.js';
 
 export type CompensationGranularity = 'none' | 'channel' | 'position';
-export type Site = 'linear' | 'block';
+export type Site = 'linear' | 'attention' | 'mlp' | 'block';
 export type Propagate = 'float' | 'quantized';
 
 export interface QuantizeOptions {
@@ -148,7 +148,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   actOrder: isBoolean,
   staticGroups: isBoolean,
   compensation: isOneOf('none', 'channel', 'position'),
-  sites: isSetOf('linear', 'block'),
+  sites: isSetOf('linear', 'attention', 'mlp', 'block'),
   fit: isOneOf('joint', 'sequential'),
   propagate: isOneOf('float', 'quantized'),
   target: isOneOf('layer', 'float'),
@@ -182,10 +182,13 @@ export function resolveOptions(options: QuantizeOptions): {
       'Expected actOrder with staticGroups: without it groups are static anyway.',
     );
   }
-  if (resolved.target === 'float' && resolved.propagate === 'float') {
+  const comparesPaths =
+    resolved.target === 'float' ||
+    resolved.sites.some((site) => site === 'attention' || site === 'mlp');
+  if (comparesPaths && resolved.propagate === 'float') {
     throw new BallastError(
       'ERR_ARGUMENT',
-      "Expected propagate 'quantized' with target 'float': on the float path both targets are the same.",
+      "Expected propagate 'quantized' with target 'float' and with the sites attention and mlp: on the float path nothing before a linear has been lost.",
     );
   }
   findFormat(resolved.format);

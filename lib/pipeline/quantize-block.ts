@@ -103,14 +103,17 @@ function stagesOf({ run, paths, runBlock, float }: Work) {
 function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) {
   const { run, paths, runBlock, linears } = work;
   const { device, context, heldOutFrom, throwIfAborted } = run;
-  const needs = needsOf(run, paths.parted || linears.size > 0);
   const needed = neededPaths(run);
   const float = { states: paths.float, linear: work.float };
   // The two paths are one as long as nothing before has been quantized.
   const one = !paths.parted && linears.size === 0;
+  const needs = groups.map((group) => needsOf(run, group, !one));
   const quantized = one ? float : { states: paths.quantized, linear: work.quantized };
-  const onQuantized = needs.path === 'quantized' || needs.quantizerMoment;
-  const onFloat = needs.path === 'float' || needs.drift || (needed.float && last);
+  const { propagate } = run.options;
+  const onQuantized =
+    propagate === 'quantized' || needs.some(({ quantizerMoment }) => quantizerMoment);
+  const onFloat =
+    propagate === 'float' || needs.some(({ drift }) => drift) || (needed.float && last);
   return observe({
     device,
     run: runBlock,
@@ -118,7 +121,7 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
     quantized: onQuantized ? quantized : undefined,
     groups,
     sequence: context.sequence,
-    needs,
+    needsOf: (group) => needsOf(run, group, !one),
     heldOutFrom,
     outputs: needed.float && last,
     throwIfAborted,

@@ -1,6 +1,6 @@
 // The linears of one input group: they share statistics, a factorisation and the target's correction.
 
-import { asymmetricTarget } from '../compensation/index.js';
+import { asymmetricTarget, ownTarget } from '../compensation/index.js';
 import type { LinearWeights } from '../execution/index.js';
 import { type InputGroup, leaderOf, type ObservedGroup } from './observe.js';
 import { disposeLinear, type QuantizedLinear, quantizeLinear } from './quantize-linear.js';
@@ -21,8 +21,7 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
   const { device, options, model, clock, throwIfAborted } = run;
   const { fitted } = observed;
   // With a bias to follow, the mean of the inputs is none of the quantizer's business (design §2.5).
-  const centred =
-    options.fit === 'joint' && options.compensation !== 'none' && options.sites.includes('linear');
+  const centred = options.fit === 'joint' && group.every((name) => run.sites.compensates(name));
   const done: QuantizedLinear[] = [];
   let current = leaderOf(group);
   try {
@@ -35,7 +34,10 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
         options,
       }),
     );
-    using target = asymmetricTarget(device, fitted, centred, options.damping);
+    using target =
+      options.target === 'float'
+        ? asymmetricTarget(device, fitted, centred, options.damping)
+        : ownTarget(device);
     for (const name of group) {
       throwIfAborted();
       current = name;

@@ -46,7 +46,7 @@ export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinea
       weight: source.weight,
       quantized: weight,
       ...observed,
-      granularity: options.sites.includes('linear') ? options.compensation : 'none',
+      granularity: run.sites.compensates(name) ? options.compensation : 'none',
       shrinkage: options.shrinkage,
     }),
   );

@@ -14,6 +14,7 @@ import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './op
 import { quantizeBlock } from './quantize-block.js';
 import { ResultWriter } from './result-writer.js';
 import { Paths, type Run } from './run.js';
+import { linearSites } from './sites.js';
 
 /**
  * Quantizes `model` (a directory or a hub id) and writes the result to `options.output`. Iterate to advance; the
@@ -63,6 +64,7 @@ export async function* quantize(
       model: definition,
       quantizer,
       options: resolved,
+      sites: linearSites(definition, resolved),
       context,
       heldOutFrom: miniBatches(data.fitted).length,
       clock,

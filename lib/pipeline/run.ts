@@ -8,6 +8,7 @@ import type { BlockContext, LanguageModel } from '../models/index.js';
 import type { Quantizer } from '../quantizers/index.js';
 import type { Clock } from './clock.js';
 import type { ResolvedOptions } from './options.js';
+import type { LinearSites } from './sites.js';
 
 export interface Run {
   readonly device: Device;
@@ -15,6 +16,7 @@ export interface Run {
   readonly model: LanguageModel;
   readonly quantizer: Quantizer;
   readonly options: ResolvedOptions;
+  readonly sites: LinearSites;
   readonly context: BlockContext;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;

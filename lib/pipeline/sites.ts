@@ -1,0 +1,38 @@
+// Which outputs a run compensates. A site besides the linears is the output of attention or of the MLP as the float
+// path has it: the bias of the linear that ends it then makes good what all before it in the block has lost, not only
+// what its own rounding takes. (A constant on attention·V would fold into the same bias: softmax rows sum to one.)
+// The block's own output is block-site.ts.
+
+import { BallastError } from '../errors.js';
+import type { LanguageModel } from '../models/index.js';
+import type { ResolvedOptions } from './options.js';
+
+export interface LinearSites {
+  /** Whether this linear gets a bias. */
+  compensates(linear: string): boolean;
+  /** Whether its bias is fitted to the float path's output. */
+  followsFloatPath(linear: string): boolean;
+}
+
+/** Errors: ERR_ARGUMENT for a site whose constant folds nowhere in this model. */
+export function linearSites(model: LanguageModel, options: ResolvedOptions): LinearSites {
+  const { sites, compensation, target } = options;
+  const ends = new Set<string>();
+  for (const site of ['attention', 'mlp'] as const) {
+    if (compensation === 'none' || !sites.includes(site)) continue;
+    const slot = model.slots[site];
+    if (slot.kind !== 'linear') {
+      const reason = slot.kind === 'none' ? slot.reason : `it ends in the norm ${slot.tensor}`;
+      throw new BallastError(
+        'ERR_ARGUMENT',
+        `Expected sites that ${model.modelType} has a bias for but received ${site}: ${reason}`,
+      );
+    }
+    ends.add(slot.linear);
+  }
+  return {
+    compensates: (linear) =>
+      compensation !== 'none' && (sites.includes('linear') || ends.has(linear)),
+    followsFloatPath: (linear) => target === 'float' || ends.has(linear),
+  };
+}
