@@ -1,11 +1,18 @@
-// What an export format is: it is told of each quantized block as soon as that exists, and writes it. Every format
-// is made from the same codes, scales and biases.
+// What an export format is: it is told of each quantized block as soon as that exists, and writes it; and it reads
+// back what it wrote, so that a result can be checked and converted. Every format is made from the same codes, scales
+// and biases.
 
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { OutputDirectory } from '../checkpoint/output-directory.js';
-import type { Device, Tensor } from '../device/index.js';
-import type { LanguageModel } from '../models/index.js';
+import type { Device, DType, Tensor } from '../device/index.js';
+import type { LanguageModel, LinearSpec } from '../models/index.js';
 import type { QuantizedWeight, Scheme } from '../quantizers/index.js';
+
+/** The grid of a run's codes, and how its groups came to be. */
+export interface Grid extends Scheme {
+  readonly actOrder: boolean;
+  readonly staticGroups: boolean;
+}
 
 /** One quantized linear, ready to be written. */
 export interface ExportedLinear {
@@ -26,10 +33,13 @@ export interface ExportedBlock {
 
 export interface ExportInput {
   readonly device: Device;
+  /** Where tensors that are no linears come from. */
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;
   readonly output: OutputDirectory;
-  readonly scheme: Scheme;
+  readonly grid: Grid;
+  /** Whether linears without a bias get one where the model and the format allow it: zeros where none was fitted. */
+  readonly addBiases: boolean;
   readonly maxShardBytes: number;
 }
 
@@ -41,10 +51,45 @@ export interface ExportWriter {
   abort(): Promise<void>;
 }
 
+export interface ReadInput {
+  readonly device: Device;
+  readonly directory: string;
+  /** As the result's config.json describes it. */
+  readonly model: LanguageModel;
+  readonly grid: Grid;
+}
+
+/** A linear as a result holds it; the caller disposes its tensors. */
+export interface StoredLinear {
+  /** Absent in formats that hold weights only. */
+  readonly codes?: QuantizedWeight;
+  /** [out, in]. */
+  readonly weight: Tensor;
+  /** [out] float32. */
+  readonly bias?: Tensor | undefined;
+}
+
+export interface ExportReader {
+  /** The weight in `dtype`. Errors: ERR_CHECKPOINT for a tensor that is missing or of another shape, ERR_IO. */
+  linear(block: number, spec: LinearSpec, dtype: DType): Promise<StoredLinear>;
+}
+
 export interface ExportFormat {
   readonly name: string;
   /** One line for help texts. */
   readonly summary: string;
+  /** What the format fixes of a grid where the caller does not say. */
+  readonly gridDefaults?: Partial<Grid>;
+  /** Throws ERR_ARGUMENT for a grid that the format cannot hold, in the words of the options. */
+  expectGrid?(grid: Grid): void;
+  /**
+   * Moves codes and group parameters that are on the grid already to what the format can hold exactly. Called before
+   * anything is computed from the weight, so that biases are fitted on what is written. Returns `weight` itself or a
+   * copy with new tensors in the place of those that changed.
+   */
+  roundGrid?(device: Device, weight: QuantizedWeight, grid: Grid): Promise<QuantizedWeight>;
   /** Throws ERR_UNSUPPORTED for a grid or model that the format cannot hold. */
   open(input: ExportInput): Promise<ExportWriter>;
+  /** Reads a finished result. */
+  read(input: ReadInput): Promise<ExportReader>;
 }

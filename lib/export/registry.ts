@@ -1,10 +1,16 @@
 // The export formats this library knows: one line each.
 
 import { BallastError } from '../errors.js';
+import { compressedTensors } from './compressed-tensors.js';
 import type { ExportFormat } from './format.js';
+import { gptq } from './gptq.js';
 import { huggingface } from './huggingface.js';
 
-export const formats: readonly ExportFormat[] = [huggingface];
+export const formats: readonly ExportFormat[] = [
+  huggingface,
+  compressedTensors,
+  gptq,
+];
 
 /** Throws ERR_ARGUMENT for a name that is not registered. */
 export function findFormat(name: string): ExportFormat {

@@ -1,7 +1,7 @@
 // Everything a run leaves on disk, in a directory that only appears under its name when it is whole.
 
 import { OutputDirectory } from '../checkpoint/output-directory.js';
-import { type ExportWriter, findFormat, PositionBiasWriter } from '../export/index.js';
+import { type ExportWriter, findFormat, openExport, PositionBiasWriter } from '../export/index.js';
 import type { RunReport } from './events.js';
 import type { QuantizedBlock } from './quantize-block.js';
 import type { Run } from './run.js';
@@ -33,9 +33,15 @@ export class ResultWriter {
       source: checkpoint.directory,
     });
     try {
-      const { maxShardBytes } = options;
-      const input = { device, checkpoint, model, output, scheme: options, maxShardBytes };
-      const weights = await findFormat(options.format).open(input);
+      const weights = await openExport(findFormat(options.format), {
+        device,
+        checkpoint,
+        model,
+        output,
+        grid: options,
+        addBiases: options.compensation === 'channel',
+        maxShardBytes: options.maxShardBytes,
+      });
       const sites = {
         linears: options.sites.includes('linear'),
         blocks: options.sites.includes('block'),

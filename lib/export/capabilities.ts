@@ -1,0 +1,70 @@
+// Which biases survive: a table of (architecture, format, client). A bias that was fitted and then is not read makes a
+// result worse than without it, and clients say little: vLLM skips what its model class does not own, transformers
+// only warns. So what is compensated is decided here, before anything is fitted.
+//
+// Nothing that a client drops can be folded elsewhere exactly: an output projection's or MLP's bias would have to go
+// through a norm, a gate's through a product; a value projection's could go into an output projection's, but no client
+// reads that one and not the other.
+
+import type { LanguageModel, LinearSpec } from '../models/index.js';
+import type { ExportInput } from './format.js';
+
+/** What loads a result. */
+export const clients = ['transformers', 'vllm', 'llama.cpp'] as const;
+export type Client = (typeof clients)[number];
+
+/** Clients of each format, the one that is meant where nobody says first. */
+const clientsOf: Readonly<Record<string, readonly Client[]>> = {
+  huggingface: ['transformers', 'vllm'],
+  'compressed-tensors': ['transformers', 'vllm'],
+  gptq: ['transformers', 'vllm'],
+  gguf: ['llama.cpp'],
+};
+
+/** Formats whose linears may all have biases, whatever the source's architecture allows. */
+const formatsWithAnyBias: readonly string[] = ['gguf'];
+
+/** Linears whose bias a client's model class does not own, though config.json announces it. */
+const notOwned: Readonly<Record<string, Readonly<Partial<Record<Client, readonly string[]>>>>> = {
+  qwen3: { vllm: ['self_attn.o_proj'] },
+};
+
+export interface BiasCapability {
+  readonly client: Client;
+  /** Linears, by name inside the block, whose bias the client reads. */
+  readonly read: ReadonlySet<string>;
+  /** Those whose bias would be lost. */
+  readonly dropped: readonly string[];
+}
+
+export function clientsFor(format: string): readonly Client[] {
+  return clientsOf[format] ?? ['transformers'];
+}
+
+export function biasCapability(
+  model: LanguageModel,
+  format: string,
+  client: Client = clientsFor(format)[0] ?? 'transformers',
+): BiasCapability {
+  const missing = notOwned[model.modelType]?.[client] ?? [];
+  const read = model.linears
+    .filter((spec) => mayHoldBias(format, spec) && !missing.includes(spec.name))
+    .map(({ name }) => name);
+  const dropped = model.linears.map(({ name }) => name).filter((name) => !read.includes(name));
+  return { client, read: new Set(read), dropped };
+}
+
+function mayHoldBias(format: string, { bias, biasByConfig = false }: LinearSpec): boolean {
+  return bias || biasByConfig || formatsWithAnyBias.includes(format);
+}
+
+/** Whether a result under the source's own architecture has a bias tensor there. */
+export function holdsBias({ addBiases }: ExportInput, spec: LinearSpec): boolean {
+  return spec.bias || (addBiases && spec.biasByConfig === true);
+}
+
+/** The source's config.json, with the fields that announce biases it did not have. */
+export function resultConfig({ checkpoint, model, addBiases }: ExportInput): object {
+  const { quantization_config: _replaced, ...config } = checkpoint.config;
+  return { ...config, ...(addBiases ? model.biasFields : {}) };
+}

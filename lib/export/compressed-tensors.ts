@@ -1,0 +1,110 @@
+// The format 'compressed-tensors', kind pack-quantized: codes packed along the input channels, zero points (where the
+// grid has any) along the output channels, scales in their own dtype. Codes and zero points are stored as they are:
+// the format's signed values are ours less 2^(bits−1). Source: the package compressed-tensors 0.20.
+
+import { BallastError } from '../errors.js';
+import { pack, packedShape, unpack } from './bit-packing.js';
+import type { ExportFormat, Grid } from './format.js';
+import { bytesOf, decodeFloats, encodeFloats } from './half-precision.js';
+import { downloadCodes, groupCount, type HostCodes, uploadCodes } from './host-codes.js';
+import type { LinearLayout } from './safetensors-layout.js';
+import { openLayoutReader } from './safetensors-reader.js';
+import { openLayoutWriter } from './safetensors-writer.js';
+import { wholeZeros } from './whole-zeros.js';
+
+const layout: LinearLayout = {
+  plan({ spec: { inChannels, outChannels }, grid }) {
+    const { bits, groupSize, symmetric, scaleDtype } = grid;
+    const groups = groupCount(inChannels, groupSize);
+    const packed = packedShape([outChannels, inChannels], bits, 1);
+    const zeros = packedShape([outChannels, groups], bits, 0);
+    return [
+      { name: 'weight_packed', dtype: 'int32', shape: packed },
+      { name: 'weight_scale', dtype: scaleDtype, shape: [outChannels, groups] },
+      { name: 'weight_shape', dtype: 'int64', shape: [2] },
+      ...(symmetric ? [] : ([{ name: 'weight_zero_point', dtype: 'int32', shape: zeros }] as const)),
+    ];
+  },
+  async pack(_, linear, { name, grid }) {
+    const { bits, symmetric, scaleDtype } = grid;
+    const host = await downloadCodes(linear.codes);
+    const { outChannels, inChannels, groups } = host;
+    const zeros = wholeZeros(host, grid, name);
+    const shape = BigInt64Array.of(BigInt(outChannels), BigInt(inChannels));
+    return {
+      weight_packed: bytesOf(await pack(host.codes, [outChannels, inChannels], bits, 1)),
+      weight_scale: encodeFloats(host.scales, scaleDtype),
+      weight_shape: bytesOf(shape),
+      ...(symmetric
+        ? {}
+        : { weight_zero_point: bytesOf(await pack(zeros, [outChannels, groups], bits, 0)) }),
+    };
+  },
+  async unpack(device, read, { spec: { inChannels, outChannels }, grid, dtype }) {
+    const { bits, groupSize, symmetric, scaleDtype } = grid;
+    const groups = groupCount(inChannels, groupSize);
+    const words = async (suffix: string) => new Uint32Array((await read(suffix)).buffer);
+    const zeros = symmetric
+      ? new Uint8Array(outChannels * groups).fill(2 ** (bits - 1))
+      : await unpack(await words('weight_zero_point'), [outChannels, groups], bits, 0);
+    const host: HostCodes = {
+      outChannels,
+      inChannels,
+      groups,
+      codes: await unpack(await words('weight_packed'), [outChannels, inChannels], bits, 1),
+      scales: decodeFloats(await read('weight_scale'), scaleDtype),
+      zeros: Float32Array.from(zeros),
+    };
+    const codes = uploadCodes(device, host);
+    return { codes, weight: device.dequantize(codes.codes, codes.scales, codes.zeros, dtype) };
+  },
+  config({ bits, groupSize, symmetric, actOrder }, { untouched }) {
+    const weights = {
+      num_bits: bits,
+      type: 'int',
+      symmetric,
+      strategy: groupSize === 0 ? 'channel' : 'group',
+      group_size: groupSize === 0 ? null : groupSize,
+      dynamic: false,
+      ...(actOrder ? { actorder: 'weight' } : {}),
+    };
+    const group = { targets: ['Linear'], weights, input_activations: null, output_activations: null };
+    return {
+      quantization_config: {
+        quant_method: 'compressed-tensors',
+        format: 'pack-quantized',
+        quantization_status: 'compressed',
+        config_groups: { group_0: { ...group, format: 'pack-quantized' } },
+        // Whether a head of its own or one tied to the embedding, which is in no file: never quantized.
+        ignore: [...new Set(['lm_head', ...untouched])],
+      },
+    };
+  },
+};
+
+function expectGrid({ actOrder, staticGroups }: Grid): void {
+  if (!actOrder || staticGroups) return;
+  throw new BallastError(
+    'ERR_ARGUMENT',
+    'Expected staticGroups with actOrder for format compressed-tensors: it holds groups of consecutive columns only.',
+  );
+}
+
+export const compressedTensors: ExportFormat = {
+  name: 'compressed-tensors',
+  summary: 'packed codes for vLLM and transformers, 2 to 8 bits',
+  gridDefaults: { scaleDtype: 'float16' },
+  expectGrid,
+  async open(input) {
+    for (const { name, layout: stored } of input.model.linears) {
+      if (stored !== 'in_out') continue;
+      throw new BallastError(
+        'ERR_UNSUPPORTED',
+        `Expected weights stored [out, in] for format compressed-tensors but ${name} of ${input.model.modelType} is ` +
+          'stored [in, out]; use format huggingface.',
+      );
+    }
+    return openLayoutWriter(input, layout);
+  },
+  read: (input) => openLayoutReader(input, layout),
+};

@@ -1,0 +1,44 @@
+// Reads linears back from a result of safetensors files; see safetensors-layout.ts.
+
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { copyTensor } from '../checkpoint/copy-tensor.js';
+import { loadTensor } from '../checkpoint/load-tensor.js';
+import { BallastError } from '../errors.js';
+import type { ExportReader, ReadInput } from './format.js';
+import type { LinearLayout } from './safetensors-layout.js';
+
+export async function openLayoutReader(
+  { device, directory, model, grid }: ReadInput,
+  layout: LinearLayout,
+): Promise<ExportReader> {
+  const checkpoint = await Checkpoint.open(directory);
+  return {
+    async linear(block, spec, dtype) {
+      const name = `${model.blockName(block)}.${spec.name}`;
+      const place = { spec, name, dtype, grid };
+      const shapes = new Map(layout.plan(place).map((tensor) => [tensor.name, tensor]));
+      const read = async (suffix: string) => {
+        const info = checkpoint.tensor(`${name}.${suffix}`);
+        const planned = shapes.get(suffix);
+        if (info.dtype !== planned?.dtype || `${info.shape}` !== `${planned.shape}`) {
+          throw new BallastError(
+            'ERR_CHECKPOINT',
+            `Expected ${planned?.dtype} [${planned?.shape}] for ${info.name} but ${info.file} holds ` +
+              `${info.dtype} [${info.shape}]; the file is not what was exported: export it again.`,
+          );
+        }
+        let data = new Uint8Array();
+        await copyTensor(info, async (bytes) => {
+          data = new Uint8Array(bytes);
+        });
+        return data;
+      };
+      const stored = await layout.unpack(device, read, place);
+      if (!checkpoint.tensors.has(`${name}.bias`)) return stored;
+      return {
+        ...stored,
+        bias: loadTensor(device, checkpoint, `${name}.bias`, { dtype: 'float32' }),
+      };
+    },
+  };
+}

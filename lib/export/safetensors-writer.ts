@@ -1,0 +1,130 @@
+// Writes a format of safetensors files: planned from the source's headers, linear by linear as blocks are ready, the
+// rest copied at the end. The whole model is never in memory.
+
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { copyTensor } from '../checkpoint/copy-tensor.js';
+import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
+import type { PlannedTensor } from '../checkpoint/shard-plan.js';
+import type { DType, Tensor } from '../device/index.js';
+import type { LinearSpec } from '../models/index.js';
+import { holdsBias, resultConfig } from './capabilities.js';
+import type { ExportedBlock, ExportedLinear, ExportInput, ExportWriter } from './format.js';
+import type { LinearLayout, LinearPlace } from './safetensors-layout.js';
+
+class LayoutWriter implements ExportWriter {
+  constructor(
+    private readonly input: ExportInput,
+    private readonly layout: LinearLayout,
+    private readonly places: ReadonlyMap<string, LinearPlace>,
+    private readonly writer: SafetensorsWriter,
+    /** Tensors of the source that nobody has replaced so far. */
+    private readonly remaining: Set<string>,
+  ) {}
+
+  async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
+    const { device, model, checkpoint } = this.input;
+    const block = model.blockName(index);
+    for (const spec of model.linears) {
+      const name = `${block}.${spec.name}`;
+      const linear = linears.get(spec.name);
+      const place = this.places.get(name);
+      if (linear === undefined || place === undefined) throw new RangeError(`No linear ${name}.`);
+      const packed = await this.layout.pack(device, linear, place);
+      for (const [suffix, bytes] of Object.entries(packed)) {
+        await this.writer.write(`${name}.${suffix}`, bytes);
+      }
+      if (holdsBias(this.input, spec)) await this.#writeBias(place, linear);
+    }
+    for (const [name, tensor] of replaced) {
+      const full = `${block}.${name}`;
+      await this.#write(full, tensor, checkpoint.tensor(full).dtype as DType);
+      this.remaining.delete(full);
+    }
+  }
+
+  async finish(): Promise<void> {
+    const { checkpoint, output, grid } = this.input;
+    for (const name of this.remaining) {
+      await copyTensor(checkpoint.tensor(name), (bytes) => this.writer.write(name, bytes));
+    }
+    await this.writer.close();
+    const untouched = [...this.remaining]
+      .filter((name) => checkpoint.tensor(name).shape.length === 2 && name.endsWith('.weight'))
+      .map((name) => name.slice(0, -'.weight'.length));
+    const added = this.layout.config(grid, { untouched });
+    await output.writeJson('config.json', { ...resultConfig(this.input), ...added });
+    await output.copyCompanions(checkpoint.directory);
+  }
+
+  abort(): Promise<void> {
+    return this.writer.abort();
+  }
+
+  async #writeBias({ name, spec, dtype }: LinearPlace, { bias }: ExportedLinear): Promise<void> {
+    const { device, checkpoint } = this.input;
+    const full = `${name}.bias`;
+    using zeros = device.zeros('float32', [spec.outChannels]);
+    await this.#write(full, bias ?? zeros, biasDtype(checkpoint, name, dtype));
+  }
+
+  async #write(name: string, tensor: Tensor, dtype: DType): Promise<void> {
+    const { device } = this.input;
+    using converted = device.cast(tensor, dtype);
+    await this.writer.write(name, new Uint8Array(await converted.read()));
+  }
+}
+
+export async function openLayoutWriter(
+  input: ExportInput,
+  layout: LinearLayout,
+): Promise<ExportWriter> {
+  const { checkpoint, maxShardBytes } = input;
+  const places = new Map(linearPlaces(input).map((place) => [place.name, place]));
+  const remaining = new Set<string>();
+  const planned = new Set<string>();
+  const plan: PlannedTensor[] = [];
+  // In the order of the source, so that what is read together lies together.
+  for (const { name, dtype, shape } of checkpoint.tensors.values()) {
+    const place = places.get(name.slice(0, name.lastIndexOf('.')));
+    if (place === undefined) {
+      plan.push({ name, dtype, shape });
+      remaining.add(name);
+    } else if (!planned.has(place.name)) {
+      plan.push(...planLinear(input, layout, place));
+      planned.add(place.name);
+    }
+  }
+  const writer = await SafetensorsWriter.create(input.output.path, plan, { maxShardBytes });
+  return new LayoutWriter(input, layout, places, writer, remaining);
+}
+
+function planLinear(input: ExportInput, layout: LinearLayout, place: LinearPlace): PlannedTensor[] {
+  const { spec, name, dtype } = place;
+  const plan = layout.plan(place);
+  if (holdsBias(input, spec)) {
+    const stored = biasDtype(input.checkpoint, name, dtype);
+    plan.push({ name: 'bias', dtype: stored, shape: [spec.outChannels] });
+  }
+  return plan.map((tensor) => ({ ...tensor, name: `${name}.${tensor.name}` }));
+}
+
+function linearPlaces({ model, checkpoint, grid }: ExportInput): LinearPlace[] {
+  const inBlock = (spec: LinearSpec, block: number): LinearPlace => {
+    const name = `${model.blockName(block)}.${spec.name}`;
+    return { spec, name, dtype: weightDtype(checkpoint, name), grid };
+  };
+  return Array.from({ length: model.blocks }, (_, block) =>
+    model.linears.map((spec) => inBlock(spec, block)),
+  ).flat();
+}
+
+/** What the linear is executed in. A packed checkpoint says it in config.json only. */
+export function weightDtype({ tensors, config }: Checkpoint, name: string): DType {
+  const named = config.dtype ?? config.torch_dtype;
+  const declared = named === 'bfloat16' || named === 'float32' ? named : 'float16';
+  return (tensors.get(`${name}.weight`)?.dtype as DType | undefined) ?? declared;
+}
+
+function biasDtype({ tensors }: Checkpoint, name: string, weight: DType): DType {
+  return (tensors.get(`${name}.bias`)?.dtype as DType | undefined) ?? weight;
+}

@@ -1,0 +1,146 @@
+// What was written is what was quantized: each linear's dequantized weight and bias have a digest, taken from the
+// tensors that the run executed. A result carries them in ballast-export.json, so it can be read back, dequantized
+// and compared at any time, also after a conversion: the digest does not depend on the format.
+
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { BallastError } from '../errors.js';
+import type { Device, DType, Tensor } from '../device/index.js';
+import { type LanguageModel, readModel } from '../models/index.js';
+import type { ExportedLinear, ExportFormat, ExportReader, Grid } from './format.js';
+
+export const recordFile = 'ballast-export.json';
+
+export interface LinearDigest {
+  /** What the weight is rounded to before it is digested. */
+  readonly dtype: DType;
+  /** SHA-256 of the weight [out, in] and the bias [out] in float32, zeros where there is none. */
+  readonly sha256: string;
+}
+
+/** The content of ballast-export.json: all that reading a result needs besides config.json. */
+export interface ExportRecord {
+  readonly format: string;
+  readonly grid: Grid;
+  /** One entry a block, by the linear's name inside the block. */
+  readonly blocks: readonly Readonly<Record<string, LinearDigest>>[];
+}
+
+/** Bytes that are digested between two turns of the event loop: some 10 ms. */
+const bytesPerTurn = 1 << 23;
+
+export async function digestOf(linear: {
+  readonly weight: Tensor;
+  readonly bias?: Tensor | undefined;
+}): Promise<LinearDigest> {
+  const { weight, bias } = linear;
+  const values = new Uint8Array(await weight.read());
+  const hash = createHash('sha256');
+  for (let at = 0; at < values.length; at += bytesPerTurn) {
+    hash.update(values.subarray(at, at + bytesPerTurn));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  hash.update((await bias?.readFloat32()) ?? new Float32Array(weight.rows));
+  return { dtype: weight.dtype, sha256: hash.digest('hex') };
+}
+
+/** Digests of one block as it was quantized. */
+export async function digestsOf(
+  linears: ReadonlyMap<string, ExportedLinear>,
+): Promise<Record<string, LinearDigest>> {
+  const digests: Record<string, LinearDigest> = {};
+  for (const [name, linear] of linears) digests[name] = await digestOf(linear);
+  return digests;
+}
+
+/** A finished result, ready to be read linear by linear. */
+export interface OpenedResult {
+  readonly model: LanguageModel;
+  readonly record: ExportRecord;
+  readonly reader: ExportReader;
+}
+
+/** Errors: ERR_CHECKPOINT for a directory that is no result, ERR_UNSUPPORTED for an unknown model type. */
+export async function openResult(
+  device: Device,
+  directory: string,
+  formats: readonly ExportFormat[],
+  given?: ExportRecord,
+): Promise<OpenedResult> {
+  const record = given ?? (await readRecord(directory));
+  const format = formats.find(({ name }) => name === record.format);
+  if (format === undefined) throw notAResult(directory, `the format ${record.format} is not known`);
+  const config = await readJsonObject(join(directory, 'config.json'));
+  if (config === undefined) throw notAResult(directory, 'it has no config.json');
+  const model = readModel(config, await tensorNames(directory));
+  if (record.blocks.length !== model.blocks) {
+    throw notAResult(directory, `${recordFile} and config.json count blocks differently`);
+  }
+  const reader = await format.read({ device, directory, model, grid: record.grid });
+  return { model, record, reader };
+}
+
+/** Reads every linear back and compares; returns how many there are. Error ERR_CHECKPOINT for the first that differs. */
+export async function verifyResult(
+  { model, record, reader }: OpenedResult,
+  onBlock: (done: number, total: number) => void = () => {},
+): Promise<number> {
+  let count = 0;
+  for (const [block, digests] of record.blocks.entries()) {
+    for (const spec of model.linears) {
+      const expected = digests[spec.name];
+      const name = `${model.blockName(block)}.${spec.name}`;
+      const stored = await reader.linear(block, spec, expected?.dtype ?? 'float32');
+      const { sha256 } = await digestOf(stored);
+      disposeStored(stored);
+      if (sha256 !== expected?.sha256) {
+        throw new BallastError(
+          'ERR_CHECKPOINT',
+          `${name}: the weight or bias that was read back is not the one that was quantized; the file is damaged or ` +
+            'was changed: export it again.',
+        );
+      }
+      count++;
+    }
+    onBlock(block + 1, model.blocks);
+  }
+  return count;
+}
+
+export function disposeStored({
+  codes,
+  weight,
+  bias,
+}: Awaited<ReturnType<ExportReader['linear']>>): void {
+  for (const tensor of [...Object.values(codes ?? {}), weight, bias]) tensor?.dispose();
+}
+
+async function readRecord(directory: string): Promise<ExportRecord> {
+  const record = await readJsonObject(join(directory, recordFile));
+  if (record === undefined) {
+    throw notAResult(directory, `it has no ${recordFile}; pass what ballast quantize has written`);
+  }
+  const { format, grid, blocks } = record;
+  if (typeof format !== 'string' || !isRecord(grid) || !Array.isArray(blocks)) {
+    throw notAResult(directory, `${recordFile} lacks format, grid or blocks`);
+  }
+  return record as unknown as ExportRecord;
+}
+
+/** Names by which an architecture may tell variants apart; none where the weights are in no safetensors file. */
+async function tensorNames(directory: string): Promise<Set<string>> {
+  const weights = await Checkpoint.open(directory).catch((error: unknown) => {
+    if (error instanceof BallastError && error.code === 'ERR_CHECKPOINT') return undefined;
+    throw error;
+  });
+  return new Set(weights?.tensors.keys());
+}
+
+function notAResult(directory: string, problem: string): BallastError {
+  return new BallastError(
+    'ERR_CHECKPOINT',
+    `Expected a result of ballast in ${directory} but ${problem}.`,
+  );
+}
