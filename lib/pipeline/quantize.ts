@@ -1,20 +1,14 @@
 // The main job: a checkpoint in, a quantized and compensated checkpoint out, one block at a time.
 
 import { readFileSync } from 'node:fs';
-import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { Device } from '../device/index.js';
-import { BallastError } from '../errors.js';
 import { embed, loadWeights, miniBatches } from '../execution/index.js';
-import { readModel } from '../models/index.js';
-import { type CalibrationData, readCalibrationData } from './calibration-data.js';
-import { Clock } from './clock.js';
+import type { CalibrationData } from './calibration-data.js';
 import type { LayerReport, QuantizeEvent, RunReport } from './events.js';
-import { fetchWithEvents } from './fetch.js';
-import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import type { QuantizeOptions } from './options.js';
 import { quantizeBlock } from './quantize-block.js';
 import { ResultWriter } from './result-writer.js';
 import { Paths, type Run } from './run.js';
-import { linearSites } from './sites.js';
+import { withRun } from './with-run.js';
 
 /**
  * Quantizes `model` (a directory or a hub id) and writes the result to `options.output`. Iterate to advance; the
@@ -33,57 +27,12 @@ export async function* quantize(
   model: string,
   options: QuantizeOptions,
 ): AsyncGenerator<QuantizeEvent, RunReport> {
-  const { options: resolved, quantizer } = resolveOptions(options);
-  const { signal } = options;
-  const throwIfAborted = () => {
-    if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The quantization was aborted.');
-  };
-  throwIfAborted();
-  const clock = new Clock();
-  const device = Device.open(resolved.device, {
-    precision: resolved.precision,
-    ...(resolved.threads === undefined ? {} : { threads: resolved.threads }),
-  });
-  const cancel = () => device.cancel();
-  signal?.addEventListener('abort', cancel);
-  try {
-    const directory = yield* fetchWithEvents(model, options);
-    const checkpoint = await Checkpoint.open(directory);
-    const definition = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
-    expectGroups(definition.linears, resolved);
-    const { modelType, blocks, linears } = definition;
-    yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length };
-    const data = await readCalibrationData(directory, definition, resolved);
-    const sequence = data.fitted[0]?.length ?? 0;
-    const samples = data.fitted.length + data.heldOut.length;
-    yield { type: 'calibration', samples, tokens: samples * sequence };
-    const context = { device, sequence };
-    const run: Run = {
-      device,
-      checkpoint,
-      model: definition,
-      quantizer,
-      options: resolved,
-      sites: linearSites(definition, resolved),
-      context,
-      heldOutFrom: miniBatches(data.fitted).length,
-      clock,
-      throwIfAborted,
-    };
-    return yield* quantizeBlocks(run, model, data);
-  } catch (error) {
-    // Whatever the cancelled device reports first, the cause is the signal.
-    throwIfAborted();
-    throw error;
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-    device.close();
-  }
+  return yield* withRun(model, options, quantizeBlocks);
 }
 
-async function* quantizeBlocks(
+/** Quantizes every block of a run and writes the result. */
+export async function* quantizeBlocks(
   run: Run,
-  model: string,
   { fitted, heldOut }: CalibrationData,
 ): AsyncGenerator<QuantizeEvent, RunReport> {
   const { device, checkpoint, model: definition, context, clock } = run;
@@ -118,7 +67,7 @@ async function* quantizeBlocks(
     const report = await writer.finish(() => ({
       ballast: packageVersion(),
       format: run.options.format,
-      model,
+      model: run.source,
       modelType: definition.modelType,
       fingerprint,
       options: run.options,
@@ -138,23 +87,6 @@ async function* quantizeBlocks(
     return report;
   } finally {
     await writer.discard();
-  }
-}
-
-/** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
-function expectGroups(
-  linears: readonly { readonly name: string; readonly inChannels: number }[],
-  { groupSize }: ResolvedOptions,
-): void {
-  if (groupSize === 0) return;
-  for (const { name, inChannels } of linears) {
-    if (inChannels % groupSize !== 0) {
-      throw new BallastError(
-        'ERR_ARGUMENT',
-        `Expected a groupSize that divides the ${inChannels} input channels of ${name} but received ${groupSize}; ` +
-          'choose a divisor of them, or 0 for one scale per output channel.',
-      );
-    }
   }
 }
 

@@ -11,6 +11,8 @@ import type { ResolvedOptions } from './options.js';
 import type { LinearSites } from './sites.js';
 
 export interface Run {
+  /** The model as the caller named it. */
+  readonly source: string;
   readonly device: Device;
   readonly checkpoint: Checkpoint;
   readonly model: LanguageModel;

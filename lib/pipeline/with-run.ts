@@ -1,0 +1,86 @@
+// What every job over a model's blocks begins and ends with: options checked, checkpoint and calibration data read,
+// a device of its own opened and closed, and the caller's signal heeded.
+
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { Device } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { miniBatches } from '../execution/index.js';
+import { readModel } from '../models/index.js';
+import { type CalibrationData, readCalibrationData } from './calibration-data.js';
+import { Clock } from './clock.js';
+import type { QuantizeEvent } from './events.js';
+import { fetchWithEvents } from './fetch.js';
+import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import type { Run } from './run.js';
+import { linearSites } from './sites.js';
+
+export async function* withRun<Result>(
+  model: string,
+  options: QuantizeOptions,
+  body: (run: Run, data: CalibrationData) => AsyncGenerator<QuantizeEvent, Result>,
+): AsyncGenerator<QuantizeEvent, Result> {
+  const { options: resolved, quantizer } = resolveOptions(options);
+  const { signal } = options;
+  const throwIfAborted = () => {
+    if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The quantization was aborted.');
+  };
+  throwIfAborted();
+  const clock = new Clock();
+  const device = Device.open(resolved.device, {
+    precision: resolved.precision,
+    ...(resolved.threads === undefined ? {} : { threads: resolved.threads }),
+  });
+  const cancel = () => device.cancel();
+  signal?.addEventListener('abort', cancel);
+  try {
+    const directory = yield* fetchWithEvents(model, options);
+    const checkpoint = await Checkpoint.open(directory);
+    const definition = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+    expectGroups(definition.linears, resolved);
+    const { modelType, blocks, linears } = definition;
+    yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length };
+    const data = await readCalibrationData(directory, definition, resolved);
+    const sequence = data.fitted[0]?.length ?? 0;
+    const samples = data.fitted.length + data.heldOut.length;
+    yield { type: 'calibration', samples, tokens: samples * sequence };
+    const context = { device, sequence };
+    const run: Run = {
+      source: model,
+      device,
+      checkpoint,
+      model: definition,
+      quantizer,
+      options: resolved,
+      sites: linearSites(definition, resolved),
+      context,
+      heldOutFrom: miniBatches(data.fitted).length,
+      clock,
+      throwIfAborted,
+    };
+    return yield* body(run, data);
+  } catch (error) {
+    // Whatever the cancelled device reports first, the cause is the signal.
+    throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    device.close();
+  }
+}
+
+/** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
+function expectGroups(
+  linears: readonly { readonly name: string; readonly inChannels: number }[],
+  { groupSize }: ResolvedOptions,
+): void {
+  if (groupSize === 0) return;
+  for (const { name, inChannels } of linears) {
+    if (inChannels % groupSize !== 0) {
+      throw new BallastError(
+        'ERR_ARGUMENT',
+        `Expected a groupSize that divides the ${inChannels} input channels of ${name} but received ${groupSize}; ` +
+          'choose a divisor of them, or 0 for one scale per output channel.',
+      );
+    }
+  }
+}
