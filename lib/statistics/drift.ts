@@ -9,7 +9,7 @@ export class Drift implements Disposable {
   readonly #device: Device;
   readonly #inputs: Statistics;
   readonly #crossSum: Tensor;
-  #cross: { readonly centred: boolean; readonly moment: Tensor } | undefined;
+  readonly #cross = new Map<boolean, Tensor>();
 
   constructor(
     device: Device,
@@ -26,22 +26,21 @@ export class Drift implements Disposable {
 
   /** Cov(D, x̂) or E[Dx̂ᵀ], formed when first asked for. */
   cross(centred: boolean): Tensor {
-    if (this.#cross?.centred !== centred) {
-      this.#cross?.moment.dispose();
-      const device = this.#device;
-      const options = { count: this.difference.count, centred, symmetric: false };
-      const moment = device.keep(
-        device.moment(this.#crossSum, this.difference.mean, this.#inputs.mean, options),
-      );
-      this.#cross = { centred, moment };
-    }
-    return this.#cross.moment;
+    const formed = this.#cross.get(centred);
+    if (formed !== undefined) return formed;
+    const device = this.#device;
+    const options = { count: this.difference.count, centred, symmetric: false };
+    const moment = device.keep(
+      device.moment(this.#crossSum, this.difference.mean, this.#inputs.mean, options),
+    );
+    this.#cross.set(centred, moment);
+    return moment;
   }
 
   dispose(): void {
     this.difference.dispose();
     this.#crossSum.dispose();
-    this.#cross?.moment.dispose();
+    for (const moment of this.#cross.values()) moment.dispose();
   }
 
   [Symbol.dispose](): void {
