@@ -1,4 +1,13 @@
 export {
+  checkEvaluateImagesOptions,
+  type EvaluateImagesEvent,
+  type EvaluateImagesOptions,
+  evaluateImages,
+  type ImageEvaluationReport,
+  type ImageResult,
+  imageEvaluationDefaults,
+} from './evaluate-images.js';
+export {
   checkEvaluateOptions,
   type EvaluateEvent,
   type EvaluateOptions,
@@ -12,6 +21,7 @@ export { type Inspection, type InspectOptions, inspect } from './inspect.js';
 export {
   type EvaluationOptions,
   evaluatePerplexity,
+  negativeLogLikelihood,
   type Perplexity,
   runBlocks,
 } from './perplexity.js';

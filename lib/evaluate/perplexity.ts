@@ -6,16 +6,13 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import {
-  addPositionBias,
-  blockRunner,
   disposeAll,
   embed,
-  executor,
-  loadBlock,
+  loadStoredBlock,
   loadWeights,
   miniBatches,
   PositionBiases,
-  uploadIds,
+  uploadInput,
 } from '../execution/index.js';
 import type { BlockContext, LanguageModel } from '../models/index.js';
 
@@ -71,7 +68,7 @@ export async function runBlocks(
   context: BlockContext,
   { signal, onProgress }: EvaluationOptions = {},
 ): Promise<Tensor[]> {
-  const { device, sequence } = context;
+  const { device } = context;
   const biases = await PositionBiases.open(checkpoint.directory);
   using embedding = await loadWeights(device, checkpoint, model.embedTensors);
   const states = await embed(model, embedding, batches, context);
@@ -80,36 +77,19 @@ export async function runBlocks(
       disposeAll(states);
       throw new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
     }
-    using block = await loadBlock(device, checkpoint, model, index);
-    const name = model.blockName(index);
-    const positionBiases = new Map(
-      ['', ...model.linears.map((linear) => `.${linear.name}`)].map((suffix) => [
-        suffix,
-        biases.load(device, `${name}${suffix}`, sequence),
-      ]),
-    );
-    const run = blockRunner(model, block.weights, context, index);
-    const linear = executor(device, (linearName) => {
-      const weights = block.linears.get(linearName);
-      if (weights === undefined) throw new RangeError(`No linear ${linearName}.`);
-      return { ...weights, positionBias: positionBiases.get(`.${linearName}`) };
-    });
+    using block = await loadStoredBlock(checkpoint, model, index, context, biases);
     for (const [i, x] of states.entries()) {
-      const outputBias = positionBiases.get('');
-      states[i] = device.scope(() => {
-        const y = run(x, linear);
-        return outputBias === undefined ? y : addPositionBias(device, y, outputBias);
-      });
+      states[i] = device.scope(() => block.run(x));
       x.dispose();
       await device.synchronize();
     }
-    for (const bias of positionBiases.values()) bias?.dispose();
     onProgress?.(index + 1, model.blocks + 1);
   }
   return states;
 }
 
-async function negativeLogLikelihood(
+/** Summed over all predicted tokens of the mini-batches, given their hidden states after the last block. */
+export async function negativeLogLikelihood(
   checkpoint: Checkpoint,
   model: LanguageModel,
   batches: readonly Int32Array[],
@@ -131,7 +111,7 @@ async function negativeLogLikelihood(
       using losses = device.scope(() =>
         device.crossEntropy(
           model.head(device.sliceRows(state, begin, end), head, context),
-          uploadIds(device, targets.subarray(begin, end)),
+          uploadInput(device, targets.subarray(begin, end)),
         ),
       );
       total += (await losses.readFloat64()).reduce((sum, loss) => sum + loss, 0);

@@ -1,5 +1,12 @@
 export { type BiasCapability, biasCapability, type Client, clients } from './capabilities.js';
 export { openExport } from './export-writer.js';
-export type { ExportedBlock, ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
+export type {
+  ExportedBlock,
+  ExportedLinear,
+  ExportFormat,
+  ExportInput,
+  ExportWriter,
+  Grid,
+} from './format.js';
 export { PositionBiasWriter } from './position-bias-writer.js';
 export { findFormat, formats } from './registry.js';

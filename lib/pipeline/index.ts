@@ -7,3 +7,4 @@ export type {
   Site,
 } from './options.js';
 export { quantize } from './quantize.js';
+export { type Candidate, type SearchEvent, type SearchReport, search } from './search.js';

@@ -132,7 +132,8 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
 async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
   const { run, index, paths, runBlock, quantized } = work;
   const { device, model, throwIfAborted } = run;
-  if (!neededPaths(run).quantized || index === model.blocks - 1) {
+  const last = index === model.blocks - 1 && !run.finalStates;
+  if (!neededPaths(run).quantized || last) {
     paths.advance(outputs, outputs);
     return;
   }

@@ -26,14 +26,17 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
   let current = leaderOf(group);
   try {
     const seen = fitted.quantizerInputs;
-    using quantizer = await clock.measure('quantize', () =>
-      run.quantizer.forGroup({
-        device,
-        moment: centred ? seen.covariance : seen.secondMoment,
-        scheme: options,
-        options,
-      }),
-    );
+    using quantizer =
+      run.prepared === undefined
+        ? await clock.measure('quantize', () =>
+            run.quantizer.forGroup({
+              device,
+              moment: centred ? seen.covariance : seen.secondMoment,
+              scheme: options,
+              options,
+            }),
+          )
+        : undefined;
     using target =
       options.target === 'float'
         ? asymmetricTarget(device, fitted, centred, options.damping)

@@ -13,7 +13,8 @@ import type { Run } from './run.js';
 
 export interface QuantizedLinear extends LinearWeights {
   readonly name: string;
-  readonly codes: QuantizedWeight;
+  /** Absent where the weight was prepared. */
+  readonly codes?: QuantizedWeight | undefined;
   readonly report: LayerReport;
 }
 
@@ -25,21 +26,15 @@ export interface LinearInput {
   readonly source: LinearWeights;
   /** The weight that is to be approximated, given the source's; see compensation/target.ts. */
   readonly target: (weight: Tensor) => Tensor;
-  readonly quantizer: GroupQuantizer;
+  /** Absent where the run's weights are prepared. */
+  readonly quantizer?: GroupQuantizer | undefined;
   readonly observed: ObservedGroup;
 }
 
 export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinear> {
-  const { run, name, source, quantizer, observed } = input;
+  const { run, name, source, observed } = input;
   const { device, options, clock } = run;
-  const { codes, weight } = await clock.measure('quantize', async () => {
-    const made = device.scope(() => {
-      const quantized = quantizer.quantize(input.target(source.weight));
-      return { codes: quantized, weight: dequantized(device, quantized, source.weight.dtype) };
-    });
-    await device.synchronize();
-    return made;
-  });
+  const { codes, weight } = await clock.measure('quantize', () => quantizedWeight(input));
   const { bias, certificate } = await clock.measure('compensate', () =>
     fitBias({
       device,
@@ -52,7 +47,7 @@ export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinea
   );
   const report = { name: `${run.model.blockName(input.block)}.${name}`, block: input.block };
   expectNoLoss(report.name, certificate);
-  const [damping] = (await codes.damping?.readFloat64()) ?? [];
+  const [damping] = (await codes?.damping?.readFloat64()) ?? [];
   const position = options.compensation === 'position';
   return {
     name,
@@ -65,6 +60,28 @@ export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinea
         : undefined,
     report: { ...report, ...certificate, ...(damping === undefined ? {} : { damping }) },
   };
+}
+
+async function quantizedWeight({
+  run,
+  name,
+  source,
+  target,
+  quantizer,
+}: LinearInput): Promise<Pick<QuantizedLinear, 'codes' | 'weight'>> {
+  const { device } = run;
+  const made = device.scope(() => {
+    if (quantizer === undefined) return { weight: preparedWeight(run, name) };
+    const codes = quantizer.quantize(target(source.weight));
+    return { codes, weight: dequantized(device, codes, source.weight.dtype) };
+  });
+  await device.synchronize();
+  return made;
+}
+
+function preparedWeight({ prepared }: Run, name: string): Tensor {
+  if (prepared === undefined) throw new RangeError('Neither a quantizer nor prepared weights.');
+  return prepared(name);
 }
 
 /** A bias that is fitted in closed form cannot raise the error on what it was fitted on: if it does, that is a bug. */
@@ -99,5 +116,6 @@ export async function foldedBias(
 }
 
 export function disposeLinear({ codes, weight, bias, positionBias }: QuantizedLinear): void {
-  for (const tensor of [...Object.values(codes), weight, bias, positionBias]) tensor?.dispose();
+  for (const tensor of [...Object.values(codes ?? {}), weight, bias, positionBias])
+    tensor?.dispose();
 }

@@ -51,6 +51,7 @@ export async function* quantizeBlocks(
       const finished: LayerReport[] = [];
       using block = await quantizeBlock(run, index, paths, ({ report, codes }) => {
         finished.push(report);
+        if (codes === undefined) return;
         weightBits += codes.codes.elements * run.options.bits;
         // A scale and a zero point of 16 and `bits` bits each group, as the packed formats hold them.
         weightBits += codes.scales.elements * (16 + run.options.bits);

@@ -1,7 +1,13 @@
 // Everything a run leaves on disk, in a directory that only appears under its name when it is whole.
 
 import { OutputDirectory } from '../checkpoint/output-directory.js';
-import { type ExportWriter, findFormat, openExport, PositionBiasWriter } from '../export/index.js';
+import {
+  type ExportedLinear,
+  type ExportWriter,
+  findFormat,
+  openExport,
+  PositionBiasWriter,
+} from '../export/index.js';
 import type { RunReport } from './events.js';
 import type { QuantizedBlock } from './quantize-block.js';
 import type { Run } from './run.js';
@@ -43,7 +49,7 @@ export class ResultWriter {
         maxShardBytes: options.maxShardBytes,
       });
       const sites = {
-        linears: options.sites.includes('linear'),
+        linears: model.linears.filter(({ name }) => run.sites.compensates(name)),
         blocks: options.sites.includes('block'),
       };
       const positions =
@@ -59,11 +65,12 @@ export class ResultWriter {
 
   async writeBlock({ index, linears, bias }: QuantizedBlock): Promise<void> {
     const replaced = new Map(bias?.replaced === undefined ? [] : [bias.replaced]);
-    await this.#weights.writeBlock({ index, linears, replaced });
+    await this.#weights.writeBlock({ index, linears: new Map(withCodes(linears)), replaced });
     const block = this.#run.model.blockName(index);
     for (const { name, positionBias } of linears.values()) {
-      if (positionBias !== undefined)
+      if (this.#run.sites.compensates(name)) {
         await this.#positions?.write(`${block}.${name}`, positionBias);
+      }
     }
     if (bias?.positionBias !== undefined) await this.#positions?.write(block, bias.positionBias);
   }
@@ -83,5 +90,12 @@ export class ResultWriter {
     await this.#weights.abort();
     await this.#positions?.abort();
     await this.#output.discard();
+  }
+}
+
+function* withCodes(linears: QuantizedBlock['linears']): Generator<[string, ExportedLinear]> {
+  for (const [name, { codes, weight, bias }] of linears) {
+    if (codes === undefined) throw new RangeError('Prepared weights are scored, never written.');
+    yield [name, { codes, weight, bias }];
   }
 }

@@ -19,6 +19,10 @@ export interface Run {
   readonly quantizer: Quantizer;
   readonly options: ResolvedOptions;
   readonly sites: LinearSites;
+  /** The block's weights [out, in] where they were quantized before, by names inside the block; see search.ts. */
+  readonly prepared?: ((name: string) => Tensor) | undefined;
+  /** Whether the quantized path's hidden states are wanted after the last block too. */
+  readonly finalStates: boolean;
   readonly context: BlockContext;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;

@@ -14,11 +14,11 @@ import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './op
 import type { Run } from './run.js';
 import { linearSites } from './sites.js';
 
-export async function* withRun<Result>(
+export async function* withRun<Event, Result>(
   model: string,
   options: QuantizeOptions,
-  body: (run: Run, data: CalibrationData) => AsyncGenerator<QuantizeEvent, Result>,
-): AsyncGenerator<QuantizeEvent, Result> {
+  body: (run: Run, data: CalibrationData) => AsyncGenerator<Event, Result>,
+): AsyncGenerator<Event | QuantizeEvent, Result> {
   const { options: resolved, quantizer } = resolveOptions(options);
   const { signal } = options;
   const throwIfAborted = () => {
@@ -53,6 +53,7 @@ export async function* withRun<Result>(
       options: resolved,
       sites: linearSites(definition, resolved),
       context,
+      finalStates: false,
       heldOutFrom: miniBatches(data.fitted).length,
       clock,
       throwIfAborted,
