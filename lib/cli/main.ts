@@ -9,6 +9,7 @@ import { devicesCommand } from './devices-command.js';
 import { evaluateCommand } from './evaluate-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { quantizeCommand } from './quantize-command.js';
+import { searchCommand } from './search-command.js';
 import { explain } from './usage.js';
 
 const examples = `
@@ -26,6 +27,7 @@ function program(signal: AbortSignal): Command {
     .addHelpText('after', examples);
   const commands = [
     quantizeCommand(signal),
+    searchCommand(signal),
     evaluateCommand(signal),
     inspectCommand(signal),
     devicesCommand(),

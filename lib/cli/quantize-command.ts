@@ -65,7 +65,7 @@ async function run(model: string, options: QuantizeOptions): Promise<RunReport> 
 }
 
 /** What shows each event of a run. */
-function follower(model: string, progress: Progress): (event: QuantizeEvent) => void {
+export function follower(model: string, progress: Progress): (event: QuantizeEvent) => void {
   let blocks = 0;
   return (event) => {
     switch (event.type) {

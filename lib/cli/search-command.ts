@@ -1,0 +1,74 @@
+// `ballast search`: tries every combination of sites on held-out calibration samples and writes the model with the best.
+
+import { Command } from 'commander';
+import { type QuantizeOptions, type SearchReport, search } from '../index.js';
+import { defaults, resolveOptions } from '../pipeline/options.js';
+import { number as digits } from './format.js';
+import { addOptions, type OptionTable, readOptions } from './option-table.js';
+import { openProgress } from './progress.js';
+import { follower } from './quantize-command.js';
+import { quantizeOptions } from './quantize-options.js';
+import { printJson, printTable } from './tables.js';
+import { checkUsage } from './usage.js';
+
+type SearchOptions = Omit<QuantizeOptions, 'sites'>;
+
+const { sites: _sites, ...rows } = quantizeOptions;
+const searchOptions: OptionTable<SearchOptions> = rows;
+
+const examples = `
+Examples:
+  $ ballast search ./model -o ./model-3bit --calibration books.txt --bits 3
+  $ ballast search ./model -o ./model-2bit --calibration books.txt --bits 2 --group-size 64 --json > search.json`;
+
+export function searchCommand(signal: AbortSignal): Command {
+  const command = new Command('search')
+    .summary('find which outputs to compensate, then quantize with them')
+    .description(
+      'Quantizes once, fits biases at every combination of sites, scores each by the perplexity of held-out ' +
+        'calibration samples, and writes the model with the best.',
+    )
+    .argument('<model>', 'model directory, or hub id such as organisation/name');
+  addOptions(command, searchOptions, defaults);
+  return command
+    .option('--json', 'print candidates and the report as JSON')
+    .addHelpText('after', examples)
+    .action(async (model: string) => {
+      const options = readOptions(command, searchOptions);
+      checkUsage(command, searchOptions, () => resolveOptions(options));
+      const found = await run(model, { ...options, signal });
+      if (command.opts().json) printJson(found);
+      else printFound(found);
+    });
+}
+
+async function run(model: string, options: SearchOptions): Promise<SearchReport> {
+  const progress = openProgress();
+  try {
+    const show = follower(model, progress);
+    const events = search(model, options);
+    for (;;) {
+      const { value, done } = await events.next();
+      if (done) return value;
+      if (value.type !== 'candidate') show(value);
+      else
+        progress.say(
+          `${nameOf(value.candidate.sites)}: ${digits(value.candidate.heldOutPerplexity)}`,
+        );
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+function nameOf(sites: readonly string[]): string {
+  return sites.length === 0 ? 'none' : sites.join(' + ');
+}
+
+function printFound({ candidates, report }: SearchReport): void {
+  printTable(
+    candidates.map(({ sites, heldOutPerplexity }) => [nameOf(sites), digits(heldOutPerplexity)]),
+    ['sites, best first', 'held-out perplexity'],
+  );
+  printTable([['result', report.options.output]]);
+}
