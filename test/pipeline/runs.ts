@@ -1,0 +1,52 @@
+// What the tests of whole runs share: a quantization driven to its end, in a folder that goes when the test does, and
+// the trained models and texts beside the checkout, where they are.
+
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { type QuantizeOptions, quantize, type RunReport } from '../../lib/index.js';
+
+const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** The bundled model: OPT, 4 blocks, width 128. */
+export const exampleModel = at('examples/model');
+export const exampleText = at('examples/data/demo-calibration.txt');
+export const exampleTestText = at('examples/data/demo-test.txt');
+/** What child processes import. */
+export const builtLibrary = at('dist/index.js');
+
+export const sharedModel = (name: string) => at(`../shared/models/${name}`);
+export const sharedText = (name: string) => at(`../shared/data/${name}.txt`);
+export const sharedGolden = (name: string) => at(`../shared/golden/${name}`);
+export const hasShared = existsSync(sharedModel('opt-7m'));
+
+/** A folder that is gone when the test is over. */
+export async function temporaryFolder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'ballast-run-'));
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+export interface Finished {
+  readonly directory: string;
+  readonly report: RunReport;
+}
+
+/** Runs to the end, on the bundled text unless told otherwise. */
+export async function finish(
+  model: string,
+  options: Omit<QuantizeOptions, 'output' | 'calibration'> & { readonly calibration?: string },
+): Promise<Finished> {
+  const directory = join(await temporaryFolder(), 'result');
+  const events = quantize(model, { calibration: exampleText, ...options, output: directory });
+  for await (const event of events) {
+    if (event.type === 'done') return { directory, report: event.report };
+  }
+  throw new Error('The run ended without a report.');
+}
+
+export const mean = (values: readonly number[]) =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;

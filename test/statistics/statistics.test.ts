@@ -1,0 +1,153 @@
+// Statistics of an input group against their definitions in float64: whatever the split into mini-batches, with
+// channels whose mean is far above their spread, and for the small differences between two paths.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Device, type Tensor } from '../../lib/device/index.js';
+import { DriftSums, GroupSums, StatisticsSums } from '../../lib/statistics/index.js';
+import { at, expectClose, float32, normals } from '../native/harness.js';
+
+let device: Device;
+beforeAll(() => {
+  device = Device.open('cpu', { threads: 2 });
+});
+afterAll(() => device.close());
+
+const [sequence, samples, channels] = [8, 24, 20];
+const tokens = sequence * samples;
+
+/** Row-major [tokens, channels]; channel 3 has a mean of a thousand spreads, channel 5 is dead. */
+const inputs = normals(tokens * channels, 1, 1, 0.5).map((value, i) => {
+  const channel = i % channels;
+  if (channel === 5) return 0;
+  return channel === 3 ? 1000 + value : value;
+});
+
+/** The first batches end at these samples. */
+const splits: [string, number[]][] = [
+  ['one batch', []],
+  ['two', [11]],
+  ['one sample each', Array.from({ length: samples - 1 }, (_, i) => i + 1)],
+];
+
+function* batches(values: Float32Array, ends: readonly number[]): Generator<Tensor> {
+  let begin = 0;
+  for (const end of [...ends, samples]) {
+    const part = values.subarray(begin * sequence * channels, end * sequence * channels);
+    yield float32(device, [(end - begin) * sequence, channels], part);
+    begin = end;
+  }
+}
+
+/** E[x yᵀ] − (centred) E[x] E[y]ᵀ in float64. */
+function moment(x: ArrayLike<number>, y: ArrayLike<number>, centred: boolean): Float64Array {
+  const [meanX, meanY] = [means(x), means(y)];
+  const shift = (values: Float64Array, channel: number) => (centred ? at(values, channel) : 0);
+  return Float64Array.from({ length: channels ** 2 }, (_, index) => {
+    const [i, j] = [Math.floor(index / channels), index % channels];
+    let sum = 0;
+    for (let t = 0; t < tokens; t++) {
+      const left = at(x, t * channels + i) - shift(meanX, i);
+      sum += left * (at(y, t * channels + j) - shift(meanY, j));
+    }
+    return sum / tokens;
+  });
+}
+
+function means(x: ArrayLike<number>): Float64Array {
+  const sums = new Float64Array(channels);
+  for (let i = 0; i < tokens * channels; i++)
+    sums[i % channels] = at(sums, i % channels) + at(x, i);
+  return sums.map((sum) => sum / tokens);
+}
+
+describe.each(splits)('statistics of %s', (_, ends) => {
+  it('are the mean, the covariance and the second moment', async () => {
+    using sums = new StatisticsSums(device, sequence, { moment: true, positions: true });
+    for (const batch of batches(inputs, ends)) sums.add(batch);
+    using statistics = await sums.finish();
+    expect(statistics.count).toBe(tokens);
+    expectClose(await statistics.mean.readFloat64(), means(inputs), 1e-9);
+    // A mean of 1000 and a spread of 1: a covariance formed from E[xxᵀ] in float32 would be off by 0.1.
+    const covariance = await statistics.covariance.readFloat32();
+    expectClose(covariance, moment(inputs, inputs, true), 2e-5);
+    const expected = moment(inputs, inputs, false);
+    const second = await statistics.secondMoment.readFloat32();
+    second.forEach((value, i) => {
+      const wanted = at(expected, i);
+      expect(Math.abs(value - wanted)).toBeLessThan(1e-5 + 1e-6 * Math.abs(wanted));
+    });
+  });
+
+  it('are means per position of the sequence', async () => {
+    using sums = new StatisticsSums(device, sequence, { moment: false, positions: true });
+    for (const batch of batches(inputs, ends)) sums.add(batch);
+    using statistics = await sums.finish();
+    const expected = Float64Array.from({ length: sequence * channels }, (_, i) => {
+      let sum = 0;
+      for (let sample = 0; sample < samples; sample++)
+        sum += at(inputs, sample * sequence * channels + i);
+      return sum / samples;
+    });
+    const positionMeans = statistics.positionMeans;
+    if (positionMeans === undefined) throw new Error('No means per position.');
+    expectClose(await positionMeans.readFloat32(), expected, 1e-4);
+    expect(statistics.hasMoment).toBe(false);
+  });
+
+  it('of the drift between two paths keep its digits', async () => {
+    const drifted = normals(inputs.length, 2, 1e-3, 2e-3);
+    // Exactly representable differences are what the sums are to see.
+    const float = inputs.map((value, i) => value + at(drifted, i));
+    const difference = float.map((value, i) => value - at(inputs, i));
+    using inputSums = new StatisticsSums(device, sequence, { moment: true, positions: false });
+    using sums = new DriftSums(device, sequence, true);
+    const quantized = batches(inputs, ends);
+    for (const x of batches(float, ends)) {
+      const y = quantized.next().value as Tensor;
+      inputSums.add(y);
+      sums.add(x, y);
+    }
+    using statistics = await inputSums.finish();
+    using drift = await sums.finish(statistics);
+    expectClose(await drift.difference.mean.readFloat64(), means(difference), 1e-9);
+    const own = moment(difference, difference, true);
+    expectClose(await drift.difference.covariance.readFloat32(), own, 1e-9);
+    // Both forms at once: what quantizes may want one and what certifies the other.
+    const [centred, raw] = [drift.cross(true), drift.cross(false)];
+    expectClose(await centred.readFloat32(), moment(difference, inputs, true), 1e-5);
+    expectClose(await raw.readFloat32(), moment(difference, inputs, false), 1e-5);
+  });
+});
+
+describe('statistics of a group', () => {
+  const needs = { path: 'float', quantizerMoment: true, drift: true, positions: false } as const;
+  const other = inputs.map((value) => value + 0.25);
+
+  it('keep the path of errors, that of the quantizer, and their drift apart', async () => {
+    using sums = new GroupSums(device, sequence, { ...needs, path: 'float' });
+    for (const x of batches(inputs, [])) for (const y of batches(other, [])) sums.add(x, y);
+    using group = await sums.finish();
+    expectClose(await group.inputs.mean.readFloat64(), means(inputs), 1e-9);
+    expectClose(await group.quantizerInputs.mean.readFloat64(), means(other), 1e-9);
+    const drift = await group.drift?.difference.mean.readFloat64();
+    expectClose(drift ?? [], new Float64Array(channels).fill(-0.25), 1e-6);
+  });
+
+  it('share one moment where the quantizer sees what errors are measured on', async () => {
+    using sums = new GroupSums(device, sequence, {
+      ...needs,
+      path: 'quantized',
+      quantizerMoment: false,
+      drift: false,
+    });
+    for (const y of batches(other, [])) sums.add(undefined, y);
+    using group = await sums.finish();
+    expect(group.quantizerInputs).toBe(group.inputs);
+    expect(group.drift).toBeUndefined();
+  });
+
+  it('of no tokens are refused', async () => {
+    using sums = new StatisticsSums(device, sequence, { moment: true, positions: false });
+    await expect(sums.finish()).rejects.toThrow('no tokens');
+  });
+});
