@@ -1,20 +1,31 @@
-// `ballast evaluate`: perplexities of one model on several texts, as a table or JSON.
+// `ballast evaluate`: perplexities of one model on several texts, or its accuracies on sets of images, as a table or JSON.
 
 import { Command } from 'commander';
-import { checkEvaluateOptions, evaluationDefaults } from '../evaluate/index.js';
-import { type EvaluateOptions, type EvaluationReport, evaluate } from '../index.js';
+import {
+  checkEvaluateImagesOptions,
+  checkEvaluateOptions,
+  evaluationDefaults,
+} from '../evaluate/index.js';
+import {
+  type DownloadEvent,
+  type EvaluateImagesOptions,
+  type EvaluateOptions,
+  type EvaluationReport,
+  evaluate,
+  evaluateImages,
+  type ImageEvaluationReport,
+} from '../index.js';
 import { number as digits } from './format.js';
 import { addOptions, number, type OptionTable, readOptions, repeated } from './option-table.js';
 import { openProgress } from './progress.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
-const table: OptionTable<EvaluateOptions> = {
+const textOptions: OptionTable<Pick<EvaluateOptions, 'texts' | 'sequenceLength' | 'field'>> = {
   texts: {
     flags: '-t, --text <file>',
     help: 'test text: .txt, .jsonl or .parquet; may be given several times',
     parse: repeated,
-    required: true,
   },
   sequenceLength: {
     flags: '--sequence-length <n>',
@@ -22,6 +33,17 @@ const table: OptionTable<EvaluateOptions> = {
     parse: number,
   },
   field: { flags: '--field <name>', help: 'field (JSONL) or column (parquet) of the text' },
+};
+
+const imageOptions: OptionTable<Pick<EvaluateImagesOptions, 'images'>> = {
+  images: {
+    flags: '-i, --images <path>',
+    help: 'labelled images: directory of class folders, list file or .safetensors; may be given several times',
+    parse: repeated,
+  },
+};
+
+const sharedOptions: OptionTable<Omit<EvaluateImagesOptions, 'images'>> = {
   device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
   threads: {
     flags: '--threads <n>',
@@ -35,44 +57,97 @@ const table: OptionTable<EvaluateOptions> = {
 const examples = `
 Examples:
   $ ballast evaluate ./model --text test.txt
-  $ ballast evaluate ./model-4bit --text a.txt --text b.txt --sequence-length 512 --json`;
+  $ ballast evaluate ./model-4bit --text a.txt --text b.txt --sequence-length 512 --json
+  $ ballast evaluate ./vit --images ./imagenet/val`;
 
 export function evaluateCommand(signal: AbortSignal): Command {
   const command = new Command('evaluate')
-    .summary('perplexity of a model on texts')
-    .description('Perplexity over consecutive non-overlapping windows of each text.')
+    .summary('perplexity of a model on texts, accuracy on images')
+    .description(
+      'Perplexity over consecutive non-overlapping windows of each text, or top-1 and top-5 accuracy on labelled images.',
+    )
     .argument('<model>', 'model directory, or hub id such as organisation/name');
-  addOptions(command, table, evaluationDefaults);
+  addOptions(command, textOptions, evaluationDefaults);
+  addOptions(command, imageOptions, evaluationDefaults);
+  addOptions(command, sharedOptions, evaluationDefaults);
   return command
     .option('--json', 'print the results as JSON')
     .addHelpText('after', examples)
     .action(async (model: string) => {
-      const options = readOptions(command, table);
-      checkUsage(command, table, () => checkEvaluateOptions(options));
-      const report = await run(model, { ...options, signal });
-      if (command.opts().json) printJson(report);
-      else printReport(report);
+      const { json } = command.opts();
+      if (readOptions(command, imageOptions).images === undefined) {
+        const table = { ...textOptions, ...sharedOptions };
+        const options = readOptions<EvaluateOptions>(command, table);
+        if (options.texts === undefined) {
+          command.error(
+            "error: required option '-t, --text <file>' or '-i, --images <path>' missing",
+          );
+        }
+        checkUsage(command, table, () => checkEvaluateOptions(options));
+        const report = await onTexts(model, { ...options, signal });
+        if (json) printJson(report);
+        else printTexts(report);
+      } else {
+        const table = { ...textOptions, ...imageOptions, ...sharedOptions };
+        // Options of texts are passed on too: the library refuses them.
+        const options = readOptions<EvaluateImagesOptions>(command, table);
+        checkUsage(command, table, () => checkEvaluateImagesOptions(options));
+        const report = await onImages(model, { ...options, signal });
+        if (json) printJson(report);
+        else printImages(report);
+      }
     });
 }
 
-async function run(model: string, options: EvaluateOptions): Promise<EvaluationReport> {
+function onTexts(model: string, options: EvaluateOptions): Promise<EvaluationReport> {
+  return withProgress(model, (step) =>
+    evaluate(model, {
+      ...options,
+      onProgress: (event) => step(event, event.type === 'step' ? event.text : ''),
+    }),
+  );
+}
+
+function onImages(model: string, options: EvaluateImagesOptions): Promise<ImageEvaluationReport> {
+  return withProgress(model, (step) =>
+    evaluateImages(model, {
+      ...options,
+      onProgress: (event) => step(event, event.type === 'step' ? event.images : ''),
+    }),
+  );
+}
+
+type Step =
+  | DownloadEvent
+  | { readonly type: 'step'; readonly done: number; readonly total: number };
+
+async function withProgress<Report>(
+  model: string,
+  body: (step: (event: Step, name: string) => void) => Promise<Report>,
+): Promise<Report> {
   const progress = openProgress();
   try {
-    return await evaluate(model, {
-      ...options,
-      onProgress: (event) =>
-        progress.step(
-          event.type === 'download' ? `fetching ${model}` : event.text,
-          event.done,
-          event.total,
-        ),
-    });
+    return await body(({ type, done, total }, name) =>
+      progress.step(type === 'download' ? `fetching ${model}` : name, done, total),
+    );
   } finally {
     progress.end();
   }
 }
 
-function printReport({ results, sequenceLength }: EvaluationReport): void {
+function printImages({ results }: ImageEvaluationReport): void {
+  printTable(
+    results.map(({ images, top1, top5, count }) => [
+      images,
+      `${digits(top1)} %`,
+      `${digits(top5)} %`,
+      `${count}`,
+    ]),
+    ['images', 'top-1', 'top-5', 'count'],
+  );
+}
+
+function printTexts({ results, sequenceLength }: EvaluationReport): void {
   printTable(
     results.map(({ text, perplexity, tokens, windows }) => [
       text,

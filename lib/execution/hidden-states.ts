@@ -2,42 +2,57 @@
 // block. Nothing else of a run grows with the number of samples.
 
 import type { Device, Tensor } from '../device/index.js';
-import type { BlockContext, LanguageModel, Linear, Weights } from '../models/index.js';
+import type { BlockContext, BlockModel, Linear, Weights } from '../models/index.js';
 
 /** Tokens of one mini-batch: enough for matrix products to run at full speed. */
 const batchTokens = 8192;
 
-/** Samples of one length, in mini-batches of token ids. */
-export function miniBatches(samples: readonly Int32Array[], tokens = batchTokens): Int32Array[] {
-  const sequence = samples[0]?.length ?? 0;
-  const size = Math.max(1, Math.floor(tokens / sequence));
-  const batches: Int32Array[] = [];
+/** What `embed` reads: ids of tokens, or pixels. */
+export type Input = Int32Array | Float32Array;
+
+/** How many samples of so many tokens a mini-batch holds. */
+export function batchSize(sequence: number, tokens = batchTokens): number {
+  return Math.max(1, Math.floor(tokens / sequence));
+}
+
+/** Samples of one length, which become `sequence` tokens each, in mini-batches. */
+export function miniBatches<T extends Input>(
+  samples: readonly T[],
+  tokens = batchTokens,
+  sequence = samples[0]?.length ?? 0,
+): T[] {
+  const size = batchSize(sequence, tokens);
+  const batches: T[] = [];
   for (let begin = 0; begin < samples.length; begin += size) {
-    const part = samples.slice(begin, begin + size);
-    const ids = new Int32Array(part.length * sequence);
-    part.forEach((sample, i) => {
-      ids.set(sample, i * sequence);
-    });
-    batches.push(ids);
+    batches.push(joined(samples.slice(begin, begin + size)));
   }
   return batches;
 }
 
-export function uploadIds(device: Device, ids: Int32Array): Tensor {
-  return device.upload('int32', [ids.length], ids);
+function joined<T extends Input>(samples: readonly T[]): T {
+  const length = samples[0]?.length ?? 0;
+  const kind = samples[0]?.constructor as new (length: number) => T;
+  const batch = new kind(samples.length * length);
+  for (const [i, sample] of samples.entries()) batch.set(sample, i * length);
+  return batch;
+}
+
+export function uploadInput(device: Device, input: Input): Tensor {
+  const dtype = input instanceof Int32Array ? 'int32' : 'float32';
+  return device.upload(dtype, [input.length], input);
 }
 
 /** One tensor of hidden states [tokens, hiddenSize] a mini-batch. */
 export async function embed(
-  model: LanguageModel,
+  model: BlockModel,
   weights: Weights,
-  batches: readonly Int32Array[],
+  batches: readonly Input[],
   context: BlockContext,
 ): Promise<Tensor[]> {
   const { device } = context;
   const states: Tensor[] = [];
-  for (const ids of batches) {
-    states.push(device.scope(() => model.embed(uploadIds(device, ids), weights, context)));
+  for (const input of batches) {
+    states.push(device.scope(() => model.embed(uploadInput(device, input), weights, context)));
     await device.synchronize();
   }
   return states;
@@ -45,7 +60,7 @@ export async function embed(
 
 /** What runs one mini-batch through a block. Intermediate tensors are the caller's scope's. */
 export function blockRunner(
-  model: LanguageModel,
+  model: BlockModel,
   weights: Weights,
   context: BlockContext,
   index: number,

@@ -1,4 +1,13 @@
-export { blockRunner, disposeAll, embed, miniBatches, uploadIds } from './hidden-states.js';
+export {
+  batchSize,
+  blockRunner,
+  disposeAll,
+  embed,
+  type Input,
+  miniBatches,
+  uploadInput,
+} from './hidden-states.js';
 export { addPositionBias, executor, type LinearWeights } from './linear-execution.js';
 export { type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
+export { loadStoredBlock, type StoredBlock } from './stored-block.js';

@@ -5,7 +5,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { loadTensor } from '../checkpoint/load-tensor.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { type LanguageModel, Weights } from '../models/index.js';
+import { type BlockModel, Weights } from '../models/index.js';
 import type { LinearWeights } from './linear-execution.js';
 
 export interface LoadedBlock extends Disposable {
@@ -18,7 +18,7 @@ export interface LoadedBlock extends Disposable {
 export async function loadBlock(
   device: Device,
   checkpoint: Checkpoint,
-  model: LanguageModel,
+  model: BlockModel,
   index: number,
 ): Promise<LoadedBlock> {
   const block = model.blockName(index);

@@ -1,10 +1,20 @@
 export type {
   Architecture,
   BlockContext,
+  BlockModel,
   FoldSlot,
+  ImageShape,
   LanguageModel,
   Linear,
   LinearSpec,
+  VisionModel,
 } from './model.js';
-export { architectures, readModel } from './registry.js';
+export {
+  architectures,
+  isVisionModel,
+  readBlockModel,
+  readModel,
+  readVisionModel,
+  visionArchitectures,
+} from './registry.js';
 export { Weights } from './weights.js';

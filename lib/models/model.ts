@@ -39,14 +39,11 @@ export type FoldSlot =
   | { readonly kind: 'norm'; readonly tensor: string }
   | { readonly kind: 'none'; readonly reason: string };
 
-/** A decoder-only language model. Hidden states are [tokens, hiddenSize] float32. */
-export interface LanguageModel {
+/** What every model is: a stack of blocks between `embed` and `head`. Hidden states are [tokens, hiddenSize] float32. */
+export interface BlockModel {
   readonly modelType: string;
   readonly blocks: number;
   readonly hiddenSize: number;
-  readonly vocabularySize: number;
-  /** The longest sequence the checkpoint supports; Infinity where positions are relative. */
-  readonly maxPositions: number;
   /** Linears of one block in order of execution. */
   readonly linears: readonly LinearSpec[];
   /** Names, inside a block, of the tensors that are not linears (norms). */
@@ -64,15 +61,39 @@ export interface LanguageModel {
 
   /** The full name of a block, such as 'model.decoder.layers.0'. */
   blockName(index: number): string;
-  /** ids [tokens] int32 → hidden states. */
-  embed(ids: Tensor, weights: Weights, context: BlockContext): Tensor;
+  /** A mini-batch of whole samples → hidden states. */
+  embed(input: Tensor, weights: Weights, context: BlockContext): Tensor;
   block(x: Tensor, weights: Weights, linear: Linear, context: BlockContext, index: number): Tensor;
-  /** Hidden states → logits [tokens, vocabularySize]. */
+  /** Hidden states → logits, a row for each prediction. */
   head(x: Tensor, weights: Weights, context: BlockContext): Tensor;
 }
 
+/** A decoder-only language model: `embed` reads ids [tokens] int32, `head` predicts [tokens, vocabularySize]. */
+export interface LanguageModel extends BlockModel {
+  readonly vocabularySize: number;
+  /** The longest sequence the checkpoint supports; Infinity where positions are relative. */
+  readonly maxPositions: number;
+}
+
+/** What images a model reads. */
+export interface ImageShape {
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** An image classifier: `embed` reads pixels [images, channels·height·width] float32, `head` predicts [images, classes]. */
+export interface VisionModel extends BlockModel {
+  readonly image: ImageShape;
+  /** Tokens of one image. */
+  readonly sequence: number;
+  readonly classes: number;
+  /** Names of the classes, where the checkpoint gives them. */
+  readonly labels: ReadonlyMap<string, number>;
+}
+
 /** One file per architecture exports this, and the registry has a line for it. */
-export interface Architecture {
+export interface Architecture<Model extends BlockModel = LanguageModel> {
   /** `model_type` of config.json. */
   readonly modelType: string;
   /** `model_type`s that are not supported but closer to this architecture than their names tell. */
@@ -81,5 +102,5 @@ export interface Architecture {
    * Throws ERR_CHECKPOINT for a configuration that contradicts itself or the tensors present, ERR_UNSUPPORTED for a
    * variant that is not implemented.
    */
-  read(config: Readonly<Record<string, unknown>>, tensors: ReadonlySet<string>): LanguageModel;
+  read(config: Readonly<Record<string, unknown>>, tensors: ReadonlySet<string>): Model;
 }

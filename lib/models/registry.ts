@@ -1,17 +1,20 @@
 // The architectures this library knows: one line each.
 
+import { BallastError } from '../errors.js';
 import { bloom } from './bloom.js';
+import { deit } from './deit.js';
 import { gemma2 } from './gemma2.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
-import type { Architecture, LanguageModel } from './model.js';
+import type { Architecture, BlockModel, LanguageModel, VisionModel } from './model.js';
 import { opt } from './opt.js';
 import { phi } from './phi.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 import { unknownModelType } from './unknown-model-type.js';
+import { vit } from './vit.js';
 
 export const architectures: readonly Architecture[] = [
   bloom,
@@ -26,16 +29,47 @@ export const architectures: readonly Architecture[] = [
   qwen3,
 ];
 
+export const visionArchitectures: readonly Architecture<VisionModel>[] = [deit, vit];
+
+type Config = Readonly<Record<string, unknown>>;
+
+/** Whether a configuration is that of an image classifier. */
+export function isVisionModel({ model_type: type }: Config): boolean {
+  return visionArchitectures.some(({ modelType }) => modelType === type);
+}
+
 /**
  * The model of a configuration and the names of the checkpoint's tensors. Throws ERR_UNSUPPORTED for an unknown
  * `model_type` or variant, ERR_CHECKPOINT for a configuration that cannot be.
  */
-export function readModel(
-  config: Readonly<Record<string, unknown>>,
+export function readModel(config: Config, tensors: ReadonlySet<string>): LanguageModel {
+  if (isVisionModel(config)) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected a language model but model_type ${config.model_type} in config.json is an image classifier, which ` +
+        'works on images instead of texts.',
+    );
+  }
+  return read(architectures, config, tensors);
+}
+
+/** The same for image classifiers. */
+export function readVisionModel(config: Config, tensors: ReadonlySet<string>): VisionModel {
+  return read(visionArchitectures, config, tensors);
+}
+
+/** The model of either kind, for what only moves hidden states through blocks. */
+export function readBlockModel(config: Config, tensors: ReadonlySet<string>): BlockModel {
+  return isVisionModel(config) ? readVisionModel(config, tensors) : readModel(config, tensors);
+}
+
+function read<Model extends BlockModel>(
+  known: readonly Architecture<Model>[],
+  config: Config,
   tensors: ReadonlySet<string>,
-): LanguageModel {
+): Model {
   const type = config.model_type;
-  const architecture = architectures.find(({ modelType }) => modelType === type);
-  if (architecture === undefined) throw unknownModelType(type, architectures);
+  const architecture = known.find(({ modelType }) => modelType === type);
+  if (architecture === undefined) throw unknownModelType(type, known);
   return architecture.read(config, tensors);
 }

@@ -2,7 +2,7 @@
 // one that the architecture's file lists as a relative), since that file is the place to start from.
 
 import { BallastError } from '../errors.js';
-import type { Architecture } from './model.js';
+import type { Architecture, BlockModel } from './model.js';
 
 /** Beyond this share of the longer name's letters, likeness is chance. */
 const farthest = 0.5;
@@ -11,7 +11,7 @@ const familyName = 3;
 
 export function unknownModelType(
   type: unknown,
-  architectures: readonly Architecture[],
+  architectures: readonly Architecture<BlockModel>[],
 ): BallastError {
   const known = architectures.map(({ modelType }) => modelType).join(', ');
   const closest = typeof type === 'string' ? closestTo(type, architectures) : undefined;
@@ -25,11 +25,11 @@ export function unknownModelType(
 
 function closestTo(
   modelType: string,
-  architectures: readonly Architecture[],
-): Architecture | undefined {
-  const distanceOf = ({ modelType: own, relatives = [] }: Architecture) =>
+  architectures: readonly Architecture<BlockModel>[],
+): Architecture<BlockModel> | undefined {
+  const distanceOf = ({ modelType: own, relatives = [] }: Architecture<BlockModel>) =>
     Math.min(...[own, ...relatives].map((name) => distance(modelType.toLowerCase(), name)));
-  let closest: Architecture | undefined;
+  let closest: Architecture<BlockModel> | undefined;
   let least = farthest;
   for (const architecture of architectures) {
     const far = distanceOf(architecture);

@@ -34,7 +34,11 @@ describe('wrong usage', () => {
     ['an unknown option', ['devices', '--fast'], "unknown option '--fast'"],
     ['a missing argument', ['inspect'], "missing required argument 'model'"],
     ['a missing option', ['quantize', exampleModel], "required option '-o, --output <dir>'"],
-    ['no text', ['evaluate', exampleModel], "required option '-t, --text <file>'"],
+    [
+      'no text',
+      ['evaluate', exampleModel],
+      "required option '-t, --text <file>' or '-i, --images <path>'",
+    ],
     [
       'a word for a number',
       ['quantize', exampleModel, ...paths, '--bits', 'four'],

@@ -1,0 +1,1 @@
+export { type ImageSet, openImages } from './image-set.js';

@@ -1,0 +1,230 @@
+// What the vision transformers after ViT (arXiv 2010.11929) share: an image is cut into square patches, each of which
+// one linear turns into a token; learned tokens (class, distillation) go before them; pre-norm blocks without a mask.
+// Patches are a gather of pixel columns and a matmul. Everything that joins tokens is exact: products with 0 and 1.
+
+import type { Activation, Device, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { activations } from './activations.js';
+import type { ConfigReader } from './config-reader.js';
+import { linearSlot } from './linear-bias.js';
+import type { BlockContext, ImageShape, Linear, LinearSpec, VisionModel } from './model.js';
+import { layerNorm, normTensors } from './norms.js';
+import type { Weights } from './weights.js';
+
+export interface VisionTransformer
+  extends Pick<
+    VisionModel,
+    'modelType' | 'image' | 'classes' | 'labels' | 'blocks' | 'hiddenSize'
+  > {
+  readonly patch: number;
+  readonly heads: number;
+  readonly mlpSize: number;
+  readonly qkvBias: boolean;
+  readonly activation: Activation;
+  readonly eps: number;
+  /** What full names begin with, such as 'vit'. */
+  readonly root: string;
+  /** Learned tokens before the patches, by their names under `<root>.embeddings`. */
+  readonly tokens: readonly string[];
+  /** A linear on a token of the final norm's output; logits are the mean over classifiers. */
+  readonly classifiers: readonly { readonly token: number; readonly name: string }[];
+}
+
+/** The fields that all of them have. */
+export function readVisionTransformer(
+  reader: ConfigReader,
+): Omit<VisionTransformer, 'modelType' | 'root' | 'tokens' | 'classifiers'> {
+  const size = reader.count('image_size', 224);
+  const patch = reader.count('patch_size', 16);
+  reader.divides('num_attention_heads', 'hidden_size');
+  if (size % patch !== 0) {
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected patch_size to divide image_size in config.json but received ${patch} and ${size}.`,
+    );
+  }
+  const { labels, classes } = readLabels(reader);
+  return {
+    image: { channels: reader.count('num_channels', 3), height: size, width: size },
+    classes,
+    labels,
+    blocks: reader.count('num_hidden_layers'),
+    hiddenSize: reader.count('hidden_size'),
+    patch,
+    heads: reader.count('num_attention_heads'),
+    mlpSize: reader.count('intermediate_size'),
+    qkvBias: reader.boolean('qkv_bias', true),
+    activation: reader.choice('hidden_act', activations, 'gelu'),
+    eps: reader.positive('layer_norm_eps', 1e-12),
+  };
+}
+
+/** Absent labels are two, as in transformers. */
+export function readLabels(reader: ConfigReader): Pick<VisionModel, 'labels' | 'classes'> {
+  const names = reader.object('id2label');
+  if (names === undefined) return { labels: new Map(), classes: reader.count('num_labels', 2) };
+  const labels = new Map<string, number>();
+  let classes = 0;
+  while (names.has(`${classes}`)) labels.set(names.string(`${classes}`), classes++);
+  if (classes === 0) throw reader.unsupported('id2label', 'names of the classes 0, 1, 2 …');
+  return { labels, classes };
+}
+
+const names = {
+  query: 'attention.attention.query',
+  key: 'attention.attention.key',
+  value: 'attention.attention.value',
+  output: 'attention.output.dense',
+  first: 'intermediate.dense',
+  last: 'output.dense',
+} as const;
+const norms = ['layernorm_before', 'layernorm_after'] as const;
+
+/** The columns of an image's row of pixels [channels, height, width], patch after patch. */
+export function patchColumns({ channels, height, width }: ImageShape, patch: number): Int32Array {
+  const columns = new Int32Array(channels * height * width);
+  let at = 0;
+  for (let top = 0; top < height; top += patch) {
+    for (let left = 0; left < width; left += patch) {
+      for (let channel = 0; channel < channels; channel++) {
+        for (let y = top; y < top + patch; y++) {
+          for (let x = left; x < left + patch; x++) {
+            columns[at++] = (channel * height + y) * width + x;
+          }
+        }
+      }
+    }
+  }
+  return columns;
+}
+
+/** pixels [images, channels·height·width] → patches [images·patches, channels·patch²]. */
+export function unfold(device: Device, pixels: Tensor, image: ImageShape, patch: number): Tensor {
+  const size = image.channels * image.height * image.width;
+  const rows = device.reshape(pixels, [pixels.elements / size, size]);
+  const columns = device.upload('int32', [size], patchColumns(image, patch));
+  const width = image.channels * patch * patch;
+  const patches = device.selectColumns(rows, columns);
+  return device.reshape(patches, [pixels.elements / width, width]);
+}
+
+/** [sequence, width] that is `row` [width] in some rows and 0 in the others, added to `residual`. */
+function addToRows(
+  device: Device,
+  sequence: number,
+  chosen: (row: number) => boolean,
+  row: Tensor,
+  residual?: Tensor,
+): Tensor {
+  const flags = Float32Array.from({ length: sequence }, (_, i) => (chosen(i) ? 1 : 0));
+  const column = device.upload('float32', [sequence, 1], flags);
+  const matrix = device.reshape(row, [1, row.elements]);
+  return device.matmul(column, matrix, { layout: 'in_out', residual });
+}
+
+function embedOf(vision: VisionTransformer, sequence: number): VisionModel['embed'] {
+  const { hiddenSize, image, patch, tokens, root } = vision;
+  const embeddings = `${root}.embeddings`;
+  const first = tokens.length;
+  return (pixels: Tensor, weights: Weights, { device }: BlockContext) => {
+    const patches = unfold(device, pixels, image, patch);
+    const projection = weights.get(`${embeddings}.patch_embeddings.projection.weight`);
+    const kernel = device.reshape(projection, [hiddenSize, patches.cols]);
+    const embedded = device.matmul(patches, kernel);
+    // 1. Make room for the learned tokens before each image's patches.
+    const perImage = sequence - first;
+    const index = Int32Array.from({ length: (patches.rows / perImage) * sequence }, (_, row) => {
+      const token = row % sequence;
+      return Math.floor(row / sequence) * perImage + Math.max(0, token - first);
+    });
+    const width = sequence * hiddenSize;
+    const spread = device.selectRows(embedded, device.upload('int32', [index.length], index));
+    const rows = device.reshape(spread, [index.length / sequence, width]);
+    const ones = device.upload('float32', [hiddenSize], new Float32Array(hiddenSize).fill(1));
+    const isPatch = (token: number) => token >= first;
+    const mask = addToRows(device, sequence, isPatch, ones);
+    // 2. What is added to every image: positions, the patches' bias, the learned tokens.
+    const positions = weights.get(`${embeddings}.position_embeddings`);
+    const bias = weights.get(`${embeddings}.patch_embeddings.projection.bias`);
+    let constant = device.reshape(positions, [sequence, hiddenSize]);
+    constant = addToRows(device, sequence, isPatch, bias, constant);
+    for (const [i, name] of tokens.entries()) {
+      const token = weights.get(`${embeddings}.${name}`);
+      constant = addToRows(device, sequence, (row) => row === i, token, constant);
+    }
+    const masked = device.multiply(rows, device.reshape(mask, [width]));
+    const x = device.add(masked, device.reshape(constant, [width]));
+    return device.reshape(x, [index.length, hiddenSize]);
+  };
+}
+
+function blockOf({ hiddenSize, heads, activation, eps }: VisionTransformer): VisionModel['block'] {
+  const scale = (hiddenSize / heads) ** -0.5;
+  return (x: Tensor, weights: Weights, call: Linear, context: BlockContext) => {
+    const { device, sequence } = context;
+    const h = layerNorm(device, x, weights, norms[0], eps);
+    const query = call(names.query, h);
+    const key = call(names.key, h);
+    const value = call(names.value, h);
+    const attended = device.attention(query, key, value, { sequence, heads, scale, causal: false });
+    const y = call(names.output, attended, { residual: x });
+    const g = layerNorm(device, y, weights, norms[1], eps);
+    return call(names.last, call(names.first, g, { activation }), { residual: y });
+  };
+}
+
+function headOf(vision: VisionTransformer, sequence: number): VisionModel['head'] {
+  const { root, eps, classifiers } = vision;
+  return (x: Tensor, weights: Weights, { device }: BlockContext) => {
+    const classify = (name: string, token: number) => {
+      const rows = Int32Array.from({ length: x.rows / sequence }, (_, i) => i * sequence + token);
+      const chosen = device.selectRows(x, device.upload('int32', [rows.length], rows));
+      const h = layerNorm(device, chosen, weights, `${root}.layernorm`, eps);
+      return device.matmul(h, weights.get(`${name}.weight`), { bias: weights.get(`${name}.bias`) });
+    };
+    const sum = classifiers
+      .map(({ name, token }) => classify(name, token))
+      .reduce((a, b) => device.add(a, b));
+    return classifiers.length === 1 ? sum : device.scale(sum, 1 / classifiers.length);
+  };
+}
+
+export function visionTransformer(vision: VisionTransformer): VisionModel {
+  const { root, tokens, image, patch, hiddenSize, mlpSize, qkvBias, classifiers } = vision;
+  const sequence = tokens.length + (image.height / patch) * (image.width / patch);
+  const linear = (name: string, inChannels: number, outChannels: number, bias = true) =>
+    ({ name, inChannels, outChannels, bias }) satisfies LinearSpec;
+  const linears = [
+    linear(names.query, hiddenSize, hiddenSize, qkvBias),
+    linear(names.key, hiddenSize, hiddenSize, qkvBias),
+    linear(names.value, hiddenSize, hiddenSize, qkvBias),
+    linear(names.output, hiddenSize, hiddenSize),
+    linear(names.first, hiddenSize, mlpSize),
+    linear(names.last, mlpSize, hiddenSize),
+  ];
+  const parameters = (name: string) => [`${name}.weight`, `${name}.bias`];
+  return {
+    ...vision,
+    sequence,
+    linears,
+    blockTensors: normTensors(...norms),
+    embedTensors: [
+      ...tokens.map((token) => `${root}.embeddings.${token}`),
+      `${root}.embeddings.position_embeddings`,
+      ...parameters(`${root}.embeddings.patch_embeddings.projection`),
+    ],
+    headTensors: [
+      ...normTensors(`${root}.layernorm`),
+      ...classifiers.flatMap(({ name }) => parameters(name)),
+    ],
+    slots: {
+      attention: linearSlot(linears, names.output),
+      mlp: linearSlot(linears, names.last),
+      block: linearSlot(linears, names.last),
+    },
+    blockName: (index) => `${root}.encoder.layer.${index}`,
+    embed: embedOf(vision, sequence),
+    block: blockOf(vision),
+    head: headOf(vision, sequence),
+  };
+}

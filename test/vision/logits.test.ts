@@ -1,0 +1,77 @@
+// Every image classifier against transformers, on tiny random checkpoints in float32.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { Device } from '../../lib/device/index.js';
+import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
+import { readModel, readVisionModel, visionArchitectures } from '../../lib/models/index.js';
+import { directoryOf, floatsOf, variants } from './fixtures.js';
+
+const tolerance = 1e-4;
+
+let device: Device;
+beforeAll(() => {
+  device = Device.open('cpu', { threads: 2 });
+});
+afterAll(() => device.close());
+
+async function logitsOf(variant: string, fields: object = {}): Promise<number> {
+  const checkpoint = await Checkpoint.open(directoryOf(variant));
+  const config = { ...checkpoint.config, ...fields };
+  const model = readVisionModel(config, new Set(checkpoint.tensors.keys()));
+  using classifier = await ImageClassifier.load(device, checkpoint, model);
+  const golden = `${directoryOf(variant)}/golden.safetensors`;
+  const logits = await classifier.logits(await floatsOf(golden, 'pixels'));
+  const expected = await floatsOf(golden, 'logits');
+  expect(logits.length).toBe(expected.length);
+  return Math.max(...logits.map((value, i) => Math.abs(value - (expected[i] ?? Number.NaN))));
+}
+
+test('every architecture has a tiny checkpoint', async () => {
+  const types = new Set<unknown>();
+  for (const variant of variants) {
+    types.add((await Checkpoint.open(directoryOf(variant))).config.model_type);
+  }
+  expect([...types].sort()).toEqual(visionArchitectures.map(({ modelType }) => modelType).sort());
+});
+
+test.each(variants)('logits of %s equal those of transformers', async (variant) => {
+  expect(await logitsOf(variant)).toBeLessThan(tolerance);
+});
+
+describe('what the checkpoints can tell apart', () => {
+  test.each<[string, string, object]>([
+    ['the activation', 'vit', { hidden_act: 'relu' }],
+    ['the epsilon of norms', 'vit-no-qkv-bias-one-channel', { layer_norm_eps: 1e-12 }],
+    ['the number of heads', 'deit', { num_attention_heads: 2 }],
+  ])('%s (%s)', async (_, variant, fields) => {
+    expect(await logitsOf(variant, fields)).toBeGreaterThan(10 * tolerance);
+  });
+});
+
+describe('configurations that cannot be', () => {
+  const read = (fields: object) => () =>
+    readVisionModel({ model_type: 'vit', num_hidden_layers: 1, ...fields }, new Set());
+  const sizes = { hidden_size: 24, num_attention_heads: 3, intermediate_size: 40 };
+  test.each<[string, object, string]>([
+    [
+      'patches that do not tile',
+      { ...sizes, image_size: 12, patch_size: 5 },
+      'patch_size to divide',
+    ],
+    [
+      'heads that do not divide',
+      { ...sizes, num_attention_heads: 5 },
+      'num_attention_heads to divide',
+    ],
+    ['an unknown activation', { ...sizes, hidden_act: 'swiglu' }, 'for hidden_act in config.json'],
+    ['labels without a first', { ...sizes, id2label: { 1: 'cat' } }, 'id2label'],
+  ])('%s', (_, fields, message) => {
+    expect(read(fields)).toThrow(message);
+  });
+
+  test('a classifier is no language model, and the other way round', () => {
+    expect(() => readModel({ model_type: 'vit' }, new Set())).toThrow('is an image classifier');
+    expect(() => readVisionModel({ model_type: 'opt' }, new Set())).toThrow('(deit, vit)');
+  });
+});
