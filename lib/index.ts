@@ -31,3 +31,10 @@ export {
   type Seconds,
   search,
 } from './pipeline/index.js';
+export {
+  type ReportedEvaluation,
+  type ReportedLayer,
+  type ReportInput,
+  type ReportOptions,
+  renderReport,
+} from './report/index.js';

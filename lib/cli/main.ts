@@ -9,6 +9,7 @@ import { devicesCommand } from './devices-command.js';
 import { evaluateCommand } from './evaluate-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { quantizeCommand } from './quantize-command.js';
+import { reportCommand } from './report-command.js';
 import { searchCommand } from './search-command.js';
 import { explain } from './usage.js';
 
@@ -16,6 +17,7 @@ const examples = `
 Examples:
   $ ballast quantize ./model -o ./model-4bit --calibration books.txt --bits 4
   $ ballast evaluate ./model-4bit --text test.txt
+  $ ballast report ./model-4bit
   $ ballast quantize --help
 
 Exit codes: 0 done, 1 failed, 2 wrong usage. With --json, stdout is one JSON object; all else goes to stderr.`;
@@ -30,6 +32,7 @@ function program(signal: AbortSignal): Command {
     searchCommand(signal),
     evaluateCommand(signal),
     inspectCommand(signal),
+    reportCommand(),
     devicesCommand(),
   ];
   for (const command of commands) root.addCommand(command);

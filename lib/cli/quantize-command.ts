@@ -92,8 +92,10 @@ const worstLayers = 10;
 
 function printReport(report: RunReport, output: string): void {
   const { options, layers } = report;
-  const mean = (pick: (layer: LayerReport) => number) =>
-    layers.reduce((sum, layer) => sum + pick(layer), 0) / Math.max(1, layers.length);
+  const mean = (pick: (layer: LayerReport) => number | undefined) => {
+    const values = layers.flatMap((layer) => pick(layer) ?? []);
+    return share(values.reduce((sum, value) => sum + value, 0) / values.length);
+  };
   const { total, ...phases } = report.seconds;
   printTable([
     ['model', report.model],
@@ -101,16 +103,39 @@ function printReport(report: RunReport, output: string): void {
     ['method', `${options.method}, ${options.bits} bits`],
     ['bits per weight', digits(report.bitsPerWeight)],
     ['compensation', options.compensation],
-    ['calibration', `${report.calibrationTokens} tokens`],
-    ['mean error', percent(mean(({ error }) => error))],
-    ['mean error with bias', percent(mean(({ errorWithBias }) => errorWithBias))],
+    ['calibration', `${report.calibrationTokens} tokens, ${report.heldOutTokens} held out`],
+    ['mean error', mean(({ error }) => error)],
+    ['mean error with bias', mean(({ errorWithBias }) => errorWithBias)],
+    ['held out', mean(({ heldOutError }) => heldOutError)],
+    ['held out with bias', mean(resultOnHeldOut)],
+    ['biases kept', `${layers.filter(({ biasKept }) => biasKept).length} of ${layers.length}`],
     ['time', seconds(total)],
     ...Object.entries(phases).map(([name, value]) => [`  ${name}`, seconds(value)]),
     ['peak memory', bytes(report.peakMemoryBytes)],
   ]);
   const worst = layers.toSorted((a, b) => b.errorWithBias - a.errorWithBias).slice(0, worstLayers);
-  printTable(
-    worst.map(({ name, error, errorWithBias }) => [name, percent(error), percent(errorWithBias)]),
-    ['largest errors', 'error', 'with bias'],
-  );
+  printTable(worst.map(certificateRow), [
+    'largest errors',
+    'error',
+    'with bias',
+    'held out',
+    'with bias',
+    'bias',
+  ]);
+}
+
+/** On held-out data, as the layer is: a bias that was not kept has no part in it. */
+function resultOnHeldOut(layer: LayerReport): number | undefined {
+  return layer.biasKept ? layer.heldOutErrorWithBias : layer.heldOutError;
+}
+
+function certificateRow(layer: LayerReport): string[] {
+  const { name, error, errorWithBias, heldOutError, heldOutErrorWithBias } = layer;
+  const shares = [error, errorWithBias, heldOutError, heldOutErrorWithBias].map(share);
+  return [name, ...shares, layer.biasKept ? 'kept' : layer.biasEnergy > 0 ? 'dropped' : 'none'];
+}
+
+/** A share that may not have been measured. */
+function share(value: number | undefined): string {
+  return value === undefined || Number.isNaN(value) ? '–' : percent(value);
 }
