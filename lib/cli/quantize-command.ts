@@ -75,6 +75,11 @@ export function follower(model: string, progress: Progress): (event: QuantizeEve
       case 'start':
         blocks = event.blocks;
         progress.say(`${event.modelType}: ${blocks} blocks, ${event.linears} linears`);
+        if (event.dropped.length > 0) {
+          progress.say(
+            `no bias in ${event.dropped.join(', ')}: what loads the result would drop it`,
+          );
+        }
         break;
       case 'calibration':
         progress.say(`calibration: ${event.samples} samples, ${event.tokens} tokens`);

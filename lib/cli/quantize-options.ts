@@ -1,6 +1,6 @@
 // The options of `ballast quantize`, one row each; see option-table.ts.
 
-import { formats } from '../export/index.js';
+import { clients, formats } from '../export/index.js';
 import type { QuantizeOptions } from '../index.js';
 import { quantizers } from '../quantizers/index.js';
 import { bytes } from './format.js';
@@ -90,6 +90,10 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   format: {
     flags: '--format <name>',
     help: `what the result is written as: ${names(formats)}`,
+  },
+  client: {
+    flags: `--client <${clients.join('|')}>`,
+    help: 'what will load the result: biases it would not read are not fitted',
   },
   device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
   threads: {

@@ -35,9 +35,7 @@ export async function pack(
   const [rows, cols] = shape;
   const width = packedLength(cols, bits);
   const words = new Uint32Array(rows * width);
-  await inTurns(rows, cols, (row) =>
-    packLine(values, row * cols, cols, bits, words, row * width),
-  );
+  await inTurns(rows, cols, (row) => packLine(values, row * cols, cols, bits, words, row * width));
   return words;
 }
 

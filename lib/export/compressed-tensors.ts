@@ -22,7 +22,9 @@ const layout: LinearLayout = {
       { name: 'weight_packed', dtype: 'int32', shape: packed },
       { name: 'weight_scale', dtype: scaleDtype, shape: [outChannels, groups] },
       { name: 'weight_shape', dtype: 'int64', shape: [2] },
-      ...(symmetric ? [] : ([{ name: 'weight_zero_point', dtype: 'int32', shape: zeros }] as const)),
+      ...(symmetric
+        ? []
+        : ([{ name: 'weight_zero_point', dtype: 'int32', shape: zeros }] as const)),
     ];
   },
   async pack(_, linear, { name, grid }) {
@@ -68,7 +70,12 @@ const layout: LinearLayout = {
       dynamic: false,
       ...(actOrder ? { actorder: 'weight' } : {}),
     };
-    const group = { targets: ['Linear'], weights, input_activations: null, output_activations: null };
+    const group = {
+      targets: ['Linear'],
+      weights,
+      input_activations: null,
+      output_activations: null,
+    };
     return {
       quantization_config: {
         quant_method: 'compressed-tensors',

@@ -54,7 +54,8 @@ export interface ExportWriter {
 export interface ReadInput {
   readonly device: Device;
   readonly directory: string;
-  /** As the result's config.json describes it. */
+  /** The result's config.json, and the model that it describes. */
+  readonly config: Readonly<Record<string, unknown>>;
   readonly model: LanguageModel;
   readonly grid: Grid;
 }

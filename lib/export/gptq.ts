@@ -57,7 +57,8 @@ const layout: LinearLayout = {
     const host = await downloadCodes(linear.codes);
     const { outChannels, inChannels, groups, codes, scales } = host;
     const size = groupSize === 0 ? inChannels : groupSize;
-    const consecutive = () => Int32Array.from({ length: inChannels }, (_, i) => Math.floor(i / size));
+    const consecutive = () =>
+      Int32Array.from({ length: inChannels }, (_, i) => Math.floor(i / size));
     const lessOne = wholeZeros(host, grid, name).map((zero) => zero - 1);
     const transposedScales = transpose(scales, [outChannels, groups]);
     return {
@@ -148,7 +149,11 @@ async function roundGrid(
   return {
     ...weight,
     codes: device.upload('uint8', [outChannels, inChannels], raised),
-    zeros: device.upload('float32', [outChannels, groups], zeros.map((zero) => Math.max(zero, 1))),
+    zeros: device.upload(
+      'float32',
+      [outChannels, groups],
+      zeros.map((zero) => Math.max(zero, 1)),
+    ),
   };
 }
 

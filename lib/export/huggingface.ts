@@ -9,8 +9,7 @@ import { openLayoutWriter } from './safetensors-writer.js';
 const layout: LinearLayout = {
   plan({ spec, dtype }) {
     const { inChannels, outChannels } = spec;
-    const shape =
-      spec.layout === 'in_out' ? [inChannels, outChannels] : [outChannels, inChannels];
+    const shape = spec.layout === 'in_out' ? [inChannels, outChannels] : [outChannels, inChannels];
     return [{ name: 'weight', dtype, shape }];
   },
   async pack(device, { weight }, { spec, dtype }) {

@@ -3,14 +3,11 @@
 import { BallastError } from '../errors.js';
 import { compressedTensors } from './compressed-tensors.js';
 import type { ExportFormat } from './format.js';
+import { gguf } from './gguf.js';
 import { gptq } from './gptq.js';
 import { huggingface } from './huggingface.js';
 
-export const formats: readonly ExportFormat[] = [
-  huggingface,
-  compressedTensors,
-  gptq,
-];
+export const formats: readonly ExportFormat[] = [huggingface, compressedTensors, gptq, gguf];
 
 /** Throws ERR_ARGUMENT for a name that is not registered. */
 export function findFormat(name: string): ExportFormat {

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { BallastError } from '../errors.js';
 import type { Device, DType, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
 import { type LanguageModel, readModel } from '../models/index.js';
 import type { ExportedLinear, ExportFormat, ExportReader, Grid } from './format.js';
 
@@ -78,7 +78,7 @@ export async function openResult(
   if (record.blocks.length !== model.blocks) {
     throw notAResult(directory, `${recordFile} and config.json count blocks differently`);
   }
-  const reader = await format.read({ device, directory, model, grid: record.grid });
+  const reader = await format.read({ device, directory, config, model, grid: record.grid });
   return { model, record, reader };
 }
 

@@ -10,18 +10,19 @@ import { ropeScalings } from './rope-scaling.js';
 
 export class Rotary {
   readonly #headSize: number;
-  readonly #frequencies: readonly number[];
+  /** Radians per position of each pair. */
+  readonly frequencies: readonly number[];
   #tables: { sequence: number; cos: Float32Array; sin: Float32Array } | undefined;
 
   constructor(headSize: number, frequencies: readonly number[]) {
     this.#headSize = headSize;
-    this.#frequencies = frequencies.map(Math.fround);
+    this.frequencies = frequencies.map(Math.fround);
   }
 
   /** Queries and keys [tokens, heads · head size], each turned by its token's position. */
   rotate(query: Tensor, key: Tensor, { device, sequence }: BlockContext): [Tensor, Tensor] {
     const tables = this.#tablesOf(sequence);
-    const shape = [sequence, this.#frequencies.length];
+    const shape = [sequence, this.frequencies.length];
     const cos = device.upload('float32', shape, tables.cos);
     const sin = device.upload('float32', shape, tables.sin);
     const options = { sequence, headSize: this.#headSize };
@@ -31,9 +32,9 @@ export class Rotary {
   /** Kept from call to call: every block and mini-batch of a run has the same. */
   #tablesOf(sequence: number): { cos: Float32Array; sin: Float32Array } {
     if (this.#tables?.sequence !== sequence) {
-      const half = this.#frequencies.length;
+      const half = this.frequencies.length;
       const angles = new Float32Array(sequence * half);
-      this.#frequencies.forEach((frequency, i) => {
+      this.frequencies.forEach((frequency, i) => {
         for (let position = 0; position < sequence; position++) {
           angles[position * half + i] = position * frequency;
         }

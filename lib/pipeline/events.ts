@@ -41,6 +41,8 @@ export interface RunReport {
   readonly calibrationTokens: number;
   readonly heldOutTokens: number;
   readonly bitsPerWeight: number;
+  /** Linears, by name inside the block, that got no bias since what loads the result would not read it. */
+  readonly dropped: readonly string[];
   readonly layers: readonly LayerReport[];
   readonly seconds: Seconds;
   readonly peakMemoryBytes: number;
@@ -53,6 +55,8 @@ export type QuantizeEvent =
       readonly modelType: string;
       readonly blocks: number;
       readonly linears: number;
+      /** Linears, by name inside the block, whose bias what loads the result would drop: they get none. */
+      readonly dropped: readonly string[];
     }
   | DownloadEvent
   | { readonly type: 'calibration'; readonly samples: number; readonly tokens: number }

@@ -1,7 +1,7 @@
 // What a caller may ask of a quantization, its defaults, and what is refused. Defaults live here and nowhere else.
 
 import { BallastError } from '../errors.js';
-import { findFormat } from '../export/index.js';
+import { type Client, clients, findFormat } from '../export/index.js';
 import {
   type Check,
   checkOptions,
@@ -77,8 +77,10 @@ export interface QuantizeOptions {
   /** k of the shrinkage b·n/(n + k), n the observations that a bias is a mean of; default 0. */
   readonly shrinkage?: number;
 
-  /** What the result is written as; default 'huggingface'. */
+  /** What the result is written as; default 'huggingface'. A format may bring defaults of its own for the grid. */
   readonly format?: string;
+  /** What will load the result; biases that it would not read are not fitted. Default: the format's first client. */
+  readonly client?: Client;
 
   /** Device name; default 'cpu'. */
   readonly device?: string;
@@ -97,9 +99,9 @@ export interface QuantizeOptions {
 
 /** Every option with its value; what a report records. */
 export type ResolvedOptions = Required<
-  Omit<QuantizeOptions, 'signal' | 'token' | 'sequenceLength' | 'threads'>
+  Omit<QuantizeOptions, 'signal' | 'token' | 'sequenceLength' | 'threads' | 'client'>
 > &
-  Pick<QuantizeOptions, 'sequenceLength' | 'threads'>;
+  Pick<QuantizeOptions, 'sequenceLength' | 'threads' | 'client'>;
 
 export const defaults = {
   field: 'text',
@@ -156,6 +158,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   heldOut: isBetween(0, 0.5),
   shrinkage: isBetween(0, Number.MAX_VALUE),
   format: isString,
+  client: isOneOf(...clients),
   device: isString,
   threads: isWhole(1, 1024),
   precision: isOneOf('float32', 'bfloat16'),
@@ -175,7 +178,14 @@ export function resolveOptions(options: QuantizeOptions): {
   const present = Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),
   );
-  const resolved = { output, calibration, ...defaults, ...present } as ResolvedOptions;
+  const format = findFormat((present.format as string | undefined) ?? defaults.format);
+  const resolved = {
+    output,
+    calibration,
+    ...defaults,
+    ...format.gridDefaults,
+    ...present,
+  } as ResolvedOptions;
   if (resolved.staticGroups && !resolved.actOrder) {
     throw new BallastError(
       'ERR_ARGUMENT',
@@ -191,6 +201,6 @@ export function resolveOptions(options: QuantizeOptions): {
       "Expected propagate 'quantized' with target 'float' and with the sites attention and mlp: on the float path nothing before a linear has been lost.",
     );
   }
-  findFormat(resolved.format);
+  format.expectGrid?.(resolved);
   return { options: resolved, quantizer: findQuantizer(resolved.method) };
 }

@@ -6,6 +6,7 @@ import { type Certificate, fitBias } from '../compensation/index.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { LinearWeights } from '../execution/index.js';
+import { findFormat } from '../export/index.js';
 import type { GroupQuantizer, QuantizedWeight } from '../quantizers/index.js';
 import type { LayerReport } from './events.js';
 import type { ObservedGroup } from './observe.js';
@@ -70,13 +71,24 @@ async function quantizedWeight({
   quantizer,
 }: LinearInput): Promise<Pick<QuantizedLinear, 'codes' | 'weight'>> {
   const { device } = run;
-  const made = device.scope(() => {
-    if (quantizer === undefined) return { weight: preparedWeight(run, name) };
-    const codes = quantizer.quantize(target(source.weight));
-    return { codes, weight: dequantized(device, codes, source.weight.dtype) };
-  });
+  if (quantizer === undefined) return { weight: device.scope(() => preparedWeight(run, name)) };
+  const found = device.scope(() => quantizer.quantize(target(source.weight)));
+  const codes = await roundedToFormat(run, found);
+  const weight = dequantized(device, codes, source.weight.dtype);
   await device.synchronize();
-  return made;
+  return { codes, weight };
+}
+
+/** Codes and group parameters that the format can hold exactly. */
+async function roundedToFormat(
+  { device, options }: Run,
+  found: QuantizedWeight,
+): Promise<QuantizedWeight> {
+  const rounded = await findFormat(options.format).roundGrid?.(device, found, options);
+  if (rounded === undefined) return found;
+  const held = new Set(Object.values(rounded));
+  for (const tensor of Object.values(found)) if (!held.has(tensor)) tensor?.dispose();
+  return rounded;
 }
 
 function preparedWeight({ prepared }: Run, name: string): Tensor {

@@ -80,6 +80,7 @@ export async function* quantizeBlocks(
       calibrationTokens: fitted.length * context.sequence,
       heldOutTokens: heldOut.length * context.sequence,
       bitsPerWeight: weightBits / weights,
+      dropped: run.sites.dropped,
       layers,
       seconds: clock.seconds(),
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,

@@ -45,7 +45,7 @@ export class ResultWriter {
         model,
         output,
         grid: options,
-        addBiases: options.compensation === 'channel',
+        addBiases: options.compensation === 'channel' && addsBiases(run),
         maxShardBytes: options.maxShardBytes,
       });
       const sites = {
@@ -91,6 +91,13 @@ export class ResultWriter {
     await this.#positions?.abort();
     await this.#output.discard();
   }
+}
+
+/** Whether any linear may get a bias, by a site of its own or as the slot of the block's. */
+function addsBiases({ model, options, sites }: Run): boolean {
+  return (
+    options.sites.includes('block') || model.linears.some(({ name }) => sites.compensates(name))
+  );
 }
 
 function* withCodes(linears: QuantizedBlock['linears']): Generator<[string, ExportedLinear]> {

@@ -4,6 +4,7 @@
 // The block's own output is block-site.ts.
 
 import { BallastError } from '../errors.js';
+import { biasCapability } from '../export/index.js';
 import type { LanguageModel } from '../models/index.js';
 import type { ResolvedOptions } from './options.js';
 
@@ -12,6 +13,8 @@ export interface LinearSites {
   compensates(linear: string): boolean;
   /** Whether its bias is fitted to the float path's output. */
   followsFloatPath(linear: string): boolean;
+  /** Linears that would get one, had what loads the result a place for it; by name inside the block. */
+  readonly dropped: readonly string[];
 }
 
 /** Errors: ERR_ARGUMENT for a site whose constant folds nowhere in this model. */
@@ -30,9 +33,14 @@ export function linearSites(model: LanguageModel, options: ResolvedOptions): Lin
     }
     ends.add(slot.linear);
   }
+  const asked = (linear: string) =>
+    compensation !== 'none' && (sites.includes('linear') || ends.has(linear));
+  const { dropped } = biasCapability(model, options.format, options.client);
+  // Biases per position travel beside the weights, and only our own evaluator reads them.
+  const lost = new Set(compensation === 'channel' ? dropped.filter(asked) : []);
   return {
-    compensates: (linear) =>
-      compensation !== 'none' && (sites.includes('linear') || ends.has(linear)),
+    compensates: (linear) => asked(linear) && !lost.has(linear),
+    dropped: [...lost],
     followsFloatPath: (linear) => target === 'float' || ends.has(linear),
   };
 }

@@ -38,7 +38,9 @@ export async function* withRun<Event, Result>(
     const definition = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
     expectGroups(definition.linears, resolved);
     const { modelType, blocks, linears } = definition;
-    yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length };
+    const sites = linearSites(definition, resolved);
+    const { dropped } = sites;
+    yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length, dropped };
     const data = await readCalibrationData(directory, definition, resolved);
     const sequence = data.fitted[0]?.length ?? 0;
     const samples = data.fitted.length + data.heldOut.length;
@@ -51,7 +53,7 @@ export async function* withRun<Event, Result>(
       model: definition,
       quantizer,
       options: resolved,
-      sites: linearSites(definition, resolved),
+      sites,
       context,
       finalStates: false,
       heldOutFrom: miniBatches(data.fitted).length,

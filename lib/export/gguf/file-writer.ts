@@ -1,0 +1,132 @@
+// Writes a GGUF file whose tensors are known beforehand: the header first, then each tensor at its planned place, in
+// whatever order it is ready, so memory holds one tensor. Source: the GGUF specification, version 3.
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ioError } from '../../checkpoint/io-error.js';
+import { BallastError } from '../../errors.js';
+import {
+  encodeString,
+  encodeUint32,
+  encodeUint64,
+  encodeValue,
+  type Metadata,
+} from './metadata.js';
+
+export interface GgufTensor {
+  readonly name: string;
+  /** Rows by columns, as everywhere here; the file names the columns first. */
+  readonly shape: readonly number[];
+  /** ggml's number for the type. */
+  readonly type: number;
+  readonly bytes: number;
+}
+
+const version = 3;
+/** The format's own default. */
+const alignment = 32;
+
+const aligned = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
+
+export class GgufFileWriter {
+  private constructor(
+    private readonly path: string,
+    private readonly handle: FileHandle,
+    private readonly missing: Map<string, { readonly offset: number; readonly bytes: number }>,
+  ) {}
+
+  static async create(
+    directory: string,
+    file: string,
+    metadata: Metadata,
+    tensors: readonly GgufTensor[],
+  ): Promise<GgufFileWriter> {
+    const header = encodeHeader(metadata, tensors);
+    const places = new Map<string, { offset: number; bytes: number }>();
+    let end = aligned(header.length);
+    for (const { name, bytes } of tensors) {
+      places.set(name, { offset: end, bytes });
+      end += aligned(bytes);
+    }
+    const path = join(directory, file);
+    try {
+      const handle = await open(path, 'wx');
+      const writer = new GgufFileWriter(path, handle, places);
+      try {
+        await writer.#writeAt(header, 0);
+        await handle.truncate(end);
+        return writer;
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+    } catch (error) {
+      throw ioError(error, `creating ${file}`, path);
+    }
+  }
+
+  /** The data of one planned tensor, once. */
+  async write(name: string, bytes: Uint8Array): Promise<void> {
+    const place = this.missing.get(name);
+    if (place === undefined || place.bytes !== bytes.byteLength) {
+      throw new BallastError(
+        'ERR_ARGUMENT',
+        `Expected ${place?.bytes ?? 'no'} bytes for tensor '${name}' of ${this.path} but received ${bytes.byteLength}.`,
+      );
+    }
+    this.missing.delete(name);
+    try {
+      await this.#writeAt(bytes, place.offset);
+    } catch (error) {
+      throw ioError(error, `writing tensor '${name}'`, this.path);
+    }
+  }
+
+  /** Makes the file durable. Error ERR_ARGUMENT when a planned tensor was never written. */
+  async close(): Promise<void> {
+    const [name] = this.missing.keys();
+    if (name !== undefined) {
+      throw new BallastError(
+        'ERR_ARGUMENT',
+        `Expected every planned tensor to be written but '${name}' and ${this.missing.size - 1} more are not.`,
+      );
+    }
+    try {
+      await this.handle.sync();
+      await this.handle.close();
+    } catch (error) {
+      throw ioError(error, 'finishing the file', this.path);
+    }
+  }
+
+  /** Closes the file as it is; harmless after close. */
+  async abort(): Promise<void> {
+    await this.handle.close().catch(() => {});
+  }
+
+  async #writeAt(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.byteLength; ) {
+      const left = bytes.byteLength - done;
+      done += (await this.handle.write(bytes, done, left, position + done)).bytesWritten;
+    }
+  }
+}
+
+function encodeHeader(metadata: Metadata, tensors: readonly GgufTensor[]): Buffer {
+  const values = Object.entries(metadata);
+  const parts = [
+    Buffer.from('GGUF'),
+    encodeUint32(version),
+    encodeUint64(tensors.length),
+    encodeUint64(values.length),
+    ...values.flatMap(([key, value]) => [encodeString(key), encodeValue(value)]),
+  ];
+  let offset = 0;
+  for (const { name, shape, type, bytes } of tensors) {
+    const extents = [...shape].reverse();
+    parts.push(encodeString(name), encodeUint32(extents.length), ...extents.map(encodeUint64));
+    parts.push(encodeUint32(type), encodeUint64(offset));
+    offset += aligned(bytes);
+  }
+  return Buffer.concat(parts);
+}
