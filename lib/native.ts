@@ -35,6 +35,24 @@ export interface NativeScheme {
   scaleDtype: DType;
 }
 
+export interface NativeHeadProduct {
+  kind: 'scores' | 'mix' | 'spread';
+  sequence: number;
+  heads: number;
+  keyValueHeads: number;
+  scale: number;
+  precision: Precision;
+}
+
+export interface NativeTwin {
+  threshold: number;
+  lowScale: number;
+  lowMin: number;
+  lowMax: number;
+  highScale: number;
+  highMax: number;
+}
+
 export interface DeviceInfo {
   readonly name: string;
   readonly available: boolean;
@@ -183,6 +201,23 @@ export interface NativeAddon {
     groupIndex: Optional,
     scheme: NativeScheme,
   ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor };
+  headProduct(device: Device, x: Handle, y: Handle, options: NativeHeadProduct): NativeTensor;
+  softmax(
+    device: Device,
+    scores: Handle,
+    alibiSlopes: Optional,
+    options: { heads: number; softcap: number; window: number; causal: boolean },
+  ): NativeTensor;
+  twinQuantize(device: Device, x: Handle, options: NativeTwin): NativeTensor;
+  softmaxGradient(device: Device, probabilities: Handle, gradient: Handle): NativeTensor;
+  layerNormGradient(
+    device: Device,
+    x: Handle,
+    weight: Optional,
+    gradient: Handle,
+    eps: number,
+  ): NativeTensor;
+  activationGradient(device: Device, kind: Activation, x: Handle, gradient: Handle): NativeTensor;
 }
 
 function load(): NativeAddon {

@@ -11,7 +11,7 @@ export type {
   WeightLayout,
 } from '../native.js';
 export { Device, type DeviceOptions, type GridOptions } from './device.js';
-export type { AttentionOptions, MatmulOptions } from './operations.js';
+export type { AttentionOptions, MatmulOptions, TwinOptions } from './operations.js';
 export { Tensor } from './tensor.js';
 
 /** The devices of this machine; those that are not available say why. */

@@ -45,6 +45,16 @@ export interface AttentionOptions {
   readonly alibiSlopes?: Tensor | undefined;
 }
 
+/** Two uniform quantizers that meet at a threshold; see TwinQuantizeParams. */
+export interface TwinOptions {
+  readonly threshold: number;
+  readonly lowScale: number;
+  readonly lowMin: number;
+  readonly lowMax: number;
+  readonly highScale: number;
+  readonly highMax: number;
+}
+
 /** The device's error as BallastError. */
 export function translate(error: unknown): unknown {
   if (error instanceof Error && 'code' in error && !(error instanceof BallastError)) {
@@ -178,6 +188,51 @@ export abstract class Operations {
   /** [n] float64: −log p(target) per row. */
   crossEntropy(logits: Tensor, targets: Tensor): Tensor {
     return this.make(() => native.crossEntropy(this.native, logits.handle, targets.handle));
+  }
+
+  /** The products that attention is made of, head by head; see HeadProductParams. */
+  headProduct(
+    x: Tensor,
+    y: Tensor,
+    kind: 'scores' | 'mix' | 'spread',
+    { sequence, heads, keyValueHeads = heads, scale }: AttentionOptions,
+  ): Tensor {
+    const { precision } = this;
+    const options = { kind, sequence, heads, keyValueHeads, scale, precision };
+    return this.make(() => native.headProduct(this.native, x.handle, y.handle, options));
+  }
+
+  /** Scores [batch·heads·sequence, sequence] → probabilities. */
+  softmax(scores: Tensor, options: AttentionOptions): Tensor {
+    const { heads, softcap = 0, window = 0, causal = true, alibiSlopes } = options;
+    return this.make(() =>
+      native.softmax(this.native, scores.handle, alibiSlopes?.handle, {
+        heads,
+        softcap,
+        window,
+        causal,
+      }),
+    );
+  }
+
+  twinQuantize(x: Tensor, options: TwinOptions): Tensor {
+    return this.make(() => native.twinQuantize(this.native, x.handle, { ...options }));
+  }
+
+  softmaxGradient(probabilities: Tensor, gradient: Tensor): Tensor {
+    return this.make(() =>
+      native.softmaxGradient(this.native, probabilities.handle, gradient.handle),
+    );
+  }
+
+  layerNormGradient(x: Tensor, weight: Tensor | undefined, gradient: Tensor, eps: number): Tensor {
+    return this.make(() =>
+      native.layerNormGradient(this.native, x.handle, weight?.handle, gradient.handle, eps),
+    );
+  }
+
+  activationGradient(kind: Activation, x: Tensor, gradient: Tensor): Tensor {
+    return this.make(() => native.activationGradient(this.native, kind, x.handle, gradient.handle));
   }
 
   private binary(kind: BinaryKind, a: Tensor, b: Tensor): Tensor {

@@ -2,6 +2,7 @@
 #include "native/binding/bind.h"
 #include "native/binding/promise_worker.h"
 #include "native/ops/elementwise.h"
+#include "native/ops/explicit.h"
 #include "native/ops/views.h"
 
 namespace ballast::binding {
@@ -151,6 +152,12 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<FakeQuantize>(exports, "fakeQuantize");
   Define<Factorize>(exports, "factorize");
   Define<Gptq>(exports, "gptq");
+  Define<HeadProduct>(exports, "headProduct");
+  Define<Softmax>(exports, "softmax");
+  Define<TwinQuantize>(exports, "twinQuantize");
+  Define<SoftmaxGradient>(exports, "softmaxGradient");
+  Define<LayerNormGradient>(exports, "layerNormGradient");
+  Define<ActivationGradient>(exports, "activationGradient");
   return exports;
 }
 

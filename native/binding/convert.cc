@@ -170,6 +170,44 @@ FakeQuantizeOptions FromJs(const Napi::Value& value, As<FakeQuantizeOptions>) {
   return options;
 }
 
+HeadProductKind FromJs(const Napi::Value& value, As<HeadProductKind>) {
+  return FromName(value, std::to_array<std::pair<std::string_view, HeadProductKind>>(
+                             {{"scores", HeadProductKind::kScores},
+                              {"mix", HeadProductKind::kMix},
+                              {"spread", HeadProductKind::kSpread}}));
+}
+
+HeadProductOptions FromJs(const Napi::Value& value, As<HeadProductOptions>) {
+  HeadProductOptions options;
+  Field(value, "kind", options.kind);
+  Field(value, "sequence", options.sequence);
+  Field(value, "heads", options.heads);
+  Field(value, "keyValueHeads", options.key_value_heads);
+  Field(value, "scale", options.scale);
+  Field(value, "precision", options.precision);
+  return options;
+}
+
+SoftmaxOptions FromJs(const Napi::Value& value, As<SoftmaxOptions>) {
+  SoftmaxOptions options;
+  Field(value, "heads", options.heads);
+  Field(value, "softcap", options.softcap);
+  Field(value, "window", options.window);
+  Field(value, "causal", options.causal);
+  return options;
+}
+
+TwinOptions FromJs(const Napi::Value& value, As<TwinOptions>) {
+  TwinOptions options;
+  Field(value, "threshold", options.threshold);
+  Field(value, "lowScale", options.low_scale);
+  Field(value, "lowMin", options.low_min);
+  Field(value, "lowMax", options.low_max);
+  Field(value, "highScale", options.high_scale);
+  Field(value, "highMax", options.high_max);
+  return options;
+}
+
 namespace {
 
 // A tensor crosses as its handle together with what JavaScript wants to know of it without asking.

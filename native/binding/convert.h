@@ -9,6 +9,7 @@
 #include "native/binding/handles.h"
 #include "native/binding/napi_setup.h"
 #include "native/ops/devices.h"
+#include "native/ops/explicit.h"
 #include "native/ops/layers.h"
 #include "native/ops/quantization.h"
 #include "native/ops/statistics.h"
@@ -33,12 +34,16 @@ Activation FromJs(const Napi::Value& value, As<Activation>);
 BinaryKind FromJs(const Napi::Value& value, As<BinaryKind>);
 WeightLayout FromJs(const Napi::Value& value, As<WeightLayout>);
 Granularity FromJs(const Napi::Value& value, As<Granularity>);
+HeadProductKind FromJs(const Napi::Value& value, As<HeadProductKind>);
 Scheme FromJs(const Napi::Value& value, As<Scheme>);
 MatmulOptions FromJs(const Napi::Value& value, As<MatmulOptions>);
 AttentionOptions FromJs(const Napi::Value& value, As<AttentionOptions>);
 RopeOptions FromJs(const Napi::Value& value, As<RopeOptions>);
 MomentOptions FromJs(const Napi::Value& value, As<MomentOptions>);
 FakeQuantizeOptions FromJs(const Napi::Value& value, As<FakeQuantizeOptions>);
+HeadProductOptions FromJs(const Napi::Value& value, As<HeadProductOptions>);
+SoftmaxOptions FromJs(const Napi::Value& value, As<SoftmaxOptions>);
+TwinOptions FromJs(const Napi::Value& value, As<TwinOptions>);
 
 // ---- To JavaScript. Structs of tensors become objects of handles. ----
 Napi::Value ToJs(Napi::Env env, const Tensor& tensor);

@@ -11,8 +11,10 @@
 #include "native/cpu/cross_entropy.h"
 #include "native/cpu/elementwise.h"
 #include "native/cpu/embedding.h"
+#include "native/cpu/explicit_attention.h"
 #include "native/cpu/factorize.h"
 #include "native/cpu/gptq.h"
+#include "native/cpu/gradients.h"
 #include "native/cpu/instruction_set.h"
 #include "native/cpu/matmul.h"
 #include "native/cpu/matvec.h"
@@ -23,6 +25,7 @@
 #include "native/cpu/reductions.h"
 #include "native/cpu/rope.h"
 #include "native/cpu/second_moment.h"
+#include "native/cpu/twin_quantization.h"
 
 namespace ballast::cpu {
 namespace {
@@ -111,6 +114,19 @@ class CpuBackend final : public Backend {
   void Dequantize(const DequantizeParams& p) override { cpu::Dequantize(context_, p); }
   void Factorize(const FactorizeParams& p) override { cpu::Factorize(context_, p); }
   void Gptq(const GptqParams& p) override { cpu::Gptq(context_, p); }
+
+  void HeadProduct(const HeadProductParams& p) override { cpu::HeadProduct(context_, p); }
+  void Softmax(const SoftmaxParams& p) override { cpu::Softmax(context_, p); }
+  void TwinQuantize(const TwinQuantizeParams& p) override { cpu::TwinQuantize(context_, p); }
+  void SoftmaxGradient(const SoftmaxGradientParams& p) override {
+    cpu::SoftmaxGradient(context_, p);
+  }
+  void LayerNormGradient(const LayerNormGradientParams& p) override {
+    cpu::LayerNormGradient(context_, p);
+  }
+  void ActivationGradient(const ActivationGradientParams& p) override {
+    cpu::ActivationGradient(context_, p);
+  }
 
  private:
   const InstructionSet instruction_set_;
