@@ -27,6 +27,10 @@ export interface PanelsInput {
 const height = 168;
 const top = 18;
 const bottom = 30;
+/** Labels of the vertical axis that stay clear of each other. */
+const mostTicks = 7;
+/** With more blocks than this, marks are smaller. */
+const manyBlocks = 24;
 /** Percent of the width; the labels of the vertical axis stand in what is left free. */
 const left = 15;
 const right = 96;
@@ -62,8 +66,10 @@ function verticalScale(values: readonly number[], scale: 'log' | 'linear'): Vert
   const domain = [roundStep(least, Math.floor), roundStep(most * (1 + 1e-9), Math.ceil)];
   const log = scaleLog(domain, range).clamp(true);
   const all = log.ticks();
-  const round = all.filter((tick) => /^[125]/.test(tick.toExponential()));
-  const ticks = round.length < 6 ? round : round.filter((tick) => /^1/.test(tick.toExponential()));
+  const ticksOf = (digits: string) =>
+    all.filter((tick) => digits.includes(tick.toExponential()[0] ?? ''));
+  const ticks =
+    [ticksOf('125'), ticksOf('13')].find(({ length }) => length <= mostTicks) ?? ticksOf('1');
   return { place: (value) => log(Math.max(value, domain[0] ?? least)), ticks };
 }
 
@@ -128,13 +134,14 @@ function marks(
     const share = value(layer);
     return share === undefined ? [] : [{ layer, share, at: x(layer.block), down: y.place(share) }];
   });
+  const radius = layers.length > manyBlocks ? 2 : 3.5;
   // Lines know no percentages; a viewport of its own stretches them without stretching their stroke.
   const line = points.map(({ at, down }) => `${at.toFixed(2)},${down.toFixed(1)}`).join(' ');
   return html`<svg width="100%" height="${height}" viewBox="0 0 100 ${height}" preserveAspectRatio="none">
 <polyline class="line ${look}" points="${line}"/></svg>
 ${points.map(
   ({ layer, share, at, down }) =>
-    html`<circle class="mark ${look}${hollow?.(layer) ? ' hollow' : ''}" cx="${at.toFixed(2)}%" cy="${down.toFixed(1)}" r="3.5">
+    html`<circle class="mark ${look}${hollow?.(layer) ? ' hollow' : ''}" cx="${at.toFixed(2)}%" cy="${down.toFixed(1)}" r="${radius}">
 <title>${layer.name}: ${label} ${percent(share)}</title></circle>`,
 )}`;
 }

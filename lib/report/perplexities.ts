@@ -9,8 +9,8 @@ import type { ReportedEvaluation } from './report-input.js';
 const rowHeight = 46;
 const axisHeight = 26;
 /** Percent of the width. */
-const left = 3;
-const right = 97;
+const left = 6;
+const right = 94;
 
 export function perplexities(evaluations: readonly ReportedEvaluation[]): Markup {
   const names = modelNames(evaluations.map(({ model }) => model));
@@ -20,11 +20,11 @@ export function perplexities(evaluations: readonly ReportedEvaluation[]): Markup
     values: evaluations.map(({ results }) => results.find((result) => result.text === text)),
   }));
   const all = rows.flatMap(({ values }) => values.flatMap((value) => value?.perplexity ?? []));
-  const x = scaleLinear([Math.min(...all), Math.max(...all)], [left, right]).nice(5);
+  const x = scaleLinear([Math.min(...all), Math.max(...all)], [left, right]).nice(4);
   const height = rows.length * rowHeight + axisHeight;
   return html`<ul class="legend">${names.map((name, i) => html`<li>${swatch(i)} ${name}</li>`)}</ul>
 <figure><svg width="100%" height="${height}" role="img" aria-label="Perplexity of ${names.join(', ')} on ${texts.join(', ')}; the table below has the numbers">
-${x.ticks(5).map((tick) => verticalLine(tick, x(tick), height))}
+${x.ticks(4).map((tick) => verticalLine(tick, x(tick), height))}
 ${rows.map(
   ({ text, values }, row) =>
     html`<text class="label" x="0" y="${row * rowHeight + 15}">${text}</text>
@@ -63,9 +63,8 @@ function modelNames(models: readonly string[]): readonly string[] {
 }
 
 function verticalLine(value: number, x: number, height: number): Markup {
-  const anchor = x < 8 ? 'start' : x > 92 ? 'end' : 'middle';
   return html`<line class="grid" x1="${x}%" x2="${x}%" y1="20" y2="${height - axisHeight + 4}"/>
-<text class="tick" x="${x}%" y="${height - 6}" text-anchor="${anchor}">${value}</text>`;
+<text class="tick" x="${x}%" y="${height - 6}" text-anchor="middle">${value}</text>`;
 }
 
 /** Models differ by colour and by shape: circles, squares, diamonds and triangles in turn. */

@@ -63,7 +63,7 @@ ${biasSection(report.layers)}
 ${section('Time and memory', `${bytes(report.peakMemoryBytes)} of memory at the peak.`, phases(times))}
 ${section('Environment', '', valueList({ ...report.environment, ballast: report.ballast, format: report.format }))}
 </div>
-${section('Options', '', valueList(report.options))}
+${section('Options', '', valueList(report.options, 'wide'))}
 <footer>Made by Ballast ${report.ballast} from ballast.json of a ${report.modelType} model. Source checkpoint ${report.fingerprint}.</footer>
 </main>
 </body>
@@ -85,17 +85,27 @@ function header(report: ReportInput, title: string): Markup {
   const count = (wanted: string) => fates.filter((one) => one === wanted).length;
   const tiles = [
     ['bits per weight', number(report.bitsPerWeight, 3)],
-    ['mean error, calibration', percent(mean(layers, ({ error }) => error) ?? 0)],
-    ['with bias', percent(mean(layers, ({ errorWithBias }) => errorWithBias) ?? 0)],
-    ['mean error, held-out', shown(mean(layers, ({ heldOutError }) => heldOutError))],
-    ['with bias', shown(mean(layers, heldOutResult))],
+    [
+      'mean error, calibration data',
+      change(
+        mean(layers, ({ error }) => error),
+        mean(layers, ({ errorWithBias }) => errorWithBias),
+      ),
+    ],
+    [
+      'mean error, held-out data',
+      change(
+        mean(layers, ({ heldOutError }) => heldOutError),
+        mean(layers, heldOutResult),
+      ),
+    ],
     ['biases kept', `${count('kept')} of ${layers.length}`],
     ['time', seconds((report.seconds as { total: number }).total)],
     ['peak memory', bytes(report.peakMemoryBytes)],
   ] as const;
   const dropped = count('dropped');
   return html`<header><h1>${title}</h1>
-<p>${layers.length} linears of a ${report.modelType} model, quantized by ${String(method)}. Errors are squared errors of a linear’s output, relative to its energy; ${
+<p>${layers.length} linears quantized by ${String(method)}. Errors are squared errors of a linear’s output relative to its energy, before and after the bias; ${
     dropped === 0
       ? 'no bias was dropped'
       : `${dropped} of the fitted biases did not help held-out data and were dropped`
@@ -164,8 +174,10 @@ function mean(
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function shown(share: number | undefined): string {
-  return share === undefined ? '–' : percent(share);
+/** Without and with bias. */
+function change(before: number | undefined, after: number | undefined): string {
+  if (before === undefined || after === undefined) return '–';
+  return `${percent(before)} → ${percent(after)}`;
 }
 
 function lastPart(path: string): string {

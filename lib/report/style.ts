@@ -18,12 +18,13 @@ p { margin: 0; max-width: 68ch; }
 header p { margin-top: 10px; font-size: 1.08rem; }
 .soft, section > p { color: var(--soft); }
 section { background: var(--card); border: 1px solid var(--rule); border-radius: 12px; padding: 24px; margin-top: 20px; min-width: 0; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 20px; align-items: start; }
-.tiles { display: grid; grid-template-columns: repeat(4, 1fr); gap: 1px; margin: 28px 0 0; overflow: hidden;
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 20px; align-items: start; margin-top: 20px; }
+.pair section { margin-top: 0; }
+.tiles { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1px; margin: 28px 0 0; overflow: hidden;
   background: var(--rule); border: 1px solid var(--rule); border-radius: 12px; }
 .tiles div { background: var(--card); padding: 14px 18px; display: flex; flex-direction: column; justify-content: flex-end; }
 .tiles dt { color: var(--soft); font-size: 0.84rem; line-height: 1.35; }
-.tiles dd { margin: 2px 0 0; font-size: 1.4rem; font-weight: 620; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; }
+.tiles dd { margin: 2px 0 0; font-size: clamp(1rem, 4.2vw, 1.4rem); font-weight: 620; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 290px), 1fr)); gap: 20px 28px; margin-top: 18px; }
 figure { margin: 0; min-width: 0; }
 section > figure { margin-top: 18px; }
@@ -31,7 +32,7 @@ figcaption { font-weight: 600; font-size: 0.92rem; overflow-wrap: anywhere; }
 svg { display: block; }
 svg svg { overflow: visible; }
 svg text { font-size: 12px; fill: var(--soft); font-variant-numeric: tabular-nums; }
-svg text.label { font-size: 14px; fill: var(--ink); }
+svg text.label { font-size: 14px; fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 5px; }
 .grid { stroke: var(--rule); stroke-width: 1; }
 .line { fill: none; stroke-width: 1.75; vector-effect: non-scaling-stroke; stroke-linejoin: round; }
 .line.before { stroke: var(--before); } .line.after { stroke: var(--after); }
@@ -56,8 +57,8 @@ th[colspan] { text-align: center; }
 small { color: var(--soft); font-size: 0.86em; margin-left: 6px; }
 summary { cursor: pointer; font-size: 1.2rem; font-weight: 620; letter-spacing: -0.01em; }
 dl { margin: 14px 0 0; font-size: 0.92rem; }
-section dl div { display: flex; justify-content: space-between; gap: 20px; padding: 5px 0; border-bottom: 1px solid var(--rule); }
-section dl div:last-child { border-bottom: 0; }
+section dl.wide { columns: 2 380px; column-gap: 48px; }
+section dl div { break-inside: avoid; display: flex; justify-content: space-between; gap: 20px; padding: 5px 0; border-bottom: 1px solid var(--rule); }
 section dt { color: var(--soft); } section dd { margin: 0; text-align: right; overflow-wrap: anywhere; min-width: 0; }
 footer { margin-top: 28px; color: var(--soft); font-size: 0.86rem; overflow-wrap: anywhere; }
 @media (max-width: 700px) { .tiles { grid-template-columns: 1fr 1fr; } }

@@ -24,9 +24,9 @@ export function fate({ biasKept, biasEnergy }: ReportedLayer): 'kept' | 'dropped
   return biasEnergy > 0 ? 'dropped' : 'none';
 }
 
-/** Any values by their names, as they stand in the file. */
-export function valueList(values: object): Markup {
-  return html`<dl>${Object.entries(values).map(
+/** Any values by their names, as they stand in the file; in two columns where there is room, if `look` is 'wide'. */
+export function valueList(values: object, look: 'narrow' | 'wide' = 'narrow'): Markup {
+  return html`<dl class="${look}">${Object.entries(values).map(
     ([name, value]) => html`<div><dt>${name}</dt><dd>${written(value)}</dd></div>`,
   )}</dl>`;
 }
