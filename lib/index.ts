@@ -19,6 +19,14 @@ export {
   type TextResult,
 } from './evaluate/index.js';
 export {
+  type ExportOptions,
+  exportResult,
+  type ResultEvent,
+  type Verification,
+  type VerifyOptions,
+  verify,
+} from './export/index.js';
+export {
   type Candidate,
   type LayerReport,
   type QuantizeEvent,

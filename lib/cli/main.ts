@@ -7,11 +7,13 @@ import { constants } from 'node:os';
 import { Command } from 'commander';
 import { devicesCommand } from './devices-command.js';
 import { evaluateCommand } from './evaluate-command.js';
+import { exportCommand } from './export-command.js';
 import { inspectCommand } from './inspect-command.js';
 import { quantizeCommand } from './quantize-command.js';
 import { reportCommand } from './report-command.js';
 import { searchCommand } from './search-command.js';
 import { explain } from './usage.js';
+import { verifyCommand } from './verify-command.js';
 
 const examples = `
 Examples:
@@ -32,6 +34,8 @@ function program(signal: AbortSignal): Command {
     searchCommand(signal),
     evaluateCommand(signal),
     inspectCommand(signal),
+    exportCommand(signal),
+    verifyCommand(signal),
     reportCommand(),
     devicesCommand(),
   ];

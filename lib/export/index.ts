@@ -10,3 +10,14 @@ export type {
 } from './format.js';
 export { PositionBiasWriter } from './position-bias-writer.js';
 export { findFormat, formats } from './registry.js';
+export {
+  checkExportOptions,
+  checkVerifyOptions,
+  type ExportOptions,
+  exportResult,
+  type ResultEvent,
+  resultDefaults,
+  type Verification,
+  type VerifyOptions,
+  verify,
+} from './results.js';

@@ -9,7 +9,7 @@ import { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type LanguageModel, readModel } from '../models/index.js';
-import type { ExportedLinear, ExportFormat, ExportReader, Grid } from './format.js';
+import type { ExportedLinear, ExportFormat, ExportReader, Grid, StoredLinear } from './format.js';
 
 export const recordFile = 'ballast-export.json';
 
@@ -93,14 +93,10 @@ export async function verifyResult(
       const expected = digests[spec.name];
       const name = `${model.blockName(block)}.${spec.name}`;
       const stored = await reader.linear(block, spec, expected?.dtype ?? 'float32');
-      const { sha256 } = await digestOf(stored);
-      disposeStored(stored);
-      if (sha256 !== expected?.sha256) {
-        throw new BallastError(
-          'ERR_CHECKPOINT',
-          `${name}: the weight or bias that was read back is not the one that was quantized; the file is damaged or ` +
-            'was changed: export it again.',
-        );
+      try {
+        await expectDigest(name, stored, expected);
+      } finally {
+        disposeStored(stored);
       }
       count++;
     }
@@ -109,11 +105,22 @@ export async function verifyResult(
   return count;
 }
 
-export function disposeStored({
-  codes,
-  weight,
-  bias,
-}: Awaited<ReturnType<ExportReader['linear']>>): void {
+/** Error ERR_CHECKPOINT for a linear that is not the one that was quantized. */
+export async function expectDigest(
+  name: string,
+  stored: StoredLinear,
+  expected: LinearDigest | undefined,
+): Promise<void> {
+  const { sha256 } = await digestOf(stored);
+  if (sha256 === expected?.sha256) return;
+  throw new BallastError(
+    'ERR_CHECKPOINT',
+    `${name}: the weight or bias that was read back is not the one that was quantized; the file is damaged or was ` +
+      'changed: export it again.',
+  );
+}
+
+export function disposeStored({ codes, weight, bias }: StoredLinear): void {
   for (const tensor of [...Object.values(codes ?? {}), weight, bias]) tensor?.dispose();
 }
 

@@ -1,0 +1,59 @@
+// `ballast verify`: whether a result's files hold what was quantized.
+
+import { Command } from 'commander';
+import { checkVerifyOptions, resultDefaults } from '../export/index.js';
+import { type VerifyOptions, verify } from '../index.js';
+import { addOptions, number, type OptionTable, readOptions } from './option-table.js';
+import { openProgress } from './progress.js';
+import { printJson, printTable } from './tables.js';
+import { checkUsage } from './usage.js';
+
+const table: OptionTable<VerifyOptions> = {
+  device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
+  threads: {
+    flags: '--threads <n>',
+    help: 'compute threads of a CPU device (default: one per processor)',
+    parse: number,
+  },
+};
+
+const examples = `
+Examples:
+  $ ballast verify ./model-4bit
+  $ ballast verify ./model-4bit --json`;
+
+export function verifyCommand(signal: AbortSignal): Command {
+  const command = new Command('verify')
+    .summary('check the files of a quantized model')
+    .description(
+      'Reads a result of `ballast quantize` or `ballast export` back, dequantizes it, and compares it with what was quantized.',
+    )
+    .argument('<result>', 'directory that ballast has written');
+  addOptions(command, table, resultDefaults);
+  return command
+    .option('--json', 'print the outcome as JSON')
+    .addHelpText('after', examples)
+    .action(async (result: string) => {
+      const options = readOptions(command, table);
+      checkUsage(command, table, () => checkVerifyOptions(options));
+      const outcome = await run(result, { ...options, signal });
+      if (command.opts().json) return printJson(outcome);
+      printTable([
+        ['result', outcome.result],
+        ['format', outcome.format],
+        ['linears', `${outcome.linears}, all as they were quantized`],
+      ]);
+    });
+}
+
+async function run(result: string, options: VerifyOptions) {
+  const progress = openProgress();
+  try {
+    return await verify(result, {
+      ...options,
+      onProgress: ({ done, total }) => progress.step('verifying', done, total),
+    });
+  } finally {
+    progress.end();
+  }
+}

@@ -1,0 +1,197 @@
+// A finished run in another format, without calibrating again: codes, scales, zero points and biases are read back and
+// written anew. Only where nothing has to change: a grid that the new format would round is refused, since biases were
+// fitted on it as it is.
+
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readJsonObject } from '../checkpoint/bounded-json.js';
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { resolveModel } from '../checkpoint/hub.js';
+import { ioError, isMissing } from '../checkpoint/io-error.js';
+import { OutputDirectory } from '../checkpoint/output-directory.js';
+import type { Device, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { positionBiasFile } from '../execution/index.js';
+import type { LinearSpec } from '../models/index.js';
+import type { QuantizedWeight } from '../quantizers/index.js';
+import { biasCapability } from './capabilities.js';
+import { openExport } from './export-writer.js';
+import type { ExportedLinear, ExportFormat, Grid, StoredLinear } from './format.js';
+import { formats } from './registry.js';
+import { disposeStored, expectDigest, type OpenedResult, openResult } from './verification.js';
+
+/** What a run tells of itself beside its result. */
+export const reportFile = 'ballast.json';
+
+export interface Conversion {
+  readonly device: Device;
+  /** A result of this library. */
+  readonly directory: string;
+  readonly format: ExportFormat;
+  readonly output: string;
+  readonly overwrite: boolean;
+  readonly maxShardBytes: number;
+  /** Called after each block; throws to stop. */
+  readonly onBlock: (done: number, total: number) => void;
+}
+
+/**
+ * Returns how many linears there are. Errors: ERR_CHECKPOINT for a damaged result, ERR_UNSUPPORTED for codes, a grid or biases that the format cannot take
+ * over exactly, ERR_ARGUMENT for the output, ERR_IO. After an error nothing is left at `output`.
+ */
+export async function convert(conversion: Conversion): Promise<number> {
+  const { device, directory, format, output: target, overwrite, maxShardBytes } = conversion;
+  const result = await openResult(device, directory, formats);
+  const report = (await readJsonObject(join(directory, reportFile))) ?? {};
+  const checkpoint = await restOfModel(directory, report);
+  const output = await OutputDirectory.create(target, { overwrite, source: directory });
+  try {
+    const { model, record } = result;
+    const addBiases = await holdsAddedBiases(result);
+    const writer = await openExport(format, {
+      device,
+      checkpoint,
+      model,
+      output,
+      grid: record.grid,
+      addBiases,
+      maxShardBytes,
+    });
+    try {
+      for (let index = 0; index < model.blocks; index++) {
+        const linears = await readBlock(conversion, result, index);
+        try {
+          await writer.writeBlock({ index, linears, replaced: new Map() });
+        } finally {
+          for (const linear of linears.values()) disposeStored(linear);
+        }
+        conversion.onBlock(index + 1, model.blocks);
+      }
+      await writer.finish();
+    } finally {
+      await writer.abort();
+    }
+    await copyPositionBiases(directory, output.path);
+    await output.writeJson(reportFile, { ...report, format: format.name, from: record.format });
+    await output.commit();
+    return model.blocks * model.linears.length;
+  } finally {
+    await output.discard();
+  }
+}
+
+/** Where tensors that are no linears come from: the result, or the run's source where it is in no safetensors. */
+async function restOfModel(
+  directory: string,
+  report: Readonly<Record<string, unknown>>,
+): Promise<Checkpoint> {
+  try {
+    return await Checkpoint.open(directory);
+  } catch (error) {
+    const { model, fingerprint } = report;
+    if (!(error instanceof BallastError) || typeof model !== 'string') throw error;
+    const source = await Checkpoint.open(await resolveModel(model, {}));
+    if ((await source.fingerprint()) === fingerprint) return source;
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected ${model} to be the model that ${directory} was made from, for this format does not hold all of its ` +
+        'tensors as they were, but it has changed since.',
+    );
+  }
+}
+
+/** Whether a linear has a bias that config.json does not announce. */
+async function holdsAddedBiases({ model, record, reader }: OpenedResult): Promise<boolean> {
+  for (const spec of model.linears.filter(({ bias }) => !bias)) {
+    const stored = await reader.linear(0, spec, record.blocks[0]?.[spec.name]?.dtype ?? 'float32');
+    disposeStored(stored);
+    if (stored.bias !== undefined) return true;
+  }
+  return false;
+}
+
+async function readBlock(
+  { device, format }: Conversion,
+  { model, record, reader }: OpenedResult,
+  index: number,
+): Promise<Map<string, ExportedLinear>> {
+  const linears = new Map<string, ExportedLinear>();
+  const capability = biasCapability(model, format.name);
+  try {
+    for (const spec of model.linears) {
+      const name = `${model.blockName(index)}.${spec.name}`;
+      const expected = record.blocks[index]?.[spec.name];
+      const stored = await reader.linear(index, spec, expected?.dtype ?? 'float32');
+      linears.set(spec.name, stored as ExportedLinear);
+      await expectDigest(name, stored, expected);
+      const codes = expectCodes(name, stored, record.format, format);
+      await expectSameGrid(device, name, codes, record.grid, format);
+      if (!capability.read.has(spec.name)) await expectNoBias(name, spec, stored.bias, format);
+    }
+    return linears;
+  } catch (error) {
+    for (const linear of linears.values()) disposeStored(linear);
+    throw error;
+  }
+}
+
+function expectCodes(
+  name: string,
+  { codes }: StoredLinear,
+  from: string,
+  to: ExportFormat,
+): QuantizedWeight {
+  if (codes !== undefined) return codes;
+  throw new BallastError(
+    'ERR_UNSUPPORTED',
+    `Expected codes for ${name} to write format ${to.name} but format ${from} holds dequantized weights only; ` +
+      'quantize with a format of packed codes to be able to convert.',
+  );
+}
+
+async function expectSameGrid(
+  device: Device,
+  name: string,
+  codes: QuantizedWeight,
+  grid: Grid,
+  format: ExportFormat,
+): Promise<void> {
+  const rounded = (await format.roundGrid?.(device, codes, grid)) ?? codes;
+  const added = Object.values(rounded).filter((part) => !Object.values(codes).includes(part));
+  try {
+    for (const part of ['codes', 'zeros'] as const) {
+      if (rounded[part] === codes[part]) continue;
+      const [before, after] = [await codes[part].read(), await rounded[part].read()];
+      if (Buffer.from(before).equals(Buffer.from(after))) continue;
+      throw new BallastError(
+        'ERR_UNSUPPORTED',
+        `${name}: format ${format.name} would round the ${part} of this grid, which biases were fitted on; quantize ` +
+          `again with that format, or with a symmetric grid.`,
+      );
+    }
+  } finally {
+    for (const tensor of added) tensor?.dispose();
+  }
+}
+
+async function expectNoBias(
+  name: string,
+  { outChannels }: LinearSpec,
+  bias: Tensor | undefined,
+  format: ExportFormat,
+): Promise<void> {
+  const values = (await bias?.readFloat32()) ?? new Float32Array(outChannels);
+  if (values.every((value) => value === 0)) return;
+  throw new BallastError(
+    'ERR_UNSUPPORTED',
+    `${name} has a bias that format ${format.name} has no place for; quantize again with that format.`,
+  );
+}
+
+async function copyPositionBiases(from: string, to: string): Promise<void> {
+  try {
+    await copyFile(join(from, positionBiasFile), join(to, positionBiasFile));
+  } catch (error) {
+    if (!isMissing(error)) throw ioError(error, `copying ${positionBiasFile}`, to);
+  }
+}

@@ -1,0 +1,151 @@
+// The public functions over finished results: another format of the same run, and the check that files hold what was
+// quantized.
+
+import { Device } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import {
+  checkOptions,
+  isBoolean,
+  isFunction,
+  isSignal,
+  isString,
+  isWhole,
+} from '../option-checks.js';
+import { convert } from './convert.js';
+import { findFormat, formats } from './registry.js';
+import { openResult, verifyResult } from './verification.js';
+
+export interface ResultEvent {
+  /** Blocks. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface VerifyOptions {
+  /** Device name; default 'cpu'. */
+  readonly device?: string;
+  /** Compute threads of a CPU device; default one per processor. */
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (event: ResultEvent) => void;
+}
+
+export interface ExportOptions extends VerifyOptions {
+  /** Directory that receives the result; must not exist or be empty, unless `overwrite`. */
+  readonly output: string;
+  /** Name of a format. */
+  readonly format: string;
+  /** Replace an existing result; default false. */
+  readonly overwrite?: boolean;
+  /** Bytes of a weight file at most; default 5 GB. */
+  readonly maxShardBytes?: number;
+}
+
+export interface Verification {
+  /** As it was passed. */
+  readonly result: string;
+  readonly format: string;
+  /** How many linears were read back and found to be those that were quantized. */
+  readonly linears: number;
+}
+
+export const resultDefaults = {
+  device: 'cpu',
+  overwrite: false,
+  maxShardBytes: 5e9,
+} as const satisfies Partial<ExportOptions>;
+
+const verifyChecks = {
+  device: isString,
+  threads: isWhole(1, 1024),
+  signal: isSignal,
+  onProgress: isFunction,
+};
+
+const exportChecks = {
+  ...verifyChecks,
+  output: isString,
+  format: isString,
+  overwrite: isBoolean,
+  maxShardBytes: isWhole(1),
+};
+
+/** Errors: ERR_ARGUMENT for an unknown option, a missing one, or a value out of range. */
+export function checkVerifyOptions(options: VerifyOptions): void {
+  checkOptions(options, verifyChecks);
+}
+
+/** As `checkVerifyOptions`. */
+export function checkExportOptions(options: ExportOptions): void {
+  checkOptions(options, exportChecks, ['output', 'format']);
+  findFormat(options.format);
+}
+
+/**
+ * Reads a result back, dequantizes it and compares it with the digests taken when it was quantized. Errors:
+ * ERR_CHECKPOINT for what differs or is no result, ERR_ABORTED, ERR_IO.
+ *
+ *     const { linears } = await verify('./model-4bit');
+ */
+export async function verify(result: string, options: VerifyOptions = {}): Promise<Verification> {
+  checkVerifyOptions(options);
+  return withDevice(options, async (device, onBlock) => {
+    const opened = await openResult(device, result, formats);
+    const linears = await verifyResult(opened, onBlock);
+    return { result, format: opened.record.format, linears };
+  });
+}
+
+/**
+ * Writes a result of `quantize` in another format, without calibrating again. Errors: ERR_UNSUPPORTED where the format
+ * cannot take over codes, grid or biases exactly, ERR_ARGUMENT, ERR_CHECKPOINT, ERR_ABORTED, ERR_IO; after an error
+ * nothing is left at `options.output`.
+ *
+ *     await exportResult('./model-4bit', { format: 'gguf', output: './model-gguf' });
+ */
+export async function exportResult(result: string, options: ExportOptions): Promise<Verification> {
+  checkExportOptions(options);
+  const { output, overwrite, maxShardBytes } = { ...resultDefaults, ...defined(options) };
+  const format = findFormat(options.format);
+  return withDevice(options, async (device, onBlock) => {
+    const linears = await convert({
+      device,
+      directory: result,
+      format,
+      output,
+      overwrite,
+      maxShardBytes,
+      onBlock,
+    });
+    return { result: output, format: format.name, linears };
+  });
+}
+
+async function withDevice<T>(
+  { device: name, threads, signal, onProgress }: VerifyOptions,
+  body: (device: Device, onBlock: (done: number, total: number) => void) => Promise<T>,
+): Promise<T> {
+  const throwIfAborted = () => {
+    if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The work on a result was aborted.');
+  };
+  throwIfAborted();
+  const device = Device.open(
+    name ?? resultDefaults.device,
+    threads === undefined ? {} : { threads },
+  );
+  try {
+    return await body(device, (done, total) => {
+      throwIfAborted();
+      onProgress?.({ done, total });
+    });
+  } finally {
+    device.close();
+  }
+}
+
+/** Without the keys that are there but undefined, which would hide defaults. */
+function defined<T extends object>(options: T): T {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as T;
+}
