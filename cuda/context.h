@@ -1,0 +1,30 @@
+// What every operation of this backend receives: where to run and when to stop. Work is queued in
+// the one stream; only operations whose next step depends on a result wait for it.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "native/core/cancel_token.h"
+
+namespace ballast::cuda {
+
+struct Context {
+  int device = 0;
+  int processors = 1;  // streaming multiprocessors
+  cudaStream_t stream = nullptr;
+  const CancelToken* cancel = nullptr;
+
+  // Called between the launches of long operations.
+  void ThrowIfCancelled() const {
+    if (cancel != nullptr) cancel->ThrowIfCancelled();
+  }
+};
+
+constexpr std::int64_t DivideUp(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+constexpr std::int64_t RoundUp(std::int64_t a, std::int64_t unit) {
+  return DivideUp(a, unit) * unit;
+}
+
+}  // namespace ballast::cuda

@@ -1,0 +1,141 @@
+// The table that the addon reads. Every function catches everything: an exception ends here and
+// goes on as a value.
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "cuda/devices.h"
+#include "cuda/engine.h"
+#include "cuda/interface.h"
+#include "cuda/memory.h"
+#include "cuda/operations.h"
+#include "native/core/error.h"
+
+namespace ballast::cuda {
+namespace {
+
+void Report(Failure& failure, ErrorCode code, const char* message) noexcept {
+  failure.code = static_cast<std::int32_t>(code);
+  std::snprintf(failure.message, sizeof failure.message, "%s", message);
+}
+
+template <class Body>
+void Guard(Failure* failure, Body body) noexcept {
+  try {
+    body();
+  } catch (const Error& error) {
+    Report(*failure, error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    Report(*failure, ErrorCode::kMemory, "The host's memory is exhausted; use fewer --samples.");
+  } catch (const std::exception& error) {
+    Report(*failure, ErrorCode::kCuda, error.what());
+  }
+}
+
+int Count(Failure* failure) {
+  int count = 0;
+  Guard(failure, [&] { count = DeviceCount(); });
+  return count;
+}
+
+void DescribeDevice(int device, DeviceDescription* description) { Describe(device, *description); }
+
+Engine* Open(int device, Failure* failure) {
+  Engine* engine = nullptr;
+  Guard(failure, [&] { engine = new Engine(device); });
+  return engine;
+}
+
+void Close(Engine* engine) { delete engine; }
+
+void SetCancelToken(Engine* engine, const CancelToken* token) { engine->SetCancelToken(token); }
+
+std::byte* AllocateOn(Engine* engine, std::size_t bytes, Failure* failure) {
+  std::byte* pointer = nullptr;
+  Guard(failure, [&] { pointer = Allocate(engine->Enter(), bytes); });
+  return pointer;
+}
+
+void FreeOn(Engine* engine, std::byte* pointer) {
+  Failure nobody_waits;
+  Guard(&nobody_waits, [&] { Free(engine->Enter(), pointer); });
+}
+
+void CopyFromHost(Engine* engine, std::byte* to, const std::byte* from, std::size_t bytes,
+                  Failure* failure) {
+  Guard(failure, [&] { engine->CopyFromHost(to, from, bytes); });
+}
+
+void CopyToHost(Engine* engine, std::byte* to, const std::byte* from, std::size_t bytes,
+                Failure* failure) {
+  Guard(failure, [&] { engine->CopyToHost(to, from, bytes); });
+}
+
+void Copy(Engine* engine, std::byte* to, const std::byte* from, std::size_t bytes,
+          Failure* failure) {
+  Guard(failure, [&] { engine->Copy(to, from, bytes); });
+}
+
+void Zero(Engine* engine, std::byte* to, std::size_t bytes, Failure* failure) {
+  Guard(failure, [&] { engine->Zero(to, bytes); });
+}
+
+void Synchronize(Engine* engine, Failure* failure) {
+  Guard(failure, [&] { engine->Synchronize(); });
+}
+
+template <auto kLaunch, class Params>
+void Run(Engine* engine, const Params* params, Failure* failure) {
+  Guard(failure, [&] { kLaunch(engine->Enter(), *params); });
+}
+
+constexpr Functions kFunctions = {
+    .layout = kLayout,
+    .device_count = Count,
+    .describe = DescribeDevice,
+    .open = Open,
+    .close = Close,
+    .set_cancel_token = SetCancelToken,
+    .allocate = AllocateOn,
+    .free = FreeOn,
+    .copy_from_host = CopyFromHost,
+    .copy_to_host = CopyToHost,
+    .copy = Copy,
+    .zero = Zero,
+    .synchronize = Synchronize,
+    .cast = Run<Cast>,
+    .count_non_finite = Run<CountNonFinite>,
+    .binary = Run<Binary>,
+    .scale = Run<Scale>,
+    .activate = Run<Activate>,
+    .softcap = Run<Softcap>,
+    .select_columns = Run<SelectColumns>,
+    .select_rows = Run<SelectRows>,
+    .transpose = Run<Transpose>,
+    .matmul = Run<Matmul>,
+    .attention = Run<Attention>,
+    .layer_norm = Run<LayerNorm>,
+    .rms_norm = Run<RmsNorm>,
+    .rope = Run<Rope>,
+    .embedding = Run<Embedding>,
+    .cross_entropy = Run<CrossEntropy>,
+    .channel_sum = Run<ChannelSum>,
+    .second_moment = Run<SecondMoment>,
+    .moment = Run<Moment>,
+    .matvec = Run<Matvec>,
+    .quadratic_form = Run<QuadraticForm>,
+    .fake_quantize = Run<FakeQuantize>,
+    .find_scales = Run<FindScales>,
+    .quantize = Run<Quantize>,
+    .dequantize = Run<Dequantize>,
+    .factorize = Run<Factorize>,
+    .gptq = Run<Gptq>,
+};
+
+}  // namespace
+}  // namespace ballast::cuda
+
+extern "C" __attribute__((visibility("default"))) const ballast::cuda::Functions*
+ballast_cuda_functions() {
+  return &ballast::cuda::kFunctions;
+}

@@ -1,0 +1,40 @@
+// Device memory from the GPU's stream-ordered pool: an allocation and a release take effect in
+// stream order, so memory follows execution, and freed blocks serve the next tensors without a
+// call into the driver.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cuda/context.h"
+
+namespace ballast::cuda {
+
+// Keeps freed memory in the pool instead of returning it to the driver at each synchronisation.
+void PreparePool(int device);
+
+// Throws Error{kMemory} that says what was asked for and what is free.
+std::byte* Allocate(const Context& context, std::size_t bytes);
+// Never throws: what a lost device cannot release is gone already.
+void Free(const Context& context, void* pointer) noexcept;
+
+// Uninitialised working memory of an operation.
+template <class T>
+class Scratch {
+ public:
+  Scratch(const Context& context, std::int64_t count)
+      : context_(context),
+        data_(
+            reinterpret_cast<T*>(Allocate(context, static_cast<std::size_t>(count) * sizeof(T)))) {}
+  ~Scratch() { Free(context_, data_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  T* data() const { return data_; }
+
+ private:
+  const Context& context_;
+  T* data_;
+};
+
+}  // namespace ballast::cuda

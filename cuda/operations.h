@@ -1,0 +1,41 @@
+// The launchers, one an operation, in the file of that name. Each queues its work in the context's
+// stream and validates nothing but what only the data shows.
+#pragma once
+
+#include "cuda/context.h"
+#include "cuda/interface.h"
+
+namespace ballast::cuda {
+
+void Cast(const Context& context, const ConversionParams& params);
+void CountNonFinite(const Context& context, const ConversionParams& params);
+void Binary(const Context& context, const BinaryParams& params);
+void Scale(const Context& context, const MapParams& params);
+void Activate(const Context& context, const MapParams& params);
+void Softcap(const Context& context, const MapParams& params);
+void SelectColumns(const Context& context, const SelectionParams& params);
+void SelectRows(const Context& context, const SelectionParams& params);
+void Transpose(const Context& context, const SelectionParams& params);
+
+void Matmul(const Context& context, const MatmulParams& params);
+void Attention(const Context& context, const AttentionParams& params);
+void LayerNorm(const Context& context, const LayerNormParams& params);
+void RmsNorm(const Context& context, const RmsNormParams& params);
+void Rope(const Context& context, const RopeParams& params);
+void Embedding(const Context& context, const EmbeddingParams& params);
+void CrossEntropy(const Context& context, const CrossEntropyParams& params);
+
+void ChannelSum(const Context& context, const ChannelSumParams& params);
+void SecondMoment(const Context& context, const SecondMomentParams& params);
+void Moment(const Context& context, const MomentParams& params);
+void Matvec(const Context& context, const MatvecParams& params);
+void QuadraticForm(const Context& context, const QuadraticFormParams& params);
+
+void FakeQuantize(const Context& context, const FakeQuantizeParams& params);
+void FindScales(const Context& context, const FindScalesParams& params);
+void Quantize(const Context& context, const QuantizeParams& params);
+void Dequantize(const Context& context, const DequantizeParams& params);
+void Factorize(const Context& context, const FactorizeParams& params);
+void Gptq(const Context& context, const GptqParams& params);
+
+}  // namespace ballast::cuda
