@@ -61,7 +61,8 @@ class Connection {
 
   constructor(private readonly directory: string) {
     const script = new URL('./tokenizer-worker.js', import.meta.url);
-    this.worker = new Worker(script, { workerData: { directory } });
+    // No flags of the process: those of `node --input-type=module --eval` would not let the script start.
+    this.worker = new Worker(script, { workerData: { directory }, execArgv: [] });
     this.worker.on('message', (reply: Reply) => this.settle(reply));
     this.worker.on('error', (error) => this.end(error.message));
     this.worker.on('exit', () => this.end('it was closed'));
