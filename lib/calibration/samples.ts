@@ -97,6 +97,11 @@ function randomStarts(
         `but the text has ${length}; lower the number of samples or the sequence length, or choose a longer text.`,
     );
   }
+  return sampledPlaces(places, samples, seed);
+}
+
+/** `samples` distinct places of 0 … places − 1; the first ones of a seed are the same however many are taken. */
+export function sampledPlaces(places: number, samples: number, seed: number): number[] {
   const random = new Random(seed);
   const starts = new Set<number>();
   while (starts.size < samples) starts.add(random.below(places));

@@ -4,7 +4,12 @@
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { type LanguageModel, readModel } from '../models/index.js';
+import {
+  type BlockModel,
+  isLanguageModel,
+  type LanguageModel,
+  readBlockModel,
+} from '../models/index.js';
 import { type DownloadEvent, type FetchOptions, fetchModel } from './fetch-model.js';
 
 export interface Inspection {
@@ -14,7 +19,8 @@ export interface Inspection {
   readonly modelType: string;
   readonly blocks: number;
   readonly hiddenSize: number;
-  readonly vocabularySize: number;
+  /** Of a language model. */
+  readonly vocabularySize?: number;
   /** The longest sequence; absent where the model has no limit. */
   readonly maxPositions?: number;
   /** Linears inside blocks: what a quantization works on. */
@@ -46,9 +52,9 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
   const directory = await fetchModel(model, options, options.onProgress);
   const checkpoint = await Checkpoint.open(directory);
   const tensors = [...checkpoint.tensors.values()];
-  const language = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+  const definition = readBlockModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const quantization = await readJsonObject(join(directory, 'ballast.json'));
-  const { modelType, blocks, hiddenSize, vocabularySize, maxPositions } = language;
+  const { modelType, blocks, hiddenSize, linears } = definition;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
   return {
     model,
@@ -56,10 +62,9 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
     modelType,
     blocks,
     hiddenSize,
-    vocabularySize,
-    ...(Number.isFinite(maxPositions) ? { maxPositions } : {}),
-    linears: blocks * language.linears.length,
-    linearParameters: linearParameters(language),
+    ...(isLanguageModel(definition) ? languageFields(definition) : {}),
+    linears: blocks * linears.length,
+    linearParameters: linearParameters(definition),
     parameters: sum(tensors.map(({ shape }) => shape.reduce((product, size) => product * size, 1))),
     tensors: tensors.length,
     dtypes: byFrequency(tensors.map(({ dtype }) => dtype)),
@@ -68,7 +73,11 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
   };
 }
 
-function linearParameters({ blocks, linears }: LanguageModel): number {
+function languageFields({ vocabularySize, maxPositions }: LanguageModel) {
+  return { vocabularySize, ...(Number.isFinite(maxPositions) ? { maxPositions } : {}) };
+}
+
+function linearParameters({ blocks, linears }: BlockModel): number {
   const ofBlock = linears.map(({ inChannels, outChannels }) => inChannels * outChannels);
   return blocks * ofBlock.reduce((total, count) => total + count, 0);
 }

@@ -6,7 +6,7 @@
 // through a norm, a gate's through a product; a value projection's could go into an output projection's, but no client
 // reads that one and not the other.
 
-import type { LanguageModel, LinearSpec } from '../models/index.js';
+import type { BlockModel, LinearSpec } from '../models/index.js';
 import type { ExportInput } from './format.js';
 
 /** What loads a result. */
@@ -42,7 +42,7 @@ export function clientsFor(format: string): readonly Client[] {
 }
 
 export function biasCapability(
-  model: LanguageModel,
+  model: BlockModel,
   format: string,
   client: Client = clientsFor(format)[0] ?? 'transformers',
 ): BiasCapability {

@@ -12,7 +12,7 @@ import { OutputDirectory } from '../checkpoint/output-directory.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { positionBiasFile } from '../execution/index.js';
-import type { LinearSpec } from '../models/index.js';
+import { type LinearSpec, readModel } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import { biasCapability } from './capabilities.js';
 import { openExport } from './export-writer.js';
@@ -47,7 +47,7 @@ export async function convert(conversion: Conversion): Promise<number> {
   const output = await OutputDirectory.create(target, { overwrite, source: directory });
   try {
     const { model, record } = result;
-    const addBiases = await holdsAddedBiases(result);
+    const addBiases = await addsBiases(result, checkpoint);
     const writer = await openExport(format, {
       device,
       checkpoint,
@@ -100,9 +100,14 @@ async function restOfModel(
   }
 }
 
-/** Whether a linear has a bias that config.json does not announce. */
-async function holdsAddedBiases({ model, record, reader }: OpenedResult): Promise<boolean> {
-  for (const spec of model.linears.filter(({ bias }) => !bias)) {
+/** Whether a linear has a bias that the config.json of `rest` does not announce. */
+async function addsBiases(
+  { model, record, reader }: OpenedResult,
+  rest: Checkpoint,
+): Promise<boolean> {
+  const { linears } = readModel(rest.config, new Set(rest.tensors.keys()));
+  const announced = new Set(linears.filter(({ bias }) => bias).map(({ name }) => name));
+  for (const spec of model.linears.filter(({ name }) => !announced.has(name))) {
     const stored = await reader.linear(0, spec, record.blocks[0]?.[spec.name]?.dtype ?? 'float32');
     disposeStored(stored);
     if (stored.bias !== undefined) return true;

@@ -225,7 +225,11 @@ async function open(input: ExportInput): Promise<ExportWriter> {
   const layout = llamaLayout(model, checkpoint.config);
   const metadata = {
     ...llamaMetadata(layout, checkpoint.config, type.fileType),
-    ...(await tokenizerMetadata(checkpoint.directory, checkpoint.config, model.vocabularySize)),
+    ...(await tokenizerMetadata(
+      checkpoint.directory,
+      checkpoint.config,
+      layout.decoder.vocabularySize,
+    )),
   };
   const kept = keptTensors(input, layout);
   const tensors = planTensors(input, layout, type, kept);

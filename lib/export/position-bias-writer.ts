@@ -3,7 +3,7 @@
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { Tensor } from '../device/index.js';
 import { positionBiasFile } from '../execution/index.js';
-import type { LanguageModel, LinearSpec } from '../models/index.js';
+import type { BlockModel, LinearSpec } from '../models/index.js';
 
 export class PositionBiasWriter {
   readonly #writer: SafetensorsWriter;
@@ -18,7 +18,7 @@ export class PositionBiasWriter {
   /** Plans one bias [sequence, out] for each of `linears` of each block and, with `blocks`, one for its output. */
   static async open(
     directory: string,
-    model: LanguageModel,
+    model: BlockModel,
     sequence: number,
     sites: { readonly linears: readonly LinearSpec[]; readonly blocks: boolean },
   ): Promise<PositionBiasWriter> {

@@ -8,7 +8,7 @@ import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { type LanguageModel, readModel } from '../models/index.js';
+import { type BlockModel, readBlockModel } from '../models/index.js';
 import type { ExportedLinear, ExportFormat, ExportReader, Grid, StoredLinear } from './format.js';
 
 export const recordFile = 'ballast-export.json';
@@ -57,7 +57,7 @@ export async function digestsOf(
 
 /** A finished result, ready to be read linear by linear. */
 export interface OpenedResult {
-  readonly model: LanguageModel;
+  readonly model: BlockModel;
   readonly record: ExportRecord;
   readonly reader: ExportReader;
 }
@@ -74,7 +74,7 @@ export async function openResult(
   if (format === undefined) throw notAResult(directory, `the format ${record.format} is not known`);
   const config = await readJsonObject(join(directory, 'config.json'));
   if (config === undefined) throw notAResult(directory, 'it has no config.json');
-  const model = readModel(config, await tensorNames(directory));
+  const model = readBlockModel(config, await tensorNames(directory));
   if (record.blocks.length !== model.blocks) {
     throw notAResult(directory, `${recordFile} and config.json count blocks differently`);
   }

@@ -11,6 +11,7 @@ export type {
 } from './model.js';
 export {
   architectures,
+  isLanguageModel,
   isVisionModel,
   readBlockModel,
   readModel,

@@ -63,6 +63,10 @@ export function readBlockModel(config: Config, tensors: ReadonlySet<string>): Bl
   return isVisionModel(config) ? readVisionModel(config, tensors) : readModel(config, tensors);
 }
 
+export function isLanguageModel(model: BlockModel): model is LanguageModel {
+  return 'vocabularySize' in model;
+}
+
 function read<Model extends BlockModel>(
   known: readonly Architecture<Model>[],
   config: Config,

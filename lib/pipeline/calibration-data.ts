@@ -1,10 +1,17 @@
-// Calibration samples for a model, from a file of text.
+// Calibration samples for a model: windows of a text, or images.
 
 import { readDocuments } from '../calibration/documents.js';
-import { calibrationSamples } from '../calibration/samples.js';
+import { calibrationSamples, sampledPlaces } from '../calibration/samples.js';
 import { loadTokenizer } from '../checkpoint/tokenizer.js';
 import { BallastError } from '../errors.js';
-import type { LanguageModel } from '../models/index.js';
+import { type Input, miniBatches } from '../execution/index.js';
+import { openImages } from '../images/index.js';
+import {
+  type BlockModel,
+  isLanguageModel,
+  type LanguageModel,
+  type VisionModel,
+} from '../models/index.js';
 import type { ResolvedOptions } from './options.js';
 
 /** What users of the field calibrate on where the model allows it. */
@@ -12,16 +19,37 @@ const defaultSequenceLength = 2048;
 
 export interface CalibrationData {
   /** Samples that are fitted on, all of one length. */
-  readonly fitted: readonly Int32Array[];
+  readonly fitted: readonly Input[];
   /** Samples that only judge what was fitted. */
-  readonly heldOut: readonly Int32Array[];
+  readonly heldOut: readonly Input[];
+  /** Tokens of a sample. */
+  readonly sequence: number;
+}
+
+/** Both kinds in mini-batches. */
+export function batchesOf({ fitted, heldOut, sequence }: CalibrationData) {
+  return {
+    fitted: miniBatches(fitted, undefined, sequence),
+    heldOut: miniBatches(heldOut, undefined, sequence),
+  };
 }
 
 /**
- * Reads and tokenizes the calibration file. Held-out samples are drawn besides the fitted ones where the text has
- * enough tokens, and out of them where it has not.
+ * Reads the calibration file. Held-out samples are drawn besides the fitted ones where there are enough, and out of
+ * them where there are not.
  */
-export async function readCalibrationData(
+export function readCalibrationData(
+  directory: string,
+  model: BlockModel,
+  options: ResolvedOptions,
+): Promise<CalibrationData> {
+  return isLanguageModel(model)
+    ? readTextSamples(directory, model, options)
+    : readImageSamples(directory, model as VisionModel, options);
+}
+
+/** Windows of tokens. */
+async function readTextSamples(
   directory: string,
   model: LanguageModel,
   options: ResolvedOptions,
@@ -35,19 +63,61 @@ export async function readCalibrationData(
     );
   }
   const tokens = await readTokens(directory, options);
-  const { samples, heldOut, sampling, seed } = options;
-  const judges = heldOut === 0 ? 0 : Math.max(1, Math.round(samples * heldOut));
+  const { samples, sampling, seed } = options;
+  const judges = judgesOf(options);
   const windows = Math.floor(tokens.reduce((sum, { length }) => sum + length, 0) / sequenceLength);
   const drawn = windows >= samples + judges ? samples + judges : samples;
   const all = calibrationSamples(tokens, { samples: drawn, sequenceLength, sampling, seed });
-  if (all.length <= judges) {
+  return parted(all, judges, sequenceLength);
+}
+
+/** Images, whose labels do not matter. */
+async function readImageSamples(
+  directory: string,
+  model: VisionModel,
+  options: ResolvedOptions,
+): Promise<CalibrationData> {
+  const { calibration, samples, sampling, seed } = options;
+  if (options.sequenceLength !== undefined) {
     throw new BallastError(
-      'ERR_DATA',
-      `Expected more than ${judges} calibration samples, of which ${judges} are held out, but received ${all.length}; ` +
-        'take more samples, a longer text, or lower heldOut.',
+      'ERR_ARGUMENT',
+      `Expected no sequenceLength for an image classifier, whose images have ${model.sequence} tokens, but received ${options.sequenceLength}.`,
     );
   }
-  return { fitted: all.slice(0, all.length - judges), heldOut: all.slice(all.length - judges) };
+  const set = await openImages(calibration, directory, model);
+  try {
+    const count = set.labels.length;
+    const judges = judgesOf(options);
+    const drawn = count >= samples + judges ? samples + judges : samples;
+    if (count < drawn) {
+      throw new BallastError(
+        'ERR_DATA',
+        `Expected ${drawn} images for calibration but ${calibration} has ${count}; lower samples or add images.`,
+      );
+    }
+    const random = () => sampledPlaces(count, drawn, seed);
+    const places = sampling === 'random' ? random() : Array.from({ length: drawn }, (_, i) => i);
+    const pixels = await set.pixels(places);
+    const size = pixels.length / drawn;
+    const all = places.map((_, i) => pixels.subarray(i * size, (i + 1) * size));
+    return parted(all, judges, model.sequence);
+  } finally {
+    await set.close();
+  }
+}
+
+function judgesOf({ samples, heldOut }: ResolvedOptions): number {
+  return heldOut === 0 ? 0 : Math.max(1, Math.round(samples * heldOut));
+}
+
+function parted(all: readonly Input[], judges: number, sequence: number): CalibrationData {
+  const fitted = all.length - judges;
+  if (fitted > 0) return { fitted: all.slice(0, fitted), heldOut: all.slice(fitted), sequence };
+  throw new BallastError(
+    'ERR_DATA',
+    `Expected more than ${judges} calibration samples, of which ${judges} are held out, but received ${all.length}; ` +
+      'take more samples, more data, or lower heldOut.',
+  );
 }
 
 async function readTokens(directory: string, options: ResolvedOptions): Promise<Int32Array[]> {

@@ -1,8 +1,8 @@
 // The main job: a checkpoint in, a quantized and compensated checkpoint out, one block at a time.
 
 import { readFileSync } from 'node:fs';
-import { embed, loadWeights, miniBatches } from '../execution/index.js';
-import type { CalibrationData } from './calibration-data.js';
+import { embed, loadWeights } from '../execution/index.js';
+import { batchesOf, type CalibrationData } from './calibration-data.js';
 import type { LayerReport, QuantizeEvent, RunReport } from './events.js';
 import type { QuantizeOptions } from './options.js';
 import { quantizeBlock } from './quantize-block.js';
@@ -33,7 +33,7 @@ export async function* quantize(
 /** Quantizes every block of a run and writes the result. */
 export async function* quantizeBlocks(
   run: Run,
-  { fitted, heldOut }: CalibrationData,
+  data: CalibrationData,
 ): AsyncGenerator<QuantizeEvent, RunReport> {
   const { device, checkpoint, model: definition, context, clock } = run;
   const writer = await ResultWriter.open(run);
@@ -43,8 +43,8 @@ export async function* quantizeBlocks(
   try {
     using paths = await clock.measure('load', async () => {
       using embedding = await loadWeights(device, checkpoint, definition.embedTensors);
-      const batches = [...miniBatches(fitted), ...miniBatches(heldOut)];
-      return new Paths(await embed(definition, embedding, batches, context));
+      const { fitted, heldOut } = batchesOf(data);
+      return new Paths(await embed(definition, embedding, [...fitted, ...heldOut], context));
     });
     for (let index = 0; index < definition.blocks; index++) {
       const begin = performance.now();
@@ -77,8 +77,8 @@ export async function* quantizeBlocks(
         platform: `${process.platform}-${process.arch}`,
         device: `${device.name}: ${device.description}`,
       },
-      calibrationTokens: fitted.length * context.sequence,
-      heldOutTokens: heldOut.length * context.sequence,
+      calibrationTokens: data.fitted.length * data.sequence,
+      heldOutTokens: data.heldOut.length * data.sequence,
       bitsPerWeight: weightBits / weights,
       dropped: run.sites.dropped,
       layers,

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { disposeAll } from '../execution/index.js';
-import type { BlockContext, LanguageModel } from '../models/index.js';
+import type { BlockContext, BlockModel } from '../models/index.js';
 import type { Quantizer } from '../quantizers/index.js';
 import type { Clock } from './clock.js';
 import type { ResolvedOptions } from './options.js';
@@ -15,7 +15,7 @@ export interface Run {
   readonly source: string;
   readonly device: Device;
   readonly checkpoint: Checkpoint;
-  readonly model: LanguageModel;
+  readonly model: BlockModel;
   readonly quantizer: Quantizer;
   readonly options: ResolvedOptions;
   readonly sites: LinearSites;

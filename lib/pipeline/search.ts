@@ -7,9 +7,9 @@ import { dirname, join, resolve } from 'node:path';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { BallastError } from '../errors.js';
 import { negativeLogLikelihood } from '../evaluate/index.js';
-import { embed, loadBlock, loadWeights, miniBatches } from '../execution/index.js';
-import type { LanguageModel } from '../models/index.js';
-import type { CalibrationData } from './calibration-data.js';
+import { embed, loadBlock, loadWeights } from '../execution/index.js';
+import { type BlockModel, isLanguageModel, type LanguageModel } from '../models/index.js';
+import { batchesOf, type CalibrationData } from './calibration-data.js';
 import type { QuantizeEvent, RunReport } from './events.js';
 import type { QuantizeOptions, Site } from './options.js';
 import { quantizeBlocks } from './quantize.js';
@@ -59,13 +59,20 @@ async function* searchSites(
   run: Run,
   data: CalibrationData,
 ): AsyncGenerator<SearchEvent, SearchReport> {
+  const { model } = run;
+  if (!isLanguageModel(model)) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected a language model to search sites for but received ${model.modelType}; choose sites for it by hand.`,
+    );
+  }
   const folder = await mkdtemp(join(dirname(resolve(run.options.output)), 'ballast-search-'));
   try {
     const prepared = await quantizeOnce(run, data, join(folder, 'model'));
     const candidates: Candidate[] = [];
-    for (const sites of combinations(run.model)) {
+    for (const sites of combinations(model)) {
       run.throwIfAborted();
-      const heldOutPerplexity = await score(withSites(run, sites), data, prepared);
+      const heldOutPerplexity = await score(withSites(run, sites), model, data, prepared);
       const candidate = { sites, heldOutPerplexity };
       candidates.push(candidate);
       yield { type: 'candidate', candidate };
@@ -85,7 +92,7 @@ function withSites(run: Run, sites: readonly Site[]): Run {
 }
 
 /** Every set of sites that has slots in this model; that of none is the uncompensated model. */
-function combinations(model: LanguageModel): Site[][] {
+function combinations(model: BlockModel): Site[][] {
   const possible = allSites.filter((site) => {
     if (site === 'linear') return true;
     const { kind } = model.slots[site];
@@ -104,11 +111,16 @@ async function quantizeOnce(run: Run, data: CalibrationData, output: string): Pr
 }
 
 /** Held-out perplexity with biases at the run's sites on weights that were quantized before. */
-async function score(run: Run, data: CalibrationData, quantized: Checkpoint): Promise<number> {
-  const { device, checkpoint, model, context, heldOutFrom } = run;
-  const batches = [...miniBatches(data.fitted), ...miniBatches(data.heldOut)];
+async function score(
+  run: Run,
+  model: LanguageModel,
+  data: CalibrationData,
+  quantized: Checkpoint,
+): Promise<number> {
+  const { device, checkpoint, context, heldOutFrom } = run;
+  const { fitted, heldOut } = batchesOf(data);
   using embedding = await loadWeights(device, checkpoint, model.embedTensors);
-  using paths = new Paths(await embed(model, embedding, batches, context));
+  using paths = new Paths(await embed(model, embedding, [...fitted, ...heldOut], context));
   for (let index = 0; index < model.blocks; index++) {
     using weights = await loadBlock(device, quantized, model, index);
     const prepared = (name: string) => {
@@ -123,7 +135,7 @@ async function score(run: Run, data: CalibrationData, quantized: Checkpoint): Pr
   const loss = await negativeLogLikelihood(
     checkpoint,
     model,
-    batches.slice(heldOutFrom),
+    heldOut.filter((ids) => ids instanceof Int32Array),
     judged,
     context,
   );

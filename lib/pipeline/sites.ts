@@ -5,7 +5,7 @@
 
 import { BallastError } from '../errors.js';
 import { biasCapability } from '../export/index.js';
-import type { LanguageModel } from '../models/index.js';
+import type { BlockModel } from '../models/index.js';
 import type { ResolvedOptions } from './options.js';
 
 export interface LinearSites {
@@ -18,7 +18,7 @@ export interface LinearSites {
 }
 
 /** Errors: ERR_ARGUMENT for a site whose constant folds nowhere in this model. */
-export function linearSites(model: LanguageModel, options: ResolvedOptions): LinearSites {
+export function linearSites(model: BlockModel, options: ResolvedOptions): LinearSites {
   const { sites, compensation, target } = options;
   const ends = new Set<string>();
   for (const site of ['attention', 'mlp'] as const) {

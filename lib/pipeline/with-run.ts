@@ -4,9 +4,8 @@
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { miniBatches } from '../execution/index.js';
-import { readModel } from '../models/index.js';
-import { type CalibrationData, readCalibrationData } from './calibration-data.js';
+import { readBlockModel } from '../models/index.js';
+import { batchesOf, type CalibrationData, readCalibrationData } from './calibration-data.js';
 import { Clock } from './clock.js';
 import type { QuantizeEvent } from './events.js';
 import { fetchWithEvents } from './fetch.js';
@@ -35,14 +34,14 @@ export async function* withRun<Event, Result>(
   try {
     const directory = yield* fetchWithEvents(model, options);
     const checkpoint = await Checkpoint.open(directory);
-    const definition = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+    const definition = readBlockModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
     expectGroups(definition.linears, resolved);
     const { modelType, blocks, linears } = definition;
     const sites = linearSites(definition, resolved);
     const { dropped } = sites;
     yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length, dropped };
     const data = await readCalibrationData(directory, definition, resolved);
-    const sequence = data.fitted[0]?.length ?? 0;
+    const { sequence } = data;
     const samples = data.fitted.length + data.heldOut.length;
     yield { type: 'calibration', samples, tokens: samples * sequence };
     const context = { device, sequence };
@@ -56,7 +55,7 @@ export async function* withRun<Event, Result>(
       sites,
       context,
       finalStates: false,
-      heldOutFrom: miniBatches(data.fitted).length,
+      heldOutFrom: batchesOf(data).fitted.length,
       clock,
       throwIfAborted,
     };

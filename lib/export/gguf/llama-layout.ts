@@ -7,7 +7,7 @@ import type { Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
 import { ConfigReader } from '../../models/config-reader.js';
 import { type GatedDecoder, readGatedDecoder } from '../../models/gated-decoder.js';
-import type { LanguageModel } from '../../models/index.js';
+import type { BlockModel } from '../../models/index.js';
 import { float32, type Metadata, string, uint32 } from './metadata.js';
 
 const linearNames: Readonly<Record<string, string>> = {
@@ -51,7 +51,7 @@ export interface LlamaLayout {
 
 /** Error ERR_UNSUPPORTED for a model that llama.cpp's 'llama' is not. */
 export function llamaLayout(
-  model: LanguageModel,
+  model: BlockModel,
   config: Readonly<Record<string, unknown>>,
 ): LlamaLayout {
   if (!supported.includes(model.modelType)) {
