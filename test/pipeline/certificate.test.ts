@@ -115,12 +115,10 @@ describe('certificates equal both layers run forward', () => {
 });
 
 describe.skipIf(!hasShared)('opt-7m', () => {
-  it.each<[string, Paths, Options]>([
-    ['layer target', onQuantized, {}],
-    ['float target', asymmetric, { target: 'float' }],
-  ])('every layer’s certificate equals both layers run forward: %s', async (_, paths, options) => {
-    const model = sharedModel('opt-7m');
+  it('every layer’s certificate equals both layers run forward', async () => {
     const text = sharedText('books-calib');
-    expectCertified(await certified(model, paths, { sequenceLength: 512, ...options }, text));
+    const run = await certified(sharedModel('opt-7m'), onQuantized, { sequenceLength: 256 }, text);
+    expect(run.report.layers).toHaveLength(36);
+    expectCertified(run);
   });
 });

@@ -18,7 +18,6 @@ import {
   PositionBiases,
 } from '../../lib/execution/index.js';
 import { type Linear, readModel, type Weights } from '../../lib/models/index.js';
-import { at } from '../native/harness.js';
 
 /** The source's own bias is left out of `energy` and `error`, as certificates do. */
 export interface Residual {
@@ -142,16 +141,18 @@ export async function compare(
 }
 
 /** E‖v‖² and ‖E[v]‖² over the rows v. */
-async function averages(rows: Tensor): Promise<{ square: number; meanSquare: number }> {
-  const values = await rows.readFloat32();
-  const sums = new Float64Array(rows.cols);
+async function averages(tensor: Tensor): Promise<{ square: number; meanSquare: number }> {
+  const { rows, cols } = tensor;
+  const values = await tensor.readFloat32();
+  const sums = new Float64Array(cols);
   let square = 0;
-  values.forEach((value, i) => {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] ?? Number.NaN;
     square += value * value;
-    sums[i % rows.cols] = at(sums, i % rows.cols) + value;
-  });
-  const meanSquare = sums.reduce((total, sum) => total + (sum / rows.rows) ** 2, 0);
-  return { square: square / rows.rows, meanSquare };
+    sums[i % cols] = (sums[i % cols] ?? Number.NaN) + value;
+  }
+  const meanSquare = sums.reduce((total, sum) => total + (sum / rows) ** 2, 0);
+  return { square: square / rows, meanSquare };
 }
 
 function found<T>(map: ReadonlyMap<string, T>, name: string): T {

@@ -7,7 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { type QuantizeOptions, quantize, type RunReport } from '../../lib/index.js';
+import {
+  type LayerReport,
+  type QuantizeOptions,
+  quantize,
+  type RunReport,
+} from '../../lib/index.js';
 
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -15,7 +20,8 @@ const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.
 export const exampleModel = at('examples/model');
 export const exampleText = at('examples/data/demo-calibration.txt');
 export const exampleTestText = at('examples/data/demo-test.txt');
-/** What child processes import. */
+/** What child processes run and import. */
+export const builtCommand = at('dist/cli/main.js');
 export const builtLibrary = at('dist/index.js');
 
 export const sharedModel = (name: string) => at(`../shared/models/${name}`);
@@ -46,6 +52,20 @@ export async function finish(
     if (event.type === 'done') return { directory, report: event.report };
   }
   throw new Error('The run ended without a report.');
+}
+
+/** The layers of the first block; the run is left there. */
+export async function firstBlock(
+  model: string,
+  options: Omit<QuantizeOptions, 'output'>,
+): Promise<LayerReport[]> {
+  const output = join(await temporaryFolder(), 'result');
+  const layers: LayerReport[] = [];
+  for await (const event of quantize(model, { ...options, output })) {
+    if (event.type === 'layer') layers.push(event.layer);
+    if (event.type === 'block') break;
+  }
+  return layers;
 }
 
 export const mean = (values: readonly number[]) =>

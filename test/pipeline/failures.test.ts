@@ -1,0 +1,118 @@
+// What goes wrong in the middle of a run: one error that names the tensor, layer or file, and no output directory.
+
+import { spawnSync } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type QuantizeOptions, quantize } from '../../lib/index.js';
+import { type RandomOpt, randomOpt } from './random-opt.js';
+import { builtCommand, exampleText, finish, temporaryFolder } from './runs.js';
+
+const shape = { blocks: 2, hiddenSize: 32, mlpSize: 64 };
+const sampling = { samples: 4, sequenceLength: 64, sampling: 'sequential' } as const;
+
+/** The error of a run, which must leave its folder as it was. */
+async function failure(
+  edit: NonNullable<RandomOpt['edit']>,
+  options: Partial<QuantizeOptions> = {},
+): Promise<unknown> {
+  const folder = await temporaryFolder();
+  const model = await randomOpt(folder, { ...shape, edit });
+  const before = await readdir(folder);
+  const output = join(folder, 'result');
+  const run = quantize(model, { ...sampling, calibration: exampleText, ...options, output });
+  try {
+    for await (const { type } of run) expect(type).not.toBe('done');
+  } catch (error) {
+    expect(await readdir(folder)).toEqual(before);
+    return error;
+  }
+  throw new Error('The run succeeded.');
+}
+
+const put =
+  (tensor: string, index: number, value: number) => (name: string, values: Float32Array) => {
+    if (name === tensor) values[index] = value;
+  };
+
+describe('a checkpoint with values that are not finite', () => {
+  it.each([
+    ['self_attn.k_proj.weight', Number.NaN],
+    ['fc2.weight', Number.POSITIVE_INFINITY],
+    ['fc1.bias', Number.NaN],
+    ['final_layer_norm.weight', Number.NEGATIVE_INFINITY],
+  ])('is refused, naming %s', async (tensor, value) => {
+    expect(await failure(put(tensor, 5, value))).toMatchObject({
+      name: 'BallastError',
+      code: 'ERR_CHECKPOINT',
+      message: expect.stringMatching(
+        `layers.0.${tensor} in .*model.safetensors holds 1 values that are NaN or infinite`,
+      ),
+    });
+  });
+
+  it('finite weights whose products overflow name the layer', async () => {
+    const huge = (name: string, values: Float32Array) => {
+      if (name !== 'fc1.weight') return;
+      values.forEach((value, i) => {
+        values[i] = value * 1e25;
+      });
+    };
+    expect(await failure(huge)).toMatchObject({
+      name: 'BallastError',
+      code: 'ERR_NUMERIC',
+      message: expect.stringContaining('layers.0.fc2'),
+    });
+  });
+});
+
+describe('inputs that are dead or dependent', () => {
+  /** The first norm gives `live` channels that differ, and zeros elsewhere. */
+  const deaden = (live: number) => (name: string, values: Float32Array) => {
+    if (name.startsWith('self_attn_layer_norm')) values.fill(0, live);
+  };
+
+  it.each([
+    ['half of the channels', 16],
+    ['all channels', 0],
+  ])('are quantized: %s', async (_, live) => {
+    const model = await randomOpt(await temporaryFolder(), { ...shape, edit: deaden(live) });
+    const { report } = await finish(model, { ...sampling, bits: 3 });
+    for (const { name, error, errorWithBias, heldOutError = 0 } of report.layers) {
+      for (const value of [error, errorWithBias, heldOutError]) {
+        expect(Number.isFinite(value), `${name}: ${value}`).toBe(true);
+      }
+      expect(errorWithBias, name).toBeLessThanOrEqual(error);
+    }
+  });
+
+  it('a moment of fewer tokens than channels takes damping, and says how much', async () => {
+    const model = await randomOpt(await temporaryFolder(), { ...shape, mlpSize: 512 });
+    const run = { ...sampling, samples: 2, heldOut: 0, damping: 0, bits: 3 } as const;
+    const { report } = await finish(model, run);
+    const [fc2] = report.layers.filter(({ name }) => name.endsWith('fc2'));
+    expect(fc2?.damping).toBeGreaterThan(0);
+    expect(fc2?.damping).toBeLessThan(0.1);
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('a file system that takes no more', () => {
+  it('ends the command with one sentence and no directory', async () => {
+    const folder = await temporaryFolder();
+    const model = await randomOpt(folder, { ...shape, hiddenSize: 64 });
+    const before = await readdir(folder);
+    // A limit on the size of files, in blocks of 512 or 1024 bytes, stands for a disk that is full.
+    const command = 'ulimit -f 600; exec "$@"';
+    const args = ['quantize', model, '-o', join(folder, 'result'), '-c', exampleText, '--json'];
+    const options = ['--samples', '4', '--sequence-length', '64', '--method', 'rtn'];
+    const child = [process.execPath, builtCommand, ...args, ...options];
+    const { status, stdout, stderr } = spawnSync('sh', ['-c', command, 'sh', ...child], {
+      encoding: 'utf8',
+    });
+    const errors = stderr.split('\n').filter((line) => line.startsWith('error: '));
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatch(/creating model\.safetensors .* allows no file this large/);
+    expect([status, stdout]).toEqual([1, '']);
+    expect(await readdir(folder)).toEqual(before);
+  });
+});

@@ -1,0 +1,144 @@
+// The golden protocol on trained models: perplexities and block errors of quantized models against an independent
+// PyTorch program. Each model is evaluated on one text, or on all three with BALLAST_ALL_TEXTS=1.
+
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { evaluate, type LayerReport, type QuantizeOptions } from '../../lib/index.js';
+import {
+  finish,
+  firstBlock,
+  hasShared,
+  mean,
+  sharedGolden,
+  sharedModel,
+  sharedText,
+} from './runs.js';
+
+const texts = process.env.BALLAST_ALL_TEXTS
+  ? ['wikitext2-test', 'books-heldout', 'shakespeare']
+  : ['wikitext2-test'];
+const on = `on ${texts.join(', ')}`;
+
+type Perplexities = Readonly<Record<string, number>>;
+interface Golden {
+  /** By scheme and method, such as 'w3g-1 gptq+channel'. */
+  readonly quantized: Readonly<Record<string, Perplexities>>;
+  readonly block0: Readonly<Record<string, Readonly<Record<string, BlockFigures>>>>;
+}
+interface BlockFigures {
+  readonly error: number;
+  readonly error_with_bias: number;
+  readonly bias_norm2: number;
+}
+
+const goldenOf = (model: string): Golden =>
+  JSON.parse(readFileSync(sharedGolden(`${model}.json`), 'utf8'));
+
+const protocol = {
+  calibration: sharedText('books-calib'),
+  samples: 64,
+  sequenceLength: 512,
+  sampling: 'sequential',
+  propagate: 'float',
+  fit: 'sequential',
+  trueSequential: false,
+  heldOut: 0,
+} as const;
+/** Rounding reads no inputs: errors aside, any calibration gives the same weights. */
+const shortProtocol = { ...protocol, samples: 2 } as const;
+
+const schemes = {
+  'w4g-1': { bits: 4 },
+  'w3g-1': { bits: 3 },
+  w2g64: { bits: 2, groupSize: 64 },
+} as const;
+
+async function perplexities(model: string, options: Omit<QuantizeOptions, 'output'>) {
+  const { directory, report } = await finish(sharedModel(model), options);
+  const { results } = await evaluate(directory, {
+    texts: texts.map(sharedText),
+    sequenceLength: 512,
+  });
+  return { report, perplexities: results.map(({ perplexity }) => perplexity) };
+}
+
+function expectNear(actual: readonly number[], expected: Perplexities, tolerance: number): void {
+  texts.forEach((text, i) => {
+    const ratio = (actual[i] ?? Number.NaN) / (expected[text] ?? Number.NaN);
+    expect(Math.abs(ratio - 1), `${text}: ${actual[i]}`).toBeLessThan(tolerance);
+  });
+}
+
+function expectMeanNear(actual: readonly number[], golden: Perplexities, tolerance: number): void {
+  const ratio = mean(actual) / mean(texts.map((text) => golden[text] ?? Number.NaN));
+  expect(Math.abs(ratio - 1), `${actual}`).toBeLessThan(tolerance);
+}
+
+/** Errors of the first block, whose inputs are the same in both programs. */
+function expectBlock0(
+  layers: readonly LayerReport[],
+  golden: Golden['block0'],
+  scheme: string,
+): void {
+  const block = layers.filter(({ block }) => block === 0);
+  expect(block).toHaveLength(6);
+  for (const { name, error, errorWithBias, outputEnergy } of block) {
+    const linear = name.replace('model.decoder.layers.0.', '');
+    const figures = golden[linear]?.[scheme];
+    if (figures === undefined) throw new Error(`${linear} ${scheme}`);
+    const near = (actual: number, expected: number) =>
+      expect(Math.abs(actual / expected - 1), `${linear}: ${actual}`).toBeLessThan(0.01);
+    near(error, figures.error);
+    near(errorWithBias, figures.error_with_bias);
+    near(outputEnergy, Number(golden[linear]?.output_energy));
+  }
+}
+
+describe.skipIf(!hasShared)('opt-7m', () => {
+  const { quantized, block0 } = hasShared ? goldenOf('opt-7m') : ({} as Golden);
+
+  it.each(Object.entries(schemes))(`rtn ${on}, within 0.2 %: %s`, async (scheme, grid) => {
+    const options = { ...shortProtocol, ...grid, method: 'rtn', compensation: 'none' } as const;
+    const { perplexities: found } = await perplexities('opt-7m', options);
+    expectNear(found, quantized[`${scheme} rtn`] ?? {}, 0.002);
+  });
+
+  it(`gptq and its bias ${on}, within 1.5 %; first block within 1 %: w3g-1`, async () => {
+    const options = { ...protocol, bits: 3, method: 'gptq' } as const;
+    const plain = await perplexities('opt-7m', { ...options, compensation: 'none' });
+    expectMeanNear(plain.perplexities, quantized['w3g-1 gptq'] ?? {}, 0.015);
+    const biased = await perplexities('opt-7m', options);
+    expectMeanNear(biased.perplexities, quantized['w3g-1 gptq+channel'] ?? {}, 0.015);
+    expectBlock0(biased.report.layers, block0, 'gptq-w3g-1');
+  });
+
+  it.each([
+    ['gptq', 'sequential', 'w2g64', 'gptq-w2g64'],
+    ['gptq', 'joint', 'w3g-1', 'gptq-joint-w3g-1'],
+    ['rtn', 'sequential', 'w4g-1', 'rtn-w4g-1'],
+  ] as const)('first block within 1 %: %s, %s fit, %s', async (method, fit, scheme, figures) => {
+    // Runs that stop after the block: the iteration is left.
+    const options = { ...protocol, ...schemes[scheme], method, fit };
+    expectBlock0(await firstBlock(sharedModel('opt-7m'), options), block0, figures);
+  });
+});
+
+describe.skipIf(!hasShared)('opt-7m-shifted', () => {
+  const { quantized } = hasShared ? goldenOf('opt-7m-shifted') : ({} as Golden);
+
+  it(`rtn without and with a bias ${on}, within 0.5 %: w4g-1`, async () => {
+    const options = { ...protocol, bits: 4, method: 'rtn' } as const;
+    const plain = await perplexities('opt-7m-shifted', {
+      ...options,
+      samples: 2,
+      compensation: 'none',
+    });
+    expectNear(plain.perplexities, quantized['w4g-1 rtn'] ?? {}, 0.005);
+    const biased = await perplexities('opt-7m-shifted', options);
+    expectNear(biased.perplexities, quantized['w4g-1 rtn+channel'] ?? {}, 0.005);
+    // The bias wins back most of what rounding lost: float is 110.76 on the first text.
+    const float = 110.7576;
+    const [lost = 0, left = 0] = [plain, biased].map((run) => (run.perplexities[0] ?? 0) - float);
+    expect(left).toBeLessThan(0.25 * lost);
+  });
+});

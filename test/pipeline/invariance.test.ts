@@ -1,0 +1,45 @@
+// What must not change a result: the number of threads, and running again.
+
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import type { QuantizeOptions } from '../../lib/index.js';
+import { exampleModel, type Finished, finish } from './runs.js';
+
+/** Hashes of every file but the report, which holds times. */
+async function filesOf({ directory }: Finished): Promise<Record<string, string>> {
+  const names = (await readdir(directory)).filter((name) => name !== 'ballast.json').sort();
+  const hash = async (name: string) => {
+    const bytes = await readFile(join(directory, name));
+    return [name, createHash('sha256').update(bytes).digest('hex')] as const;
+  };
+  return Object.fromEntries(await Promise.all(names.map(hash)));
+}
+
+const sampling = { samples: 16, sequenceLength: 128, bits: 3 } as const;
+
+it.each<[string, Partial<QuantizeOptions>]>([
+  ['the defaults', {}],
+  [
+    'groups, act-order, float target, every site',
+    { groupSize: 32, actOrder: true, target: 'float', sites: ['linear', 'block'] },
+  ],
+  ['rounding with biases per position', { method: 'rtn', compensation: 'position' }],
+])('one thread and three give the same bytes and figures: %s', async (_, options) => {
+  const one = await finish(exampleModel, { ...sampling, ...options, threads: 1 });
+  const three = await finish(exampleModel, { ...sampling, ...options, threads: 3 });
+  expect(three.report.layers).toEqual(one.report.layers);
+  expect(await filesOf(three)).toEqual(await filesOf(one));
+});
+
+it('a seed gives the same result again, and another seed another', async () => {
+  const run = { ...sampling, samples: 4 };
+  const first = await finish(exampleModel, { ...run, seed: 1 });
+  const again = await finish(exampleModel, { ...run, seed: 1 });
+  const other = await finish(exampleModel, { ...run, seed: 2 });
+  expect(await filesOf(again)).toEqual(await filesOf(first));
+  const weights = async (run: Finished) => (await filesOf(run))['model.safetensors'];
+  expect(await weights(first)).toHaveLength(64);
+  expect(await weights(other)).not.toEqual(await weights(first));
+});
