@@ -27,6 +27,7 @@ const libFloors = {
   calibration: 3,
   checkpoint: 3,
   statistics: 2,
+  activations: 2,
   device: 1,
   native: 0,
 };

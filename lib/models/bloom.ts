@@ -2,6 +2,7 @@
 // linear for each head's query, key and value in turn.
 
 import { alibiSlopes } from './alibi.js';
+import { attend } from './attend.js';
 import { ConfigReader } from './config-reader.js';
 import { splitProjection } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
@@ -50,12 +51,13 @@ export const bloom: Architecture = {
       activation: 'gelu_tanh',
       output: 'self_attention.dense',
       mlp: { first: 'mlp.dense_h_to_4h', last: 'mlp.dense_4h_to_h' },
-      attend(h, call, { device, sequence }) {
+      attend(h, call, context) {
+        const { device, sequence } = context;
         const fused = call('self_attention.query_key_value', h);
         const [query, key, value] = splitProjection(device, fused, headSize, 'heads');
         const slopeTensor = device.upload('float32', [heads], slopes);
         const options = { sequence, heads, scale: headSize ** -0.5, alibiSlopes: slopeTensor };
-        return device.attention(query, key, value, options);
+        return attend(context, query, key, value, options);
       },
       embedding,
       embeddingTensors: normTensors(embeddingNorm),

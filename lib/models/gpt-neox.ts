@@ -2,6 +2,7 @@
 // parallel with a norm each, one linear for each head's query, key and value in turn.
 
 import { activations } from './activations.js';
+import { attend } from './attend.js';
 import { readAttentionShape } from './attention-shape.js';
 import { ConfigReader } from './config-reader.js';
 import { splitProjection } from './fused-projection.js';
@@ -61,7 +62,7 @@ export const gptNeox: Architecture = {
         const [query, key, value] = splitProjection(device, fused, headSize, 'heads');
         const [turnedQuery, turnedKey] = rotary.rotate(query, key, context);
         const options = { sequence, heads, scale: headSize ** -0.5 };
-        return device.attention(turnedQuery, turnedKey, value, options);
+        return attend(context, turnedQuery, turnedKey, value, options);
       },
       embedding,
       finalNorm: `${root}final_layer_norm`,

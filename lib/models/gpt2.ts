@@ -2,6 +2,7 @@
 // [in, out] ("Conv1D").
 
 import { activations } from './activations.js';
+import { attend } from './attend.js';
 import { ConfigReader } from './config-reader.js';
 import { splitProjection } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
@@ -50,11 +51,12 @@ export const gpt2: Architecture = {
       activation: reader.choice('activation_function', activations, 'gelu_new'),
       output: 'attn.c_proj',
       mlp: { first: 'mlp.c_fc', last: 'mlp.c_proj' },
-      attend(h, call, { device, sequence }, index) {
+      attend(h, call, context, index) {
+        const { device, sequence } = context;
         const fused = call('attn.c_attn', h);
         const [query, key, value] = splitProjection(device, fused, headSize, 'blocks');
         const options = { sequence, heads, scale: scaleByDepth ? scale / (index + 1) : scale };
-        return device.attention(query, key, value, options);
+        return attend(context, query, key, value, options);
       },
       embedding,
       embeddingTensors: [positions],

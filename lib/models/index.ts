@@ -1,5 +1,6 @@
 export type {
   Architecture,
+  Attend,
   BlockContext,
   BlockModel,
   FoldSlot,

@@ -3,7 +3,13 @@
 // whether that is plain execution, observation, or quantized execution. Linears that are called with the
 // same tensor form an input group.
 
-import type { Activation, Device, Tensor, WeightLayout } from '../device/index.js';
+import type {
+  Activation,
+  AttentionOptions,
+  Device,
+  Tensor,
+  WeightLayout,
+} from '../device/index.js';
 import type { Weights } from './weights.js';
 
 /** One linear of a block. Tensors are `<block>.<name>.weight` and, with a bias, `<block>.<name>.bias`. */
@@ -27,8 +33,18 @@ export type Linear = (
   options?: { readonly activation?: Activation; readonly residual?: Tensor },
 ) => Tensor;
 
+/** Attention over queries, keys and values, by whoever executes the block. */
+export type Attend = (
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  options: AttentionOptions,
+) => Tensor;
+
 export interface BlockContext {
   readonly device: Device;
+  /** Where attention's products are not plain: observed, or of quantized operands. Blocks call it by `attend`. */
+  readonly attend?: Attend | undefined;
   /** Tokens per sequence; rows of hidden states are whole sequences. */
   readonly sequence: number;
 }

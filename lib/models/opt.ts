@@ -4,6 +4,7 @@
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { activations } from './activations.js';
+import { attend } from './attend.js';
 import { ConfigReader } from './config-reader.js';
 import { learnedPositions } from './learned-positions.js';
 import { biasByConfig, linearSlot } from './linear-bias.js';
@@ -65,13 +66,14 @@ function read(
   const affineTensors = (...names: string[]) => (affine ? normTensors(...names) : []);
   const blockTensors = affineTensors('self_attn_layer_norm', 'final_layer_norm');
 
-  function block(x: Tensor, weights: Weights, call: Linear, { device, sequence }: BlockContext) {
+  function block(x: Tensor, weights: Weights, call: Linear, context: BlockContext) {
+    const { device, sequence } = context;
     const h = preNorm ? norm(device, x, weights, 'self_attn_layer_norm') : x;
     const query = call('self_attn.q_proj', h);
     const key = call('self_attn.k_proj', h);
     const value = call('self_attn.v_proj', h);
     const scale = (hiddenSize / heads) ** -0.5;
-    const attended = device.attention(query, key, value, { sequence, heads, scale });
+    const attended = attend(context, query, key, value, { sequence, heads, scale });
     let y = call('self_attn.out_proj', attended, { residual: x });
     if (!preNorm) y = norm(device, y, weights, 'self_attn_layer_norm');
     const g = preNorm ? norm(device, y, weights, 'final_layer_norm') : y;

@@ -2,6 +2,7 @@
 // the caller's: architectures differ in what they add there.
 
 import type { Tensor } from '../device/index.js';
+import { attend } from './attend.js';
 import type { AttentionShape } from './attention-shape.js';
 import type { BlockContext, Linear } from './model.js';
 import type { Rotary } from './rotary.js';
@@ -36,9 +37,8 @@ export function rotaryAttention(
   );
   const value = call('self_attn.v_proj', h);
   const { heads, keyValueHeads } = shape;
-  const { device, sequence } = context;
-  return device.attention(query, key, value, {
-    sequence,
+  return attend(context, query, key, value, {
+    sequence: context.sequence,
     heads,
     keyValueHeads,
     scale,

@@ -5,6 +5,7 @@
 import type { Activation, Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { activations } from './activations.js';
+import { attend } from './attend.js';
 import type { ConfigReader } from './config-reader.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, ImageShape, Linear, LinearSpec, VisionModel } from './model.js';
@@ -166,7 +167,7 @@ function blockOf({ hiddenSize, heads, activation, eps }: VisionTransformer): Vis
     const query = call(names.query, h);
     const key = call(names.key, h);
     const value = call(names.value, h);
-    const attended = device.attention(query, key, value, { sequence, heads, scale, causal: false });
+    const attended = attend(context, query, key, value, { sequence, heads, scale, causal: false });
     const y = call(names.output, attended, { residual: x });
     const g = layerNorm(device, y, weights, norms[1], eps);
     return call(names.last, call(names.first, g, { activation }), { residual: y });
