@@ -1,0 +1,159 @@
+// What the figures must show, each as a number beside its bound.
+
+import { deviation, heldOut, mean, meanError, meanPerplexity } from './figures.mjs';
+
+const percent = (share) => `${(share * 100).toFixed(1)} %`;
+const at = (scheme, method, fit, model = 'opt-7m') => ({ model, scheme, method, fit });
+
+/** How far the mean held-out error of `better` lies below that of `base`, as a share; undefined without cells. */
+function below(figures, better, base) {
+  const pairs = figures.pairs(better, base);
+  if (pairs.length === 0) return undefined;
+  return 1 - mean(pairs.map(([a]) => meanError(a))) / mean(pairs.map(([, b]) => meanError(b)));
+}
+
+function notAbove(figures, better, base) {
+  const pairs = figures.pairs(better, base);
+  const linears = pairs.flatMap(([a, b]) =>
+    a.layers.map((layer, i) => heldOut(layer) <= heldOut(b.layers[i])),
+  );
+  return linears.length === 0 ? undefined : mean(linears.map(Number));
+}
+
+function gapClosed(figures) {
+  const float = figures.float.get('opt-7m-shifted');
+  const pairs = figures.pairs(
+    at('w3', 'GPTQ', 'joint', 'opt-7m-shifted'),
+    at('w3', 'GPTQ', 'sequential', 'opt-7m-shifted'),
+  );
+  if (float === undefined || pairs.length === 0) return undefined;
+  const [joint, sequential] = [0, 1].map((i) => mean(pairs.map((pair) => meanPerplexity(pair[i]))));
+  return (sequential - joint) / (sequential - mean(float));
+}
+
+function shiftSeen(figures) {
+  const pairs = figures.pairs(
+    at('w3', 'GPTQ', 'joint', 'opt-7m-shifted'),
+    at('w3', 'GPTQ', 'joint'),
+  );
+  const seen = pairs.map(([a, b]) => Math.abs(meanPerplexity(a) / meanPerplexity(b) - 1));
+  return seen.length === 0 ? undefined : Math.max(...seen);
+}
+
+function timeRatio(figures, scheme) {
+  const pairs = figures.pairs(at(scheme, 'descent', 'joint'), at(scheme, 'GPTQ', 'joint'));
+  if (pairs.length === 0) return undefined;
+  const [descent, gptq] = [0, 1].map((i) => mean(pairs.map((pair) => pair[i].seconds.quantize)));
+  return descent / gptq;
+}
+
+/** Plain GPTQ's perplexity less descent's, in units of the larger spread over seeds. */
+function gainInSpreads(figures) {
+  const pairs = figures.pairs(at('w2', 'descent', 'joint'), at('w2', 'GPTQ', 'none'));
+  if (pairs.length < 2) return undefined;
+  const [descent, plain] = [0, 1].map((i) => pairs.map((pair) => meanPerplexity(pair[i])));
+  return (mean(plain) - mean(descent)) / Math.max(deviation(descent), deviation(plain));
+}
+
+function worseByBias(figures) {
+  const gated = [...figures.cells.values()].filter(
+    ({ options }) => options.compensation !== 'none',
+  );
+  if (gated.length === 0) return undefined;
+  const worse = ({ layers }) =>
+    layers.filter((layer) => heldOut(layer) > layer.heldOutError).length;
+  return gated.reduce((sum, cell) => sum + worse(cell), 0);
+}
+
+export function claims(figures) {
+  const both = ['w3', 'w2g64'];
+  const atLeast = (bound) => (value) => value >= bound;
+  const atMost = (bound) => (value) => value <= bound;
+  const lower = (what, bound, better, base) =>
+    both.map((scheme) => ({
+      what: `${what}, ${scheme}`,
+      wanted: `≥ ${percent(bound)}`,
+      value: below(figures, at(scheme, ...better), at(scheme, ...base)),
+      show: percent,
+      meets: atLeast(bound),
+    }));
+  return [
+    ...both.map((scheme) => ({
+      what: `GPTQ: linears whose held-out error is no higher by the joint fit than by the sequential, ${scheme}`,
+      wanted: '≥ 95 %',
+      value: notAbove(figures, at(scheme, 'GPTQ', 'joint'), at(scheme, 'GPTQ', 'sequential')),
+      show: percent,
+      meets: atLeast(0.95),
+    })),
+    ...lower(
+      'GPTQ: joint below sequential, held-out error',
+      0.015,
+      ['GPTQ', 'joint'],
+      ['GPTQ', 'sequential'],
+    ),
+    ...lower(
+      'RTN with bias below RTN, held-out error',
+      0.1,
+      ['RTN', 'sequential'],
+      ['RTN', 'none'],
+    ),
+    ...lower(
+      'RTN + refit with bias below RTN with bias',
+      0.15,
+      ['RTN + refit', 'joint'],
+      ['RTN', 'sequential'],
+    ),
+    ...lower(
+      'descent with bias below GPTQ with bias (sequential)',
+      0.35,
+      ['descent', 'joint'],
+      ['GPTQ', 'sequential'],
+    ),
+    ...both.map((scheme) => ({
+      what: `descent: time to quantize against GPTQ, ${scheme}`,
+      wanted: '≤ 4 ×',
+      value: timeRatio(figures, scheme),
+      show: (value) => `${value.toFixed(1)} ×`,
+      meets: atMost(4),
+    })),
+    {
+      what: 'opt-7m-shifted, GPTQ: share of the gap to float that joint closes of what sequential leaves, w3',
+      wanted: '≥ 35 %',
+      value: gapClosed(figures),
+      show: percent,
+      meets: atLeast(0.35),
+    },
+    {
+      what: 'opt-7m-shifted against opt-7m, GPTQ joint: perplexity, largest difference of a seed, w3',
+      wanted: '≤ 0.5 %',
+      value: shiftSeen(figures),
+      show: (value) => `${(value * 100).toFixed(2)} %`,
+      meets: atMost(0.005),
+    },
+    {
+      what: 'descent + joint below plain GPTQ, perplexity, in spreads over seeds, w2',
+      wanted: '> 1',
+      value: gainInSpreads(figures),
+      show: (value) => value.toFixed(1),
+      meets: (value) => value > 1,
+    },
+    {
+      what: 'linears of all cells whose held-out error the kept bias raised',
+      wanted: '0',
+      value: worseByBias(figures),
+      show: String,
+      meets: atMost(0),
+    },
+  ];
+}
+
+export function claimTable(figures) {
+  const rows = claims(figures).map(({ what, wanted, value, show, meets }) =>
+    value === undefined
+      ? [what, wanted, '–', 'not run']
+      : [what, wanted, show(value), meets(value) ? 'yes' : '**no**'],
+  );
+  return [['', 'wanted', 'measured', 'met'], ['---', '---:', '---:', '---'], ...rows]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
+}
