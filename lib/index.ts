@@ -29,6 +29,7 @@ export {
 export {
   type Candidate,
   type LayerReport,
+  type PhaseMemory,
   type QuantizeEvent,
   type QuantizeOptions,
   quantize,

@@ -1,14 +1,15 @@
-// Where a run's time goes: wall seconds by phase.
+// Where a run's time and memory go: wall seconds by phase, and the most memory that was resident as a phase ended.
 
-import type { Seconds } from './events.js';
+import type { PhaseMemory, Seconds } from './events.js';
 
 export type Phase = Exclude<keyof Seconds, 'total'>;
 
 export class Clock {
   readonly #begin = performance.now();
   readonly #milliseconds = new Map<Phase, number>();
+  readonly #bytes = new Map<Phase, number>();
 
-  /** Runs `body` and adds its time to a phase. */
+  /** Runs `body` and adds its time to a phase, which ends with it. */
   async measure<T>(phase: Phase, body: () => Promise<T>): Promise<T> {
     const begin = performance.now();
     try {
@@ -18,6 +19,8 @@ export class Clock {
         phase,
         (this.#milliseconds.get(phase) ?? 0) + performance.now() - begin,
       );
+      const resident = process.memoryUsage.rss();
+      this.#bytes.set(phase, Math.max(this.#bytes.get(phase) ?? 0, resident));
     }
   }
 
@@ -25,6 +28,18 @@ export class Clock {
     const of = (phase: Phase) => (this.#milliseconds.get(phase) ?? 0) / 1000;
     return {
       total: (performance.now() - this.#begin) / 1000,
+      load: of('load'),
+      calibrate: of('calibrate'),
+      quantize: of('quantize'),
+      compensate: of('compensate'),
+      propagate: of('propagate'),
+      write: of('write'),
+    };
+  }
+
+  memoryBytes(): PhaseMemory {
+    const of = (phase: Phase) => this.#bytes.get(phase) ?? 0;
+    return {
       load: of('load'),
       calibrate: of('calibrate'),
       quantize: of('quantize'),

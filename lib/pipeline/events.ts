@@ -23,6 +23,9 @@ export interface Seconds {
   readonly write: number;
 }
 
+/** Bytes resident in memory as a phase ended, the most of all blocks. */
+export type PhaseMemory = Omit<Seconds, 'total'>;
+
 /** The content of ballast.json. */
 export interface RunReport {
   readonly ballast: string;
@@ -45,6 +48,7 @@ export interface RunReport {
   readonly dropped: readonly string[];
   readonly layers: readonly LayerReport[];
   readonly seconds: Seconds;
+  readonly memoryBytes: PhaseMemory;
   readonly peakMemoryBytes: number;
 }
 

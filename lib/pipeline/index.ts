@@ -1,4 +1,4 @@
-export type { LayerReport, QuantizeEvent, RunReport, Seconds } from './events.js';
+export type { LayerReport, PhaseMemory, QuantizeEvent, RunReport, Seconds } from './events.js';
 export type {
   CompensationGranularity,
   Propagate,

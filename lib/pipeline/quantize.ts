@@ -83,6 +83,7 @@ export async function* quantizeBlocks(
       dropped: run.sites.dropped,
       layers,
       seconds: clock.seconds(),
+      memoryBytes: clock.memoryBytes(),
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     }));
     yield { type: 'done', output: run.options.output, report };

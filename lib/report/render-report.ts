@@ -42,6 +42,7 @@ export function renderReport(report: ReportInput, options: ReportOptions = {}): 
   const { bits } = report.options as Readonly<Record<string, unknown>>;
   const title = `${lastPart(report.model)} at ${bits} bits`;
   const times = report.seconds as Readonly<Record<string, number>>;
+  const memory = report.memoryBytes as Readonly<Record<string, number>>;
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -60,7 +61,7 @@ ${errorSections(report.layers)}
 ${biasSection(report.layers)}
 <section><details><summary>All ${report.layers.length} linears in a table</summary>${layerTable(report.layers)}</details></section>
 <div class="pair">
-${section('Time and memory', `${bytes(report.peakMemoryBytes)} of memory at the peak.`, phases(times))}
+${section('Time and memory', `${bytes(report.peakMemoryBytes)} of memory at the peak; of a phase, what was resident as it ended.`, phases(times, memory))}
 ${section('Environment', '', valueList({ ...report.environment, ballast: report.ballast, format: report.format }))}
 </div>
 ${section('Options', '', valueList(report.options, 'wide'))}

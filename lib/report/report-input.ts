@@ -30,6 +30,8 @@ export interface ReportInput {
   readonly layers: readonly ReportedLayer[];
   /** Seconds by phase, and `total`. */
   readonly seconds: object;
+  /** Bytes by phase. */
+  readonly memoryBytes: object;
   readonly peakMemoryBytes: number;
 }
 
@@ -51,10 +53,12 @@ export function checkReport(report: ReportInput): void {
     amount(fields[name], `${name} of ${what}`);
   }
   for (const name of ['options', 'environment']) record(fields[name], `${name} of ${what}`);
-  const seconds = record(fields.seconds, `seconds of ${what}`);
-  amount(seconds.total, `seconds.total of ${what}`);
-  for (const [phase, value] of Object.entries(seconds))
-    amount(value, `seconds.${phase} of ${what}`);
+  amount(record(fields.seconds, `seconds of ${what}`).total, `seconds.total of ${what}`);
+  for (const name of ['seconds', 'memoryBytes']) {
+    for (const [phase, value] of Object.entries(record(fields[name], `${name} of ${what}`))) {
+      amount(value, `${name}.${phase} of ${what}`);
+    }
+  }
   list(fields.layers, `layers of ${what}`).forEach((layer, i) => {
     checkLayer(layer, `layers[${i}] of ${what}`);
   });

@@ -38,6 +38,7 @@ export function report(changes: Partial<ReportInput> = {}): ReportInput {
     bitsPerWeight: 3.0557,
     layers: layers(),
     seconds: { total: 10, load: 1, calibrate: 6, quantize: 2, write: 0 },
+    memoryBytes: { load: 120e6, calibrate: 250e6, quantize: 240e6, write: 0 },
     peakMemoryBytes: 287_000_000,
     ...changes,
   };

@@ -60,6 +60,7 @@ describe('a report', () => {
     expect(count(page, /<td>kept<\/td>/g)).toBe(11);
     expect(count(page, /<td>dropped<\/td>/g)).toBe(1);
     expect(page).toContain('<td>116.30 <small>+5.00 %</small></td>');
+    expect(page).toMatch(/calibrate<\/th><td>6\.00 s<\/td><td>60\.0 %<\/td><td>250 MB<\/td>/);
     // What no phase has measured is told as well.
     expect(page).toMatch(/other<\/th><td>1\.00 s<\/td><td>10\.0 %/);
   });
