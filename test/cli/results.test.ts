@@ -99,6 +99,8 @@ describe('without --json', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/mean error with bias +│ [\d.]+ %/);
     expect(stdout.match(/model\.decoder\.layers\./g)).toHaveLength(10);
+    expect(stdout).toMatch(/largest errors +│ +error │ with bias │ held out │ with bias │ +bias │/);
+    expect(stdout.match(/│ +(kept|dropped) │$/gm)).toHaveLength(10);
   });
 
   it('devices lists the CPU', async () => {
