@@ -201,6 +201,25 @@ export interface NativeAddon {
     groupIndex: Optional,
     scheme: NativeScheme,
   ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor };
+  descend(
+    device: Device,
+    weight: Handle,
+    matrix: Handle,
+    codes: Handle,
+    scales: Handle,
+    zeros: Handle,
+    options: {
+      bits: number;
+      scaleDtype: DType;
+      rounds: number;
+      sweeps: number;
+      refit: boolean;
+      greedy: boolean;
+      unrounded: boolean;
+      damping: number;
+      tolerance: number;
+    },
+  ): { codes: NativeTensor; scales: NativeTensor; errors: NativeTensor };
   headProduct(device: Device, x: Handle, y: Handle, options: NativeHeadProduct): NativeTensor;
   softmax(
     device: Device,

@@ -40,6 +40,37 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     flags: '--static-groups',
     help: 'with --act-order: groups are runs of the original columns',
   },
+  rounds: { flags: '--rounds <n>', help: 'rounds of refits at most', parse: number },
+  order: {
+    flags: '--order <cyclic|greedy>',
+    help: 'in which refits go through the columns',
+  },
+  refit: {
+    flags: '--refit <none|scales>',
+    help: 'scales: move each to where the layer loses least, once codes are found',
+  },
+  activationBits: {
+    flags: '--activation-bits <n>',
+    help: 'bits per activation, 2 to 8; 0: activations stay float',
+    parse: number,
+  },
+  activationSites: {
+    flags: '--activation-sites <linear,attention>',
+    help: 'inputs of linears, operands of attention',
+    parse: list,
+  },
+  activationRange: {
+    flags: '--activation-range <minmax|percentile|mse|dynamic>',
+    help: 'how the range of activations is found',
+  },
+  activationGranularity: {
+    flags: '--activation-granularity <tensor|token>',
+    help: 'what shares a range; token with --activation-range dynamic only',
+  },
+  activationSymmetric: {
+    flags: '--activation-symmetric',
+    help: "fix the zero point in the middle of the activations' codes",
+  },
   compensation: {
     flags: '--compensation <none|channel|position>',
     help: 'granularity of the bias that makes good what rounding took',

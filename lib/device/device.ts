@@ -33,6 +33,26 @@ export interface GridOptions {
   readonly scaleDtype: 'float32' | 'float16' | 'bfloat16';
 }
 
+/** See `DescendParams` in native/backend/params.h. */
+export interface DescendOptions {
+  readonly bits: number;
+  readonly scaleDtype: 'float32' | 'float16' | 'bfloat16';
+  /** Passes over all columns at most. */
+  readonly rounds: number;
+  /** How often a block's codes are gone through in a pass; 0 leaves codes as they are. */
+  readonly sweeps: number;
+  /** Whether scales move. */
+  readonly refit: boolean;
+  /** Columns by decreasing moment times weight, groups whole; else in order. */
+  readonly greedy: boolean;
+  /** Start from unrounded codes, whatever the codes given. */
+  readonly unrounded: boolean;
+  /** Added to the matrix's diagonal, as a share of its mean. */
+  readonly damping: number;
+  /** The relative improvement below which a pass is the last. */
+  readonly tolerance: number;
+}
+
 export class Device extends Operations {
   readonly name: string;
 
@@ -294,6 +314,34 @@ export class Device extends Operations {
       codes: this.wrap(made.codes),
       scales: this.wrap(made.scales),
       zeros: this.wrap(made.zeros),
+    };
+  }
+
+  /**
+   * Codes and scales that lower Σ_o ΔW_o M ΔW_oᵀ, from those of `start`. errors [1 + 2·rounds] float64: that sum
+   * at the start, then after the refits and at the end of each round.
+   */
+  descend(
+    weight: Tensor,
+    matrix: Tensor,
+    start: { codes: Tensor; scales: Tensor; zeros: Tensor },
+    options: DescendOptions,
+  ): { codes: Tensor; scales: Tensor; errors: Tensor } {
+    const made = this.call(() =>
+      native.descend(
+        this.native,
+        weight.handle,
+        matrix.handle,
+        start.codes.handle,
+        start.scales.handle,
+        start.zeros.handle,
+        { ...options },
+      ),
+    );
+    return {
+      codes: this.wrap(made.codes),
+      scales: this.wrap(made.scales),
+      errors: this.wrap(made.errors),
     };
   }
 }

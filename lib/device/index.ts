@@ -10,7 +10,7 @@ export type {
   Precision,
   WeightLayout,
 } from '../native.js';
-export { Device, type DeviceOptions, type GridOptions } from './device.js';
+export { type DescendOptions, Device, type DeviceOptions, type GridOptions } from './device.js';
 export type { AttentionOptions, MatmulOptions, TwinOptions } from './operations.js';
 export { Tensor } from './tensor.js';
 

@@ -14,12 +14,18 @@ import {
   isWhole,
 } from '../option-checks.js';
 import { defaultQuantizer, findQuantizer, type Quantizer } from '../quantizers/index.js';
+import {
+  type ActivationOptions,
+  activationChecks,
+  activationDefaults,
+  expectActivationOptions,
+} from './activation-options.js';
 
 export type CompensationGranularity = 'none' | 'channel' | 'position';
 export type Site = 'linear' | 'attention' | 'mlp' | 'block';
 export type Propagate = 'float' | 'quantized';
 
-export interface QuantizeOptions {
+export interface QuantizeOptions extends ActivationOptions {
   /** Directory that receives the result; must not exist or be empty, unless `overwrite`. */
   readonly output: string;
   /** File of calibration text: .txt, .jsonl or .parquet. */
@@ -43,16 +49,25 @@ export interface QuantizeOptions {
   readonly groupSize?: number;
   /** Fixed zero point in the middle of the codes; default false. */
   readonly symmetric?: boolean;
-  /** 'mse' searches the clipping range; default 'none'. */
+  /** 'mse' searches the clipping range; default 'none', unless the method says otherwise. */
   readonly clip?: 'none' | 'mse';
   /** What scales are rounded to; default 'float32'. */
   readonly scaleDtype?: 'float32' | 'float16' | 'bfloat16';
-  /** Share of the mean diagonal added to a moment before it is factorised; default 0.01. */
+  /**
+   * Share of the mean diagonal added to a moment before anything is fitted to it; default 0.01, unless the method
+   * says otherwise.
+   */
   readonly damping?: number;
   /** Sweep columns in order of decreasing moment; default false. */
   readonly actOrder?: boolean;
   /** With actOrder: groups are runs of the original columns; default false. */
   readonly staticGroups?: boolean;
+  /** Rounds of refits at most, of methods that refit; default 3. */
+  readonly rounds?: number;
+  /** Order in which refits go through the columns; default 'cyclic', unless the method says otherwise. */
+  readonly order?: 'cyclic' | 'greedy';
+  /** 'scales' moves each scale to where the layer's error is least, the codes being found; default 'none'. */
+  readonly refit?: 'none' | 'scales';
 
   /** Granularity of the bias; default 'channel'. */
   readonly compensation?: CompensationGranularity;
@@ -117,6 +132,10 @@ export const defaults = {
   damping: 0.01,
   actOrder: false,
   staticGroups: false,
+  rounds: 3,
+  order: 'cyclic',
+  refit: 'none',
+  ...activationDefaults,
   compensation: 'channel',
   sites: ['linear'],
   fit: 'joint',
@@ -149,6 +168,10 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   damping: isBetween(0, 1),
   actOrder: isBoolean,
   staticGroups: isBoolean,
+  rounds: isWhole(1, 100),
+  order: isOneOf('cyclic', 'greedy'),
+  refit: isOneOf('none', 'scales'),
+  ...activationChecks,
   compensation: isOneOf('none', 'channel', 'position'),
   sites: isSetOf('linear', 'attention', 'mlp', 'block'),
   fit: isOneOf('joint', 'sequential'),
@@ -179,10 +202,12 @@ export function resolveOptions(options: QuantizeOptions): {
     Object.entries(given).filter(([, value]) => value !== undefined),
   );
   const format = findFormat((present.format as string | undefined) ?? defaults.format);
+  const quantizer = findQuantizer((present.method as string | undefined) ?? defaults.method);
   const resolved = {
     output,
     calibration,
     ...defaults,
+    ...quantizer.defaults,
     ...format.gridDefaults,
     ...present,
   } as ResolvedOptions;
@@ -192,6 +217,7 @@ export function resolveOptions(options: QuantizeOptions): {
       'Expected actOrder with staticGroups: without it groups are static anyway.',
     );
   }
+  expectActivationOptions(resolved);
   const comparesPaths =
     resolved.target === 'float' ||
     resolved.sites.some((site) => site === 'attention' || site === 'mlp');
@@ -202,5 +228,5 @@ export function resolveOptions(options: QuantizeOptions): {
     );
   }
   format.expectGrid?.(resolved);
-  return { options: resolved, quantizer: findQuantizer(resolved.method) };
+  return { options: resolved, quantizer };
 }

@@ -4,6 +4,7 @@
 
 import type { Device, GridOptions, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
+import { diagonal } from './diagonal.js';
 import {
   type GroupInput,
   type GroupQuantizer,
@@ -29,10 +30,10 @@ interface Order {
 
 async function columnOrder(device: Device, moment: Tensor, groupSize: number): Promise<Order> {
   const channels = moment.cols;
-  const values = await moment.readFloat32();
-  const diagonal = Float32Array.from({ length: channels }, (_, j) => values[j * channels + j] ?? 0);
-  const forward = Int32Array.from(diagonal.keys()).sort(
-    (a, b) => (diagonal[b] ?? 0) - (diagonal[a] ?? 0) || a - b,
+  using tensor = device.keep(diagonal(device, moment));
+  const values = await tensor.readFloat32();
+  const forward = Int32Array.from(values.keys()).sort(
+    (a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b,
   );
   const backward = new Int32Array(channels);
   forward.forEach((column, position) => {
@@ -52,18 +53,35 @@ function permuted(device: Device, moment: Tensor, { forward }: Order): Tensor {
   return device.scope(() => device.selectRows(device.selectColumns(moment, forward), forward));
 }
 
+/** What the linears of a group share. */
+interface Sweep {
+  readonly device: Device;
+  readonly factor: Tensor;
+  readonly grid: GridOptions;
+  /** [in] float32: how the clipping search weighs columns, in their own order. */
+  readonly channelWeights: Tensor | undefined;
+}
+
 function sweepInOrder(
-  device: Device,
+  { device, factor, grid, channelWeights }: Sweep,
   weight: Tensor,
-  factor: Tensor,
-  grid: GridOptions,
   order: Order,
   staticGroups: boolean,
 ): QuantizedWeight {
-  const fixed = staticGroups
-    ? { ...device.findScales(weight, grid), groupIndex: order.sweptGroups }
-    : undefined;
-  const swept = device.gptq(device.selectColumns(weight, order.forward), factor, grid, { fixed });
+  const inOrder = (columns: Tensor) => device.selectColumns(columns, order.forward);
+  const swept = device.gptq(
+    inOrder(weight),
+    factor,
+    grid,
+    staticGroups
+      ? {
+          fixed: {
+            ...device.findScales(weight, grid, channelWeights),
+            groupIndex: order.sweptGroups,
+          },
+        }
+      : { channelWeights: channelWeights === undefined ? undefined : inOrder(channelWeights) },
+  );
   return {
     codes: device.selectColumns(swept.codes, order.backward),
     scales: swept.scales,
@@ -73,13 +91,15 @@ function sweepInOrder(
   };
 }
 
-async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
-  const { device, moment, scheme, options } = input;
+/** GPTQ on a grid of the caller's. */
+export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise<GroupQuantizer> {
+  const { device, moment, options } = input;
   if (moment === undefined) {
     throw new BallastError('ERR_ARGUMENT', 'GPTQ needs the second moment of a linear’s inputs.');
   }
-  const grid = gridOptions(scheme);
-  const order = options.actOrder ? await columnOrder(device, moment, scheme.groupSize) : undefined;
+  const order = options.actOrder
+    ? await columnOrder(device, moment, input.scheme.groupSize)
+    : undefined;
   const { factor, info } = device.scope(() =>
     device.factorize(
       order === undefined ? moment : permuted(device, moment, order),
@@ -87,15 +107,19 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
       Math.max(maxDamping, options.damping),
     ),
   );
+  const channelWeights = grid.clipSteps > 0 ? diagonal(device, moment) : undefined;
+  const sweep: Sweep = { device, factor, grid, channelWeights };
   const quantize = (weight: Tensor): QuantizedWeight =>
     order === undefined
-      ? device.gptq(weight, factor, grid)
-      : sweepInOrder(device, weight, factor, grid, order, options.staticGroups);
+      ? device.gptq(weight, factor, grid, { channelWeights })
+      : sweepInOrder(sweep, weight, order, options.staticGroups);
   return {
     quantize: (weight) =>
       device.scope(() => ({ ...quantize(weight), damping: device.reshape(info, info.shape) })),
     [Symbol.dispose]: () => {
-      for (const tensor of [factor, info, ...Object.values(order ?? {})]) tensor.dispose();
+      for (const tensor of [factor, info, channelWeights, ...Object.values(order ?? {})]) {
+        tensor?.dispose();
+      }
     },
   };
 }
@@ -104,5 +128,5 @@ export const gptq: Quantizer = {
   name: 'gptq',
   summary: 'GPTQ: errors made good by the columns that follow (arXiv 2210.17323)',
   needsMoment: true,
-  forGroup,
+  forGroup: (input) => prepareGptq(input, gridOptions(input.scheme)),
 };

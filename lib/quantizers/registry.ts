@@ -1,11 +1,13 @@
 // The quantizers this library knows: one line each.
 
 import { BallastError } from '../errors.js';
+import { comq } from './comq.js';
+import { descent } from './descent.js';
 import { gptq } from './gptq.js';
 import type { Quantizer } from './quantizer.js';
 import { rtn } from './rtn.js';
 
-export const quantizers: readonly Quantizer[] = [rtn, gptq];
+export const quantizers: readonly Quantizer[] = [rtn, gptq, descent, comq];
 
 export const defaultQuantizer: Quantizer = gptq;
 

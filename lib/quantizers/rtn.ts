@@ -1,16 +1,54 @@
-// Round to nearest: each group's range (clipped if the scheme says so) is divided evenly.
+// Round to nearest: each group's range is divided evenly. With clipping, the range is the one with the least error,
+// each channel weighed by its moment (the diagonal of what the layer's error is measured in). With `refit` 'scales',
+// every scale found so then moves to where the layer's own error is least, the codes staying what they are.
 
-import { type GroupInput, type GroupQuantizer, gridOptions, type Quantizer } from './quantizer.js';
+import type { Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { diagonal } from './diagonal.js';
+import {
+  coarseGridOptions,
+  type GroupInput,
+  type GroupQuantizer,
+  gridOptions,
+  type QuantizedWeight,
+  type Quantizer,
+} from './quantizer.js';
 
-async function forGroup({ device, scheme }: GroupInput): Promise<GroupQuantizer> {
-  const grid = gridOptions(scheme);
+async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
+  const { device, moment, scheme, options } = input;
+  const refits = options.refit === 'scales';
+  if (refits && moment === undefined) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      "Expected the second moment of a linear's inputs for refit 'scales'.",
+    );
+  }
+  // A refit ends a search for the best scale, so one begins with a search too.
+  const searched = refits || scheme.clip === 'mse';
+  const grid = refits ? coarseGridOptions({ ...scheme, clip: 'mse' }) : gridOptions(scheme);
+  const weights = searched && moment !== undefined ? diagonal(device, moment) : undefined;
+  const quantize = (weight: Tensor): QuantizedWeight => {
+    const { scales, zeros } = device.findScales(weight, grid, weights);
+    const codes = device.quantize(weight, scales, zeros, scheme.bits);
+    if (!refits || moment === undefined) return { codes, scales, zeros };
+    const start = { codes, scales, zeros };
+    const refitted = device.descend(weight, moment, start, {
+      bits: scheme.bits,
+      scaleDtype: scheme.scaleDtype,
+      // Groups of a row depend on each other; one scale to a row is settled at once.
+      rounds: scheme.groupSize === 0 ? 1 : options.rounds,
+      sweeps: 0,
+      refit: true,
+      greedy: false,
+      unrounded: false,
+      damping: 0,
+      tolerance: 1e-3,
+    });
+    return { codes, scales: refitted.scales, zeros };
+  };
   return {
-    quantize: (weight) =>
-      device.scope(() => {
-        const { scales, zeros } = device.findScales(weight, grid);
-        return { codes: device.quantize(weight, scales, zeros, scheme.bits), scales, zeros };
-      }),
-    [Symbol.dispose]: () => {},
+    quantize: (weight) => device.scope(() => quantize(weight)),
+    [Symbol.dispose]: () => weights?.dispose(),
   };
 }
 

@@ -64,6 +64,9 @@ class Backend : public Memory {
   virtual void Factorize(const FactorizeParams&) = 0;
   virtual void Gptq(const GptqParams&) = 0;
 
+  // Refits of what another quantizer found. A backend may go without.
+  virtual void Descend(const DescendParams&) { ThrowUnsupported("descent"); }
+
   // Attention step by step, and gradients. Only calibration asks for them, so a backend may go
   // without.
   virtual void HeadProduct(const HeadProductParams&) { ThrowUnsupported("head product"); }

@@ -200,6 +200,34 @@ struct GptqParams {
   bool fixed_scales = false;
 };
 
+// Lowers e = Σ_o ΔW_o M ΔW_oᵀ, ΔW = W − scale·(code − zero), M = matrix + damping·mean(diag)·I,
+// from given codes and scales; no step raises it. A pass takes blocks of columns; in each, first
+// every group's scale moves to where e is least (rounded to the scheme's scale_dtype; it stays
+// where that would not lower e), then `sweeps` times each code j in turn: code ← clamp(round(code +
+// (ΔW M)_j / (scale·M_jj))); a code with M_jj <= 0 stays. Groups larger than a block are refitted
+// when their first block begins. A pass that lowers e by less than `tolerance`·e is the last one.
+// greedy: columns come by decreasing M_jj·Σ_o w_oj², groups whole and by their sums; else in order.
+// unrounded: the codes given do not matter; each code starts as W/scale + zero, which is exact, and
+// one sweep rounds them all before the first pass.
+struct DescendParams {
+  View weight;  // [out, in] weight type
+  View matrix;  // [in, in] float32 symmetric, positive semidefinite
+  View zeros;   // [out, g] float32
+  View scales;  // [out, g] float32, in and out
+  View codes;   // [out, in] uint8, in and out
+  // out: [1 + 2·rounds] float64: e at the start; then for each pass what is left of it after the
+  // refits alone, and after all. Passes that did not run repeat the last.
+  View errors;
+  Scheme scheme;  // bits and scale_dtype
+  std::int64_t rounds = 1;
+  std::int64_t sweeps = 1;  // 0: codes stay
+  bool refit = true;        // false: scales stay
+  bool greedy = false;
+  bool unrounded = false;
+  double damping = 0;
+  double tolerance = 0;
+};
+
 // out[o] = Δ_o M Δ_oᵀ for every row of delta; with `other`, Δ_o M other_oᵀ.
 struct QuadraticFormParams {
   View delta;   // [out, in] float32

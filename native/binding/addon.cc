@@ -152,6 +152,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<FakeQuantize>(exports, "fakeQuantize");
   Define<Factorize>(exports, "factorize");
   Define<Gptq>(exports, "gptq");
+  Define<Descend>(exports, "descend");
   Define<HeadProduct>(exports, "headProduct");
   Define<Softmax>(exports, "softmax");
   Define<TwinQuantize>(exports, "twinQuantize");

@@ -208,6 +208,20 @@ TwinOptions FromJs(const Napi::Value& value, As<TwinOptions>) {
   return options;
 }
 
+DescendOptions FromJs(const Napi::Value& value, As<DescendOptions>) {
+  DescendOptions options;
+  Field(value, "bits", options.bits);
+  Field(value, "scaleDtype", options.scale_dtype);
+  Field(value, "rounds", options.rounds);
+  Field(value, "sweeps", options.sweeps);
+  Field(value, "refit", options.refit);
+  Field(value, "greedy", options.greedy);
+  Field(value, "unrounded", options.unrounded);
+  Field(value, "damping", options.damping);
+  Field(value, "tolerance", options.tolerance);
+  return options;
+}
+
 namespace {
 
 // A tensor crosses as its handle together with what JavaScript wants to know of it without asking.
@@ -247,6 +261,14 @@ Napi::Value ToJs(Napi::Env env, const GptqResult& value) {
   object.Set("codes", ToJs(env, value.codes));
   object.Set("scales", ToJs(env, value.scales));
   object.Set("zeros", ToJs(env, value.zeros));
+  return object;
+}
+
+Napi::Value ToJs(Napi::Env env, const DescendResult& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("codes", ToJs(env, value.codes));
+  object.Set("scales", ToJs(env, value.scales));
+  object.Set("errors", ToJs(env, value.errors));
   return object;
 }
 

@@ -41,6 +41,7 @@ AttentionOptions FromJs(const Napi::Value& value, As<AttentionOptions>);
 RopeOptions FromJs(const Napi::Value& value, As<RopeOptions>);
 MomentOptions FromJs(const Napi::Value& value, As<MomentOptions>);
 FakeQuantizeOptions FromJs(const Napi::Value& value, As<FakeQuantizeOptions>);
+DescendOptions FromJs(const Napi::Value& value, As<DescendOptions>);
 HeadProductOptions FromJs(const Napi::Value& value, As<HeadProductOptions>);
 SoftmaxOptions FromJs(const Napi::Value& value, As<SoftmaxOptions>);
 TwinOptions FromJs(const Napi::Value& value, As<TwinOptions>);
@@ -50,6 +51,7 @@ Napi::Value ToJs(Napi::Env env, const Tensor& tensor);
 Napi::Value ToJs(Napi::Env env, const ScalesAndZeros& value);
 Napi::Value ToJs(Napi::Env env, const Factor& value);
 Napi::Value ToJs(Napi::Env env, const GptqResult& value);
+Napi::Value ToJs(Napi::Env env, const DescendResult& value);
 Napi::Value ToJs(Napi::Env env, const std::vector<DeviceInfo>& devices);
 
 }  // namespace ballast::binding

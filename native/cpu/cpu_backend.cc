@@ -9,6 +9,7 @@
 #include "native/cpu/attention.h"
 #include "native/cpu/context.h"
 #include "native/cpu/cross_entropy.h"
+#include "native/cpu/descend.h"
 #include "native/cpu/elementwise.h"
 #include "native/cpu/embedding.h"
 #include "native/cpu/explicit_attention.h"
@@ -114,6 +115,7 @@ class CpuBackend final : public Backend {
   void Dequantize(const DequantizeParams& p) override { cpu::Dequantize(context_, p); }
   void Factorize(const FactorizeParams& p) override { cpu::Factorize(context_, p); }
   void Gptq(const GptqParams& p) override { cpu::Gptq(context_, p); }
+  void Descend(const DescendParams& p) override { cpu::Descend(context_, p); }
 
   void HeadProduct(const HeadProductParams& p) override { cpu::HeadProduct(context_, p); }
   void Softmax(const SoftmaxParams& p) override { cpu::Softmax(context_, p); }

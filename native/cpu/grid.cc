@@ -9,15 +9,11 @@
 #include "native/cpu/conversion.h"
 
 namespace ballast::cpu {
-namespace {
-
 float StoredScale(const Kernels& kernels, DType dtype, float scale) {
   const bool half = dtype == DType::kFloat16;
   return std::clamp(RoundTo(kernels, dtype, scale), half ? 0x1p-24f : FLT_MIN,
                     half ? 65504.0f : FLT_MAX);
 }
-
-}  // namespace
 
 float MaxCode(int bits) { return static_cast<float>((1 << bits) - 1); }
 

@@ -21,10 +21,12 @@ struct Grid {
 
 float MaxCode(int bits);
 
+// A scale rounded to `dtype`, or to the nearest positive finite number that this can hold.
+float StoredScale(const Kernels& kernels, DType dtype, float scale);
+
 Interval RangeOf(const Kernels& kernels, const float* x, std::int64_t n);
 
-// A range of nothing but zeros is taken as −1 … 1. The scale is rounded to scheme.scale_dtype, or
-// to the nearest positive finite number that this can hold.
+// A range of nothing but zeros is taken as −1 … 1. The scale is a StoredScale.
 Grid GridOf(const Kernels& kernels, const Scheme& scheme, Interval range);
 
 }  // namespace ballast::cpu

@@ -170,4 +170,41 @@ GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
   return out;
 }
 
+DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix,
+                      const Tensor& codes, const Tensor& scales, const Tensor& zeros,
+                      const DescendOptions& options) {
+  ExpectWeightType("weight", weight);
+  ExpectRank("weight", weight, 2);
+  ExpectFloat32("matrix", matrix, {weight.cols(), weight.cols()});
+  ExpectDType("codes", codes, DType::kUint8);
+  ExpectShape("codes", codes, weight.shape());
+  ExpectScales(scales, zeros, weight.rows(), weight.cols());
+  const Scheme scheme{.bits = static_cast<int>(options.bits), .scale_dtype = options.scale_dtype};
+  ExpectScheme(scheme);
+  ExpectThat(options.rounds >= 0 && options.sweeps >= 0, "Expected no negative rounds or sweeps.");
+  ExpectThat(options.damping >= 0, "Expected no negative damping.");
+  DescendResult out{device.Empty(DType::kUint8, codes.shape()),
+                    device.Empty(DType::kFloat32, scales.shape()),
+                    device.Empty(DType::kFloat64, {1 + 2 * options.rounds})};
+  device.Enqueue([=](Backend& backend) {
+    backend.Copy(out.codes.Write().bytes, codes.Read().bytes, codes.byte_count());
+    backend.Copy(out.scales.Write().bytes, scales.Read().bytes, scales.byte_count());
+    backend.Descend({.weight = weight.Read(),
+                     .matrix = matrix.Read(),
+                     .zeros = zeros.Read(),
+                     .scales = out.scales.Write(),
+                     .codes = out.codes.Write(),
+                     .errors = out.errors.Write(),
+                     .scheme = scheme,
+                     .rounds = options.rounds,
+                     .sweeps = options.sweeps,
+                     .refit = options.refit,
+                     .greedy = options.greedy,
+                     .unrounded = options.unrounded,
+                     .damping = options.damping,
+                     .tolerance = options.tolerance});
+  });
+  return out;
+}
+
 }  // namespace ballast

@@ -53,4 +53,25 @@ GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
                 const OptionalTensor& fixed_zeros, const OptionalTensor& group_index,
                 const Scheme& scheme);
 
+struct DescendOptions {
+  std::int64_t bits = 4;
+  DType scale_dtype = DType::kFloat32;
+  std::int64_t rounds = 1;
+  std::int64_t sweeps = 1;
+  bool refit = true;
+  bool greedy = false;
+  bool unrounded = false;
+  double damping = 0;
+  double tolerance = 0;
+};
+struct DescendResult {
+  Tensor codes;
+  Tensor scales;
+  Tensor errors;  // [1 + 2·rounds] float64
+};
+// From the given codes and scales, which stay what they are.
+DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix,
+                      const Tensor& codes, const Tensor& scales, const Tensor& zeros,
+                      const DescendOptions& options);
+
 }  // namespace ballast

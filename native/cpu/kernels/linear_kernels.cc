@@ -44,6 +44,8 @@ LinearKernels MakeLinearKernels() {
       .dot = Dot,
       .dot_double = DotDouble,
       .quantize_columns = QuantizeColumns,
+      .project_columns = ProjectColumns,
+      .descend_columns = DescendColumns,
   };
 }
 

@@ -73,14 +73,37 @@ struct GptqColumns {
   std::uint8_t* codes;  // [·] out
 };
 
+// The columns of one group in a block of coordinate descent, `lanes` rows of it; [·] as above. With
+// u = code − zero, r = ΔW M and M the matrix at the block.
+struct DescentColumns {
+  const float* matrix;  // M at the block's first row and column
+  std::int64_t stride;  // of matrix
+  std::int64_t begin;   // the group's columns
+  std::int64_t end;
+  std::int64_t block_end;  // residuals are kept up to date so far
+  const float* scale;      // [lanes]
+  const float* zero;
+  float max_code;
+  float* codes;       // [·] whole numbers
+  float* residual;    // [·] r
+  float* moved;       // [·] += what the quantized weight changed by
+  float* slope;       // [lanes] out of project_columns: u·r over the group
+  float* curvature;   // [lanes] out of project_columns: u M uᵀ
+  float* units;       // [·] out of project_columns: u of the group's columns
+  float* projection;  // [·] out of project_columns: Σ_j u_j M_jk over the group, all of the block
+};
+
 struct LinearKernels {
-  std::int64_t lanes;  // rows that quantize_columns takes at once
+  std::int64_t lanes;  // rows that quantize_columns and its like take at once
   GemmKernels float32;
   GemmKernels bfloat16;  // operands are rounded to bfloat16, sums are float32
   // Σ a·b, summed in float64.
   double (*dot)(const float* a, const float* b, std::int64_t n);
   double (*dot_double)(const float* a, const double* b, std::int64_t n);
   void (*quantize_columns)(const GptqColumns& columns);
+  void (*project_columns)(const DescentColumns& columns);
+  // Each code in turn takes its best value, the others being what they are.
+  void (*descend_columns)(const DescentColumns& columns);
 };
 
 // The table of each instruction set; call one only on a machine that has it.

@@ -11,5 +11,7 @@ GemmKernels MakeFloat32Kernels();
 // the order of sums only.
 GemmKernels MakeRoundedKernels();
 void QuantizeColumns(const GptqColumns& columns);
+void ProjectColumns(const DescentColumns& columns);
+void DescendColumns(const DescentColumns& columns);
 
 }  // namespace ballast::cpu::BALLAST_ISA

@@ -1,0 +1,76 @@
+// Exact descent on the layer's own error, e = Σ_o ΔW_o M ΔW_oᵀ: from GPTQ's codes on, scales move to where e is
+// least and codes, one after the other, take their best value. No step raises e. Legend: M the moment of the inputs
+// (Σ or G), damped as for GPTQ, because directions that calibration hardly saw are not as free as they look.
+// Codes: COMQ (arXiv 2403.07134). Start: GPTQ (arXiv 2210.17323).
+
+import type { DescendOptions, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { prepareGptq } from './gptq.js';
+import {
+  coarseGridOptions,
+  type GroupInput,
+  type GroupQuantizer,
+  type QuantizedWeight,
+  type Quantizer,
+} from './quantizer.js';
+
+/** The input with its moment. */
+type Fit = GroupInput & { readonly moment: Tensor };
+
+export function expectMoment(name: string, input: GroupInput): Fit {
+  const { moment } = input;
+  if (moment === undefined) {
+    throw new BallastError('ERR_ARGUMENT', `${name} needs the second moment of a linear's inputs.`);
+  }
+  return { ...input, moment };
+}
+
+export function descendOptions({ scheme, options }: GroupInput): DescendOptions {
+  return {
+    bits: scheme.bits,
+    scaleDtype: scheme.scaleDtype,
+    rounds: options.rounds,
+    // A second sweep of a block that is in the cache is cheap and settles most of what the first one stirred up.
+    sweeps: 2,
+    refit: true,
+    greedy: options.order === 'greedy',
+    unrounded: false,
+    damping: options.damping,
+    // Rounds bring 10 %, 3 %, 1 % …: below a tenth of a percent nothing comes after.
+    tolerance: 1e-3,
+  };
+}
+
+async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
+  const fit = expectMoment('Descent', input);
+  const { device, moment } = fit;
+  // The start keeps groups where they are: descent has an order of its own.
+  const start = await prepareGptq(
+    { ...fit, options: { ...fit.options, actOrder: false } },
+    coarseGridOptions(fit.scheme),
+  );
+  const options = descendOptions(fit);
+  const quantize = (weight: Tensor): QuantizedWeight => {
+    const { codes, scales, zeros, damping } = start.quantize(weight);
+    const { errors: _, ...found } = device.descend(
+      weight,
+      moment,
+      { codes, scales, zeros },
+      options,
+    );
+    return { ...found, zeros, damping };
+  };
+  return {
+    quantize: (weight) => device.scope(() => quantize(weight)),
+    [Symbol.dispose]: () => start[Symbol.dispose](),
+  };
+}
+
+export const descent: Quantizer = {
+  name: 'descent',
+  summary: 'exact descent on codes and scales from a GPTQ start',
+  needsMoment: true,
+  // Measured on held-out samples: less damping fits the calibration samples' noise.
+  defaults: { clip: 'mse', damping: 0.03 },
+  forGroup,
+};

@@ -1,0 +1,287 @@
+// The residual r = ΔW M holds for every column before each block of columns; inside a block the
+// kernels keep it up to date, and what the block moved reaches all other columns in one product. So
+// a pass costs about one product of [out, in] and [in, in].
+// Sources: COMQ (arXiv 2403.07134) for the codes; least squares along one scale for the refits.
+#include "native/cpu/descend.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <optional>
+#include <string>
+
+#include "native/core/error.h"
+#include "native/cpu/descent_state.h"
+#include "native/cpu/gemm.h"
+#include "native/cpu/grid.h"
+#include "native/cpu/wide_refit.h"
+
+namespace ballast::cpu {
+namespace {
+
+constexpr std::int64_t kBlock = 128;
+
+class Descent {
+ public:
+  Descent(const Context& context, const DescendParams& params)
+      : params_(params),
+        kernels_(context.kernels),
+        state_(context, params),
+        lanes_(state_.lanes),
+        padded_(state_.padded),
+        columns_(state_.columns),
+        group_size_(state_.group_size),
+        wide_(group_size_ > kBlock),
+        residual_(columns_ * padded_),
+        moved_(kBlock * padded_),
+        taken_(padded_) {}
+
+  void Run() {
+    Start();
+    double* errors = params_.errors.f64();
+    const std::int64_t last = 2 * params_.rounds;
+    std::int64_t step = 0;
+    for (errors[0] = TotalError(); step < last;) {
+      errors[step + 1] = errors[step] - Pass();
+      errors[step + 2] = TotalError();
+      ExpectNoRise(errors[step], errors[step + 2]);
+      step += 2;
+      if (errors[step - 2] - errors[step] <= params_.tolerance * errors[step - 2]) break;
+    }
+    std::fill(errors + step, errors + last + 1, errors[step]);
+    state_.Save();
+  }
+
+ private:
+  // ---- The start ----
+
+  void Start() {
+    if (wide_ && params_.refit) wide_refit_.emplace(state_, residual_.data());
+    if (params_.unrounded) {
+      // Nothing is lost yet; one sweep rounds column after column.
+      std::fill_n(residual_.data(), columns_ * padded_, 0.0f);
+      ForBlocks([&](std::int64_t begin, std::int64_t end) { Sweep(begin, end, true); });
+      return;
+    }
+    state_.ForLanes([&](std::int64_t first) { SubtractQuantized(first); });
+    MultiplyByMatrix(state_, 0, columns_, state_.delta.data(), residual_.data());
+  }
+
+  void SubtractQuantized(std::int64_t first) {
+    for (std::int64_t j = 0; j < columns_; ++j) {
+      const std::int64_t at = j / group_size_ * padded_ + first;
+      float* delta = state_.delta.data() + j * padded_ + first;
+      const std::uint8_t* codes = state_.codes.data() + j * padded_ + first;
+      const float* scales = state_.scales.data() + at;
+      const float* zeros = state_.zeros.data() + at;
+      for (std::int64_t lane = 0; lane < lanes_; ++lane) {
+        delta[lane] -= scales[lane] * (static_cast<float>(codes[lane]) - zeros[lane]);
+      }
+    }
+  }
+
+  // ---- A pass ----
+
+  // Returns what the refits took off the error.
+  double Pass() {
+    std::fill_n(taken_.data(), padded_, 0.0);
+    ForBlocks([&](std::int64_t begin, std::int64_t end) {
+      if (wide_refit_ && begin % group_size_ == 0) wide_refit_->Run(begin / group_size_, taken_);
+      if (!wide_ || params_.sweeps > 0) Sweep(begin, end, false);
+    });
+    return Total(taken_);
+  }
+
+  // Blocks hold whole groups, or parts of one.
+  template <class F>
+  void ForBlocks(F body) {
+    const std::int64_t whole_groups = kBlock / group_size_ * group_size_;
+    for (std::int64_t begin = 0, end; begin < columns_; begin = end) {
+      const std::int64_t group_end = (begin / group_size_ + 1) * group_size_;
+      end = wide_ ? std::min(begin + kBlock, group_end) : std::min(begin + whole_groups, columns_);
+      body(begin, end);
+    }
+  }
+
+  void Sweep(std::int64_t begin, std::int64_t end, bool unrounded) {
+    state_.ForLanes([&](std::int64_t first) { Block(begin, end, first, unrounded); });
+    SubtractMoved(begin, end, 0, begin);
+    SubtractMoved(begin, end, end, columns_);
+  }
+
+  // r −= (what the block moved) M for columns from … to − 1.
+  void SubtractMoved(std::int64_t begin, std::int64_t end, std::int64_t from, std::int64_t to) {
+    Multiply(state_.context, kernels_.linear.float32,
+             {.a = {.data = state_.matrix + from * columns_ + begin, .stride = columns_},
+              .b = {.data = moved_.data(), .stride = padded_, .depth_contiguous = false},
+              .rows = to - from,
+              .columns = padded_,
+              .depth = end - begin,
+              .out = residual_.data() + from * padded_,
+              .stride = padded_,
+              .update = Update::kSubtract});
+  }
+
+  void Block(std::int64_t begin, std::int64_t end, std::int64_t first, bool unrounded) {
+    const std::int64_t size = end - begin, area = kBlock * lanes_;
+    Scratch<float> memory(5 * area + 2 * lanes_);
+    float* const m = memory.data();
+    DescentColumns columns = {.matrix = state_.matrix + begin * (columns_ + 1),
+                              .stride = columns_,
+                              .begin = 0,
+                              .end = 0,
+                              .block_end = size,
+                              .scale = nullptr,
+                              .zero = nullptr,
+                              .max_code = MaxCode(params_.scheme.bits),
+                              .codes = m,
+                              .residual = m + area,
+                              .moved = m + 2 * area,
+                              .slope = m + 5 * area,
+                              .curvature = m + 5 * area + lanes_,
+                              .units = m + 3 * area,
+                              .projection = m + 4 * area};
+    const auto for_groups = [&](auto body) {
+      for (columns.begin = 0; columns.begin < size; columns.begin = columns.end) {
+        columns.end = wide_ ? size : columns.begin + group_size_;
+        const std::int64_t at = (begin + columns.begin) / group_size_ * padded_ + first;
+        columns.scale = state_.scales.data() + at;
+        columns.zero = state_.zeros.data() + at;
+        body(state_.scales.data() + at);
+      }
+    };
+    LoadBlock(columns, begin, first);
+    if (unrounded) {
+      for_groups([&](float*) {
+        Unround(columns, begin, first);
+        kernels_.linear.descend_columns(columns);
+      });
+    } else {
+      if (params_.refit && !wide_) {
+        for_groups([&](float* scales) { Refit(columns, scales, first); });
+      }
+      for (std::int64_t sweep = 0; sweep < params_.sweeps; ++sweep) {
+        for_groups([&](float*) { kernels_.linear.descend_columns(columns); });
+      }
+    }
+    SaveBlock(columns, begin, first);
+  }
+
+  void LoadBlock(const DescentColumns& columns, std::int64_t begin, std::int64_t first) {
+    for (std::int64_t j = 0; j < columns.block_end; ++j) {
+      const std::int64_t at = (begin + j) * padded_ + first;
+      std::copy_n(state_.codes.data() + at, lanes_, columns.codes + j * lanes_);
+      std::copy_n(residual_.data() + at, lanes_, columns.residual + j * lanes_);
+    }
+    std::fill_n(columns.moved, columns.block_end * lanes_, 0.0f);
+  }
+
+  void SaveBlock(const DescentColumns& columns, std::int64_t begin, std::int64_t first) {
+    for (std::int64_t j = 0; j < columns.block_end; ++j) {
+      const std::int64_t at = (begin + j) * padded_ + first;
+      const float* moved = columns.moved + j * lanes_;
+      for (std::int64_t lane = 0; lane < lanes_; ++lane) {
+        state_.codes[at + lane] = static_cast<std::uint8_t>(columns.codes[j * lanes_ + lane]);
+        state_.delta[at + lane] -= moved[lane];
+      }
+      std::copy_n(columns.residual + j * lanes_, lanes_, residual_.data() + at);
+      std::copy_n(moved, lanes_, moved_.data() + j * padded_ + first);
+    }
+  }
+
+  // Codes that represent the weights exactly, and no ΔW.
+  void Unround(const DescentColumns& columns, std::int64_t begin, std::int64_t first) {
+    for (std::int64_t j = columns.begin; j < columns.end; ++j) {
+      float* delta = state_.delta.data() + (begin + j) * padded_ + first;
+      for (std::int64_t lane = 0; lane < lanes_; ++lane) {
+        columns.codes[j * lanes_ + lane] = delta[lane] / columns.scale[lane] + columns.zero[lane];
+        delta[lane] = 0;
+      }
+    }
+  }
+
+  // A group inside a block.
+  void Refit(const DescentColumns& columns, float* scales, std::int64_t first) {
+    kernels_.linear.project_columns(columns);
+    Scratch<float> change(lanes_);
+    for (std::int64_t lane = 0; lane < lanes_; ++lane) {
+      change[lane] = MoveScale(kernels_, params_.scheme.scale_dtype, columns.slope[lane],
+                               columns.curvature[lane], scales + lane, &taken_[first + lane]);
+    }
+    for (std::int64_t k = 0; k < columns.block_end; ++k) {
+      const bool own = k >= columns.begin && k < columns.end;
+      for (std::int64_t i = k * lanes_, lane = 0; lane < lanes_; ++lane, ++i) {
+        columns.residual[i] -= change[lane] * columns.projection[i];
+        if (own) columns.moved[i] += change[lane] * columns.units[i];
+      }
+    }
+  }
+
+  // ---- Sums ----
+
+  // Every step is exact, so a pass that raises the error is a defect. What may still rise is the
+  // rounding of r, where ΔW lies in directions that M hardly has.
+  void ExpectNoRise(double before, double after) {
+    if (after <= before * (1 + 1e-5)) return;
+    if (std::isnan(after)) {
+      throw Error(ErrorCode::kNumeric,
+                  "The weight or the second moment holds values that are not finite.");
+    }
+    double diagonal = 0;
+    for (std::int64_t j = 0; j < columns_; ++j) {
+      const float* delta = state_.delta.data() + j * padded_;
+      double square = 0;
+      for (std::int64_t o = 0; o < state_.rows; ++o)
+        square += static_cast<double>(delta[o]) * delta[o];
+      diagonal += square * state_.matrix[j * (columns_ + 1)];
+    }
+    if (after - before <= FLT_EPSILON * columns_ * diagonal) return;
+    throw Error(ErrorCode::kNumeric, "Coordinate descent raised the error from " +
+                                         std::to_string(before) + " to " + std::to_string(after) +
+                                         "; this is a defect: please report it.");
+  }
+
+  // In the order of rows.
+  double Total(Scratch<double>& parts) {
+    double total = 0;
+    for (std::int64_t o = 0; o < state_.rows; ++o) total += parts[o];
+    return total;
+  }
+
+  double TotalError() {
+    Scratch<double> errors(padded_);
+    state_.ForLanes([&](std::int64_t first) {
+      double* sums = errors.data() + first;
+      std::fill_n(sums, lanes_, 0.0);
+      for (std::int64_t j = 0; j < columns_; ++j) {
+        const float* delta = state_.delta.data() + j * padded_ + first;
+        const float* residual = residual_.data() + j * padded_ + first;
+        for (std::int64_t lane = 0; lane < lanes_; ++lane) {
+          sums[lane] += static_cast<double>(delta[lane]) * residual[lane];
+        }
+      }
+    });
+    return Total(errors);
+  }
+
+  const DescendParams& params_;
+  const Kernels& kernels_;
+  DescentState state_;
+  const std::int64_t lanes_;
+  const std::int64_t padded_;
+  const std::int64_t columns_;
+  const std::int64_t group_size_;
+  const bool wide_;          // groups are larger than a block
+  Scratch<float> residual_;  // [in, padded] r = ΔW M
+  Scratch<float> moved_;     // [kBlock, padded]: what the block at hand changed Q by
+  Scratch<double> taken_;    // [padded]: what a pass's refits took off each row's error
+  std::optional<WideRefit> wide_refit_;
+};
+
+}  // namespace
+
+void Descend(const Context& context, const DescendParams& params) {
+  Descent(context, params).Run();
+}
+
+}  // namespace ballast::cpu

@@ -1,0 +1,112 @@
+#include "native/cpu/descent_state.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "native/cpu/conversion.h"
+
+namespace ballast::cpu {
+
+DescentState::DescentState(const Context& context, const DescendParams& params)
+    : context(context),
+      params(params),
+      lanes(context.kernels.linear.lanes),
+      rows(params.weight.rows()),
+      padded((rows + lanes - 1) / lanes * lanes),
+      columns(params.weight.cols()),
+      groups(params.scales.cols()),
+      group_size(columns / groups),
+      codes(columns * padded),
+      delta(columns * padded),
+      scales(groups * padded),
+      zeros(groups * padded),
+      matrix(params.matrix.f32()),
+      column_order_(columns),
+      group_order_(groups),
+      own_matrix_(params.greedy || params.damping > 0 ? columns * columns : 0) {
+  std::iota(column_order_.begin(), column_order_.end(), 0);
+  std::iota(group_order_.begin(), group_order_.end(), 0);
+  if (params.greedy) ChooseOrder();
+  if (params.greedy || params.damping > 0) MakeMatrix();
+  ForLanes([&](std::int64_t first) { Load(first); });
+}
+
+// Columns by decreasing M_jj Σ_o w_oj², what they would cost if they were left out; groups stay
+// together and come by what they cost together.
+void DescentState::ChooseOrder() {
+  std::vector<double> costs(columns), group_costs(groups);
+  Scratch<float> row(columns);
+  for (std::int64_t o = 0; o < rows; ++o) {
+    ReadFloats(context.kernels, params.weight, o * columns, columns, row.data());
+    for (std::int64_t j = 0; j < columns; ++j) costs[j] += static_cast<double>(row[j]) * row[j];
+  }
+  for (std::int64_t j = 0; j < columns; ++j) {
+    costs[j] *= matrix[j * (columns + 1)];
+    group_costs[j / group_size] += costs[j];
+  }
+  const auto by = [](const std::vector<double>& cost) {
+    return [&cost](std::int64_t a, std::int64_t b) { return cost[a] > cost[b]; };
+  };
+  std::stable_sort(group_order_.begin(), group_order_.end(), by(group_costs));
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const auto begin = column_order_.begin() + g * group_size;
+    std::iota(begin, begin + group_size, group_order_[g] * group_size);
+    std::stable_sort(begin, begin + group_size, by(costs));
+  }
+}
+
+void DescentState::MakeMatrix() {
+  double diagonal = 0;
+  for (std::int64_t j = 0; j < columns; ++j) diagonal += matrix[j * (columns + 1)];
+  const float added = static_cast<float>(params.damping * diagonal / columns);
+  const float* const source = matrix;
+  context.pool.ParallelFor(
+      columns, 16,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const float* from = source + column_order_[i] * columns;
+          float* to = own_matrix_.data() + i * columns;
+          for (std::int64_t j = 0; j < columns; ++j) to[j] = from[column_order_[j]];
+          to[i] += added;
+        }
+      },
+      context.cancel);
+  matrix = own_matrix_.data();
+}
+
+void DescentState::Load(std::int64_t first) {
+  const std::int64_t present = std::min(lanes, rows - first);
+  Scratch<float> weights(present * columns);
+  ReadFloats(context.kernels, params.weight, first * columns, present * columns, weights.data());
+  const std::uint8_t* from_codes = params.codes.u8() + first * columns;
+  for (std::int64_t j = 0; j < columns; ++j) {
+    const std::int64_t column = column_order_[j];
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      const bool exists = lane < present;
+      delta[j * padded + first + lane] = exists ? weights[lane * columns + column] : 0.0f;
+      codes[j * padded + first + lane] = exists ? from_codes[lane * columns + column] : 0;
+    }
+  }
+  for (std::int64_t g = 0; g < groups; ++g) {
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      const std::int64_t from = (first + lane) * groups + group_order_[g];
+      scales[g * padded + first + lane] = lane < present ? params.scales.f32()[from] : 1.0f;
+      zeros[g * padded + first + lane] = lane < present ? params.zeros.f32()[from] : 0.0f;
+    }
+  }
+}
+
+void DescentState::Save() {
+  ForLanes([&](std::int64_t first) {
+    for (std::int64_t o = first; o < std::min(first + lanes, rows); ++o) {
+      for (std::int64_t j = 0; j < columns; ++j) {
+        params.codes.u8()[o * columns + column_order_[j]] = codes[j * padded + o];
+      }
+      for (std::int64_t g = 0; g < groups; ++g) {
+        params.scales.f32()[o * groups + group_order_[g]] = scales[g * padded + o];
+      }
+    }
+  });
+}
+
+}  // namespace ballast::cpu

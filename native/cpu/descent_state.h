@@ -1,0 +1,52 @@
+// What coordinate descent works on: weights, codes and group parameters transposed, rows of W side
+// by side, so that a vector's worth of them goes through the columns together; columns in the order
+// in which they are visited.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "native/backend/params.h"
+#include "native/cpu/context.h"
+#include "native/cpu/scratch.h"
+
+namespace ballast::cpu {
+
+struct DescentState {
+  DescentState(const Context& context, const DescendParams& params);
+
+  // Codes and scales back to where they came from.
+  void Save();
+
+  // body(first row) for each vector's worth of rows.
+  template <class F>
+  void ForLanes(F body) {
+    context.pool.ParallelFor(
+        padded, lanes, [&](std::int64_t first, std::int64_t) { body(first); }, context.cancel);
+  }
+
+  const Context& context;
+  const DescendParams& params;
+  const std::int64_t lanes;
+  const std::int64_t rows;
+  const std::int64_t padded;  // rows up to whole vectors; those beyond hold zeros
+  const std::int64_t columns;
+  const std::int64_t groups;
+  const std::int64_t group_size;
+  Scratch<std::uint8_t> codes;  // [in, padded]
+  Scratch<float> delta;         // [in, padded] W at first, then ΔW
+  Scratch<float> scales;        // [groups, padded]
+  Scratch<float> zeros;         // [groups, padded]
+  const float* matrix;          // M [in, in], damped, columns as visited
+
+ private:
+  void ChooseOrder();
+  void MakeMatrix();
+  void Load(std::int64_t first);
+
+  std::vector<std::int64_t> column_order_;  // which column is visited j-th
+  std::vector<std::int64_t> group_order_;
+  Scratch<float> own_matrix_;  // empty where the caller's will do
+};
+
+}  // namespace ballast::cpu

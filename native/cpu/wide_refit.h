@@ -1,0 +1,42 @@
+// Refits of scales whose groups are larger than a block of coordinate descent.
+#pragma once
+
+#include <cstdint>
+
+#include "native/cpu/descent_state.h"
+
+namespace ballast::cpu {
+
+// With δ a scale's change and u = code − zero over its group, e(δ) = e − 2δ (u·r) + δ² (u M uᵀ).
+// Moves the scale to the least of it, rounded to `dtype`, if that lowers e: adds what it took off
+// to `taken` and returns δ.
+float MoveScale(const Kernels& kernels, DType dtype, double slope, double curvature, float* scale,
+                double* taken);
+
+// out [in, padded] = M[·, begin … end − 1] x, x [end − begin, padded].
+void MultiplyByMatrix(const DescentState& state, std::int64_t begin, std::int64_t end,
+                      const float* x, float* out);
+
+class WideRefit {
+ public:
+  // While state.delta is still W. The residual is [in, padded].
+  WideRefit(DescentState& state, float* residual);
+
+  // Refits the scales of one group; taken is [padded].
+  void Run(std::int64_t group, Scratch<double>& taken);
+
+ private:
+  void RunLanes(std::int64_t group, std::int64_t first, Scratch<double>& taken);
+  void Units(std::int64_t column, std::int64_t first, float* units) const;
+  void Projection(std::int64_t column, std::int64_t first, const float* inverse,
+                  float* projection) const;
+
+  DescentState& state_;
+  float* const residual_;
+  // u M of the group at hand [in, padded]; or, where a row is one group, W M, which stays: u M is
+  // what r lacks of it, in scales.
+  Scratch<float> product_;
+  Scratch<float> units_;  // [group size, padded] u of the group at hand, several groups only
+};
+
+}  // namespace ballast::cpu
