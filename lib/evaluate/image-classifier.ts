@@ -6,7 +6,7 @@ import type { Device } from '../device/index.js';
 import {
   loadStoredBlock,
   loadWeights,
-  PositionBiases,
+  openCompanions,
   type StoredBlock,
   uploadInput,
 } from '../execution/index.js';
@@ -28,7 +28,7 @@ export class ImageClassifier implements Disposable {
     model: VisionModel,
   ): Promise<ImageClassifier> {
     const context = { device, sequence: model.sequence };
-    const biases = await PositionBiases.open(checkpoint.directory);
+    const companions = await openCompanions(checkpoint, model);
     const loaded: Disposable[] = [];
     const own = <T extends Disposable>(resource: T): T => {
       loaded.push(resource);
@@ -38,7 +38,7 @@ export class ImageClassifier implements Disposable {
       const embedding = own(await loadWeights(device, checkpoint, model.embedTensors));
       const blocks: StoredBlock[] = [];
       for (let index = 0; index < model.blocks; index++) {
-        blocks.push(own(await loadStoredBlock(checkpoint, model, index, context, biases)));
+        blocks.push(own(await loadStoredBlock(checkpoint, model, index, context, companions)));
       }
       const head = own(await loadWeights(device, checkpoint, model.headTensors));
       return new ImageClassifier(device, model, embedding, blocks, head);

@@ -11,7 +11,7 @@ import {
   loadStoredBlock,
   loadWeights,
   miniBatches,
-  PositionBiases,
+  openCompanions,
   uploadInput,
 } from '../execution/index.js';
 import type { BlockContext, LanguageModel } from '../models/index.js';
@@ -69,7 +69,7 @@ export async function runBlocks(
   { signal, onProgress }: EvaluationOptions = {},
 ): Promise<Tensor[]> {
   const { device } = context;
-  const biases = await PositionBiases.open(checkpoint.directory);
+  const companions = await openCompanions(checkpoint, model);
   using embedding = await loadWeights(device, checkpoint, model.embedTensors);
   const states = await embed(model, embedding, batches, context);
   for (let index = 0; index < model.blocks; index++) {
@@ -77,7 +77,7 @@ export async function runBlocks(
       disposeAll(states);
       throw new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
     }
-    using block = await loadStoredBlock(checkpoint, model, index, context, biases);
+    using block = await loadStoredBlock(checkpoint, model, index, context, companions);
     for (const [i, x] of states.entries()) {
       states[i] = device.scope(() => block.run(x));
       x.dispose();

@@ -1,3 +1,4 @@
+export { activationFile } from './activation-file.js';
 export {
   batchSize,
   blockRunner,
@@ -10,4 +11,9 @@ export {
 export { addPositionBias, executor, type LinearWeights } from './linear-execution.js';
 export { type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
-export { loadStoredBlock, type StoredBlock } from './stored-block.js';
+export {
+  type Companions,
+  loadStoredBlock,
+  openCompanions,
+  type StoredBlock,
+} from './stored-block.js';

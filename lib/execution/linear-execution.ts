@@ -22,10 +22,15 @@ export function addPositionBias(device: Device, y: Tensor, positionBias: Tensor)
   return device.reshape(sum, y.shape);
 }
 
-/** Executes linears with what `find` gives for a name. */
-export function executor(device: Device, find: (name: string) => LinearWeights): Linear {
-  return (name, x, { activation = 'none', residual } = {}) => {
+/** Executes linears with what `find` gives for a name, on what `see` makes of their inputs. */
+export function executor(
+  device: Device,
+  find: (name: string) => LinearWeights,
+  see: (name: string, x: Tensor) => Tensor = (_, x) => x,
+): Linear {
+  return (name, input, { activation = 'none', residual } = {}) => {
     const { weight, bias, positionBias } = find(name);
+    const x = see(name, input);
     if (positionBias === undefined) {
       return device.matmul(x, weight, { bias, residual, activation });
     }

@@ -1,12 +1,29 @@
 // A block of a model directory as it is to be run: its weights, and what a run of this library has left beside them.
 
+import { BlockActivations, type BlockQuantizers } from '../activations/index.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Tensor } from '../device/index.js';
 import type { BlockContext, BlockModel } from '../models/index.js';
+import { readActivations } from './activation-file.js';
 import { blockRunner } from './hidden-states.js';
 import { addPositionBias, executor } from './linear-execution.js';
 import { loadBlock } from './load-block.js';
-import type { PositionBiases } from './position-biases.js';
+import { PositionBiases } from './position-biases.js';
+
+/** What lies beside the weights of a model directory. */
+export interface Companions {
+  readonly biases: PositionBiases;
+  /** One a block; empty where activations are float. */
+  readonly activations: readonly BlockQuantizers[];
+}
+
+export async function openCompanions(
+  { directory }: Checkpoint,
+  { blocks }: BlockModel,
+): Promise<Companions> {
+  const biases = await PositionBiases.open(directory);
+  return { biases, activations: await readActivations(directory, blocks) };
+}
 
 export interface StoredBlock extends Disposable {
   /** One mini-batch; intermediate tensors are the caller's scope's. */
@@ -19,7 +36,7 @@ export async function loadStoredBlock(
   model: BlockModel,
   index: number,
   context: BlockContext,
-  biases: PositionBiases,
+  { biases, activations }: Companions,
 ): Promise<StoredBlock> {
   const { device, sequence } = context;
   const block = await loadBlock(device, checkpoint, model, index);
@@ -29,12 +46,19 @@ export async function loadStoredBlock(
   const positionBiases = new Map(
     model.linears.map((linear) => [linear.name, find(`${name}.${linear.name}`)]),
   );
-  const linear = executor(device, (linearName) => {
-    const weights = block.linears.get(linearName);
-    if (weights === undefined) throw new RangeError(`No linear ${linearName}.`);
-    return { ...weights, positionBias: positionBiases.get(linearName) };
-  });
-  const runBlock = blockRunner(model, block.weights, context, index);
+  const quantizers = activations[index] ?? { inputs: {} };
+  const quantized = new BlockActivations(device, quantizers);
+  const linear = executor(
+    device,
+    (linearName) => {
+      const weights = block.linears.get(linearName);
+      if (weights === undefined) throw new RangeError(`No linear ${linearName}.`);
+      return { ...weights, positionBias: positionBiases.get(linearName) };
+    },
+    (linearName, x) => quantized.input(linearName, x),
+  );
+  const attended = { ...context, attend: quantized.attend };
+  const runBlock = blockRunner(model, block.weights, attended, index);
   return {
     run(x) {
       const y = runBlock(x, linear);
@@ -42,6 +66,7 @@ export async function loadStoredBlock(
     },
     [Symbol.dispose]() {
       for (const bias of [outputBias, ...positionBiases.values()]) bias?.dispose();
+      quantized[Symbol.dispose]();
       block[Symbol.dispose]();
     },
   };

@@ -26,6 +26,7 @@ export interface BlockSiteInput {
   readonly run: Run;
   readonly index: number;
   readonly paths: Paths;
+  /** As the quantized block runs. */
   readonly runBlock: BlockRun;
   /** Executes the quantized linears as they stand in `linears`. */
   readonly quantized: Linear;

@@ -2,15 +2,26 @@
 
 import type { GroupNeeds } from '../statistics/index.js';
 import type { InputGroup } from './observe.js';
+import type { Propagate } from './options.js';
 import type { Run } from './run.js';
+
+/** Where what is summed for a group is read. */
+export interface GroupPlan extends GroupNeeds {
+  /** The path whose inputs errors and biases are measured on. */
+  readonly path: Propagate;
+  /** What the target reads: inputs of the float path, or the same inputs before they are quantized. */
+  readonly reference: 'float' | 'own';
+}
 
 /** Which paths' hidden states move through the model. */
 export function neededPaths({ options, quantizer }: Run): { float: boolean; quantized: boolean } {
-  const { compensation, sites, propagate, target } = options;
+  const { compensation, sites, propagate, target, activationBits, activationRange } = options;
   // Every site besides the linears is compared with what the float path has there.
   const comparesPaths = compensation !== 'none' && sites.some((site) => site !== 'linear');
+  const staticRanges = activationBits !== 0 && activationRange !== 'dynamic';
   return {
-    float: propagate === 'float' || target === 'float' || comparesPaths,
+    // Ranges are those of the float path: what the model was trained to have there.
+    float: propagate === 'float' || target === 'float' || comparesPaths || staticRanges,
     quantized: propagate === 'quantized' || quantizer.needsMoment,
   };
 }
@@ -20,13 +31,15 @@ export function needsOf(
   { options, quantizer, sites }: Run,
   group: InputGroup,
   parted: boolean,
-): GroupNeeds {
-  const { propagate, compensation } = options;
+): GroupPlan {
+  const { propagate, compensation, activationBits } = options;
+  const followsFloatPath =
+    parted && propagate === 'quantized' && group.some((name) => sites.followsFloatPath(name));
   return {
     path: propagate,
+    reference: followsFloatPath ? 'float' : 'own',
     quantizerMoment: parted && propagate === 'float' && quantizer.needsMoment,
-    drift:
-      parted && propagate === 'quantized' && group.some((name) => sites.followsFloatPath(name)),
+    drift: followsFloatPath || activationBits !== 0,
     positions: compensation === 'position',
   };
 }

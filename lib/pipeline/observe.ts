@@ -5,7 +5,8 @@
 
 import type { Device, Tensor } from '../device/index.js';
 import type { Linear } from '../models/index.js';
-import { type GroupNeeds, type GroupStatistics, GroupSums } from '../statistics/index.js';
+import { type GroupStatistics, GroupSums } from '../statistics/index.js';
+import type { GroupPlan } from './needs.js';
 
 /** Linears of a block that read the same tensor, in order of execution. */
 export type InputGroup = readonly string[];
@@ -45,18 +46,20 @@ class EndOfObservation extends Error {}
 export interface ObservedPath {
   /** Hidden states, one tensor a mini-batch. */
   readonly states: readonly Tensor[];
+  readonly run: BlockRun;
   readonly linear: Linear;
+  /** What quantized linears see of an input, where that is not the input itself. */
+  readonly seen?: ((linear: string, input: Tensor) => Tensor) | undefined;
 }
 
 export interface Observation {
   readonly device: Device;
-  readonly run: BlockRun;
   readonly float?: ObservedPath | undefined;
   /** The same object as `float` where both paths are one. */
   readonly quantized?: ObservedPath | undefined;
   readonly groups: readonly InputGroup[];
   readonly sequence: number;
-  readonly needsOf: (group: InputGroup) => GroupNeeds;
+  readonly planOf: (group: InputGroup) => GroupPlan;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;
   /** Whether the float path's outputs are wanted too; otherwise it is left after the last group. */
@@ -82,11 +85,12 @@ export interface ObservedBlock {
 export async function observe(observation: Observation): Promise<ObservedBlock> {
   const { device, float, quantized, groups, heldOutFrom, sequence } = observation;
   const count = (float ?? quantized)?.states.length ?? 0;
-  const sumsOf = (besides: Partial<GroupNeeds>) =>
+  const sumsOf = (besides: Partial<GroupPlan>) =>
     new Map(
       groups.map((group) => {
-        const needs = { ...observation.needsOf(group), ...besides };
-        return [leaderOf(group), new GroupSums(device, sequence, needs)] as const;
+        const plan = { ...observation.planOf(group), ...besides };
+        const sums = new GroupSums(device, sequence, plan);
+        return [leaderOf(group), { plan, sums }] as const;
       }),
     );
   const fitted = sumsOf({});
@@ -102,57 +106,71 @@ export async function observe(observation: Observation): Promise<ObservedBlock> 
       await device.synchronize();
     }
     const observed = new Map<string, ObservedGroup>();
-    for (const [leader, sums] of fitted) {
-      const judge = await heldOut?.get(leader)?.finish();
+    for (const [leader, { sums }] of fitted) {
+      const judge = await heldOut?.get(leader)?.sums.finish();
       observed.set(leader, { fitted: await sums.finish(), heldOut: judge });
     }
     return { groups: observed, outputs };
   } catch (error) {
-    for (const sums of [...fitted.values(), ...(heldOut?.values() ?? [])]) sums.dispose();
+    for (const { sums } of [...fitted.values(), ...(heldOut?.values() ?? [])]) sums.dispose();
     for (const output of outputs) output.dispose();
     throw error;
   }
 }
 
+/** Sums of a group, and what belongs in them. */
+interface PlannedSums {
+  readonly plan: GroupPlan;
+  readonly sums: GroupSums;
+}
+
 function observeBatch(
-  { run, float, quantized, outputs }: Observation,
+  { float, quantized, outputs }: Observation,
   batch: number,
-  sums: ReadonlyMap<string, GroupSums>,
+  groups: ReadonlyMap<string, PlannedSums>,
 ): Tensor | undefined {
+  const leaders = new Set(groups.keys());
   const pass = (path: ObservedPath | undefined, toTheEnd: boolean) => {
     const x = path?.states[batch];
-    return path === undefined || x === undefined
-      ? undefined
-      : recordInputs(run, x, path.linear, new Set(sums.keys()), toTheEnd);
+    if (path === undefined || x === undefined) return undefined;
+    return recordReads(path, x, leaders, toTheEnd);
   };
   const onFloat = pass(float, outputs);
   const onQuantized = quantized === float ? onFloat : pass(quantized, false);
-  for (const [leader, sum] of sums) {
-    sum.add(onFloat?.inputs.get(leader), onQuantized?.inputs.get(leader));
+  for (const [leader, { plan, sums }] of groups) {
+    const own = (plan.path === 'float' ? onFloat : onQuantized)?.reads.get(leader);
+    const reference = plan.reference === 'float' ? onFloat?.reads.get(leader) : own;
+    const quantizerInputs = onQuantized?.reads.get(leader)?.seen;
+    sums.add({ inputs: own?.seen, reference: reference?.given, quantizerInputs });
   }
   return onFloat?.output;
 }
 
+/** An input before and after it is quantized; the same tensor where it is not. */
+interface Read {
+  readonly given: Tensor;
+  readonly seen: Tensor;
+}
+
 /** What the groups' first linears read, and the output unless the block was left early. */
-function recordInputs(
-  run: BlockRun,
+function recordReads(
+  { run, linear, seen }: ObservedPath,
   x: Tensor,
-  linear: Linear,
   leaders: ReadonlySet<string>,
   toTheEnd: boolean,
-): { inputs: Map<string, Tensor>; output: Tensor | undefined } {
-  const inputs = new Map<string, Tensor>();
+): { reads: Map<string, Read>; output: Tensor | undefined } {
+  const reads = new Map<string, Read>();
   const recording: Linear = (name, input, options) => {
     if (leaders.has(name)) {
-      inputs.set(name, input);
-      if (!toTheEnd && inputs.size === leaders.size) throw new EndOfObservation();
+      reads.set(name, { given: input, seen: seen?.(name, input) ?? input });
+      if (!toTheEnd && reads.size === leaders.size) throw new EndOfObservation();
     }
     return linear(name, input, options);
   };
   try {
-    return { inputs, output: toTheEnd ? run(x, recording) : void run(x, recording) };
+    return { reads, output: toTheEnd ? run(x, recording) : void run(x, recording) };
   } catch (error) {
-    if (error instanceof EndOfObservation) return { inputs, output: undefined };
+    if (error instanceof EndOfObservation) return { reads, output: undefined };
     throw error;
   }
 }

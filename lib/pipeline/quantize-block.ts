@@ -1,8 +1,9 @@
 // One block, in stages: statistics of what the stage's linears read, then each of them quantized and compensated.
 // A true-sequential block has a stage for each input group, so that a linear's statistics are those of inputs that
 // the quantized linears before it produce; otherwise all groups are one stage. At the end the block's output is
-// compensated if asked for, and both paths move on.
+// compensated if asked for, and both paths move on. Where activations are quantized, their ranges come first.
 
+import { BlockActivations } from '../activations/index.js';
 import type { Tensor } from '../device/index.js';
 import {
   blockRunner,
@@ -13,6 +14,7 @@ import {
   loadBlock,
 } from '../execution/index.js';
 import type { Linear } from '../models/index.js';
+import { calibrateActivations } from './activation-calibration.js';
 import { type BlockBias, compensateBlock } from './block-site.js';
 import { neededPaths, needsOf } from './needs.js';
 import { type BlockRun, type InputGroup, inputGroups, leaderOf, observe } from './observe.js';
@@ -24,6 +26,8 @@ export interface QuantizedBlock extends Disposable {
   readonly index: number;
   readonly linears: ReadonlyMap<string, QuantizedLinear>;
   readonly bias: BlockBias | undefined;
+  /** Absent where activations stay float. */
+  readonly activations: BlockActivations | undefined;
 }
 
 /** A block under way. */
@@ -33,6 +37,9 @@ interface Work {
   readonly paths: Paths;
   readonly block: LoadedBlock;
   readonly runBlock: BlockRun;
+  /** With attention of quantized operands where they are. */
+  readonly runQuantized: BlockRun;
+  readonly activations: BlockActivations | undefined;
   /** What has been quantized so far. */
   readonly linears: Map<string, QuantizedLinear>;
   readonly float: Linear;
@@ -50,15 +57,25 @@ export async function quantizeBlock(
   const { device, model, context, clock } = run;
   using block = await clock.measure('load', () => loadBlock(device, run.checkpoint, model, index));
   const linears = new Map<string, QuantizedLinear>();
+  const runBlock = blockRunner(model, block.weights, context, index);
+  const float = executor(device, (name) => linearOf(block, name));
+  const quantizers = await clock.measure('calibrate', () =>
+    calibrateActivations({ run, paths, float, weights: block.weights, index }),
+  );
+  const activations = quantizers && new BlockActivations(device, quantizers);
+  const attended = { ...context, attend: activations?.attend };
+  const see = activations && ((name: string, x: Tensor) => activations.input(name, x));
   const work: Work = {
     run,
     index,
     paths,
     block,
     linears,
-    runBlock: blockRunner(model, block.weights, context, index),
-    float: executor(device, (name) => linearOf(block, name)),
-    quantized: executor(device, (name) => linears.get(name) ?? linearOf(block, name)),
+    activations,
+    runBlock,
+    runQuantized: blockRunner(model, block.weights, attended, index),
+    float,
+    quantized: executor(device, (name) => linears.get(name) ?? linearOf(block, name), see),
   };
   let outputs: Tensor[] = [];
   try {
@@ -76,12 +93,15 @@ export async function quantizeBlock(
         }
       }
     }
-    const bias = await clock.measure('compensate', () => compensateBlock({ ...work, outputs }));
+    const bias = await clock.measure('compensate', () =>
+      compensateBlock({ ...work, runBlock: work.runQuantized, outputs }),
+    );
     await clock.measure('propagate', () => advance(work, outputs, bias));
-    return { index, linears, bias, [Symbol.dispose]: () => disposeBlock(linears, bias) };
+    const dispose = () => disposeBlock(linears, bias, activations);
+    return { index, linears, bias, activations, [Symbol.dispose]: dispose };
   } catch (error) {
     disposeAll(outputs);
-    disposeBlock(linears, undefined);
+    disposeBlock(linears, undefined, activations);
     throw error;
   }
 }
@@ -101,27 +121,31 @@ function stagesOf({ run, paths, runBlock, float }: Work) {
 }
 
 function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) {
-  const { run, paths, runBlock, linears } = work;
+  const { run, paths, linears, activations } = work;
   const { device, context, heldOutFrom, throwIfAborted } = run;
   const needed = neededPaths(run);
-  const float = { states: paths.float, linear: work.float };
+  const seen = activations && ((name: string, x: Tensor) => activations.input(name, x));
+  const float = { states: paths.float, run: work.runBlock, linear: work.float, seen };
   // The two paths are one as long as nothing before has been quantized.
-  const one = !paths.parted && linears.size === 0;
+  const one = !paths.parted && linears.size === 0 && activations === undefined;
   const needs = groups.map((group) => needsOf(run, group, !one));
-  const quantized = one ? float : { states: paths.quantized, linear: work.quantized };
+  const quantized = one
+    ? float
+    : { states: paths.quantized, run: work.runQuantized, linear: work.quantized, seen };
   const { propagate } = run.options;
   const onQuantized =
     propagate === 'quantized' || needs.some(({ quantizerMoment }) => quantizerMoment);
   const onFloat =
-    propagate === 'float' || needs.some(({ drift }) => drift) || (needed.float && last);
+    propagate === 'float' ||
+    needs.some(({ drift, reference }) => drift && reference === 'float') ||
+    (needed.float && last);
   return observe({
     device,
-    run: runBlock,
     float: onFloat ? float : undefined,
     quantized: onQuantized ? quantized : undefined,
     groups,
     sequence: context.sequence,
-    needsOf: (group) => needsOf(run, group, !one),
+    planOf: (group) => needsOf(run, group, !one),
     heldOutFrom,
     outputs: needed.float && last,
     throwIfAborted,
@@ -130,7 +154,7 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
 async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
-  const { run, index, paths, runBlock, quantized } = work;
+  const { run, index, paths, runQuantized, quantized } = work;
   const { device, model, throwIfAborted } = run;
   const last = index === model.blocks - 1 && !run.finalStates;
   if (!neededPaths(run).quantized || last) {
@@ -143,7 +167,7 @@ async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefine
       throwIfAborted();
       next.push(
         device.scope(() => {
-          const y = runBlock(x, quantized);
+          const y = runQuantized(x, quantized);
           return bias?.apply(y) ?? y;
         }),
       );
@@ -159,7 +183,9 @@ async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefine
 function disposeBlock(
   linears: ReadonlyMap<string, QuantizedLinear>,
   bias: BlockBias | undefined,
+  activations: BlockActivations | undefined,
 ): void {
   for (const linear of linears.values()) disposeLinear(linear);
   bias?.dispose();
+  activations?.[Symbol.dispose]();
 }

@@ -1,6 +1,8 @@
 // Everything a run leaves on disk, in a directory that only appears under its name when it is whole.
 
+import type { BlockQuantizers } from '../activations/index.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
+import { activationFile } from '../execution/index.js';
 import {
   type ExportedLinear,
   type ExportWriter,
@@ -19,6 +21,7 @@ export class ResultWriter {
   readonly #output: OutputDirectory;
   readonly #weights: ExportWriter;
   readonly #positions: PositionBiasWriter | undefined;
+  readonly #activations: BlockQuantizers[] = [];
 
   private constructor(
     run: Run,
@@ -63,7 +66,8 @@ export class ResultWriter {
     }
   }
 
-  async writeBlock({ index, linears, bias }: QuantizedBlock): Promise<void> {
+  async writeBlock({ index, linears, bias, activations }: QuantizedBlock): Promise<void> {
+    if (activations !== undefined) this.#activations.push(activations.quantizers);
     const replaced = new Map(bias?.replaced === undefined ? [] : [bias.replaced]);
     await this.#weights.writeBlock({ index, linears: new Map(withCodes(linears)), replaced });
     const block = this.#run.model.blockName(index);
@@ -79,6 +83,9 @@ export class ResultWriter {
   async finish(report: () => RunReport): Promise<RunReport> {
     await this.#weights.finish();
     await this.#positions?.close();
+    if (this.#activations.length > 0) {
+      await this.#output.writeJson(activationFile, { blocks: this.#activations });
+    }
     const written = report();
     await this.#output.writeJson(reportFile, written);
     await this.#output.commit();

@@ -1,19 +1,25 @@
-// All that is known of what one input group reads: its inputs on the path that errors are measured on, the
-// moment that the quantizer is to see where that is another path's, and the drift between the paths where the
-// float path's outputs are the target.
+// All that is known of what one input group reads: the inputs that errors are measured on, the moment that the quantizer
+// is to see where that is another path's, and the drift from the inputs that the target reads, where those are others.
 
 import type { Device, Tensor } from '../device/index.js';
 import { type Drift, DriftSums } from './drift.js';
 import { type Statistics, StatisticsSums } from './statistics.js';
 
 export interface GroupNeeds {
-  /** The path whose inputs errors and biases are measured on. */
-  readonly path: 'float' | 'quantized';
-  /** Besides, the quantized path's moment for the quantizer. */
+  /** Besides, a moment of other inputs for the quantizer. */
   readonly quantizerMoment: boolean;
-  /** Besides, the drift between the paths. */
+  /** Besides, the drift. */
   readonly drift: boolean;
   readonly positions: boolean;
+}
+
+/** The same tokens as they are read in several places, [n, c] float32; those that the needs name. */
+export interface GroupReads {
+  /** x̂, what the quantized linears see. */
+  readonly inputs: Tensor | undefined;
+  /** x, what the target sees. */
+  readonly reference?: Tensor | undefined;
+  readonly quantizerInputs?: Tensor | undefined;
 }
 
 export class GroupStatistics implements Disposable {
@@ -37,14 +43,12 @@ export class GroupStatistics implements Disposable {
 }
 
 export class GroupSums implements Disposable {
-  readonly #needs: GroupNeeds;
   readonly #inputs: StatisticsSums;
   readonly #quantizerInputs: StatisticsSums | undefined;
   readonly #drift: DriftSums | undefined;
 
   constructor(device: Device, sequence: number, needs: GroupNeeds) {
     const { positions } = needs;
-    this.#needs = needs;
     this.#inputs = new StatisticsSums(device, sequence, { moment: true, positions });
     this.#quantizerInputs = needs.quantizerMoment
       ? new StatisticsSums(device, sequence, { moment: true, positions: false })
@@ -52,13 +56,12 @@ export class GroupSums implements Disposable {
     this.#drift = needs.drift ? new DriftSums(device, sequence, positions) : undefined;
   }
 
-  /** Adds what both paths (those that the needs name) read of the same tokens, [n, c] float32. Queued. */
-  add(float: Tensor | undefined, quantized: Tensor | undefined): void {
-    const inputs = this.#needs.path === 'float' ? float : quantized;
-    if (inputs !== undefined) this.#inputs.add(inputs);
-    if (quantized === undefined) return;
-    this.#quantizerInputs?.add(quantized);
-    if (float !== undefined) this.#drift?.add(float, quantized);
+  /** Queued. */
+  add({ inputs, reference, quantizerInputs }: GroupReads): void {
+    if (quantizerInputs !== undefined) this.#quantizerInputs?.add(quantizerInputs);
+    if (inputs === undefined) return;
+    this.#inputs.add(inputs);
+    if (reference !== undefined) this.#drift?.add(reference, inputs);
   }
 
   async finish(): Promise<GroupStatistics> {

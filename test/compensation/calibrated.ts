@@ -35,7 +35,6 @@ export async function statisticsOf(
   { float, quantized }: { readonly float?: Rows; readonly quantized: Rows },
 ): Promise<GroupStatistics> {
   const sums = new GroupSums(device, sequence, {
-    path: 'quantized',
     quantizerMoment: false,
     drift: false,
     positions: false,
@@ -43,7 +42,10 @@ export async function statisticsOf(
   });
   const upload = ({ values, channels }: Rows) =>
     float32(device, [values.length / channels, channels], values);
-  sums.add(float === undefined ? undefined : upload(float), upload(quantized));
+  sums.add({
+    inputs: upload(quantized),
+    ...(float === undefined ? {} : { reference: upload(float) }),
+  });
   return sums.finish();
 }
 

@@ -120,27 +120,30 @@ describe.each(splits)('statistics of %s', (_, ends) => {
 });
 
 describe('statistics of a group', () => {
-  const needs = { path: 'float', quantizerMoment: true, drift: true, positions: false } as const;
+  const needs = { quantizerMoment: true, drift: true, positions: false } as const;
   const other = inputs.map((value) => value + 0.25);
 
-  it('keep the path of errors, that of the quantizer, and their drift apart', async () => {
-    using sums = new GroupSums(device, sequence, { ...needs, path: 'float' });
-    for (const x of batches(inputs, [])) for (const y of batches(other, [])) sums.add(x, y);
+  it('keep the inputs of errors, those of the quantizer, and the drift apart', async () => {
+    using sums = new GroupSums(device, sequence, needs);
+    for (const x of batches(inputs, [])) {
+      for (const y of batches(other, [])) {
+        sums.add({ inputs: x, reference: y, quantizerInputs: y });
+      }
+    }
     using group = await sums.finish();
     expectClose(await group.inputs.mean.readFloat64(), means(inputs), 1e-9);
     expectClose(await group.quantizerInputs.mean.readFloat64(), means(other), 1e-9);
     const drift = await group.drift?.difference.mean.readFloat64();
-    expectClose(drift ?? [], new Float64Array(channels).fill(-0.25), 1e-6);
+    expectClose(drift ?? [], new Float64Array(channels).fill(0.25), 1e-6);
   });
 
   it('share one moment where the quantizer sees what errors are measured on', async () => {
     using sums = new GroupSums(device, sequence, {
       ...needs,
-      path: 'quantized',
       quantizerMoment: false,
       drift: false,
     });
-    for (const y of batches(other, [])) sums.add(undefined, y);
+    for (const y of batches(other, [])) sums.add({ inputs: y });
     using group = await sums.finish();
     expect(group.quantizerInputs).toBe(group.inputs);
     expect(group.drift).toBeUndefined();

@@ -1,0 +1,51 @@
+// What a caller may ask of activations: options of a quantization like those of options.ts, which takes them up.
+
+import { BallastError } from '../errors.js';
+import { type Check, isBoolean, isOneOf, isSetOf, isWhole } from '../option-checks.js';
+
+export type ActivationSite = 'linear' | 'attention';
+
+export interface ActivationOptions {
+  /** Bits per activation, 2 to 8; 0 (default) leaves activations float. */
+  readonly activationBits?: number;
+  /** Which activations: inputs of linears, operands of attention's products. Default ['linear']. */
+  readonly activationSites?: readonly ActivationSite[];
+  /** How ranges are found: on calibration data, or anew for every input ('dynamic'). Default 'minmax'. */
+  readonly activationRange?: 'minmax' | 'percentile' | 'mse' | 'dynamic';
+  /** One range a tensor or, with activationRange 'dynamic', one a token; default 'tensor'. */
+  readonly activationGranularity?: 'tensor' | 'token';
+  /** Fixed zero point in the middle of the activations' codes; default false. */
+  readonly activationSymmetric?: boolean;
+}
+
+export const activationDefaults = {
+  activationBits: 0,
+  activationSites: ['linear'],
+  activationRange: 'minmax',
+  activationGranularity: 'tensor',
+  activationSymmetric: false,
+} as const satisfies ActivationOptions;
+
+export const activationChecks: Readonly<Record<keyof ActivationOptions, Check>> = {
+  activationBits: (value) =>
+    value === 0 || isWhole(2, 8)(value) === undefined
+      ? undefined
+      : '0 or a whole number from 2 to 8',
+  activationSites: isSetOf('linear', 'attention'),
+  activationRange: isOneOf('minmax', 'percentile', 'mse', 'dynamic'),
+  activationGranularity: isOneOf('tensor', 'token'),
+  activationSymmetric: isBoolean,
+};
+
+/** Errors: ERR_ARGUMENT for options that contradict each other. */
+export function expectActivationOptions({
+  activationGranularity,
+  activationRange,
+}: ActivationOptions): void {
+  if (activationGranularity === 'token' && activationRange !== 'dynamic') {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      "Expected activationRange 'dynamic' with activationGranularity 'token': what comes at a token is not known beforehand.",
+    );
+  }
+}
