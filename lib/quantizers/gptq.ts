@@ -68,20 +68,17 @@ function sweepInOrder(
   order: Order,
   staticGroups: boolean,
 ): QuantizedWeight {
-  const inOrder = (columns: Tensor) => device.selectColumns(columns, order.forward);
-  const swept = device.gptq(
-    inOrder(weight),
-    factor,
-    grid,
-    staticGroups
-      ? {
-          fixed: {
-            ...device.findScales(weight, grid, channelWeights),
-            groupIndex: order.sweptGroups,
-          },
-        }
-      : { channelWeights: channelWeights === undefined ? undefined : inOrder(channelWeights) },
-  );
+  const channels = weight.cols;
+  const inOrder = (rows: Tensor) => device.selectColumns(rows, order.forward);
+  const swept = device.gptq(inOrder(weight), factor, grid, {
+    fixed: staticGroups
+      ? { ...device.findScales(weight, grid, channelWeights), groupIndex: order.sweptGroups }
+      : undefined,
+    channelWeights:
+      channelWeights === undefined
+        ? undefined
+        : device.reshape(inOrder(device.reshape(channelWeights, [1, channels])), [channels]),
+  });
   return {
     codes: device.selectColumns(swept.codes, order.backward),
     scales: swept.scales,
