@@ -33,7 +33,14 @@ const scheme = {
   clip: 'none',
   scaleDtype: 'float32',
 } as const;
-const options = { damping: 0.01, actOrder: false, staticGroups: false };
+const options = {
+  damping: 0.01,
+  actOrder: false,
+  staticGroups: false,
+  rounds: 3,
+  order: 'cyclic',
+  refit: 'none',
+} as const;
 
 async function codesOf(name: string, rows: Rows, centred: boolean): Promise<Uint8Array> {
   const quantizer = quantizers.find((candidate) => candidate.name === name);
