@@ -2,7 +2,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include <cstdio>
 #include <string>
 
 #include "native/core/error.h"
@@ -63,15 +62,18 @@ void Describe(int device, DeviceDescription& description) {
   const cudaError_t status = cudaGetDeviceProperties(&properties, device);
   if (status != cudaSuccess) {
     cudaGetLastError();
-    std::snprintf(description.text, sizeof description.text, "It does not answer (%s).",
-                  cudaGetErrorString(status));
+    const std::string text =
+        "It does not answer (" + std::string(cudaGetErrorString(status)) + ").";
+    text.copy(description.text, sizeof description.text - 1);
     return;
   }
-  const auto say = [&](bool available, const char* remark) {
+  const auto say = [&](bool available, const std::string& remark) {
+    const std::string text =
+        std::string(properties.name) + ", compute capability " + std::to_string(properties.major) +
+        "." + std::to_string(properties.minor) + ", " +
+        std::to_string(properties.totalGlobalMem / 1000000000) + " GB" + remark;
     description.available = available;
-    std::snprintf(description.text, sizeof description.text,
-                  "%s, compute capability %d.%d, %.0f GB%s", properties.name, properties.major,
-                  properties.minor, static_cast<double>(properties.totalGlobalMem) / 1e9, remark);
+    text.copy(description.text, sizeof description.text - 1);
   };
   if (properties.major < kLeastCapability) return say(false, "; 8.0 or later is needed");
   if (properties.memoryPoolsSupported == 0) return say(false, "; without memory pools");

@@ -53,7 +53,6 @@ struct SelectionParams {
 template <class Params>
 using Operation = void (*)(Engine*, const Params*, Failure*);
 
-// A null operation is one that this library does not do.
 struct Functions {
   std::uint64_t layout;
 

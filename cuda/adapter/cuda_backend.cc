@@ -1,5 +1,6 @@
 // One line an operation, as in native/cpu/cpu_backend.cc. The virtual table and the exceptions stay
-// on this side of the boundary: a failure comes back as a value and is thrown here.
+// on this side of the boundary: a failure comes back as a value and is thrown here. Operations that
+// are missing are those that Backend says a backend may go without.
 #include "cuda/adapter/cuda_backend.h"
 
 #include <type_traits>
@@ -49,62 +50,50 @@ class CudaBackend final : public Backend {
   void Synchronize() override { Try(library_.synchronize); }
 
   void Cast(const View& in, const View& out) override {
-    Run("cast", library_.cast, {.in = in, .out = out});
+    Run(library_.cast, {.in = in, .out = out});
   }
   void CountNonFinite(const View& in, const View& count) override {
-    Run("countNonFinite", library_.count_non_finite, {.in = in, .out = count});
+    Run(library_.count_non_finite, {.in = in, .out = count});
   }
   void Binary(BinaryKind kind, const View& a, const View& b, const View& out) override {
-    Run("binary", library_.binary, {.kind = kind, .a = a, .b = b, .out = out});
+    Run(library_.binary, {.kind = kind, .a = a, .b = b, .out = out});
   }
   void Scale(const View& in, double factor, const View& out) override {
-    Run("scale", library_.scale, {.in = in, .out = out, .value = factor});
+    Run(library_.scale, {.in = in, .out = out, .value = factor});
   }
   void Activate(Activation kind, const View& in, const View& out) override {
-    Run("activate", library_.activate, {.in = in, .out = out, .activation = kind});
+    Run(library_.activate, {.in = in, .out = out, .activation = kind});
   }
   void Softcap(const View& in, double cap, const View& out) override {
-    Run("softcap", library_.softcap, {.in = in, .out = out, .value = cap});
+    Run(library_.softcap, {.in = in, .out = out, .value = cap});
   }
   void SelectColumns(const View& in, const View& index, const View& out) override {
-    Run("selectColumns", library_.select_columns, {.in = in, .index = index, .out = out});
+    Run(library_.select_columns, {.in = in, .index = index, .out = out});
   }
   void SelectRows(const View& in, const View& index, const View& out) override {
-    Run("selectRows", library_.select_rows, {.in = in, .index = index, .out = out});
+    Run(library_.select_rows, {.in = in, .index = index, .out = out});
   }
   void Transpose(const View& in, const View& out) override {
-    Run("transpose", library_.transpose, {.in = in, .index = {}, .out = out});
+    Run(library_.transpose, {.in = in, .index = {}, .out = out});
   }
-  void Matmul(const MatmulParams& p) override { Run("matmul", library_.matmul, p); }
-  void Attention(const AttentionParams& p) override { Run("attention", library_.attention, p); }
-  void LayerNorm(const LayerNormParams& p) override { Run("layerNorm", library_.layer_norm, p); }
-  void RmsNorm(const RmsNormParams& p) override { Run("rmsNorm", library_.rms_norm, p); }
-  void Rope(const RopeParams& p) override { Run("rope", library_.rope, p); }
-  void Embedding(const EmbeddingParams& p) override { Run("embedding", library_.embedding, p); }
-  void CrossEntropy(const CrossEntropyParams& p) override {
-    Run("crossEntropy", library_.cross_entropy, p);
-  }
-  void ChannelSum(const ChannelSumParams& p) override {
-    Run("channelSum", library_.channel_sum, p);
-  }
-  void SecondMoment(const SecondMomentParams& p) override {
-    Run("secondMoment", library_.second_moment, p);
-  }
-  void Moment(const MomentParams& p) override { Run("moment", library_.moment, p); }
-  void Matvec(const MatvecParams& p) override { Run("matvec", library_.matvec, p); }
-  void QuadraticForm(const QuadraticFormParams& p) override {
-    Run("quadraticForm", library_.quadratic_form, p);
-  }
-  void FakeQuantize(const FakeQuantizeParams& p) override {
-    Run("fakeQuantize", library_.fake_quantize, p);
-  }
-  void FindScales(const FindScalesParams& p) override {
-    Run("findScales", library_.find_scales, p);
-  }
-  void Quantize(const QuantizeParams& p) override { Run("quantize", library_.quantize, p); }
-  void Dequantize(const DequantizeParams& p) override { Run("dequantize", library_.dequantize, p); }
-  void Factorize(const FactorizeParams& p) override { Run("factorize", library_.factorize, p); }
-  void Gptq(const GptqParams& p) override { Run("gptq", library_.gptq, p); }
+  void Matmul(const MatmulParams& p) override { Run(library_.matmul, p); }
+  void Attention(const AttentionParams& p) override { Run(library_.attention, p); }
+  void LayerNorm(const LayerNormParams& p) override { Run(library_.layer_norm, p); }
+  void RmsNorm(const RmsNormParams& p) override { Run(library_.rms_norm, p); }
+  void Rope(const RopeParams& p) override { Run(library_.rope, p); }
+  void Embedding(const EmbeddingParams& p) override { Run(library_.embedding, p); }
+  void CrossEntropy(const CrossEntropyParams& p) override { Run(library_.cross_entropy, p); }
+  void ChannelSum(const ChannelSumParams& p) override { Run(library_.channel_sum, p); }
+  void SecondMoment(const SecondMomentParams& p) override { Run(library_.second_moment, p); }
+  void Moment(const MomentParams& p) override { Run(library_.moment, p); }
+  void Matvec(const MatvecParams& p) override { Run(library_.matvec, p); }
+  void QuadraticForm(const QuadraticFormParams& p) override { Run(library_.quadratic_form, p); }
+  void FakeQuantize(const FakeQuantizeParams& p) override { Run(library_.fake_quantize, p); }
+  void FindScales(const FindScalesParams& p) override { Run(library_.find_scales, p); }
+  void Quantize(const QuantizeParams& p) override { Run(library_.quantize, p); }
+  void Dequantize(const DequantizeParams& p) override { Run(library_.dequantize, p); }
+  void Factorize(const FactorizeParams& p) override { Run(library_.factorize, p); }
+  void Gptq(const GptqParams& p) override { Run(library_.gptq, p); }
 
  private:
   template <class Function, class... Arguments>
@@ -122,11 +111,7 @@ class CudaBackend final : public Backend {
   }
 
   template <class Params>
-  void Run(const char* name, Operation<Params> operation, const Params& params) {
-    if (operation == nullptr) {
-      throw Error(ErrorCode::kUnsupported,
-                  "The CUDA backend has no operation " + std::string(name) + "; use device cpu.");
-    }
+  void Run(Operation<Params> operation, const Params& params) {
     Try(operation, &params);
   }
 

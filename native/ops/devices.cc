@@ -6,6 +6,8 @@
 #include <mutex>
 #include <thread>
 
+#include "cuda/adapter/cuda_backend.h"
+#include "cuda/adapter/library.h"
 #include "native/cpu/cpu_backend.h"
 
 namespace ballast {
@@ -32,18 +34,41 @@ ThreadPool& SharedPool(int threads) {
   return *pool;
 }
 
+// Names of the devices that can be opened, and of the others why they cannot.
+std::string Devices() {
+  std::string available, others;
+  for (const DeviceInfo& device : ListDevices()) {
+    if (device.available) {
+      available += (available.empty() ? "" : ", ") + device.name;
+    } else {
+      others += " " + device.name + ": " + device.description;
+    }
+  }
+  return available + "." + others;
+}
+
 }  // namespace
 
 std::vector<DeviceInfo> ListDevices() {
-  return {{"cpu", true, cpu::CreateCpuBackend(SharedPool(0))->Description()}};
+  std::vector<DeviceInfo> devices = {
+      {"cpu", true, cpu::CreateCpuBackend(SharedPool(0))->Description()}};
+  for (const cuda::GpuInfo& gpu : cuda::ListGpus()) {
+    devices.push_back({gpu.name, gpu.available, gpu.description});
+  }
+  return devices;
 }
 
 std::unique_ptr<Device> OpenDevice(const std::string& name, int threads) {
   if (name == "cpu") {
     return std::make_unique<Device>(name, cpu::CreateCpuBackend(SharedPool(threads)));
   }
+  const std::vector<cuda::GpuInfo> gpus = cuda::ListGpus();
+  for (std::size_t number = 0; number < gpus.size(); ++number) {
+    if (!gpus[number].available || gpus[number].name != name) continue;
+    return std::make_unique<Device>(name, cuda::CreateCudaBackend(static_cast<int>(number)));
+  }
   throw Error(ErrorCode::kUnsupported,
-              "Expected an available device but received '" + name + "'; this build has: cpu.");
+              "Expected an available device but received '" + name + "'; available: " + Devices());
 }
 
 }  // namespace ballast

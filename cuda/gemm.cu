@@ -1,0 +1,85 @@
+// Packs the factors and launches the kernel for their numbers of planes. Long tensors of tokens go
+// in passes over their rows, so that the packed copy stays small next to what it is a copy of.
+#include <algorithm>
+
+#include "cuda/check.h"
+#include "cuda/gemm.h"
+#include "cuda/gemm_kernel.cuh"
+
+namespace ballast::cuda {
+namespace {
+
+constexpr std::int64_t kMostPackedBytes = std::int64_t{1} << 29;
+
+template <int kPlanesA, int kPlanesB>
+void Launch(const Context& context, const char* operation, const GemmArguments& arguments) {
+  using S = Stages<kPlanesA, kPlanesB>;
+  const auto kernel = gemm_kernel<kPlanesA, kPlanesB>;
+  Check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kBytes),
+        "preparing a product");
+  const auto blocks = static_cast<unsigned>(arguments.row_tiles * arguments.column_tiles);
+  kernel<<<blocks, kGemmThreads, S::kBytes, context.stream>>>(arguments);
+  CheckLaunch(operation);
+}
+
+void Launch(const Context& context, const char* operation, int planes_a, int planes_b,
+            const GemmArguments& arguments) {
+  if (planes_a == 1) return Launch<1, 1>(context, operation, arguments);
+  if (planes_b == 1) return Launch<3, 1>(context, operation, arguments);
+  if (planes_b == 2) return Launch<3, 2>(context, operation, arguments);
+  return Launch<3, 3>(context, operation, arguments);
+}
+
+// Rows of A from `first` on.
+Operand RowsFrom(const Operand& a, std::int64_t first) {
+  Operand part = a;
+  const std::int64_t elements = a.depth_contiguous ? first * a.stride : first;
+  part.data =
+      static_cast<const std::byte*>(a.data) + elements * static_cast<std::int64_t>(SizeOf(a.dtype));
+  if (a.shift != nullptr) part.shift = a.shift + first;
+  return part;
+}
+
+void MultiplyRows(const Context& context, const char* operation, const Product& p, const Packed& a,
+                  const Packed& b, std::int64_t first, std::int64_t rows) {
+  const std::int64_t offset = first * p.stride;
+  Launch(context, operation, a.planes, b.planes,
+         {.a = a.data,
+          .b = b.data,
+          .a_plane = a.plane_size,
+          .b_plane = b.plane_size,
+          .depth = b.depth,
+          .rows = rows,
+          .columns = p.columns,
+          .row_tiles = DivideUp(rows, kTile),
+          .column_tiles = DivideUp(p.columns, kTile),
+          .out = p.out + offset,
+          .stride = p.stride,
+          .bias = p.bias,
+          .residual = p.residual == nullptr ? nullptr : p.residual + offset,
+          .activation = p.activation,
+          .update = p.update,
+          .upper = p.upper});
+}
+
+}  // namespace
+
+void Multiply(const Context& context, const char* operation, const Product& p) {
+  if (p.rows == 0 || p.columns == 0) return;
+  const Packed b = Pack(context, operation, p.b, p.columns, p.depth, p.precision);
+  if (p.upper && p.a.data == p.b.data) {
+    return MultiplyRows(context, operation, p, b, b, 0, p.rows);
+  }
+  const std::int64_t row_bytes =
+      std::max<std::int64_t>(b.depth, 1) * 2 * PlanesOf(p.a.dtype, p.precision);
+  const std::int64_t pass =
+      p.upper ? p.rows : std::max(kMostPackedBytes / row_bytes / kItemUnit * kItemUnit, kItemUnit);
+  for (std::int64_t first = 0; first < p.rows; first += pass) {
+    context.ThrowIfCancelled();
+    const std::int64_t rows = std::min(pass, p.rows - first);
+    const Packed a = Pack(context, operation, RowsFrom(p.a, first), rows, p.depth, p.precision);
+    MultiplyRows(context, operation, p, a, b, first, rows);
+  }
+}
+
+}  // namespace ballast::cuda

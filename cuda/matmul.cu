@@ -1,0 +1,28 @@
+// The product does the work; bias, activation and residual are applied to each element before it is
+// written.
+#include "cuda/gemm.h"
+#include "cuda/operations.h"
+
+namespace ballast::cuda {
+
+void Matmul(const Context& context, const MatmulParams& params) {
+  const bool out_in = params.layout == WeightLayout::kOutIn;
+  const std::int64_t out_channels = out_in ? params.weight.rows() : params.weight.cols();
+  Multiply(context, "matmul",
+           {.a = {.data = params.x.bytes, .stride = params.x.cols()},
+            .b = {.data = params.weight.bytes,
+                  .dtype = params.weight.dtype,
+                  .stride = params.weight.cols(),
+                  .depth_contiguous = out_in},
+            .rows = params.x.rows(),
+            .columns = out_channels,
+            .depth = params.x.cols(),
+            .out = params.out.f32(),
+            .stride = out_channels,
+            .precision = params.precision,
+            .bias = params.bias.f32(),
+            .activation = params.activation,
+            .residual = params.residual.f32()});
+}
+
+}  // namespace ballast::cuda

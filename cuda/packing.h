@@ -1,0 +1,44 @@
+// Factors of a product in the form that the tensor cores read: bfloat16, depth contiguous, padded
+// with zeros to whole tiles. A float32 number is the sum of three bfloat16 numbers, a float16
+// number of two (8 bits each), so a float32 product is a few bfloat16 products of such parts
+// ("planes"): bfloat16 weights cost three, where a scheme on tf32 would cost as many at half speed.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "cuda/context.h"
+#include "cuda/memory.h"
+#include "native/backend/params.h"
+
+namespace ballast::cuda {
+
+// A factor as it lies in memory: [items, depth], or [depth, items] where depth is not contiguous.
+struct Operand {
+  const void* data = nullptr;
+  DType dtype = DType::kFloat32;  // a weight type
+  std::int64_t stride = 0;        // elements from one stored row to the next
+  bool depth_contiguous = true;
+  const float* shift = nullptr;  // optional [items], subtracted; only where depth is not contiguous
+};
+
+constexpr std::int64_t kItemUnit = 128;  // rows of a tile of a product
+constexpr std::int64_t kDepthUnit = 64;
+
+// planes × [items, depth] bfloat16, both padded; the first plane holds the leading bits.
+struct Packed {
+  const __nv_bfloat16* data = nullptr;
+  int planes = 1;
+  std::int64_t plane_size = 0;                     // elements of a plane
+  std::int64_t depth = 0;                          // padded
+  std::unique_ptr<Scratch<__nv_bfloat16>> memory;  // none where the operand is read where it lies
+};
+
+int PlanesOf(DType dtype, Precision precision);
+
+Packed Pack(const Context& context, const char* operation, const Operand& operand,
+            std::int64_t items, std::int64_t depth, Precision precision);
+
+}  // namespace ballast::cuda
