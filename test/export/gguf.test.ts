@@ -1,0 +1,186 @@
+// GGUF files: the header as @huggingface/gguf reads it, and the blocks by a dequantizer of the tests' own, by the
+// formulas of the ggml block types.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type GGUFParseOutput, gguf } from '@huggingface/gguf';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Device } from '../../lib/device/index.js';
+import type { Grid } from '../../lib/export/format.js';
+import { GgufFile } from '../../lib/export/gguf/file-reader.js';
+import { float16Value } from '../../lib/export/half-precision.js';
+import { expectClose } from '../native/harness.js';
+import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
+
+let device: Device;
+beforeAll(() => {
+  device = Device.open('cpu', { threads: 2 });
+});
+afterAll(() => device.close());
+
+const parse = (directory: string) =>
+  gguf(join(directory, 'model.gguf'), { allowLocalFile: true }) as Promise<
+    GGUFParseOutput & { metadata: Record<string, unknown> }
+  >;
+
+/** Values of a tensor of 32-value blocks, in the order of the file. */
+function dequantize(bytes: Buffer, count: number, type: string): Float32Array {
+  const asymmetric = type.endsWith('_1');
+  const bits = Number(type[1]);
+  const size = (asymmetric ? 4 : 2) + 4 * bits;
+  return Float32Array.from({ length: count }, (_, i) => {
+    const block = Math.floor(i / 32) * size;
+    const inBlock = i % 32;
+    const d = float16Value(bytes.readUInt16LE(block));
+    if (bits === 8) return d * bytes.readInt8(block + 2 + inBlock);
+    const m = asymmetric ? float16Value(bytes.readUInt16LE(block + 2)) : -d * 2 ** (bits - 1);
+    const codes = block + size - 16;
+    const pair = bytes[codes + (inBlock % 16)] ?? 0;
+    let code = inBlock < 16 ? pair & 15 : pair >>> 4;
+    if (bits === 5) code |= ((bytes.readUInt32LE(codes - 4) >>> inBlock) & 1) << 4;
+    return d * code + m;
+  });
+}
+
+const types: [string, Partial<Grid>][] = [
+  ['Q4_0', { bits: 4, symmetric: true }],
+  ['Q4_1', { bits: 4 }],
+  ['Q5_0', { bits: 5, symmetric: true }],
+  ['Q5_1', { bits: 5 }],
+  ['Q8_0', { bits: 8, symmetric: true }],
+];
+
+describe.each(types)('%s', (type, changes) => {
+  it('holds the weights that were executed, biases too', async () => {
+    const grid = { ...baseGrid, ...changes };
+    const { directory, blocks } = await exportRandom(device, await randomLlama(), 'gguf', grid);
+    const file = join(directory, 'model.gguf');
+    const bytes = readFileSync(file);
+    const { tensorInfos, tensorDataOffset } = await parse(directory);
+    const part = (name: string) => {
+      const info = tensorInfos.find((tensor) => tensor.name === name);
+      if (info === undefined) throw new RangeError(name);
+      return bytes.subarray(Number(tensorDataOffset) + Number(info.offset));
+    };
+    const expected = blocks[1]?.get('mlp.down_proj');
+    expectClose(
+      dequantize(part('blk.1.ffn_down.weight'), 64 * 96, type),
+      expected?.weight ?? [],
+      1e-6,
+    );
+    const bias = Float32Array.from({ length: 64 }, (_, i) =>
+      part('blk.1.ffn_down.bias').readFloatLE(4 * i),
+    );
+    expect(bias).toEqual(expected?.bias);
+
+    // Rotary pairs side by side: rows 2i and 2i + 1 of a head of 16 are its rows i and i + 8.
+    const query = dequantize(part('blk.0.attn_q.weight'), 64 * 64, type);
+    const original = blocks[0]?.get('self_attn.q_proj')?.weight ?? new Float32Array();
+    for (const [stored, source] of [
+      [0, 0],
+      [1, 8],
+      [2, 1],
+      [17, 24],
+    ] as const) {
+      const row = (values: Float32Array, index: number) =>
+        values.subarray(64 * index, 64 * (index + 1));
+      expectClose(row(query, stored), row(original, source), 1e-6);
+    }
+  });
+});
+
+it('says all of the model and its tokenizer', async () => {
+  const { directory } = await exportRandom(device, await randomLlama(), 'gguf');
+  const { metadata, tensorInfos } = await parse(directory);
+  expect(metadata).toMatchObject({
+    version: 3,
+    'general.architecture': 'llama',
+    'general.file_type': 3,
+    'llama.block_count': 2,
+    'llama.embedding_length': 64,
+    'llama.feed_forward_length': 96,
+    'llama.attention.head_count': 4,
+    'llama.attention.head_count_kv': 2,
+    'llama.rope.dimension_count': 16,
+    'llama.context_length': 128,
+    'tokenizer.ggml.model': 'gpt2',
+    'tokenizer.ggml.pre': 'gpt-2',
+    'tokenizer.ggml.merges': ['t h'],
+    'tokenizer.ggml.bos_token_id': 257,
+    'tokenizer.ggml.add_bos_token': false,
+  });
+  expect(metadata['llama.attention.layer_norm_rms_epsilon']).toBeCloseTo(1e-5, 10);
+  const tokens = metadata['tokenizer.ggml.tokens'] as string[];
+  const tokenTypes = metadata['tokenizer.ggml.token_type'] as number[];
+  expect(tokens).toHaveLength(300);
+  expect([256, 257, 299].map((id) => tokens[id])).toEqual(['th', '<s>', '[PAD299]']);
+  expect([256, 257, 299].map((id) => tokenTypes[id])).toEqual([1, 3, 5]);
+  const shapeOf = (name: string) =>
+    tensorInfos.find((tensor) => tensor.name === name)?.shape.map(Number);
+  expect(shapeOf('token_embd.weight')).toEqual([64, 300]);
+  expect(shapeOf('blk.0.ffn_gate.weight')).toEqual([64, 96]);
+  expect(shapeOf('rope_freqs.weight')).toBeUndefined();
+  // Norms of two blocks, seven weights and biases each, the last norm and the embedding.
+  expect(tensorInfos).toHaveLength(2 * (2 + 14) + 2);
+});
+
+it('writes rotary frequencies that were changed as factors', async () => {
+  const rope = {
+    rope_type: 'llama3',
+    rope_theta: 500,
+    factor: 8,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 32,
+  };
+  const checkpoint = await randomLlama({ rope_parameters: rope });
+  const { directory } = await exportRandom(device, checkpoint, 'gguf');
+  const file = await GgufFile.open(join(directory, 'model.gguf'));
+  const bytes = Buffer.from(await file.read('rope_freqs.weight', 32));
+  const factors = Float32Array.from({ length: 8 }, (_, i) => bytes.readFloatLE(4 * i));
+  // Turns in the original context: 32·500^(−i/8)/2π, from 4 on the plain frequency, up to 1 an eighth of it.
+  const expected = Float32Array.from({ length: 8 }, (_, i) => {
+    const turns = (32 * 500 ** (-i / 8)) / (2 * Math.PI);
+    const share = Math.min(1, Math.max(0, (turns - 1) / 3));
+    return 1 / (share + (1 - share) / 8);
+  });
+  expectClose(factors, expected, 1e-4);
+});
+
+it('runs Qwen2 and Mistral as LLaMA, with biases in every linear', async () => {
+  for (const model_type of ['qwen2', 'mistral']) {
+    const checkpoint = await randomLlama({ model_type, sliding_window: 40 });
+    const { directory } = await exportRandom(device, checkpoint, 'gguf');
+    const { metadata, tensorInfos } = await parse(directory);
+    expect(metadata['general.architecture']).toBe('llama');
+    // A context that fits into the window needs none; Qwen2's is off.
+    expect(metadata['llama.context_length']).toBe(model_type === 'mistral' ? 40 : 128);
+    const biases = tensorInfos.filter(({ name }) => name.endsWith('.bias'));
+    expect(biases).toHaveLength(14);
+  }
+});
+
+describe('a file that is no GGUF', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ballast-gguf-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it.each([
+    ['another magic', Buffer.from('GGML0000'), /no GGUF of version 2 or 3/],
+    [
+      'a header that is cut off',
+      Buffer.from('GGUF\x03\0\0\0\x01\0\0\0\0\0\0\0', 'latin1'),
+      /no end/,
+    ],
+    [
+      'a length beyond the file',
+      Buffer.from(`GGUF\x03\0\0\0${'\x01\0\0\0\0\0\0\0'.repeat(2)}${'\xff'.repeat(8)}`, 'latin1'),
+      /no end/,
+    ],
+  ])('%s is told', async (what, bytes, message) => {
+    const path = join(folder, `${what}.gguf`);
+    writeFileSync(path, bytes);
+    await expect(GgufFile.open(path)).rejects.toThrow(message);
+    await expect(GgufFile.open(path)).rejects.toMatchObject({ code: 'ERR_CHECKPOINT' });
+  });
+});

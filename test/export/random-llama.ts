@@ -1,0 +1,164 @@
+// A random checkpoint of the LLaMA family with a tokenizer of its own, and what a run would hand to an export: codes
+// by rounding to nearest, and a random bias for each linear. No calibration, no pipeline.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
+import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
+import type { Device } from '../../lib/device/index.js';
+import { loadBlock } from '../../lib/execution/index.js';
+import type { ExportedLinear, Grid } from '../../lib/export/format.js';
+import { findFormat, openExport } from '../../lib/export/index.js';
+import { readModel } from '../../lib/models/index.js';
+import { gridOptions } from '../../lib/quantizers/quantizer.js';
+import { temporaryDirectory } from '../checkpoint/files.js';
+import { normals } from '../native/harness.js';
+
+export const baseConfig = {
+  model_type: 'llama',
+  architectures: ['LlamaForCausalLM'],
+  dtype: 'float16',
+  hidden_size: 64,
+  intermediate_size: 96,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 128,
+  vocab_size: 300,
+  rms_norm_eps: 1e-5,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+  bos_token_id: 257,
+  eos_token_id: 257,
+};
+
+export const baseGrid: Grid = {
+  bits: 4,
+  groupSize: 32,
+  symmetric: false,
+  clip: 'none',
+  scaleDtype: 'float16',
+  actOrder: false,
+  staticGroups: false,
+};
+
+/** Byte-level: the 256 bytes, one merge, one special token; ids up to the vocabulary's size are unused. */
+function tokenizer(): object {
+  // The alphabet of Radford et al. 2019: printable bytes stand for themselves, the others for letters from 256 on.
+  const printable = (byte: number) =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  let next = 256;
+  const alphabet = Array.from({ length: 256 }, (_, byte) =>
+    String.fromCodePoint(printable(byte) ? byte : next++),
+  );
+  const vocab = Object.fromEntries([...alphabet, 'th'].map((token, id) => [token, id]));
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, use_regex: true };
+  return {
+    version: '1.0',
+    added_tokens: [{ id: 257, content: '<s>', special: true }],
+    normalizer: null,
+    pre_tokenizer: byteLevel,
+    post_processor: null,
+    decoder: byteLevel,
+    model: { type: 'BPE', vocab, merges: [['t', 'h']] },
+  };
+}
+
+/** Writes a checkpoint with `changes` to the configuration. */
+export async function randomLlama(changes: Record<string, unknown> = {}): Promise<Checkpoint> {
+  const directory = join(await temporaryDirectory(), 'model');
+  await mkdir(directory);
+  const config = { ...baseConfig, ...changes };
+  const model = readModel(config, new Set());
+  const plan: { name: string; shape: number[] }[] = [];
+  const add = (name: string, ...shape: number[]) => plan.push({ name, shape });
+  for (let index = 0; index < model.blocks; index++) {
+    const block = model.blockName(index);
+    for (const { name, inChannels, outChannels, bias } of model.linears) {
+      add(`${block}.${name}.weight`, outChannels, inChannels);
+      if (bias) add(`${block}.${name}.bias`, outChannels);
+    }
+    for (const name of model.blockTensors) add(`${block}.${name}`, model.hiddenSize);
+  }
+  for (const name of new Set([...model.embedTensors, ...model.headTensors])) {
+    const vector = name.includes('norm');
+    add(name, ...(vector ? [model.hiddenSize] : [model.vocabularySize, model.hiddenSize]));
+  }
+  const dtype = 'float32';
+  const writer = await SafetensorsWriter.create(
+    directory,
+    plan.map((tensor) => ({ ...tensor, dtype })),
+  );
+  for (const [seed, { name, shape }] of plan.entries()) {
+    const elements = shape.reduce((product, extent) => product * extent, 1);
+    await writer.write(name, new Uint8Array(normals(elements, seed + 1, 0.1).buffer));
+  }
+  await writer.close();
+  await writeFile(join(directory, 'config.json'), JSON.stringify(config));
+  await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(tokenizer()));
+  await writeFile(join(directory, 'tokenizer_config.json'), JSON.stringify({ bos_token: '<s>' }));
+  return Checkpoint.open(directory);
+}
+
+export interface Exported {
+  readonly directory: string;
+  /** Of each block, what was handed over, in host memory. */
+  readonly blocks: readonly ReadonlyMap<string, HostLinear>[];
+}
+
+export interface HostLinear {
+  /** [out, in]. */
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+  readonly scales: Float32Array;
+}
+
+/** Quantizes every linear by rounding, gives it a random bias unless told otherwise, and writes the format. */
+export async function exportRandom(
+  device: Device,
+  checkpoint: Checkpoint,
+  format: string,
+  grid: Grid = baseGrid,
+  { biases = true, groupIndex }: { biases?: boolean; groupIndex?: Int32Array } = {},
+): Promise<Exported> {
+  const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+  const directory = join(await temporaryDirectory(), 'result');
+  const output = await OutputDirectory.create(directory);
+  const input = { device, checkpoint, model, output, grid, addBiases: biases };
+  const writer = await openExport(findFormat(format), { ...input, maxShardBytes: 1e9 });
+  const blocks: Map<string, HostLinear>[] = [];
+  for (let index = 0; index < model.blocks; index++) {
+    using block = await loadBlock(device, checkpoint, model, index);
+    const linears = new Map<string, ExportedLinear>();
+    const hosts = new Map<string, HostLinear>();
+    for (const [place, { name, outChannels }] of model.linears.entries()) {
+      const source = block.linears.get(name);
+      if (source === undefined) throw new RangeError(name);
+      const found = device.findScales(source.weight, gridOptions(grid));
+      const index32 = groupIndex && device.upload('int32', [groupIndex.length], groupIndex);
+      const codes = device.quantize(source.weight, found.scales, found.zeros, grid.bits, index32);
+      const raw = { codes, ...found, groupIndex: index32 };
+      const held = (await findFormat(format).roundGrid?.(device, raw, grid)) ?? raw;
+      const weight = device.dequantize(
+        held.codes,
+        held.scales,
+        held.zeros,
+        'float32',
+        held.groupIndex,
+      );
+      const values = normals(outChannels, 1000 * index + place + 1, biases ? 0.1 : 0);
+      const own = (await source.bias?.readFloat32()) ?? new Float32Array(outChannels);
+      const bias = values.map((value, channel) => value + (own[channel] ?? 0));
+      const uploaded = device.upload('float32', [outChannels], bias);
+      linears.set(name, { codes: held, weight, bias: uploaded });
+      const host = await weight.readFloat32();
+      hosts.set(name, { weight: host, bias, scales: await held.scales.readFloat32() });
+    }
+    await writer.writeBlock({ index, linears, replaced: new Map() });
+    blocks.push(hosts);
+  }
+  await writer.finish();
+  await output.commit();
+  return { directory, blocks };
+}
