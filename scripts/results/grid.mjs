@@ -69,7 +69,7 @@ export function grid() {
     ),
     ...Object.keys(paths).flatMap((path) =>
       product(
-        { model: ['opt-7m'], scheme: ['w3', 'w2'], path },
+        { model: ['opt-7m'], scheme: ['w3', 'w2g64', 'w2'], path },
         { GPTQ: 0 },
         { sequential: 0, joint: 0 },
         seed,

@@ -93,7 +93,7 @@ export function shiftedTable(figures) {
 
 export function pathTable(figures) {
   const places = [...Object.keys(paths), undefined];
-  const rows = ['w3', 'w2'].flatMap((scheme) =>
+  const rows = ['w3', 'w2g64', 'w2'].flatMap((scheme) =>
     places.map((path) => [
       `${schemeNames[scheme]}, ${path ?? 'quantized, true-sequential'}`,
       ...['sequential', 'joint'].map((fit) =>
