@@ -24,12 +24,12 @@ it('the peak is bounded by a block and the hidden states, not by the depth', asy
       }`);
     return { peak: Number(peak), bytes: (await stat(join(model, 'model.safetensors'))).size };
   };
-  const [shallow, deep] = [await peakOf(4), await peakOf(20)];
-  // 16 blocks of 7 MB more on disk, twice: read and written.
+  const [shallow, deep] = [await peakOf(4), await peakOf(24)];
+  // Twenty blocks of 7 MB more, read and written.
   const added = deep.bytes - shallow.bytes;
   expect(added).toBeGreaterThan(100 * megabyte);
   const grown = deep.peak - shallow.peak;
-  expect(grown, `${grown / megabyte} MiB of ${added / megabyte}`).toBeLessThan(0.25 * added);
+  expect(grown, `${grown / megabyte} MiB of ${added / megabyte}`).toBeLessThan(0.35 * added);
 });
 
 it('stays flat over repeated runs, aborted ones too', async () => {
@@ -41,7 +41,7 @@ it('stays flat over repeated runs, aborted ones too', async () => {
   const sizes = await runProgram(
     `
       const sizes = [];
-      for (let run = 0; run < 24; run++) {
+      for (let run = 0; run < 20; run++) {
         const events = library.quantize(${quoted(exampleModel)}, ${quoted(options)});
         for await (const { type } of events) if (run % 3 === 2 && type === 'block') break;
         globalThis.gc();
@@ -51,9 +51,9 @@ it('stays flat over repeated runs, aborted ones too', async () => {
       console.log(JSON.stringify(sizes));`,
     ['--expose-gc'],
   );
-  // The first runs fill caches and pools. A run's weights, states and statistics are some 10 MB: a tenth of them
-  // left over by each would show.
-  const [early, late] = [(sizes as number[]).slice(6, 12), (sizes as number[]).slice(18)];
+  // The first runs fill caches and pools. A run reads and writes 4 MB of weights, besides states and statistics: one
+  // copy of them left over by each of ten runs would show.
+  const [early, late] = [(sizes as number[]).slice(5, 10), (sizes as number[]).slice(15)];
   const grown = Math.min(...late) - Math.min(...early);
-  expect(grown, `${grown / megabyte} MiB: ${sizes}`).toBeLessThan(12 * megabyte);
+  expect(grown, `${grown / megabyte} MiB: ${sizes}`).toBeLessThan(24 * megabyte);
 });
