@@ -52,6 +52,7 @@ const packageOwners = {
   commander: /^lib\/cli\//,
   'cli-table3': /^lib\/cli\//,
   'cli-progress': /^lib\/cli\//,
+  'd3-scale': /^lib\/report\//,
 };
 
 /** Folders with one file for each algorithm or model, and the folders of lib/ that must not know them by name. */
