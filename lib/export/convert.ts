@@ -55,6 +55,7 @@ export async function convert(conversion: Conversion): Promise<number> {
       output,
       grid: record.grid,
       addBiases,
+      dtypeOf: (block, linear) => record.blocks[block]?.[linear]?.dtype,
       maxShardBytes,
     });
     try {

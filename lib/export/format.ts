@@ -40,6 +40,8 @@ export interface ExportInput {
   readonly grid: Grid;
   /** Whether linears without a bias get one where the model and the format allow it: zeros where none was fitted. */
   readonly addBiases: boolean;
+  /** What a linear is executed in, where `checkpoint` does not hold its weight to tell. */
+  readonly dtypeOf?: (block: number, linear: string) => DType | undefined;
   readonly maxShardBytes: number;
 }
 

@@ -108,21 +108,16 @@ function planLinear(input: ExportInput, layout: LinearLayout, place: LinearPlace
   return plan.map((tensor) => ({ ...tensor, name: `${name}.${tensor.name}` }));
 }
 
-function linearPlaces({ model, checkpoint, grid }: ExportInput): LinearPlace[] {
+function linearPlaces(input: ExportInput): LinearPlace[] {
+  const { model, checkpoint, grid } = input;
   const inBlock = (spec: LinearSpec, block: number): LinearPlace => {
     const name = `${model.blockName(block)}.${spec.name}`;
-    return { spec, name, dtype: weightDtype(checkpoint, name), grid };
+    const dtype = input.dtypeOf?.(block, spec.name) ?? checkpoint.tensor(`${name}.weight`).dtype;
+    return { spec, name, dtype: dtype as DType, grid };
   };
   return Array.from({ length: model.blocks }, (_, block) =>
     model.linears.map((spec) => inBlock(spec, block)),
   ).flat();
-}
-
-/** What the linear is executed in. A packed checkpoint says it in config.json only. */
-export function weightDtype({ tensors, config }: Checkpoint, name: string): DType {
-  const named = config.dtype ?? config.torch_dtype;
-  const declared = named === 'bfloat16' || named === 'float32' ? named : 'float16';
-  return (tensors.get(`${name}.weight`)?.dtype as DType | undefined) ?? declared;
 }
 
 function biasDtype({ tensors }: Checkpoint, name: string, weight: DType): DType {

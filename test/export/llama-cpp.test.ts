@@ -1,0 +1,171 @@
+// GGUF files in llama.cpp itself, through node-llama-cpp: it tokenizes as we do, and its next-token distributions are
+// those of our evaluator on the same weights. The package with its binary takes 90 MB, so it is installed by hand:
+//
+//     npm install --prefix build/clients --ignore-scripts --omit=optional node-llama-cpp @node-llama-cpp/linux-x64
+
+import { copyFileSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
+import { Device } from '../../lib/device/index.js';
+import { runBlocks } from '../../lib/evaluate/index.js';
+import { loadWeights } from '../../lib/execution/index.js';
+import { GgufFile } from '../../lib/export/gguf/file-reader.js';
+import { exportResult } from '../../lib/index.js';
+import { readModel } from '../../lib/models/index.js';
+import { at } from '../native/harness.js';
+import { finish, hasShared, sharedModel, sharedText, temporaryFolder } from '../pipeline/runs.js';
+
+const client = new URL(
+  '../../build/clients/node_modules/node-llama-cpp/dist/index.js',
+  import.meta.url,
+);
+const hasClient = existsSync(fileURLToPath(client));
+
+/** The little of node-llama-cpp that is used here. */
+interface Llama {
+  loadModel(options: { modelPath: string }): Promise<LlamaModel>;
+}
+interface LlamaModel {
+  dispose(): Promise<void>;
+  tokenize(text: string, specialTokens: boolean): number[];
+  createContext(options: object): Promise<{ getSequence(): LlamaSequence }>;
+}
+interface LlamaSequence {
+  controlledEvaluate(
+    input: readonly (readonly [number, { generateNext: { probabilities: true } }])[],
+  ): Promise<{ next: { probabilities: Map<number, number> } }[]>;
+}
+
+const positions = 512;
+
+/** Next-token distributions after each position. */
+async function theirs(llama: Llama, path: string, ids: Int32Array) {
+  const model = await llama.loadModel({ modelPath: path });
+  const context = await model.createContext({ contextSize: positions, batchSize: positions });
+  const wanted = { generateNext: { probabilities: true } } as const;
+  const input = Array.from(ids, (id) => [id, wanted] as const);
+  const outputs = await context.getSequence().controlledEvaluate(input);
+  await model.dispose();
+  return outputs.map(({ next }) => next.probabilities);
+}
+
+/** Log-probabilities [positions, vocabulary] of our own evaluator. */
+async function ours(directory: string, ids: Int32Array): Promise<Float64Array[]> {
+  const device = Device.open('cpu');
+  try {
+    const checkpoint = await Checkpoint.open(directory);
+    const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+    const context = { device, sequence: ids.length };
+    const [states] = await runBlocks(checkpoint, model, [ids], context);
+    if (states === undefined) throw new RangeError('No hidden states.');
+    using head = await loadWeights(device, checkpoint, model.headTensors);
+    const logits = await device.scope(() => model.head(states, head, context)).readFloat32();
+    const width = model.vocabularySize;
+    return Array.from(ids, (_, row) => {
+      const values = Float64Array.from(logits.subarray(row * width, (row + 1) * width));
+      const most = values.reduce((a, b) => Math.max(a, b));
+      const total = Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0)) + most;
+      return values.map((value) => value - total);
+    });
+  } finally {
+    device.close();
+  }
+}
+
+/** KL(ours ‖ theirs), averaged over positions, and their perplexity. */
+function compare(own: Float64Array[], other: Map<number, number>[], ids: Int32Array) {
+  let divergence = 0;
+  let loss = 0;
+  for (const [row, logs] of own.entries()) {
+    const probabilities = other[row] ?? new Map<number, number>();
+    expect(probabilities.size).toBe(logs.length);
+    for (const [token, probability] of probabilities) {
+      const log = at(logs, token);
+      divergence += Math.exp(log) * (log - Math.log(probability));
+    }
+    const next = ids[row + 1];
+    if (next !== undefined) loss -= Math.log(probabilities.get(next) ?? 0);
+  }
+  return { divergence: divergence / own.length, perplexity: Math.exp(loss / (ids.length - 1)) };
+}
+
+/** The same file with all biases zero. */
+async function withoutBiases(path: string, copy: string): Promise<string> {
+  copyFileSync(path, copy);
+  const { tensors } = await GgufFile.open(copy);
+  const file = openSync(copy, 'r+');
+  const biases = [...tensors].filter(([name]) => name.endsWith('.bias'));
+  expect(biases).toHaveLength(35);
+  for (const [, { shape, offset }] of biases) {
+    writeSync(file, new Uint8Array(4 * (shape[0] ?? 0)), 0, 4 * (shape[0] ?? 0), offset);
+  }
+  return copy;
+}
+
+describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
+  let llama: Llama;
+  let ids: Int32Array;
+  const source = sharedModel('llama-6m');
+  const text = hasShared ? readFileSync(sharedText('books-heldout'), 'utf8') : '';
+
+  beforeAll(async () => {
+    const { getLlama } = await import(client.href);
+    llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, logLevel: 'error' });
+    const tokenizer = await loadTokenizer(source);
+    ids = (await tokenizer.encode(text.slice(50_000, 60_000))).slice(0, positions);
+    await tokenizer.close();
+  });
+
+  it.each([
+    ['Q4_0', true],
+    ['Q4_1', false],
+  ])(
+    'runs %s as our evaluator runs the same weights, biases included',
+    async (_, symmetric) => {
+      const { directory } = await finish(source, {
+        calibration: sharedText('books-calib'),
+        samples: 64,
+        sequenceLength: 512,
+        sampling: 'sequential',
+        bits: 4,
+        format: 'gguf',
+        symmetric,
+      });
+      const path = join(directory, 'model.gguf');
+      const folder = await temporaryFolder();
+      const evaluated = join(folder, 'huggingface');
+      await exportResult(directory, { format: 'huggingface', output: evaluated });
+      const own = await ours(evaluated, ids);
+
+      const { divergence, perplexity } = compare(own, await theirs(llama, path, ids), ids);
+      expect(divergence).toBeLessThan(1e-3);
+      const bare = await withoutBiases(path, join(folder, 'bare.gguf'));
+      const without = compare(own, await theirs(llama, bare, ids), ids);
+      expect(without.divergence).toBeGreaterThan(4 * divergence);
+      expect(without.perplexity).toBeGreaterThan(perplexity);
+    },
+    600_000,
+  );
+
+  it('tokenizes as we do, special tokens too', async () => {
+    const { directory } = await finish(source, {
+      calibration: sharedText('books-calib'),
+      samples: 2,
+      sequenceLength: 64,
+      bits: 8,
+      symmetric: true,
+      format: 'gguf',
+      method: 'rtn',
+    });
+    const model = await llama.loadModel({ modelPath: join(directory, 'model.gguf') });
+    const wikitext = readFileSync(sharedText('wikitext2-test'), 'utf8').slice(0, 100_000);
+    const tokenizer = await loadTokenizer(source);
+    for (const sample of [text.slice(0, 100_000), wikitext, 'naïve café — 12345\n\n  x\t“”']) {
+      expect(model.tokenize(sample, true)).toEqual([...(await tokenizer.encode(sample))]);
+    }
+    await Promise.all([tokenizer.close(), model.dispose()]);
+  });
+});
