@@ -45,7 +45,7 @@ export function uniformQuantizer(
     return { kind: 'uniform', bits, scale, zero: 2 ** (bits - 1) };
   }
   const scale = Math.fround((high - low) / steps);
-  return { kind: 'uniform', bits, scale, zero: Math.round(-low / scale) };
+  return { kind: 'uniform', bits, scale, zero: Math.round(0 - low / scale) };
 }
 
 /** A quantizer on a device. */
