@@ -1,8 +1,16 @@
 // Attention against a float64 loop over all pairs: masks, grouped heads, alibi, soft-capping, odd sizes. And the
 // same digits from one thread and from several.
 
-import { describe, expect, it } from 'vitest';
-import { at, expectClose, float32, instructionSets, normals, openDevice } from './harness.js';
+import { expect, it } from 'vitest';
+import {
+  at,
+  describeDevices,
+  expectClose,
+  float32,
+  instructionSets,
+  normals,
+  openDevice,
+} from './harness.js';
 
 interface Case {
   batch: number;
@@ -105,7 +113,7 @@ async function attend(
   return out.readFloat32();
 }
 
-describe.each(instructionSets)('attention (%s)', (instructionSet) => {
+describeDevices('attention', instructionSets, (instructionSet) => {
   it.each(cases)('%s', async (_, options) => {
     const c = { ...plain, ...options };
     const tokens = c.batch * c.sequence;

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Activation, Device, Tensor } from '../../lib/device/index.js';
 import {
   at,
+  describeDevices,
   expectClose,
   float32,
   instructionSets,
@@ -211,7 +212,7 @@ function moveTests(device: Device): void {
   });
 }
 
-describe.each(instructionSets)('elementwise (%s)', (instructionSet) => {
+describeDevices('elementwise', instructionSets, (instructionSet) => {
   const device = openDevice(instructionSet);
   describe('conversion', () => conversionTests(device));
   describe('arithmetic', () => arithmeticTests(device));

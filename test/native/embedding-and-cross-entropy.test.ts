@@ -1,8 +1,9 @@
 // The two ends of a language model: rows of a table by token id, and the loss of the next token.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import {
   at,
+  describeDevices,
   expectClose,
   float32,
   instructionSets,
@@ -17,7 +18,7 @@ function loss(logits: Float32Array, target: number): number {
   return top + Math.log(total) - at(logits, target);
 }
 
-describe.each(instructionSets)('embedding and cross-entropy (%s)', (instructionSet) => {
+describeDevices('embedding and cross-entropy', instructionSets, (instructionSet) => {
   const device = openDevice(instructionSet);
 
   it.each(['float32', 'float16', 'bfloat16'] as const)(

@@ -1,9 +1,16 @@
 // R⁻¹ of a damped second moment: it must take the matrix to the identity, whatever the size; damping grows when it has
 // to; dead channels stand aside.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Device } from '../../lib/device/index.js';
-import { at, float32, normals, openDevice, productInstructionSets } from './harness.js';
+import {
+  at,
+  describeDevices,
+  float32,
+  normals,
+  openDevice,
+  productInstructionSets,
+} from './harness.js';
 
 /** XᵀX of random tokens, a few more than channels. */
 function secondMoment(n: number): Float32Array {
@@ -57,7 +64,7 @@ function distanceFromIdentity(factor: Float32Array, matrix: Float64Array): numbe
   return largest;
 }
 
-describe.each(productInstructionSets)('factorize (%s)', (instructionSet) => {
+describeDevices('factorize', productInstructionSets, (instructionSet) => {
   it.each([1, 5, 127, 128, 129, 300])(
     'takes a matrix of %i channels to the identity',
     async (n) => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { Device, GridOptions } from '../../lib/device/index.js';
 import {
   at,
+  describeDevices,
   float32,
   instructionSets,
   int32,
@@ -100,7 +101,7 @@ function disagreement(
   return different / weight.length;
 }
 
-describe.each(instructionSets)('gptq (%s)', (instructionSet) => {
+describeDevices('gptq', instructionSets, (instructionSet) => {
   it.each(cases)('%s', async (_, rows, n, options) => {
     const scheme = grid(options);
     const weight = normals(rows * n, 1);

@@ -1,17 +1,24 @@
-// What the tests of native operations share: a device for every instruction set of the machine, seeded numbers,
-// and comparison of whole arrays.
+// What the tests of native operations share: a device for every instruction set of the machine and every GPU, seeded
+// numbers, and comparison of whole arrays. A GPU is held to the same bounds as the CPU.
 
-import { expect } from 'vitest';
-import { Device, type DType, type Precision, type Tensor } from '../../lib/device/index.js';
+import { describe, expect, it } from 'vitest';
+import {
+  Device,
+  type DType,
+  listDevices,
+  type Precision,
+  type Tensor,
+} from '../../lib/device/index.js';
 
 const variable = 'BALLAST_INSTRUCTION_SET';
 
-/** A device that uses this instruction set, whatever the environment of the test run says. */
+/** The GPU of this name, or a CPU device that uses this instruction set, whatever the environment says. */
 export function openDevice(
   instructionSet: string,
   threads = 2,
   precision: Precision = 'float32',
 ): Device {
+  if (instructionSet.startsWith('cuda:')) return Device.open(instructionSet, { precision });
   const before = process.env[variable];
   process.env[variable] = instructionSet;
   try {
@@ -39,6 +46,23 @@ export const productInstructionSets = [
   ...instructionSets,
   ...['avx512_bf16', 'amx_bf16'].filter(isAvailable),
 ];
+
+/** GPUs that can be used. */
+export const gpus = listDevices()
+  .filter(({ name, available }) => available && name.startsWith('cuda:'))
+  .map(({ name }) => name);
+
+/** The tests of `body` on each of these kinds of CPU and on each GPU; without one they are skipped, in sight. */
+export function describeDevices(
+  title: string,
+  kinds: readonly string[],
+  body: (kind: string) => void,
+): void {
+  describe.each([...kinds, ...gpus])(`${title} (%s)`, body);
+  describe.skipIf(gpus.length > 0)(`${title} (cuda)`, () => {
+    it.skip('runs where there is a GPU', () => {});
+  });
+}
 
 /** Normal deviates from a seed (mulberry32, Box–Muller). */
 export function normals(count: number, seed = 1, deviation = 1, mean = 0): Float32Array {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { Activation, Precision, WeightLayout } from '../../lib/device/index.js';
 import {
   at,
+  describeDevices,
   expectClose,
   float32,
   normals,
@@ -111,7 +112,7 @@ async function multiply(
   return out.readFloat32();
 }
 
-describe.each(productInstructionSets)('matmul (%s)', (instructionSet) => {
+describeDevices('matmul', productInstructionSets, (instructionSet) => {
   describe.each(['float32', 'bfloat16'] as const)('%s products', (precision) => {
     it.each(cases)('%s', async (_, options) => {
       const c: Case = { ...plain, ...options, precision };

@@ -1,7 +1,15 @@
 // Layer norm and RMS norm against float64 loops, also on rows whose mean dwarfs their spread.
 
-import { describe, expect, it } from 'vitest';
-import { at, expectClose, float32, instructionSets, normals, openDevice } from './harness.js';
+import { expect, it } from 'vitest';
+import {
+  at,
+  describeDevices,
+  expectClose,
+  float32,
+  instructionSets,
+  normals,
+  openDevice,
+} from './harness.js';
 
 const rows = 5;
 
@@ -18,7 +26,7 @@ function normalize(x: Float32Array, n: number, eps: number, centre: boolean): Fl
   return out;
 }
 
-describe.each(instructionSets)('normalization (%s)', (instructionSet) => {
+describeDevices('normalization', instructionSets, (instructionSet) => {
   const device = openDevice(instructionSet);
 
   it.each([1, 7, 16, 33, 257, 768])('layer norm of %i channels', async (n) => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { GridOptions } from '../../lib/device/index.js';
 import {
   at,
+  describeDevices,
   expectClose,
   float32,
   instructionSets,
@@ -75,7 +76,7 @@ const schemes: [string, GridOptions][] = [2, 3, 4, 8].flatMap((bits) =>
   ),
 );
 
-describe.each(instructionSets)('quantization of weights (%s)', (instructionSet) => {
+describeDevices('quantization of weights', instructionSets, (instructionSet) => {
   const device = openDevice(instructionSet);
   const [rows, columns] = [6, 160];
   const w = normals(rows * columns, 1, 0.02);
@@ -189,7 +190,7 @@ describe.each(instructionSets)('quantization of weights (%s)', (instructionSet) 
   );
 });
 
-describe.each(instructionSets)('fake quantization (%s)', (instructionSet) => {
+describeDevices('fake quantization', instructionSets, (instructionSet) => {
   const device = openDevice(instructionSet);
   const [rows, columns] = [75, 96];
   const x = normals(rows * columns, 3, 1, 0.3);

@@ -1,7 +1,15 @@
 // Sums over tokens: exact where float64 is, added to what is there, and the same digits from any number of threads.
 
 import { describe, expect, it } from 'vitest';
-import { at, expectClose, float32, instructionSets, normals, openDevice } from './harness.js';
+import {
+  at,
+  describeDevices,
+  expectClose,
+  float32,
+  instructionSets,
+  normals,
+  openDevice,
+} from './harness.js';
 
 async function channelSum(
   instructionSet: string,
@@ -15,7 +23,7 @@ async function channelSum(
   return sum.readFloat64();
 }
 
-describe.each(instructionSets)('channel sum (%s)', (instructionSet) => {
+describeDevices('channel sum', instructionSets, (instructionSet) => {
   describe.each([1, 16, 37, 256])('%i channels', (n) => {
     it.each([1, 7, 65, 2001])('%i rows', async (rows) => {
       const x = normals(rows * n, 1, 1, 5);

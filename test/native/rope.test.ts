@@ -1,11 +1,19 @@
 // Rotary embedding against the definition, in both pairings, with channels that are not rotated.
 
 import { describe, expect, it } from 'vitest';
-import { at, expectClose, float32, instructionSets, normals, openDevice } from './harness.js';
+import {
+  at,
+  describeDevices,
+  expectClose,
+  float32,
+  instructionSets,
+  normals,
+  openDevice,
+} from './harness.js';
 
 const [tokens, sequence, heads, headSize] = [9, 4, 3, 40];
 
-describe.each(instructionSets)('rope (%s)', (instructionSet) => {
+describeDevices('rope', instructionSets, (instructionSet) => {
   const device = openDevice(instructionSet);
 
   describe.each([20, 17, 4])('%i pairs of 40 channels', (half) => {

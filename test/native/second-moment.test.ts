@@ -1,10 +1,11 @@
 // Sums of outer products, moments about a centre, matrix-vector products and quadratic forms: against float64 loops,
 // and by the properties that statistics rely on.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Device, Precision } from '../../lib/device/index.js';
 import {
   at,
+  describeDevices,
   expectClose,
   float32,
   normals,
@@ -78,7 +79,7 @@ function reference(c: Case, { x, y, shiftX, shiftY }: ReturnType<typeof operands
   return sum;
 }
 
-describe.each(productInstructionSets)('second moment (%s)', (instructionSet) => {
+describeDevices('second moment', productInstructionSets, (instructionSet) => {
   it.each(cases)('%s', async (_, c) => {
     const operands = operandsOf(c);
     const sum = await secondMoment(c, openDevice(instructionSet, 1), operands);
