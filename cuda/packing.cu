@@ -22,14 +22,16 @@ __device__ __forceinline__ void split(const float (&x)[kVector], Bfloat* out,
   for (int i = 0; i < kVector; ++i) rest[i] = x[i];
 #pragma unroll
   for (int plane = 0; plane < kPlanes; ++plane) {
-    alignas(16) Bfloat part[kVector];
+    unsigned words[kVector / 2] = {};
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
-      part[i] = __float2bfloat16_rn(rest[i]);
-      const float value = __bfloat162float(part[i]);
+      const Bfloat part = __float2bfloat16_rn(rest[i]);
+      words[i / 2] |= static_cast<unsigned>(__bfloat16_as_ushort(part)) << (i % 2 * 16);
+      const float value = __bfloat162float(part);
       rest[i] = isfinite(value) ? rest[i] - value : 0.0f;  // infinity has no rest
     }
-    *reinterpret_cast<uint4*>(out + plane * plane_size) = *reinterpret_cast<const uint4*>(part);
+    *reinterpret_cast<uint4*>(out + plane * plane_size) =
+        make_uint4(words[0], words[1], words[2], words[3]);
   }
 }
 
