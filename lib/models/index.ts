@@ -2,6 +2,7 @@ export type {
   Architecture,
   Attend,
   BlockContext,
+  BlockGradient,
   BlockModel,
   FoldSlot,
   ImageShape,

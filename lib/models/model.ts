@@ -98,6 +98,17 @@ export interface ImageShape {
   readonly width: number;
 }
 
+/** Gradients of a loss within a block. */
+export interface BlockGradient {
+  /** With respect to the block's input. */
+  readonly input: Tensor;
+  /** With respect to each linear's output before its activation, by name inside the block. */
+  readonly linears: ReadonlyMap<string, Tensor>;
+  /** With respect to attention's scores, and to what it gives. */
+  readonly scores: Tensor;
+  readonly mixed: Tensor;
+}
+
 /** An image classifier: `embed` reads pixels [images, channels·height·width] float32, `head` predicts [images, classes]. */
 export interface VisionModel extends BlockModel {
   readonly image: ImageShape;
@@ -106,6 +117,18 @@ export interface VisionModel extends BlockModel {
   readonly classes: number;
   /** Names of the classes, where the checkpoint gives them. */
   readonly labels: ReadonlyMap<string, number>;
+
+  /** Gradients within a block, given that with respect to its output; `weightOf` gives weights [out, in]. */
+  blockGradient(
+    x: Tensor,
+    weights: Weights,
+    linear: Linear,
+    weightOf: (linear: string) => Tensor,
+    gradient: Tensor,
+    context: BlockContext,
+  ): BlockGradient;
+  /** With respect to the last hidden states, given that with respect to the logits. */
+  headGradient(x: Tensor, weights: Weights, gradient: Tensor, context: BlockContext): Tensor;
 }
 
 /** One file per architecture exports this, and the registry has a line for it. */

@@ -10,6 +10,7 @@ import type { ConfigReader } from './config-reader.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, ImageShape, Linear, LinearSpec, VisionModel } from './model.js';
 import { layerNorm, normTensors } from './norms.js';
+import { blockGradient } from './vision-transformer-gradient.js';
 import type { Weights } from './weights.js';
 
 export interface VisionTransformer
@@ -190,8 +191,35 @@ function headOf(vision: VisionTransformer, sequence: number): VisionModel['head'
   };
 }
 
+/** Through the classifiers and the final norm to the tokens that they read; 0 at all others. */
+function headGradientOf(vision: VisionTransformer, sequence: number): VisionModel['headGradient'] {
+  const { root, eps, classifiers, hiddenSize } = vision;
+  return (x, weights, gradient, { device }) => {
+    const images = x.rows / sequence;
+    const norm = weights.get(`${root}.layernorm.weight`);
+    const width = sequence * hiddenSize;
+    const ones = device.upload('float32', [hiddenSize], new Float32Array(hiddenSize).fill(1));
+    const parts = classifiers.map(({ name, token }) => {
+      const rows = Int32Array.from({ length: images }, (_, i) => i * sequence + token);
+      const chosen = device.selectRows(x, device.upload('int32', [images], rows));
+      const share = device.scale(gradient, 1 / classifiers.length);
+      const outer = device.matmul(share, weights.get(`${name}.weight`), { layout: 'in_out' });
+      const onChosen = device.layerNormGradient(chosen, norm, outer, eps);
+      const spread = Int32Array.from({ length: x.rows }, (_, row) => Math.floor(row / sequence));
+      const all = device.selectRows(onChosen, device.upload('int32', [x.rows], spread));
+      const mask = addToRows(device, sequence, (row) => row === token, ones);
+      const masked = device.multiply(
+        device.reshape(all, [images, width]),
+        device.reshape(mask, [width]),
+      );
+      return device.reshape(masked, [x.rows, hiddenSize]);
+    });
+    return parts.reduce((sum, part) => device.add(sum, part));
+  };
+}
+
 export function visionTransformer(vision: VisionTransformer): VisionModel {
-  const { root, tokens, image, patch, hiddenSize, mlpSize, qkvBias, classifiers } = vision;
+  const { root, tokens, image, patch, hiddenSize, mlpSize, qkvBias, heads, classifiers } = vision;
   const sequence = tokens.length + (image.height / patch) * (image.width / patch);
   const linear = (name: string, inChannels: number, outChannels: number, bias = true) =>
     ({ name, inChannels, outChannels, bias }) satisfies LinearSpec;
@@ -227,5 +255,8 @@ export function visionTransformer(vision: VisionTransformer): VisionModel {
     embed: embedOf(vision, sequence),
     block: blockOf(vision),
     head: headOf(vision, sequence),
+    blockGradient: (...operands) =>
+      blockGradient({ ...vision, names, norms, headSize: hiddenSize / heads }, ...operands),
+    headGradient: headGradientOf(vision, sequence),
   };
 }

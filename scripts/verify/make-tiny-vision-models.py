@@ -1,7 +1,8 @@
 """Makes the tiny random image classifiers of test/vision/tiny/ and what transformers computes with them.
 
 For every variant a directory that `save_pretrained` wrote (config.json, model.safetensors in float32) and
-golden.safetensors with `pixels` [3, channels, height, width] and `logits` [3, classes] float32. Every parameter is drawn
+golden.safetensors with `pixels` [3, channels, height, width], `logits` [3, classes] and, for a loss of random
+weights on the logits, `gradient.logits`, `gradient.<block>.input` and `gradient.<block>.<linear>` (its output), float32. Every parameter is drawn
 anew, norms, biases and learned tokens too. Fixed seed; run by hand:
 
     python scripts/verify/make-tiny-vision-models.py && npm run format
@@ -24,6 +25,22 @@ SIZES = dict(
     num_attention_heads=3,
     num_labels=7,
 )
+
+LAYERS = {
+    "ViTForImageClassification": "vit.layers",
+    "DeiTForImageClassification": "deit.layers",
+    "DeiTForImageClassificationWithTeacher": "deit.layers",
+}
+
+# How checkpoints call what transformers calls otherwise in memory.
+NAMES = {
+    "attention.q_proj": "attention.attention.query",
+    "attention.k_proj": "attention.attention.key",
+    "attention.v_proj": "attention.attention.value",
+    "attention.o_proj": "attention.output.dense",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
 
 VARIANTS = {
     "vit": ("ViTForImageClassification", "ViTConfig", SIZES),
@@ -50,11 +67,36 @@ def make(directory: pathlib.Path, name: str, model_class: str, config_class: str
                 parameter.add_(1)
     size = (3, config.num_channels, config.image_size, config.image_size)
     pixels = torch.randn(size, generator=generator)
-    with torch.no_grad():
-        logits = model(pixel_values=pixels).logits
+    kept: dict[str, torch.Tensor] = {}
+
+    def keep(key: str):
+        def hook(_module, inputs, output):
+            kept[key] = output
+            output.retain_grad()
+
+        return hook
+
+    def keep_input(key: str):
+        def hook(_module, inputs):
+            kept[key] = inputs[0]
+            inputs[0].retain_grad()
+
+        return hook
+
+    encoder = model.get_submodule(LAYERS[model_class])
+    for index, layer in enumerate(encoder):
+        layer.register_forward_pre_hook(keep_input(f"{index}.input"))
+        for key, module in layer.named_modules():
+            if isinstance(module, torch.nn.Linear):
+                module.register_forward_hook(keep(f"{index}.{NAMES[key]}"))
+    logits = model(pixel_values=pixels).logits
+    weights = torch.randn(logits.shape, generator=generator)
+    (logits * weights).sum().backward()
+    golden = {"pixels": pixels, "logits": logits.detach(), "gradient.logits": weights}
+    golden |= {f"gradient.{key}": value.grad.contiguous() for key, value in kept.items()}
     target = directory / name
     model.save_pretrained(target)
-    save_file({"pixels": pixels, "logits": logits}, target / "golden.safetensors")
+    save_file(golden, target / "golden.safetensors")
     return logits.abs().max().item()
 
 
