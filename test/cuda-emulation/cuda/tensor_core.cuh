@@ -1,0 +1,80 @@
+// Stands in for cuda/tensor_core.cuh: the same functions, by the definition of the instructions in
+// the PTX manual. Asynchronous copies are made at the wait that needs them, the latest moment a GPU
+// may; sums of a matrix product are cut to float32, as tensor cores do.
+#pragma once
+
+#include "emulation.h"
+
+namespace ballast::cuda {
+
+inline void ExpectAligned(const void* address) {
+  if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) emulation::Fail("a misaligned address");
+}
+
+inline void copy_async(void* shared, const void* global) {
+  ExpectAligned(shared);
+  ExpectAligned(global);
+  emulation::current->begun.push_back({shared, global});
+}
+
+inline void commit_copies() {
+  emulation::current->groups.push_back(std::move(emulation::current->begun));
+  emulation::current->begun.clear();
+}
+
+template <int kPending>
+void wait_for_copies() {
+  auto& groups = emulation::current->groups;
+  for (; groups.size() > kPending; groups.erase(groups.begin())) {
+    for (const emulation::Copy& copy : groups.front()) std::memcpy(copy.to, copy.from, 16);
+  }
+}
+
+inline void load_matrices(unsigned (&out)[4], const void* row) {
+  ExpectAligned(row);
+  const int lane = emulation::Lane();
+  for (int matrix = 0; matrix < 4; ++matrix) {
+    const void* from = emulation::Receive(row, matrix * 8 + lane / 4);
+    std::memcpy(&out[matrix], static_cast<const char*>(from) + lane % 4 * 4, sizeof out[matrix]);
+  }
+}
+
+struct Fragments {
+  unsigned a[4];
+  unsigned b[2];
+};
+
+// Element i (0 or 1) of two bfloat16 numbers in a word.
+inline double ElementOf(unsigned word, int i) {
+  const unsigned bits = i == 0 ? word << 16 : word & 0xffff0000u;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline float Cut(double x) {
+  const auto rounded = static_cast<float>(x);
+  const bool beyond = std::isfinite(rounded) && std::fabs(rounded) > std::fabs(x);
+  return beyond ? std::nextafter(rounded, 0.0f) : rounded;
+}
+
+inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+  const int lane = emulation::Lane();
+  const Fragments own = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+  std::memcpy(emulation::Mailbox(lane), &own, sizeof own);
+  emulation::WaitForWarp();
+  for (int i = 0; i < 4; ++i) {
+    const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    double total = sum[i];
+    for (int k = 0; k < 16; ++k) {
+      Fragments left, right;
+      std::memcpy(&left, emulation::Mailbox(row % 8 * 4 + k % 8 / 2), sizeof left);
+      std::memcpy(&right, emulation::Mailbox(column * 4 + k % 8 / 2), sizeof right);
+      total += ElementOf(left.a[row / 8 + k / 8 * 2], k % 2) * ElementOf(right.b[k / 8], k % 2);
+    }
+    sum[i] = Cut(total);
+  }
+  emulation::WaitForWarp();
+}
+
+}  // namespace ballast::cuda

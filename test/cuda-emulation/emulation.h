@@ -1,0 +1,123 @@
+// CUDA C++ on the host, so that the kernels' logic is tested where there is no GPU: each thread of
+// a block is a fiber, blocks run one after another, barriers and warp operations are waits.
+// Included in front of every translated source (scripts/gpu/emulate.mjs). It checks indices,
+// barriers and arithmetic, not speed, and not races between threads that never wait for each other.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#undef __global__
+#undef __device__
+#undef __host__
+#undef __shared__
+#undef __forceinline__
+#undef __launch_bounds__
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+namespace emulation {
+
+// A copy that cp.async has begun: made as late as the kernel's waits allow.
+struct Copy {
+  void* to;
+  const void* from;
+};
+
+struct Fiber {
+  uint3 index;
+  int number;   // in the block
+  void* stack;  // where it goes on
+  bool done;
+  std::vector<Copy> begun;
+  std::vector<std::vector<Copy>> groups;
+};
+
+struct Config {
+  Config(dim3 grid, dim3 block, std::size_t shared_bytes = 0, cudaStream_t = nullptr)
+      : grid(grid), block(block), shared_bytes(shared_bytes) {}
+  dim3 grid;
+  dim3 block;
+  std::size_t shared_bytes;
+};
+
+extern Fiber* current;
+extern dim3 grid;
+extern dim3 block;
+extern uint3 block_index;
+extern unsigned char* shared_memory;
+
+// Prints what a kernel did wrong and ends the process.
+[[noreturn]] void Fail(const char* what);
+void Launch(const Config& config, const std::function<void()>& kernel);
+void WaitForBlock();
+void WaitForWarp();
+// 16 words through which the lanes of the current warp see each other's values.
+void* Mailbox(int lane);
+inline int Lane() { return current->number % 32; }
+
+template <class T>
+T Receive(T own, int lane) {
+  static_assert(sizeof(T) <= 64);
+  std::memcpy(Mailbox(Lane()), &own, sizeof own);
+  WaitForWarp();
+  T other;
+  std::memcpy(&other, Mailbox(lane), sizeof other);
+  WaitForWarp();
+  return other;
+}
+
+}  // namespace emulation
+
+#define threadIdx (emulation::current->index)
+#define blockIdx (emulation::block_index)
+#define blockDim (emulation::block)
+#define gridDim (emulation::grid)
+
+using std::isfinite;
+
+inline void __syncthreads() { emulation::WaitForBlock(); }
+inline void __syncwarp() { emulation::WaitForWarp(); }
+
+template <class T>
+T __shfl_sync(unsigned, T value, int lane) {
+  return emulation::Receive(value, lane % 32);
+}
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+  return emulation::Receive(value, emulation::Lane() ^ mask);
+}
+
+template <class T>
+T atomicAdd(T* address, T value) {
+  const T before = *address;
+  *address += value;
+  return before;
+}
+template <class T>
+T atomicMin(T* address, T value) {
+  const T before = *address;
+  *address = std::min(before, value);
+  return before;
+}
+
+template <class A, class B>
+auto min(A a, B b) {
+  return std::min<std::common_type_t<A, B>>(a, b);
+}
+template <class A, class B>
+auto max(A a, B b) {
+  return std::max<std::common_type_t<A, B>>(a, b);
+}
