@@ -1,4 +1,5 @@
-// Float models against an independent PyTorch program: perplexities of the three test texts and logits of one prompt.
+// Float models against an independent PyTorch program: perplexities of test texts (one, or three
+// with BALLAST_FULL=1) and logits of one prompt.
 
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,9 +8,9 @@ import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
 import { Device } from '../../lib/device/index.js';
 import { evaluate } from '../../lib/index.js';
 import { largestDifference, logitsOf, openModel } from '../models/tiny.js';
-import { hasShared, sharedGolden, sharedModel, sharedText } from '../pipeline/runs.js';
+import { goldenTexts, hasShared, sharedGolden, sharedModel, sharedText } from '../pipeline/runs.js';
 
-const texts = ['wikitext2-test', 'books-heldout', 'shakespeare'];
+const texts = goldenTexts;
 
 let device: Device;
 beforeAll(() => {
@@ -18,7 +19,7 @@ beforeAll(() => {
 afterAll(() => device.close());
 
 describe.skipIf(!hasShared)('opt-7m, float', () => {
-  it('perplexities of three texts are within 0.05 %', async () => {
+  it(`perplexities on ${texts.join(', ')} are within 0.05 %`, async () => {
     const golden = JSON.parse(readFileSync(sharedGolden('opt-7m.json'), 'utf8'));
     const { results } = await evaluate(sharedModel('opt-7m'), {
       texts: texts.map(sharedText),

@@ -16,7 +16,7 @@ it('the peak is bounded by a block and the hidden states, not by the depth', asy
     const model = await randomOpt(folder, { blocks, hiddenSize: 384, mlpSize: 1536 });
     const options = {
       ...{ output: join(folder, 'result'), calibration: exampleText, method: 'rtn', threads: 2 },
-      ...{ samples: 8, sequenceLength: 128, sites: ['linear', 'block'] },
+      ...{ samples: 4, sequenceLength: 64 },
     };
     const peak = await runProgram(`
       for await (const event of library.quantize(${quoted(model)}, ${quoted(options)})) {

@@ -18,7 +18,8 @@ const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.
 
 /** The bundled model: OPT, 4 blocks, width 128. */
 export const exampleModel = at('examples/model');
-export const exampleText = at('examples/data/demo-calibration.txt');
+/** The beginning of the bundled calibration text, some 6,000 tokens: what is tokenized in every run here. */
+export const exampleText = at('test/pipeline/calibration.txt');
 export const exampleTestText = at('examples/data/demo-test.txt');
 /** What child processes run and import. */
 export const builtCommand = at('dist/cli/main.js');
@@ -67,6 +68,13 @@ export async function firstBlock(
   }
   return layers;
 }
+
+/** BALLAST_FULL=1 runs golden figures in full: every scheme, every text. */
+export const full = process.env.BALLAST_FULL === '1';
+/** What trained models are evaluated on. */
+export const goldenTexts = full
+  ? ['wikitext2-test', 'books-heldout', 'shakespeare']
+  : ['wikitext2-test'];
 
 export const mean = (values: readonly number[]) =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
