@@ -17,6 +17,7 @@ import { exportResult } from '../../lib/index.js';
 import { readModel } from '../../lib/models/index.js';
 import { at } from '../native/harness.js';
 import { finish, hasShared, sharedModel, sharedText, temporaryFolder } from '../pipeline/runs.js';
+import { exportRandom, randomLlama } from './random-llama.js';
 
 const client = new URL(
   '../../build/clients/node_modules/node-llama-cpp/dist/index.js',
@@ -40,6 +41,8 @@ interface LlamaSequence {
 }
 
 const positions = 512;
+
+const oddText = 'naïve café — 12345\n\n  x\t“”  <s> again';
 
 /** Next-token distributions after each position. */
 async function theirs(llama: Llama, path: string, ids: Int32Array) {
@@ -150,6 +153,15 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     600_000,
   );
 
+  const expectSameTokens = async (path: string, directory: string, samples: string[]) => {
+    const model = await llama.loadModel({ modelPath: path });
+    const tokenizer = await loadTokenizer(directory);
+    for (const sample of samples) {
+      expect(model.tokenize(sample, true)).toEqual([...(await tokenizer.encode(sample))]);
+    }
+    await Promise.all([tokenizer.close(), model.dispose()]);
+  };
+
   it('tokenizes as we do, special tokens too', async () => {
     const { directory } = await finish(source, {
       calibration: sharedText('books-calib'),
@@ -160,12 +172,21 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
       format: 'gguf',
       method: 'rtn',
     });
-    const model = await llama.loadModel({ modelPath: join(directory, 'model.gguf') });
     const wikitext = readFileSync(sharedText('wikitext2-test'), 'utf8').slice(0, 100_000);
-    const tokenizer = await loadTokenizer(source);
-    for (const sample of [text.slice(0, 100_000), wikitext, 'naïve café — 12345\n\n  x\t“”']) {
-      expect(model.tokenize(sample, true)).toEqual([...(await tokenizer.encode(sample))]);
-    }
-    await Promise.all([tokenizer.close(), model.dispose()]);
+    const samples = [text.slice(0, 100_000), wikitext, oddText];
+    await expectSameTokens(join(directory, 'model.gguf'), source, samples);
+  });
+
+  it('tokenizes as we do with a tokenizer of bytes where characters are unknown', async () => {
+    const { directory } = await randomLlama({ vocab_size: 900, bos_token_id: 1, eos_token_id: 2 });
+    const fixture = fileURLToPath(
+      new URL('fixtures/byte-fallback-tokenizer.json', import.meta.url),
+    );
+    copyFileSync(fixture, join(directory, 'tokenizer.json'));
+    const device = Device.open('cpu');
+    const made = await exportRandom(device, await Checkpoint.open(directory), 'gguf');
+    device.close();
+    const samples = [text.slice(0, 50_000), oddText, 'Hello world', ' a space in front'];
+    await expectSameTokens(join(made.directory, 'model.gguf'), directory, samples);
   });
 });
