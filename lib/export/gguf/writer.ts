@@ -1,0 +1,160 @@
+// Writes a model of llama.cpp's 'llama' tensor by tensor: linears as blocks come, everything else at the end.
+
+import { loadTensor } from '../../checkpoint/load-tensor.js';
+import type { Tensor } from '../../device/index.js';
+import { BallastError } from '../../errors.js';
+import { resultConfig } from '../capabilities.js';
+import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
+import { bytesOf } from '../half-precision.js';
+import { downloadCodes } from '../host-codes.js';
+import { type BlockType, blockBytes, blockValues, packBlocks } from './block-types.js';
+import type { GgufFileWriter, GgufTensor } from './file-writer.js';
+import {
+  globalNames,
+  type LlamaLayout,
+  linearName,
+  normName,
+  reordered,
+  rotaryFactors,
+} from './llama-layout.js';
+
+/** ggml's numbers of the types that are no blocks. */
+const floatTypes = { float32: 0, float16: 1, bfloat16: 30 } as const;
+type FloatDtype = keyof typeof floatTypes;
+
+/** Tensors of the checkpoint outside linears that the file holds under another name. */
+export interface Kept {
+  readonly name: string;
+  readonly source: string;
+  readonly dtype: FloatDtype;
+}
+
+export class GgufWriter implements ExportWriter {
+  readonly #replaced = new Set<string>();
+
+  constructor(
+    private readonly input: ExportInput,
+    private readonly layout: LlamaLayout,
+    private readonly type: BlockType,
+    private readonly kept: readonly Kept[],
+    private readonly file: GgufFileWriter,
+  ) {}
+
+  async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
+    const { model, device } = this.input;
+    for (const { name, outChannels } of model.linears) {
+      const linear = linears.get(name);
+      if (linear === undefined) throw new RangeError(`No linear ${name}.`);
+      const order = this.layout.rowOrder(name);
+      const target = linearName(index, name);
+      const host = await downloadCodes(linear.codes);
+      await this.file.write(`${target}.weight`, await packBlocks(host, this.type, order));
+      if (!hasBias(this.input, name)) continue;
+      using zeros = device.zeros('float32', [outChannels]);
+      using bias = reordered(linear.bias ?? zeros, order);
+      await this.#write(`${target}.bias`, bias);
+    }
+    for (const [name, tensor] of replaced) {
+      await this.#write(normName(index, name), tensor);
+      this.#replaced.add(normName(index, name));
+    }
+  }
+
+  async finish(): Promise<void> {
+    const { device, checkpoint, output } = this.input;
+    for (const { name, source, dtype } of this.kept) {
+      if (this.#replaced.has(name)) continue;
+      using tensor = loadTensor(device, checkpoint, source, { dtype });
+      await expectFinite(tensor, source);
+      await this.#write(name, tensor);
+    }
+    const factors = rotaryFactors(this.layout, checkpoint.config);
+    if (factors !== undefined) await this.file.write(globalNames.rotaryFactors, bytesOf(factors));
+    await this.file.close();
+    await output.writeJson('config.json', resultConfig(this.input));
+    await output.copyCompanions(checkpoint.directory);
+  }
+
+  abort(): Promise<void> {
+    return this.file.abort();
+  }
+
+  async #write(name: string, tensor: Tensor): Promise<void> {
+    await this.file.write(name, new Uint8Array(await tensor.read()));
+  }
+}
+
+async function expectFinite(tensor: Tensor, source: string): Promise<void> {
+  using count = tensor.device.countNonFinite(tensor);
+  if ((await count.readFloat64())[0] === 0) return;
+  throw new BallastError(
+    'ERR_NUMERIC',
+    `${source} holds values beyond the range of ${tensor.dtype}, which format gguf stores it in; convert the checkpoint to bfloat16 first.`,
+  );
+}
+
+/** All linears may have one here, whatever the architecture's own class allows. */
+function hasBias({ model, addBiases }: ExportInput, linear: string): boolean {
+  return addBiases || model.linears.some(({ name, bias }) => name === linear && bias);
+}
+
+export function keptTensors({ checkpoint, model }: ExportInput, { decoder }: LlamaLayout): Kept[] {
+  const [embedding = ''] = model.embedTensors;
+  const [projection = '', finalNorm = ''] = model.headTensors;
+  const matrix = (name: string, source: string): Kept => {
+    const dtype = checkpoint.tensor(source).dtype === 'bfloat16' ? 'bfloat16' : 'float16';
+    return { name, source, dtype };
+  };
+  const vector = (name: string, source: string): Kept => ({ name, source, dtype: 'float32' });
+  const norms = Array.from({ length: model.blocks }, (_, block) =>
+    model.blockTensors.map((name) =>
+      vector(normName(block, name), `${model.blockName(block)}.${name}`),
+    ),
+  );
+  return [
+    matrix(globalNames.embedding, embedding),
+    ...(decoder.tiedHead ? [] : [matrix(globalNames.head, projection)]),
+    vector(globalNames.finalNorm, finalNorm),
+    ...norms.flat(),
+  ];
+}
+
+export function planTensors(
+  input: ExportInput,
+  layout: LlamaLayout,
+  type: BlockType,
+  kept: readonly Kept[],
+): GgufTensor[] {
+  const { model, checkpoint } = input;
+  const floats = (name: string, shape: readonly number[], dtype: FloatDtype): GgufTensor => {
+    const elements = shape.reduce((product, extent) => product * extent, 1);
+    return {
+      name,
+      shape,
+      type: floatTypes[dtype],
+      bytes: elements * (dtype === 'float32' ? 4 : 2),
+    };
+  };
+  const factors = rotaryFactors(layout, checkpoint.config);
+  const linears = Array.from({ length: model.blocks }, (_, block) =>
+    model.linears.flatMap(({ name, inChannels, outChannels }) => {
+      const target = linearName(block, name);
+      const bytes = outChannels * (inChannels / blockValues) * blockBytes(type);
+      const weight = {
+        name: `${target}.weight`,
+        shape: [outChannels, inChannels],
+        type: type.id,
+        bytes,
+      };
+      const bias = floats(`${target}.bias`, [outChannels], 'float32');
+      return hasBias(input, name) ? [weight, bias] : [weight];
+    }),
+  );
+  return [
+    ...(factors === undefined
+      ? []
+      : [floats(globalNames.rotaryFactors, [factors.length], 'float32')]),
+    ...kept.map(({ name, source, dtype }) => floats(name, checkpoint.tensor(source).shape, dtype)),
+    ...linears.flat(),
+  ];
+}
