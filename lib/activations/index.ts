@@ -5,8 +5,11 @@ export {
   operands,
   stepwiseAttention,
 } from './block-activations.js';
+export { signedCandidates, softmaxCandidates, uniformCandidates } from './candidates.js';
 export {
   type ActivationQuantizer,
+  openQuantizer,
+  type Range,
   type TwinQuantizer,
   type UniformQuantizer,
   uniformQuantizer,

@@ -60,8 +60,12 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     parse: list,
   },
   activationRange: {
-    flags: '--activation-range <minmax|percentile|mse|dynamic>',
+    flags: '--activation-range <minmax|percentile|mse|cosine|hessian|dynamic>',
     help: 'how the range of activations is found',
+  },
+  activationTwin: {
+    flags: '--activation-twin',
+    help: 'two ranges after softmax and activation functions; with cosine or hessian',
   },
   activationGranularity: {
     flags: '--activation-granularity <tensor|token>',

@@ -7,12 +7,14 @@ import {
   type Operand,
   operands,
   RangeObserver,
+  type RangeRule,
   stepwiseAttention,
   uniformQuantizer,
 } from '../activations/index.js';
 import type { Tensor } from '../device/index.js';
 import { blockRunner } from '../execution/index.js';
 import type { Linear, Weights } from '../models/index.js';
+import { searchActivations } from './activation-search.js';
 import type { ResolvedOptions } from './options.js';
 import type { Paths, Run } from './run.js';
 
@@ -20,6 +22,7 @@ export interface ActivationCalibration {
   readonly run: Run;
   readonly paths: Paths;
   readonly float: Linear;
+  readonly weightOf: (linear: string) => Tensor;
   /** The block's tensors besides linears. */
   readonly weights: Weights;
   readonly index: number;
@@ -40,14 +43,25 @@ export async function calibrateActivations(
     } as const;
     return quantizersOf(model.linears, options, () => quantizer);
   }
-  const { linears, attention } = await observeRanges(calibration);
+  const { linears, attention, activated } = await observeRanges(calibration);
   const grid = { bits: options.activationBits, symmetric: options.activationSymmetric };
   const rule = options.activationRange;
-  return quantizersOf(model.linears, options, (site) => {
-    const observer = linears.get(site) ?? attention.get(site as Operand);
-    if (observer === undefined) throw new RangeError(`Nothing observed at ${site}.`);
-    return uniformQuantizer(observer.range(rule, grid), grid);
-  });
+  const rangeOf = (site: string, how: RangeRule) =>
+    found(linears.get(site) ?? attention.get(site as Operand), site).range(how, grid);
+  if (rule !== 'cosine' && rule !== 'hessian') {
+    return quantizersOf(model.linears, options, (site) =>
+      uniformQuantizer(rangeOf(site, rule), grid),
+    );
+  }
+  const x = found(calibration.paths.float[0], 'the first mini-batch');
+  const ranges = (site: string) => rangeOf(site, 'minmax');
+  const searched = await searchActivations({ ...calibration, x, grid, rangeOf: ranges, activated });
+  return quantizersOf(model.linears, options, (site) => found(searched.get(site), site));
+}
+
+function found<T>(value: T | undefined, site: string): T {
+  if (value === undefined) throw new RangeError(`Nothing observed at ${site}.`);
+  return value;
 }
 
 function quantizersOf(
@@ -66,6 +80,7 @@ async function observeRanges({ run, paths, float, weights, index }: ActivationCa
   const { device, model, context, options, heldOutFrom } = run;
   const linears = new Map<string, RangeObserver>();
   const attention = new Map<Operand, RangeObserver>();
+  const activated = new Set<string>();
   /** Observers of the tensors that one mini-batch has shown; linears of a group share theirs. */
   for (const x of paths.float.slice(0, heldOutFrom)) {
     run.throwIfAborted();
@@ -83,7 +98,13 @@ async function observeRanges({ run, paths, float, weights, index }: ActivationCa
     const asked = options.activationSites.includes('attention') ? { ...context, attend } : context;
     const runBlock = blockRunner(model, weights, asked, index);
     device.scope(() => {
-      runBlock(x, (name, input, how) => float(name, show(linears, name, input), how));
+      const fromActivation = new Set<Tensor>();
+      runBlock(x, (name, input, how) => {
+        if (fromActivation.has(input)) activated.add(name);
+        const output = float(name, show(linears, name, input), how);
+        if (how?.activation !== undefined && how.residual === undefined) fromActivation.add(output);
+        return output;
+      });
       return undefined;
     });
     for (const [tensor, observer] of shown) {
@@ -91,5 +112,5 @@ async function observeRanges({ run, paths, float, weights, index }: ActivationCa
       if (tensor !== x) tensor.dispose();
     }
   }
-  return { linears, attention };
+  return { linears, attention, activated };
 }

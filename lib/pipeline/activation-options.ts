@@ -1,17 +1,26 @@
 // What a caller may ask of activations: options of a quantization like those of options.ts, which takes them up.
 
+import type { RangeRule } from '../activations/index.js';
 import { BallastError } from '../errors.js';
 import { type Check, isBoolean, isOneOf, isSetOf, isWhole } from '../option-checks.js';
 
 export type ActivationSite = 'linear' | 'attention';
+
+export type ActivationRange = RangeRule | 'cosine' | 'hessian' | 'dynamic';
 
 export interface ActivationOptions {
   /** Bits per activation, 2 to 8; 0 (default) leaves activations float. */
   readonly activationBits?: number;
   /** Which activations: inputs of linears, operands of attention's products. Default ['linear']. */
   readonly activationSites?: readonly ActivationSite[];
-  /** How ranges are found: on calibration data, or anew for every input ('dynamic'). Default 'minmax'. */
-  readonly activationRange?: 'minmax' | 'percentile' | 'mse' | 'dynamic';
+  /**
+   * How ranges are found: from the values of calibration data; by a search for what changes the products that read them
+   * least, in angle ('cosine') or weighed by the loss's gradients ('hessian', image classifiers only); or anew for every
+   * input ('dynamic'). Default 'minmax'.
+   */
+  readonly activationRange?: ActivationRange;
+  /** With a search: two ranges for what comes out of softmax and activation functions; default false. */
+  readonly activationTwin?: boolean;
   /** One range a tensor or, with activationRange 'dynamic', one a token; default 'tensor'. */
   readonly activationGranularity?: 'tensor' | 'token';
   /** Fixed zero point in the middle of the activations' codes; default false. */
@@ -22,6 +31,7 @@ export const activationDefaults = {
   activationBits: 0,
   activationSites: ['linear'],
   activationRange: 'minmax',
+  activationTwin: false,
   activationGranularity: 'tensor',
   activationSymmetric: false,
 } as const satisfies ActivationOptions;
@@ -32,7 +42,8 @@ export const activationChecks: Readonly<Record<keyof ActivationOptions, Check>> 
       ? undefined
       : '0 or a whole number from 2 to 8',
   activationSites: isSetOf('linear', 'attention'),
-  activationRange: isOneOf('minmax', 'percentile', 'mse', 'dynamic'),
+  activationRange: isOneOf('minmax', 'percentile', 'mse', 'cosine', 'hessian', 'dynamic'),
+  activationTwin: isBoolean,
   activationGranularity: isOneOf('tensor', 'token'),
   activationSymmetric: isBoolean,
 };
@@ -41,11 +52,18 @@ export const activationChecks: Readonly<Record<keyof ActivationOptions, Check>> 
 export function expectActivationOptions({
   activationGranularity,
   activationRange,
+  activationTwin,
 }: ActivationOptions): void {
   if (activationGranularity === 'token' && activationRange !== 'dynamic') {
     throw new BallastError(
       'ERR_ARGUMENT',
       "Expected activationRange 'dynamic' with activationGranularity 'token': what comes at a token is not known beforehand.",
+    );
+  }
+  if (activationTwin && activationRange !== 'cosine' && activationRange !== 'hessian') {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      "Expected activationRange 'cosine' or 'hessian' with activationTwin: where twin ranges meet is searched.",
     );
   }
 }

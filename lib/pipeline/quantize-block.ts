@@ -60,7 +60,14 @@ export async function quantizeBlock(
   const runBlock = blockRunner(model, block.weights, context, index);
   const float = executor(device, (name) => linearOf(block, name));
   const quantizers = await clock.measure('calibrate', () =>
-    calibrateActivations({ run, paths, float, weights: block.weights, index }),
+    calibrateActivations({
+      run,
+      paths,
+      float,
+      weights: block.weights,
+      weightOf: (name) => linearOf(block, name).weight,
+      index,
+    }),
   );
   const activations = quantizers && new BlockActivations(device, quantizers);
   const attended = { ...context, attend: activations?.attend };

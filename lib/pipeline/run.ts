@@ -7,6 +7,7 @@ import { disposeAll } from '../execution/index.js';
 import type { BlockContext, BlockModel } from '../models/index.js';
 import type { Quantizer } from '../quantizers/index.js';
 import type { Clock } from './clock.js';
+import type { LossGradients } from './loss-gradients.js';
 import type { ResolvedOptions } from './options.js';
 import type { LinearSites } from './sites.js';
 
@@ -26,6 +27,8 @@ export interface Run {
   readonly context: BlockContext;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;
+  /** Of the first mini-batch, for searches that weigh errors by them. */
+  readonly gradients: LossGradients;
   readonly clock: Clock;
   /** Throws ERR_ABORTED once the caller's signal has fired. */
   readonly throwIfAborted: () => void;

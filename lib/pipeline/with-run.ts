@@ -9,6 +9,7 @@ import { batchesOf, type CalibrationData, readCalibrationData } from './calibrat
 import { Clock } from './clock.js';
 import type { QuantizeEvent } from './events.js';
 import { fetchWithEvents } from './fetch.js';
+import { LossGradients } from './loss-gradients.js';
 import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import type { Run } from './run.js';
 import { linearSites } from './sites.js';
@@ -45,6 +46,7 @@ export async function* withRun<Event, Result>(
     const samples = data.fitted.length + data.heldOut.length;
     yield { type: 'calibration', samples, tokens: samples * sequence };
     const context = { device, sequence };
+    using gradients = new LossGradients();
     const run: Run = {
       source: model,
       device,
@@ -56,6 +58,7 @@ export async function* withRun<Event, Result>(
       context,
       finalStates: false,
       heldOutFrom: batchesOf(data).fitted.length,
+      gradients,
       clock,
       throwIfAborted,
     };
