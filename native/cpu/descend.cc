@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -89,7 +90,7 @@ class Descent {
       if (wide_refit_ && begin % group_size_ == 0) wide_refit_->Run(begin / group_size_, taken_);
       if (!wide_ || params_.sweeps > 0) Sweep(begin, end, false);
     });
-    return Total(taken_);
+    return std::accumulate(taken_.data(), taken_.data() + padded_, 0.0);
   }
 
   // Blocks hold whole groups, or parts of one.
@@ -208,13 +209,7 @@ class Descent {
       change[lane] = MoveScale(kernels_, params_.scheme.scale_dtype, columns.slope[lane],
                                columns.curvature[lane], scales + lane, &taken_[first + lane]);
     }
-    for (std::int64_t k = 0; k < columns.block_end; ++k) {
-      const bool own = k >= columns.begin && k < columns.end;
-      for (std::int64_t i = k * lanes_, lane = 0; lane < lanes_; ++lane, ++i) {
-        columns.residual[i] -= change[lane] * columns.projection[i];
-        if (own) columns.moved[i] += change[lane] * columns.units[i];
-      }
-    }
+    kernels_.linear.shift_columns(columns, change.data());
   }
 
   // ---- Sums ----
@@ -230,9 +225,7 @@ class Descent {
     double diagonal = 0;
     for (std::int64_t j = 0; j < columns_; ++j) {
       const float* delta = state_.delta.data() + j * padded_;
-      double square = 0;
-      for (std::int64_t o = 0; o < state_.rows; ++o)
-        square += static_cast<double>(delta[o]) * delta[o];
+      const double square = kernels_.linear.dot(delta, delta, padded_);
       diagonal += square * state_.matrix[j * (columns_ + 1)];
     }
     if (after - before <= FLT_EPSILON * columns_ * diagonal) return;
@@ -241,27 +234,19 @@ class Descent {
                                          "; this is a defect: please report it.");
   }
 
-  // In the order of rows.
-  double Total(Scratch<double>& parts) {
-    double total = 0;
-    for (std::int64_t o = 0; o < state_.rows; ++o) total += parts[o];
-    return total;
-  }
-
+  // Σ ΔW r, column after column.
   double TotalError() {
-    Scratch<double> errors(padded_);
-    state_.ForLanes([&](std::int64_t first) {
-      double* sums = errors.data() + first;
-      std::fill_n(sums, lanes_, 0.0);
-      for (std::int64_t j = 0; j < columns_; ++j) {
-        const float* delta = state_.delta.data() + j * padded_ + first;
-        const float* residual = residual_.data() + j * padded_ + first;
-        for (std::int64_t lane = 0; lane < lanes_; ++lane) {
-          sums[lane] += static_cast<double>(delta[lane]) * residual[lane];
-        }
-      }
-    });
-    return Total(errors);
+    Scratch<double> errors(columns_);
+    state_.context.pool.ParallelFor(
+        columns_, 16,
+        [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t j = begin; j < end; ++j) {
+            errors[j] = kernels_.linear.dot(state_.delta.data() + j * padded_,
+                                            residual_.data() + j * padded_, padded_);
+          }
+        },
+        state_.context.cancel);
+    return std::accumulate(errors.data(), errors.data() + columns_, 0.0);
   }
 
   const DescendParams& params_;

@@ -51,6 +51,20 @@ void ProjectColumns(const DescentColumns& p) {
   Store(p.curvature, curvature);
 }
 
+void ShiftColumns(const DescentColumns& p, const float* change) {
+  const Floats shift = Load<Floats>(change);
+  if (!AnyNonZero(shift)) return;
+  for (std::int64_t k = 0; k < p.block_end; ++k) {
+    float* residual = p.residual + k * kLanes;
+    const Floats projection = Load<Floats>(p.projection + k * kLanes);
+    Store(residual, MultiplyAdd(-shift, projection, Load<Floats>(residual)));
+  }
+  for (std::int64_t j = p.begin; j < p.end; ++j) {
+    float* moved = p.moved + j * kLanes;
+    Store(moved, MultiplyAdd(shift, Load<Floats>(p.units + j * kLanes), Load<Floats>(moved)));
+  }
+}
+
 void DescendColumns(const DescentColumns& p) {
   const Floats scale = Load<Floats>(p.scale);
   const Floats steps = Splat(1.0f) / scale;

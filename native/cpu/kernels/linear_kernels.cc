@@ -45,6 +45,7 @@ LinearKernels MakeLinearKernels() {
       .dot_double = DotDouble,
       .quantize_columns = QuantizeColumns,
       .project_columns = ProjectColumns,
+      .shift_columns = ShiftColumns,
       .descend_columns = DescendColumns,
   };
 }

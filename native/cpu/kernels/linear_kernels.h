@@ -101,7 +101,9 @@ struct LinearKernels {
   double (*dot)(const float* a, const float* b, std::int64_t n);
   double (*dot_double)(const float* a, const double* b, std::int64_t n);
   void (*quantize_columns)(const GptqColumns& columns);
+  // What a change of the group's scale would do, and what it does when made: `change` [lanes].
   void (*project_columns)(const DescentColumns& columns);
+  void (*shift_columns)(const DescentColumns& columns, const float* change);
   // Each code in turn takes its best value, the others being what they are.
   void (*descend_columns)(const DescentColumns& columns);
 };

@@ -12,6 +12,7 @@ GemmKernels MakeFloat32Kernels();
 GemmKernels MakeRoundedKernels();
 void QuantizeColumns(const GptqColumns& columns);
 void ProjectColumns(const DescentColumns& columns);
+void ShiftColumns(const DescentColumns& columns, const float* change);
 void DescendColumns(const DescentColumns& columns);
 
 }  // namespace ballast::cpu::BALLAST_ISA
