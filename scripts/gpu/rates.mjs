@@ -1,0 +1,119 @@
+// Rates of the operations on a GPU at the shapes of large models: TFLOP/s of products, GB/s (bytes read plus bytes
+// written) of what moves memory, and the share of the copy rate of the same run. torch-rates.py prints the peer's.
+//
+//   node scripts/gpu/rates.mjs [device]          default cuda:0
+import { Device } from '../../dist/device/index.js';
+
+const name = process.argv[2] ?? 'cuda:0';
+const runs = 20;
+
+/** Seconds of one call, over a queue of calls; the first ones are not counted. */
+async function seconds(device, enqueue) {
+  for (let run = 0; run < 3; ++run) device.scope(() => void enqueue());
+  await device.synchronize();
+  const from = performance.now();
+  for (let run = 0; run < runs; ++run) device.scope(() => void enqueue());
+  await device.synchronize();
+  return (performance.now() - from) / 1e3 / runs;
+}
+
+function random(device, rows, columns, dtype = 'float32') {
+  const data = Float32Array.from({ length: rows * columns }, () => Math.random() - 0.5);
+  const tensor = device.upload('float32', [rows, columns], data);
+  return dtype === 'float32' ? tensor : device.cast(tensor, dtype);
+}
+
+const products = [
+  [8192, 8192, 8192],
+  [16384, 4096, 4096],
+  [16384, 14336, 4096],
+];
+
+async function measureProducts(precision) {
+  const device = Device.open(name, { precision });
+  console.log(`${device.description}, ${precision} products, bfloat16 weights: TFLOP/s`);
+  for (const [tokens, out, channels] of products) {
+    const x = random(device, tokens, channels);
+    const weight = random(device, out, channels, 'bfloat16');
+    const sum = device.zeros('float32', [channels, channels]);
+    const matmul = await seconds(device, () => device.matmul(x, weight));
+    const moment = await seconds(device, () => device.secondMoment(x, sum));
+    const rate = (work, time) => ((work / time) * 1e-12).toFixed(1).padStart(7);
+    const full = 2 * tokens * channels * channels;
+    console.log(
+      `  [${tokens}] x [${out}, ${channels}]`.padEnd(28),
+      `matmul ${rate(2 * tokens * out * channels, matmul)}`,
+      ` second moment, counted as the full product ${rate(full, moment)}`,
+    );
+    for (const tensor of [x, weight, sum]) tensor.dispose();
+  }
+  device.close();
+}
+
+async function measureMemory() {
+  const device = Device.open(name);
+  const [rows, columns] = [16384, 4096];
+  const x = random(device, rows, columns);
+  const [weight, bias] = [random(device, 1, columns), random(device, 1, columns)];
+  const [w, b] = [weight, bias].map((row) => device.reshape(row, [columns]));
+  const sum = device.zeros('float64', [columns]);
+  const fake = (granularity) => device.fakeQuantize(x, { bits: 8, granularity });
+  // Times the size of x: how often it must be read or written at least.
+  const cases = [
+    ['copy', 2, () => device.scale(x, 1)],
+    ['add', 3, () => device.add(x, x)],
+    ['gelu', 2, () => device.activate('gelu', x)],
+    ['layer norm', 2, () => device.layerNorm(x, w, b, 1e-5)],
+    ['rms norm', 2, () => device.rmsNorm(x, w, 1e-5)],
+    ['fake quantization, per row', 2, () => fake('row')],
+    ['fake quantization, per tensor', 3, () => fake('tensor')],
+    ['channel sum', 1, () => device.channelSum(x, sum)],
+    ['transpose', 2, () => device.transpose(x)],
+  ];
+  console.log(`[${rows}, ${columns}] float32: GB/s and share of the copy`);
+  let copy = 0;
+  for (const [label, passes, enqueue] of cases) {
+    const rate = ((passes * rows * columns * 4) / (await seconds(device, enqueue))) * 1e-9;
+    copy ||= rate;
+    console.log(
+      `  ${label.padEnd(30)} ${rate.toFixed(0).padStart(6)} ${((100 * rate) / copy).toFixed(0).padStart(4)} %`,
+    );
+  }
+  device.close();
+}
+
+async function measureQuantization() {
+  const device = Device.open(name);
+  const [out, channels] = [4096, 4096];
+  const weight = random(device, out, channels);
+  const sum = device.zeros('float32', [channels, channels]);
+  device.secondMoment(random(device, 2 * channels, channels), sum);
+  const zero = device.zeros('float64', [channels]);
+  const moment = device.moment(sum, zero, zero, {
+    count: 2 * channels,
+    centred: false,
+    symmetric: true,
+  });
+  const grid = { bits: 4, groupSize: 128, symmetric: false, clipSteps: 0, clipRange: 0.8 };
+  const options = { ...grid, clipExponent: 2.4, scaleDtype: 'float16' };
+  const { factor } = device.factorize(moment, 0.01, 1);
+  const cases = [
+    ['factorize', () => device.factorize(moment, 0.01, 1)],
+    ['gptq, groups of 128', () => device.gptq(weight, factor, options)],
+    ['find scales', () => device.findScales(weight, options)],
+    [
+      'find scales, 80 clipping steps',
+      () => device.findScales(weight, { ...options, clipSteps: 80 }),
+    ],
+  ];
+  console.log(`[${out}, ${channels}]: milliseconds`);
+  for (const [label, enqueue] of cases) {
+    const time = await seconds(device, enqueue);
+    console.log(`  ${label.padEnd(30)} ${(time * 1e3).toFixed(2).padStart(9)}`);
+  }
+  device.close();
+}
+
+for (const precision of ['bfloat16', 'float32']) await measureProducts(precision);
+await measureMemory();
+await measureQuantization();
