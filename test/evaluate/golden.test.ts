@@ -2,7 +2,7 @@
 // with BALLAST_FULL=1) and logits of one prompt.
 
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
 import { Device } from '../../lib/device/index.js';
@@ -11,6 +11,8 @@ import { largestDifference, logitsOf, openModel } from '../models/tiny.js';
 import { goldenTexts, hasShared, sharedGolden, sharedModel, sharedText } from '../pipeline/runs.js';
 
 const texts = goldenTexts;
+/** Whole texts take minutes on a busy machine. */
+vi.setConfig({ testTimeout: 600_000 });
 
 let device: Device;
 beforeAll(() => {

@@ -2,7 +2,7 @@
 // PyTorch program. BALLAST_FULL=1 evaluates every scheme, and all on three texts instead of one.
 
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { evaluate, type LayerReport, type QuantizeOptions } from '../../lib/index.js';
 import {
   finish,
@@ -17,6 +17,8 @@ import {
 } from './runs.js';
 
 const texts = goldenTexts;
+/** Whole texts take minutes on a busy machine. */
+vi.setConfig({ testTimeout: 600_000 });
 const on = `on ${texts.join(', ')}`;
 
 type Perplexities = Readonly<Record<string, number>>;
