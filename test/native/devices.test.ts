@@ -1,0 +1,33 @@
+// The list of devices: always the CPU, and either GPUs or the reason why there is none.
+
+import { describe, expect, it } from 'vitest';
+import { Device, listDevices } from '../../lib/device/index.js';
+import { gpus } from './harness.js';
+
+describe('devices', () => {
+  it('names the CPU first, and what else there is or why it is not', () => {
+    const [cpu, ...others] = listDevices();
+    expect(cpu).toMatchObject({ name: 'cpu', available: true });
+    expect(others.length).toBeGreaterThan(0);
+    for (const { name, available, description } of others) {
+      expect(name).toMatch(available ? /^cuda:\d+$/ : /^cuda(:\d+)?$/);
+      expect(description.length).toBeGreaterThan(10);
+    }
+  });
+
+  it.skipIf(gpus.length > 0)('says why CUDA is absent when it is asked for', () => {
+    const reason = listDevices().find(({ name }) => name === 'cuda')?.description;
+    expect(() => Device.open('cuda:0')).toThrow(
+      expect.objectContaining({
+        code: 'ERR_UNSUPPORTED',
+        message: `Expected an available device but received 'cuda:0'; available: cpu. cuda: ${reason}`,
+      }),
+    );
+  });
+
+  it('refuses names that no device has', () => {
+    for (const name of ['gpu', 'cuda:', 'cuda:-1', 'cuda:99', 'cuda:0x']) {
+      expect(() => Device.open(name)).toThrow(expect.objectContaining({ code: 'ERR_UNSUPPORTED' }));
+    }
+  });
+});
