@@ -16,6 +16,11 @@ const table: OptionTable<ExportOptions> = {
     required: true,
   },
   output: { flags: '-o, --output <dir>', help: 'directory for the result', required: true },
+  architecture: {
+    flags: '--as-llama',
+    preset: 'llama',
+    help: 'write a model that computes what LLaMA does as one',
+  },
   device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
   threads: {
     flags: '--threads <n>',

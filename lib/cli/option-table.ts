@@ -11,6 +11,8 @@ export interface OptionRow {
   /** From text to the library's value; text as it is by default. `previous` for options that may repeat. */
   readonly parse?: (text: string, previous?: unknown) => unknown;
   readonly required?: boolean;
+  /** What a switch stands for, where not for true. */
+  readonly preset?: string;
   /** How the default is written in the help, where not as it is. */
   readonly show?: (value: never) => string;
 }
@@ -31,6 +33,7 @@ export function addOptions<Options>(
   for (const [name, row] of rowsOf(table)) {
     const option = new Option(row.flags, `${row.help}${shownDefault(row, defaults[name])}`);
     if (row.parse !== undefined) option.argParser(row.parse);
+    if (row.preset !== undefined) option.preset(row.preset);
     command.addOption(option.makeOptionMandatory(row.required ?? false));
   }
 }

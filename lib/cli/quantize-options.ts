@@ -130,6 +130,11 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     flags: `--client <${clients.join('|')}>`,
     help: 'what will load the result: biases it would not read are not fitted',
   },
+  architecture: {
+    flags: '--as-llama',
+    preset: 'llama',
+    help: 'write a model that computes what LLaMA does as one, which may have a bias in every linear',
+  },
   device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
   threads: {
     flags: '--threads <n>',

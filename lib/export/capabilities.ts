@@ -58,13 +58,13 @@ function mayHoldBias(format: string, { bias, biasByConfig = false }: LinearSpec)
   return bias || biasByConfig || formatsWithAnyBias.includes(format);
 }
 
-/** Whether a result under the source's own architecture has a bias tensor there. */
+/** Whether a result has a bias tensor there, by the fields of its config.json. */
 export function holdsBias({ addBiases }: ExportInput, spec: LinearSpec): boolean {
-  return spec.bias || (addBiases && spec.biasByConfig === true);
+  return spec.bias || spec.zeroBias === true || (addBiases && spec.biasByConfig === true);
 }
 
-/** The source's config.json, with the fields that announce biases it did not have. */
-export function resultConfig({ checkpoint, model, addBiases }: ExportInput): object {
-  const { quantization_config: _replaced, ...config } = checkpoint.config;
-  return { ...config, ...(addBiases ? model.biasFields : {}) };
+/** The result's config.json, with the fields that announce biases the source did not have. */
+export function resultConfig({ config, model, addBiases }: ExportInput): object {
+  const { quantization_config: _replaced, ...kept } = config;
+  return { ...kept, ...(addBiases ? model.biasFields : {}) };
 }

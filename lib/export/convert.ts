@@ -11,8 +11,14 @@ import { ioError, isMissing } from '../checkpoint/io-error.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { positionBiasFile } from '../execution/index.js';
-import { type LinearSpec, readModel } from '../models/index.js';
+import { activationFile, positionBiasFile } from '../execution/index.js';
+import {
+  type BlockModel,
+  type Config,
+  type LinearSpec,
+  readBlockModel,
+  rewriteModel,
+} from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import { biasCapability } from './capabilities.js';
 import { openExport } from './export-writer.js';
@@ -28,6 +34,8 @@ export interface Conversion {
   /** A result of this library. */
   readonly directory: string;
   readonly format: ExportFormat;
+  /** A model type to write the model as. */
+  readonly architecture?: string | undefined;
   readonly output: string;
   readonly overwrite: boolean;
   readonly maxShardBytes: number;
@@ -36,8 +44,9 @@ export interface Conversion {
 }
 
 /**
- * Returns how many linears there are. Errors: ERR_CHECKPOINT for a damaged result, ERR_UNSUPPORTED for codes, a grid or biases that the format cannot take
- * over exactly, ERR_ARGUMENT for the output, ERR_IO. After an error nothing is left at `output`.
+ * Returns how many linears there are. Errors: ERR_CHECKPOINT for a damaged result, ERR_UNSUPPORTED for codes, a grid,
+ * biases or a model that the format cannot take over exactly, ERR_ARGUMENT for the output, ERR_IO. After an error
+ * nothing is left at `output`.
  */
 export async function convert(conversion: Conversion): Promise<number> {
   const { device, directory, format, output: target, overwrite, maxShardBytes } = conversion;
@@ -46,21 +55,22 @@ export async function convert(conversion: Conversion): Promise<number> {
   const checkpoint = await restOfModel(directory, report);
   const output = await OutputDirectory.create(target, { overwrite, source: directory });
   try {
-    const { model, record } = result;
-    const addBiases = await addsBiases(result, checkpoint);
+    const { record } = result;
+    const { model, config } = modelToWrite(conversion, result, checkpoint);
     const writer = await openExport(format, {
       device,
       checkpoint,
       model,
+      config,
       output,
       grid: record.grid,
-      addBiases,
+      addBiases: await hasUnannouncedBiases(result),
       dtypeOf: (block, linear) => record.blocks[block]?.[linear]?.dtype,
       maxShardBytes,
     });
     try {
       for (let index = 0; index < model.blocks; index++) {
-        const linears = await readBlock(conversion, result, index);
+        const linears = await readBlock(conversion, result, model, index);
         try {
           await writer.writeBlock({ index, linears, replaced: new Map() });
         } finally {
@@ -72,8 +82,16 @@ export async function convert(conversion: Conversion): Promise<number> {
     } finally {
       await writer.abort();
     }
-    await copyPositionBiases(directory, output.path);
-    await output.writeJson(reportFile, { ...report, format: format.name, from: record.format });
+    for (const file of [positionBiasFile, activationFile]) {
+      await copyIfThere(file, directory, output.path);
+    }
+    const { modelType } = model;
+    await output.writeJson(reportFile, {
+      ...report,
+      modelType,
+      format: format.name,
+      from: record.format,
+    });
     await output.commit();
     return model.blocks * model.linears.length;
   } finally {
@@ -101,14 +119,20 @@ async function restOfModel(
   }
 }
 
-/** Whether a linear has a bias that the config.json of `rest` does not announce. */
-async function addsBiases(
-  { model, record, reader }: OpenedResult,
+/** The result's model with the tensors that `rest` has, under the architecture that was asked for. */
+function modelToWrite(
+  { architecture }: Conversion,
+  { config }: OpenedResult,
   rest: Checkpoint,
-): Promise<boolean> {
-  const { linears } = readModel(rest.config, new Set(rest.tensors.keys()));
-  const announced = new Set(linears.filter(({ bias }) => bias).map(({ name }) => name));
-  for (const spec of model.linears.filter(({ name }) => !announced.has(name))) {
+): { model: BlockModel; config: Config } {
+  const tensors = new Set(rest.tensors.keys());
+  if (architecture !== undefined) return rewriteModel(config, tensors, architecture);
+  return { model: readBlockModel(config, tensors), config };
+}
+
+/** Whether a linear has a bias that config.json does not announce, which some formats hold nevertheless. */
+async function hasUnannouncedBiases({ model, record, reader }: OpenedResult): Promise<boolean> {
+  for (const spec of model.linears.filter(({ bias }) => !bias)) {
     const stored = await reader.linear(0, spec, record.blocks[0]?.[spec.name]?.dtype ?? 'float32');
     disposeStored(stored);
     if (stored.bias !== undefined) return true;
@@ -119,10 +143,11 @@ async function addsBiases(
 async function readBlock(
   { device, format }: Conversion,
   { model, record, reader }: OpenedResult,
+  written: BlockModel,
   index: number,
 ): Promise<Map<string, ExportedLinear>> {
   const linears = new Map<string, ExportedLinear>();
-  const capability = biasCapability(model, format.name);
+  const capability = biasCapability(written, format.name);
   try {
     for (const spec of model.linears) {
       const name = `${model.blockName(index)}.${spec.name}`;
@@ -194,10 +219,10 @@ async function expectNoBias(
   );
 }
 
-async function copyPositionBiases(from: string, to: string): Promise<void> {
+async function copyIfThere(file: string, from: string, to: string): Promise<void> {
   try {
-    await copyFile(join(from, positionBiasFile), join(to, positionBiasFile));
+    await copyFile(join(from, file), join(to, file));
   } catch (error) {
-    if (!isMissing(error)) throw ioError(error, `copying ${positionBiasFile}`, to);
+    if (!isMissing(error)) throw ioError(error, `copying ${file}`, to);
   }
 }

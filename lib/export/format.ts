@@ -5,7 +5,7 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { OutputDirectory } from '../checkpoint/output-directory.js';
 import type { Device, DType, Tensor } from '../device/index.js';
-import type { BlockModel, LinearSpec } from '../models/index.js';
+import type { BlockModel, Config, LinearSpec } from '../models/index.js';
 import type { QuantizedWeight, Scheme } from '../quantizers/index.js';
 
 /** The grid of a run's codes, and how its groups came to be. */
@@ -36,6 +36,8 @@ export interface ExportInput {
   /** Where tensors that are no linears come from. */
   readonly checkpoint: Checkpoint;
   readonly model: BlockModel;
+  /** config.json of the result, but for what formats and biases add to it. */
+  readonly config: Config;
   readonly output: OutputDirectory;
   readonly grid: Grid;
   /** Whether linears without a bias get one where the model and the format allow it: zeros where none was fitted. */
@@ -57,7 +59,7 @@ export interface ReadInput {
   readonly device: Device;
   readonly directory: string;
   /** The result's config.json, and the model that it describes. */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly config: Config;
   readonly model: BlockModel;
   readonly grid: Grid;
 }

@@ -69,18 +69,14 @@ async function roundGrid(
 }
 
 async function open(input: ExportInput): Promise<ExportWriter> {
-  const { checkpoint, model, grid, output } = input;
+  const { checkpoint, model, config, grid, output } = input;
   expectGrid(grid);
   const type = blockTypeOf(grid);
   if (type === undefined) throw new RangeError('No block type.');
-  const layout = llamaLayout(model, checkpoint.config);
+  const layout = llamaLayout(model, config);
   const metadata = {
-    ...llamaMetadata(layout, checkpoint.config, type.fileType),
-    ...(await tokenizerMetadata(
-      checkpoint.directory,
-      checkpoint.config,
-      layout.decoder.vocabularySize,
-    )),
+    ...llamaMetadata(layout, config, type.fileType),
+    ...(await tokenizerMetadata(checkpoint.directory, config, layout.decoder.vocabularySize)),
   };
   const kept = keptTensors(input, layout);
   const tensors = planTensors(input, layout, type, kept);

@@ -35,6 +35,8 @@ export interface ExportOptions extends VerifyOptions {
   readonly output: string;
   /** Name of a format. */
   readonly format: string;
+  /** The model type to write the model as, where that computes exactly the same; default its own. */
+  readonly architecture?: string;
   /** Replace an existing result; default false. */
   readonly overwrite?: boolean;
   /** Bytes of a weight file at most; default 5 GB. */
@@ -66,6 +68,7 @@ const exportChecks = {
   ...verifyChecks,
   output: isString,
   format: isString,
+  architecture: isString,
   overwrite: isBoolean,
   maxShardBytes: isWhole(1),
 };
@@ -112,6 +115,7 @@ export async function exportResult(result: string, options: ExportOptions): Prom
       device,
       directory: result,
       format,
+      architecture: options.architecture,
       output,
       overwrite,
       maxShardBytes,

@@ -8,7 +8,7 @@ import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { type BlockModel, readBlockModel } from '../models/index.js';
+import { type BlockModel, type Config, readBlockModel } from '../models/index.js';
 import type { ExportedLinear, ExportFormat, ExportReader, Grid, StoredLinear } from './format.js';
 
 export const recordFile = 'ballast-export.json';
@@ -57,6 +57,7 @@ export async function digestsOf(
 
 /** A finished result, ready to be read linear by linear. */
 export interface OpenedResult {
+  readonly config: Config;
   readonly model: BlockModel;
   readonly record: ExportRecord;
   readonly reader: ExportReader;
@@ -79,7 +80,7 @@ export async function openResult(
     throw notAResult(directory, `${recordFile} and config.json count blocks differently`);
   }
   const reader = await format.read({ device, directory, config, model, grid: record.grid });
-  return { model, record, reader };
+  return { config, model, record, reader };
 }
 
 /** Reads every linear back and compares; returns how many there are. Error ERR_CHECKPOINT for the first that differs. */

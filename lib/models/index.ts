@@ -4,6 +4,7 @@ export type {
   BlockContext,
   BlockGradient,
   BlockModel,
+  Config,
   FoldSlot,
   ImageShape,
   LanguageModel,
@@ -18,6 +19,7 @@ export {
   readBlockModel,
   readModel,
   readVisionModel,
+  rewriteModel,
   visionArchitectures,
 } from './registry.js';
 export { Weights } from './weights.js';

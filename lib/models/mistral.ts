@@ -1,16 +1,20 @@
 // Mistral (arXiv 2310.06825): the gated decoder with one sliding window in every block, and no biases.
 
 import { ConfigReader } from './config-reader.js';
-import { gatedDecoder, readGatedDecoder } from './gated-decoder.js';
-import type { Architecture } from './model.js';
+import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decoder.js';
+import { llamaConfig } from './llama-config.js';
+import type { Architecture, Config } from './model.js';
+
+function readDecoder(config: Config): GatedDecoder {
+  const reader = new ConfigReader(config);
+  const decoder = readGatedDecoder(reader, 'mistral');
+  const window = reader.positiveOrNull('sliding_window', 4096);
+  return { ...decoder, windows: decoder.windows.map(() => window) };
+}
 
 export const mistral: Architecture = {
   modelType: 'mistral',
   relatives: ['ministral', 'mixtral'],
-  read(config, tensors) {
-    const reader = new ConfigReader(config);
-    const decoder = readGatedDecoder(reader, 'mistral');
-    const window = reader.positiveOrNull('sliding_window', 4096);
-    return gatedDecoder({ ...decoder, windows: decoder.windows.map(() => window) }, tensors);
-  },
+  read: (config, tensors) => gatedDecoder(readDecoder(config), tensors),
+  rewrites: { llama: (config) => llamaConfig(config, readDecoder(config)) },
 };

@@ -12,6 +12,9 @@ import type {
 } from '../device/index.js';
 import type { Weights } from './weights.js';
 
+/** The content of config.json. */
+export type Config = Readonly<Record<string, unknown>>;
+
 /** One linear of a block. Tensors are `<block>.<name>.weight` and, with a bias, `<block>.<name>.bias`. */
 export interface LinearSpec {
   /** Name inside the block, such as 'self_attn.q_proj'. */
@@ -22,6 +25,8 @@ export interface LinearSpec {
   readonly bias: boolean;
   /** Whether one may be added: clients read it once the model's `biasFields` stand in config.json. */
   readonly biasByConfig?: boolean;
+  /** Whether results hold zeros where the checkpoint holds no bias: their config.json announces one. */
+  readonly zeroBias?: boolean;
   /** How the checkpoint stores the weight; default 'out_in'. */
   readonly layout?: WeightLayout;
 }
@@ -141,5 +146,10 @@ export interface Architecture<Model extends BlockModel = LanguageModel> {
    * Throws ERR_CHECKPOINT for a configuration that contradicts itself or the tensors present, ERR_UNSUPPORTED for a
    * variant that is not implemented.
    */
-  read(config: Readonly<Record<string, unknown>>, tensors: ReadonlySet<string>): Model;
+  read(config: Config, tensors: ReadonlySet<string>): Model;
+  /**
+   * Architectures that compute the same, by model type: config.json in their words. Throws ERR_UNSUPPORTED for a
+   * configuration that they do not compute exactly.
+   */
+  readonly rewrites?: Readonly<Record<string, (config: Config) => Config>>;
 }

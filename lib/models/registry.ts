@@ -8,7 +8,7 @@ import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
-import type { Architecture, BlockModel, LanguageModel, VisionModel } from './model.js';
+import type { Architecture, BlockModel, Config, LanguageModel, VisionModel } from './model.js';
 import { opt } from './opt.js';
 import { phi } from './phi.js';
 import { qwen2 } from './qwen2.js';
@@ -30,8 +30,6 @@ export const architectures: readonly Architecture[] = [
 ];
 
 export const visionArchitectures: readonly Architecture<VisionModel>[] = [deit, vit];
-
-type Config = Readonly<Record<string, unknown>>;
 
 /** Whether a configuration is that of an image classifier. */
 export function isVisionModel({ model_type: type }: Config): boolean {
@@ -61,6 +59,38 @@ export function readVisionModel(config: Config, tensors: ReadonlySet<string>): V
 /** The model of either kind, for what only moves hidden states through blocks. */
 export function readBlockModel(config: Config, tensors: ReadonlySet<string>): BlockModel {
   return isVisionModel(config) ? readVisionModel(config, tensors) : readModel(config, tensors);
+}
+
+/**
+ * A language model under another architecture that computes the same: its config.json, and the model with the biases
+ * that the checkpoint holds. Throws ERR_UNSUPPORTED where the two differ in more than names.
+ */
+export function rewriteModel(
+  config: Config,
+  tensors: ReadonlySet<string>,
+  modelType: string,
+): { readonly config: Config; readonly model: LanguageModel } {
+  const source = readModel(config, tensors);
+  if (source.modelType === modelType) return { config, model: source };
+  const known = architectures.find((architecture) => architecture.modelType === source.modelType);
+  const rewrite = known?.rewrites?.[modelType];
+  if (rewrite === undefined) {
+    const others = architectures.filter(({ rewrites }) => rewrites?.[modelType] !== undefined);
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected a model that can be written as ${modelType} exactly ` +
+        `(${[modelType, ...others.map((other) => other.modelType)].join(', ')}) but received one of type ` +
+        `${source.modelType}; write it under its own architecture.`,
+    );
+  }
+  const rewritten = rewrite(config);
+  const target = readModel(rewritten, tensors);
+  const held = new Set(source.linears.filter(({ bias }) => bias).map(({ name }) => name));
+  const linears = target.linears.map((spec) => {
+    const bias = held.has(spec.name);
+    return { ...spec, bias, zeroBias: spec.bias && !bias };
+  });
+  return { config: rewritten, model: { ...target, linears } };
 }
 
 export function isLanguageModel(model: BlockModel): model is LanguageModel {

@@ -96,6 +96,11 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly format?: string;
   /** What will load the result; biases that it would not read are not fitted. Default: the format's first client. */
   readonly client?: Client;
+  /**
+   * The model type that the result is written as, where that computes exactly the same; others have biases in more
+   * linears. Default: the source's.
+   */
+  readonly architecture?: string;
 
   /** Device name; default 'cpu'. */
   readonly device?: string;
@@ -114,9 +119,11 @@ export interface QuantizeOptions extends ActivationOptions {
 
 /** Every option with its value; what a report records. */
 export type ResolvedOptions = Required<
-  Omit<QuantizeOptions, 'signal' | 'token' | 'sequenceLength' | 'threads' | 'client'>
+  Omit<QuantizeOptions, 'signal' | 'token' | OptionWithoutDefault>
 > &
-  Pick<QuantizeOptions, 'sequenceLength' | 'threads' | 'client'>;
+  Pick<QuantizeOptions, OptionWithoutDefault>;
+
+type OptionWithoutDefault = 'sequenceLength' | 'threads' | 'client' | 'architecture';
 
 export const defaults = {
   field: 'text',
@@ -182,6 +189,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   shrinkage: isBetween(0, Number.MAX_VALUE),
   format: isString,
   client: isOneOf(...clients),
+  architecture: isString,
   device: isString,
   threads: isWhole(1, 1024),
   precision: isOneOf('float32', 'bfloat16'),

@@ -36,7 +36,7 @@ export class ResultWriter {
   }
 
   static async open(run: Run): Promise<ResultWriter> {
-    const { device, checkpoint, model, options, context } = run;
+    const { device, checkpoint, model, config, options, context } = run;
     const output = await OutputDirectory.create(options.output, {
       overwrite: options.overwrite,
       source: checkpoint.directory,
@@ -46,6 +46,7 @@ export class ResultWriter {
         device,
         checkpoint,
         model,
+        config,
         output,
         grid: options,
         addBiases: options.compensation === 'channel' && addsBiases(run),

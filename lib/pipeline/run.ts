@@ -4,7 +4,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { disposeAll } from '../execution/index.js';
-import type { BlockContext, BlockModel } from '../models/index.js';
+import type { BlockContext, BlockModel, Config } from '../models/index.js';
 import type { Quantizer } from '../quantizers/index.js';
 import type { Clock } from './clock.js';
 import type { LossGradients } from './loss-gradients.js';
@@ -17,6 +17,8 @@ export interface Run {
   readonly device: Device;
   readonly checkpoint: Checkpoint;
   readonly model: BlockModel;
+  /** config.json of the result; see `ExportInput`. */
+  readonly config: Config;
   readonly quantizer: Quantizer;
   readonly options: ResolvedOptions;
   readonly sites: LinearSites;

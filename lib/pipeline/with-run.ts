@@ -4,7 +4,7 @@
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { readBlockModel } from '../models/index.js';
+import { readBlockModel, rewriteModel } from '../models/index.js';
 import { batchesOf, type CalibrationData, readCalibrationData } from './calibration-data.js';
 import { Clock } from './clock.js';
 import type { QuantizeEvent } from './events.js';
@@ -35,7 +35,7 @@ export async function* withRun<Event, Result>(
   try {
     const directory = yield* fetchWithEvents(model, options);
     const checkpoint = await Checkpoint.open(directory);
-    const definition = readBlockModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+    const { config, model: definition } = modelOf(checkpoint, resolved);
     expectGroups(definition.linears, resolved);
     const { modelType, blocks, linears } = definition;
     const sites = linearSites(definition, resolved);
@@ -52,6 +52,7 @@ export async function* withRun<Event, Result>(
       device,
       checkpoint,
       model: definition,
+      config,
       quantizer,
       options: resolved,
       sites,
@@ -71,6 +72,13 @@ export async function* withRun<Event, Result>(
     signal?.removeEventListener('abort', cancel);
     device.close();
   }
+}
+
+/** The checkpoint's model and the config.json of its result, under the architecture that was asked for. */
+function modelOf({ config, tensors }: Checkpoint, { architecture }: ResolvedOptions) {
+  const names = new Set(tensors.keys());
+  if (architecture !== undefined) return rewriteModel(config, names, architecture);
+  return { config, model: readBlockModel(config, names) };
 }
 
 /** Refuses a group size that some linear's inputs cannot be divided by, before any work. */

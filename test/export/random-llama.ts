@@ -125,7 +125,8 @@ export async function exportRandom(
   const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const directory = join(await temporaryDirectory(), 'result');
   const output = await OutputDirectory.create(directory);
-  const input = { device, checkpoint, model, output, grid, addBiases: biases };
+  const { config } = checkpoint;
+  const input = { device, checkpoint, model, config, output, grid, addBiases: biases };
   const writer = await openExport(findFormat(format), { ...input, maxShardBytes: 1e9 });
   const blocks: Map<string, HostLinear>[] = [];
   for (let index = 0; index < model.blocks; index++) {

@@ -61,14 +61,14 @@ export class GgufWriter implements ExportWriter {
   }
 
   async finish(): Promise<void> {
-    const { device, checkpoint, output } = this.input;
+    const { device, checkpoint, config, output } = this.input;
     for (const { name, source, dtype } of this.kept) {
       if (this.#replaced.has(name)) continue;
       using tensor = loadTensor(device, checkpoint, source, { dtype });
       await expectFinite(tensor, source);
       await this.#write(name, tensor);
     }
-    const factors = rotaryFactors(this.layout, checkpoint.config);
+    const factors = rotaryFactors(this.layout, config);
     if (factors !== undefined) await this.file.write(globalNames.rotaryFactors, bytesOf(factors));
     await this.file.close();
     await output.writeJson('config.json', resultConfig(this.input));
@@ -125,7 +125,7 @@ export function planTensors(
   type: BlockType,
   kept: readonly Kept[],
 ): GgufTensor[] {
-  const { model, checkpoint } = input;
+  const { model, checkpoint, config } = input;
   const floats = (name: string, shape: readonly number[], dtype: FloatDtype): GgufTensor => {
     const elements = shape.reduce((product, extent) => product * extent, 1);
     return {
@@ -135,7 +135,7 @@ export function planTensors(
       bytes: elements * (dtype === 'float32' ? 4 : 2),
     };
   };
-  const factors = rotaryFactors(layout, checkpoint.config);
+  const factors = rotaryFactors(layout, config);
   const linears = Array.from({ length: model.blocks }, (_, block) =>
     model.linears.flatMap(({ name, inChannels, outChannels }) => {
       const target = linearName(block, name);

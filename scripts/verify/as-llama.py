@@ -1,0 +1,102 @@
+"""Whether Mistral and Qwen2 models that Ballast wrote as LLaMA are what they were, and keep every bias.
+
+    python scripts/verify/as-llama.py <LLaMA directory without biases> <calibration text> <sequence length> <test text>
+
+Makes a Mistral and a Qwen2 model of the directory's weights (Qwen2 with random biases in query, key and value), has
+`ballast quantize --as-llama` write each, and prints one JSON object: perplexity of the source and of the result by
+transformers, of the result by `ballast evaluate`, and how many linears have a bias in it. The results' logits must
+agree with those of the codes under the source's own architecture, to which compensation 'none' gives the same weights.
+"""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM
+
+from perplexity import perplexity
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OPTIONS = ["--bits", "4", "--group-size", "32", "--samples", "32"]
+FAMILIES = {"mistral": dict(sliding_window=None), "qwen2": dict(use_sliding_window=False)}
+
+
+def ballast(*arguments: object) -> dict:
+    command = ["node", str(ROOT / "dist/cli/main.js"), *map(str, arguments), "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def disguise(source: pathlib.Path, target: pathlib.Path, family: str) -> None:
+    """The source's weights under another architecture."""
+    shutil.copytree(source, target)
+    config = json.loads((source / "config.json").read_text())
+    config |= FAMILIES[family] | dict(model_type=family, architectures=[f"{family.capitalize()}ForCausalLM"])
+    (target / "config.json").write_text(json.dumps(config))
+    if family != "qwen2":
+        return
+    tensors = load_file(source / "model.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    for name in [name for name in tensors if name.split(".")[-2] in ("q_proj", "k_proj", "v_proj")]:
+        bias = 0.2 * torch.randn(tensors[name].shape[0], generator=generator)
+        tensors[name.replace("weight", "bias")] = bias.to(tensors[name].dtype)
+    save_file(tensors, target / "model.safetensors", metadata=dict(format="pt"))
+
+
+def load(directory: pathlib.Path) -> torch.nn.Module:
+    model, report = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, output_loading_info=True
+    )
+    faults = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
+    if faults:
+        sys.exit(f"{directory} does not load cleanly: {json.dumps(faults, indent=2)}")
+    return model.eval()
+
+
+def check(family: str, source: pathlib.Path, calibration: str, sequence: int, text: str) -> dict:
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        disguise(source, folder / "source", family)
+        common = ["--calibration", calibration, "--sequence-length", sequence, *OPTIONS]
+        run = ["quantize", folder / "source", *common]
+        ballast(*run, "--output", folder / "plain", "--compensation", "none")
+        ballast(*run, "--output", folder / "same", "--compensation", "none", "--as-llama")
+        report = ballast(*run, "--output", folder / "result", "--as-llama")
+        evaluate = ["evaluate", folder / "result", "--text", text, "--sequence-length", sequence]
+        own = ballast(*evaluate)["results"][0]["perplexity"]
+
+        tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
+        encoding = tokenizer.encode(pathlib.Path(text).read_text(), add_special_tokens=False)
+        ids = torch.tensor(encoding.ids)
+        models = {part: load(folder / part) for part in ("source", "plain", "same", "result")}
+        with torch.no_grad():
+            logits = {part: models[part](ids[None, :sequence]).logits for part in ("plain", "same")}
+        state = models["result"].state_dict()
+        biased = [key for key in state if key.endswith("bias") and state[key].abs().max() > 0]
+        return {
+            "class": type(models["result"]).__name__,
+            "difference of logits": (logits["plain"] - logits["same"]).abs().max().item(),
+            "source": perplexity(models["source"], ids, sequence),
+            "result": perplexity(models["result"], ids, sequence),
+            "result by ballast evaluate": own,
+            "linears": f"{len(biased)} of {len(report['layers'])} with a bias",
+            "not fitted": report["dropped"],
+        }
+
+
+def main() -> None:
+    source, calibration, sequence, text = sys.argv[1:]
+    figures = {
+        family: check(family, pathlib.Path(source), calibration, int(sequence), text)
+        for family in FAMILIES
+    }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
