@@ -13,7 +13,11 @@ import {
 } from './quantizer.js';
 import type { Grid } from './range-observer.js';
 
-const shares = Array.from({ length: 36 }, (_, i) => 0.15 + (1.05 * (i + 1)) / 36);
+/** Of an observed range, that a search tries. */
+export const shares: readonly number[] = Array.from(
+  { length: 36 },
+  (_, i) => 0.15 + (1.05 * (i + 1)) / 36,
+);
 /** Beyond this, the finer side covers next to nothing. */
 const finest = 10;
 

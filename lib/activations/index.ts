@@ -5,7 +5,7 @@ export {
   operands,
   stepwiseAttention,
 } from './block-activations.js';
-export { signedCandidates, softmaxCandidates, uniformCandidates } from './candidates.js';
+export { shares, signedCandidates, softmaxCandidates, uniformCandidates } from './candidates.js';
 export {
   type ActivationQuantizer,
   openQuantizer,

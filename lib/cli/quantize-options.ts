@@ -26,6 +26,10 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   },
   symmetric: { flags: '--symmetric', help: 'fix the zero point in the middle of the codes' },
   clip: { flags: '--clip <none|mse>', help: 'how the range of a scale is found' },
+  weightSearch: {
+    flags: '--weight-search <none|cosine|hessian>',
+    help: "search each output channel's range by what it changes the linear's output",
+  },
   scaleDtype: {
     flags: '--scale-dtype <float32|float16|bfloat16>',
     help: 'what scales are rounded to',

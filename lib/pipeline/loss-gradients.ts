@@ -1,4 +1,4 @@
-// Gradients of the loss with respect to each block's output, which the search for activation ranges weighs errors by
+// Gradients of the loss with respect to each block's output, which searches for ranges weigh errors by
 // (arXiv 2111.12293). The loss is the cross-entropy of labels drawn from the model's own predictions: its squared
 // gradients are, in expectation, the diagonal of the Fisher information, and calibration images need no labels. One
 // mini-batch is enough for a search, so memory holds one tensor of its hidden states for each block.
@@ -38,8 +38,8 @@ export function expectGradients(model: BlockModel): VisionModel {
   if ('blockGradient' in model) return model as VisionModel;
   throw new BallastError(
     'ERR_UNSUPPORTED',
-    `Expected an image classifier for activationRange hessian, which needs gradients, but received ${model.modelType}; ` +
-      'choose mse or cosine.',
+    `Expected an image classifier for a search by hessian, which needs gradients, but received ${model.modelType}; ` +
+      'choose cosine.',
   );
 }
 

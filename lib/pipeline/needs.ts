@@ -16,12 +16,18 @@ export interface GroupPlan extends GroupNeeds {
 /** Which paths' hidden states move through the model. */
 export function neededPaths({ options, quantizer }: Run): { float: boolean; quantized: boolean } {
   const { compensation, sites, propagate, target, activationBits, activationRange } = options;
+  const searchesWeights = options.weightSearch !== 'none';
   // Every site besides the linears is compared with what the float path has there.
   const comparesPaths = compensation !== 'none' && sites.some((site) => site !== 'linear');
   const staticRanges = activationBits !== 0 && activationRange !== 'dynamic';
   return {
     // Ranges are those of the float path: what the model was trained to have there.
-    float: propagate === 'float' || target === 'float' || comparesPaths || staticRanges,
+    float:
+      propagate === 'float' ||
+      target === 'float' ||
+      comparesPaths ||
+      staticRanges ||
+      searchesWeights,
     quantized: propagate === 'quantized' || quantizer.needsMoment,
   };
 }

@@ -13,7 +13,12 @@ import {
   isString,
   isWhole,
 } from '../option-checks.js';
-import { defaultQuantizer, findQuantizer, type Quantizer } from '../quantizers/index.js';
+import {
+  defaultQuantizer,
+  findQuantizer,
+  type Quantizer,
+  quantizers,
+} from '../quantizers/index.js';
 import {
   type ActivationOptions,
   activationChecks,
@@ -51,6 +56,12 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly symmetric?: boolean;
   /** 'mse' searches the clipping range; default 'none', unless the method says otherwise. */
   readonly clip?: 'none' | 'mse';
+  /**
+   * How each output channel's range of a weight is searched, for methods that take scales found before: by what changes
+   * the linear's output least, in angle ('cosine') or weighed by the loss's gradients ('hessian', image classifiers
+   * only), in turns with a search for activation ranges if there is one. Default 'none'.
+   */
+  readonly weightSearch?: 'none' | 'cosine' | 'hessian';
   /** What scales are rounded to; default 'float32'. */
   readonly scaleDtype?: 'float32' | 'float16' | 'bfloat16';
   /**
@@ -135,6 +146,7 @@ export const defaults = {
   groupSize: 0,
   symmetric: false,
   clip: 'none',
+  weightSearch: 'none',
   scaleDtype: 'float32',
   damping: 0.01,
   actOrder: false,
@@ -171,6 +183,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   groupSize: isWhole(0),
   symmetric: isBoolean,
   clip: isOneOf('none', 'mse'),
+  weightSearch: isOneOf('none', 'cosine', 'hessian'),
   scaleDtype: isOneOf('float32', 'float16', 'bfloat16'),
   damping: isBetween(0, 1),
   actOrder: isBoolean,
@@ -223,6 +236,14 @@ export function resolveOptions(options: QuantizeOptions): {
     throw new BallastError(
       'ERR_ARGUMENT',
       'Expected actOrder with staticGroups: without it groups are static anyway.',
+    );
+  }
+  if (resolved.weightSearch !== 'none' && !quantizer.takesParameters) {
+    const able = quantizers.filter(({ takesParameters }) => takesParameters);
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected a method that takes scales found before (${able.map(({ name }) => name).join(', ')}) with weightSearch ` +
+        `but received ${quantizer.name}.`,
     );
   }
   expectActivationOptions(resolved);

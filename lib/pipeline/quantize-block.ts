@@ -1,7 +1,7 @@
 // One block, in stages: statistics of what the stage's linears read, then each of them quantized and compensated.
 // A true-sequential block has a stage for each input group, so that a linear's statistics are those of inputs that
 // the quantized linears before it produce; otherwise all groups are one stage. At the end the block's output is
-// compensated if asked for, and both paths move on. Where activations are quantized, their ranges come first.
+// compensated if asked for, and both paths move on. Grids that are found before linears are quantized come first.
 
 import { BlockActivations } from '../activations/index.js';
 import type { Tensor } from '../device/index.js';
@@ -14,8 +14,9 @@ import {
   loadBlock,
 } from '../execution/index.js';
 import type { Linear } from '../models/index.js';
-import { calibrateActivations } from './activation-calibration.js';
 import { type BlockBias, compensateBlock } from './block-site.js';
+import { calibrateGrids } from './grid-calibration.js';
+import { disposeParameters } from './linear-search.js';
 import { neededPaths, needsOf } from './needs.js';
 import { type BlockRun, type InputGroup, inputGroups, leaderOf, observe } from './observe.js';
 import { quantizeGroup } from './quantize-group.js';
@@ -59,8 +60,8 @@ export async function quantizeBlock(
   const linears = new Map<string, QuantizedLinear>();
   const runBlock = blockRunner(model, block.weights, context, index);
   const float = executor(device, (name) => linearOf(block, name));
-  const quantizers = await clock.measure('calibrate', () =>
-    calibrateActivations({
+  const grids = await clock.measure('calibrate', () =>
+    calibrateGrids({
       run,
       paths,
       float,
@@ -69,7 +70,7 @@ export async function quantizeBlock(
       index,
     }),
   );
-  const activations = quantizers && new BlockActivations(device, quantizers);
+  const activations = grids.activations && new BlockActivations(device, grids.activations);
   const attended = { ...context, attend: activations?.attend };
   const see = activations && ((name: string, x: Tensor) => activations.input(name, x));
   const work: Work = {
@@ -93,7 +94,8 @@ export async function quantizeBlock(
         const statistics = observed.groups.get(leaderOf(group));
         if (statistics === undefined) throw new RangeError(`No statistics of ${leaderOf(group)}.`);
         const find = (name: string) => linearOf(block, name);
-        const groupWork = { run, index, group, find, observed: statistics };
+        const parameters = grids.weights;
+        const groupWork = { run, index, group, find, parameters, observed: statistics };
         for (const linear of await quantizeGroup(groupWork)) {
           linears.set(linear.name, linear);
           onLayer(linear);
@@ -110,6 +112,8 @@ export async function quantizeBlock(
     disposeAll(outputs);
     disposeBlock(linears, undefined, activations);
     throw error;
+  } finally {
+    disposeParameters(grids.weights);
   }
 }
 

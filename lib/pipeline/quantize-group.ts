@@ -2,6 +2,7 @@
 
 import { asymmetricTarget, ownTarget } from '../compensation/index.js';
 import type { LinearWeights } from '../execution/index.js';
+import type { GroupParameters } from '../quantizers/index.js';
 import { type InputGroup, leaderOf, type ObservedGroup } from './observe.js';
 import { disposeLinear, type QuantizedLinear, quantizeLinear } from './quantize-linear.js';
 import { named, type Run } from './run.js';
@@ -12,12 +13,14 @@ export interface GroupWork {
   readonly index: number;
   readonly group: InputGroup;
   readonly find: (name: string) => LinearWeights;
+  /** Of linears whose scales were searched before. */
+  readonly parameters: ReadonlyMap<string, GroupParameters>;
   /** Disposed here. */
   readonly observed: ObservedGroup;
 }
 
 export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]> {
-  const { run, index, group, find, observed } = work;
+  const { run, index, group, find, parameters, observed } = work;
   const { device, options, model, clock, throwIfAborted } = run;
   const { fitted } = observed;
   // With a bias to follow, the mean of the inputs is none of the quantizer's business (design §2.5).
@@ -46,7 +49,16 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
       current = name;
       const source = find(name);
       done.push(
-        await quantizeLinear({ run, block: index, name, source, target, quantizer, observed }),
+        await quantizeLinear({
+          run,
+          block: index,
+          name,
+          source,
+          target,
+          quantizer,
+          parameters: parameters.get(name),
+          observed,
+        }),
       );
     }
     return done;

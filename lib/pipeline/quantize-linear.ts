@@ -7,7 +7,7 @@ import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { LinearWeights } from '../execution/index.js';
 import { findFormat } from '../export/index.js';
-import type { GroupQuantizer, QuantizedWeight } from '../quantizers/index.js';
+import type { GroupParameters, GroupQuantizer, QuantizedWeight } from '../quantizers/index.js';
 import type { LayerReport } from './events.js';
 import type { ObservedGroup } from './observe.js';
 import type { Run } from './run.js';
@@ -29,6 +29,8 @@ export interface LinearInput {
   readonly target: (weight: Tensor) => Tensor;
   /** Absent where the run's weights are prepared. */
   readonly quantizer?: GroupQuantizer | undefined;
+  /** Scales and zeros that were searched before. */
+  readonly parameters?: GroupParameters | undefined;
   readonly observed: ObservedGroup;
 }
 
@@ -69,10 +71,11 @@ async function quantizedWeight({
   source,
   target,
   quantizer,
+  parameters,
 }: LinearInput): Promise<Pick<QuantizedLinear, 'codes' | 'weight'>> {
   const { device } = run;
   if (quantizer === undefined) return { weight: device.scope(() => preparedWeight(run, name)) };
-  const found = device.scope(() => quantizer.quantize(target(source.weight)));
+  const found = device.scope(() => quantizer.quantize(target(source.weight), parameters));
   const codes = await roundedToFormat(run, found);
   const weight = dequantized(device, codes, source.weight.dtype);
   await device.synchronize();

@@ -1,9 +1,11 @@
-export type {
-  GroupInput,
-  GroupQuantizer,
-  QuantizedWeight,
-  Quantizer,
-  QuantizerOptions,
-  Scheme,
+export {
+  type GroupInput,
+  type GroupParameters,
+  type GroupQuantizer,
+  gridOptions,
+  type QuantizedWeight,
+  type Quantizer,
+  type QuantizerOptions,
+  type Scheme,
 } from './quantizer.js';
 export { defaultQuantizer, findQuantizer, quantizers } from './registry.js';

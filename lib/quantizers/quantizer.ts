@@ -34,13 +34,16 @@ export interface QuantizerOptions {
 }
 
 /** value = scale · (code − zero), scale and zero of the column's group. */
-export interface QuantizedWeight {
-  /** [out, in] uint8. */
-  readonly codes: Tensor;
+export interface GroupParameters {
   /** [out, groups] float32. */
   readonly scales: Tensor;
   /** [out, groups] float32. */
   readonly zeros: Tensor;
+}
+
+export interface QuantizedWeight extends GroupParameters {
+  /** [out, in] uint8. */
+  readonly codes: Tensor;
   /** [in] int32, the group of each column; absent where groups are consecutive columns. */
   readonly groupIndex?: Tensor | undefined;
   /** [1] float64, the damping that the factorisation took. */
@@ -62,6 +65,8 @@ export interface Quantizer {
   readonly summary: string;
   /** Whether `GroupInput.moment` must be present. */
   readonly needsMoment: boolean;
+  /** Whether it takes group parameters that were found before. */
+  readonly takesParameters?: true;
   /** What it does best with, where that is not everybody's default. */
   readonly defaults?: Partial<QuantizerOptions & Pick<Scheme, 'clip'>>;
   /**
@@ -72,7 +77,8 @@ export interface Quantizer {
 }
 
 export interface GroupQuantizer extends Disposable {
-  quantize(weight: Tensor): QuantizedWeight;
+  /** `found` only of a quantizer that takes parameters; it leaves them to the caller. */
+  quantize(weight: Tensor, found?: GroupParameters): QuantizedWeight;
 }
 
 /** 80 steps down to a fifth of the range under |·|^2.4: the search of the GPTQ reference program. */

@@ -1,13 +1,15 @@
 // Round to nearest: each group's range is divided evenly. With clipping, the range is the one with the least error,
 // each channel weighed by its moment (the diagonal of what the layer's error is measured in). With `refit` 'scales',
-// every scale found so then moves to where the layer's own error is least, the codes staying what they are.
+// every scale found so then moves to where the layer's own error is least, the codes staying what they are. Scales that
+// a search has found before take the place of the range.
 
-import type { Tensor } from '../device/index.js';
+import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { diagonal } from './diagonal.js';
 import {
   coarseGridOptions,
   type GroupInput,
+  type GroupParameters,
   type GroupQuantizer,
   gridOptions,
   type QuantizedWeight,
@@ -27,8 +29,9 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   const searched = refits || scheme.clip === 'mse';
   const grid = refits ? coarseGridOptions({ ...scheme, clip: 'mse' }) : gridOptions(scheme);
   const weights = searched && moment !== undefined ? diagonal(device, moment) : undefined;
-  const quantize = (weight: Tensor): QuantizedWeight => {
-    const { scales, zeros } = device.findScales(weight, grid, weights);
+  const quantize = (weight: Tensor, found?: GroupParameters): QuantizedWeight => {
+    const { scales, zeros } =
+      found === undefined ? device.findScales(weight, grid, weights) : ownHandles(device, found);
     const codes = device.quantize(weight, scales, zeros, scheme.bits);
     if (!refits || moment === undefined) return { codes, scales, zeros };
     const start = { codes, scales, zeros };
@@ -47,8 +50,15 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
     return { codes, scales: refitted.scales, zeros };
   };
   return {
-    quantize: (weight) => device.scope(() => quantize(weight)),
+    quantize: (weight, found) => device.scope(() => quantize(weight, found)),
     [Symbol.dispose]: () => weights?.dispose(),
+  };
+}
+
+function ownHandles(device: Device, { scales, zeros }: GroupParameters): GroupParameters {
+  return {
+    scales: device.reshape(scales, scales.shape),
+    zeros: device.reshape(zeros, zeros.shape),
   };
 }
 
@@ -56,5 +66,6 @@ export const rtn: Quantizer = {
   name: 'rtn',
   summary: 'round to nearest',
   needsMoment: false,
+  takesParameters: true,
   forGroup,
 };
