@@ -8,6 +8,7 @@ import {
   quantize,
   type RunReport,
 } from '../index.js';
+import { architectures } from '../models/index.js';
 import { defaults, resolveOptions } from '../pipeline/options.js';
 import { quantizers } from '../quantizers/index.js';
 import { bytes, number as digits, percent, seconds } from './format.js';
@@ -77,7 +78,8 @@ export function follower(model: string, progress: Progress): (event: QuantizeEve
         progress.say(`${event.modelType}: ${blocks} blocks, ${event.linears} linears`);
         if (event.dropped.length > 0) {
           progress.say(
-            `no bias in ${event.dropped.join(', ')}: what loads the result would drop it`,
+            `no bias fitted in ${event.dropped.join(', ')}: what loads the result would drop it` +
+              rewriteHint(event.modelType),
           );
         }
         break;
@@ -90,6 +92,12 @@ export function follower(model: string, progress: Progress): (event: QuantizeEve
         break;
     }
   };
+}
+
+/** What keeps biases that the model's own architecture has no place for. */
+function rewriteHint(type: string): string {
+  const { rewrites } = architectures.find(({ modelType }) => modelType === type) ?? {};
+  return rewrites === undefined ? '' : '; --as-llama keeps it, where that is exact';
 }
 
 /** How many layers the summary shows. */
@@ -114,6 +122,7 @@ function printReport(report: RunReport, output: string): void {
     ['held out', mean(({ heldOutError }) => heldOutError)],
     ['held out with bias', mean(resultOnHeldOut)],
     ['biases kept', `${layers.filter(({ biasKept }) => biasKept).length} of ${layers.length}`],
+    ...(report.dropped.length > 0 ? [['no bias fitted in', report.dropped.join(', ')]] : []),
     ['time', seconds(total)],
     ...Object.entries(phases).map(([name, value]) => [`  ${name}`, seconds(value)]),
     ['peak memory', bytes(report.peakMemoryBytes)],

@@ -6,6 +6,7 @@
 // through a norm, a gate's through a product; a value projection's could go into an output projection's, but no client
 // reads that one and not the other.
 
+import { BallastError } from '../errors.js';
 import type { BlockModel, LinearSpec } from '../models/index.js';
 import type { ExportInput } from './format.js';
 
@@ -29,6 +30,9 @@ const notOwned: Readonly<Record<string, Readonly<Partial<Record<Client, readonly
   qwen3: { vllm: ['self_attn.o_proj'] },
 };
 
+/** Architectures that a client has no class for, so that no result of them can be meant for it. */
+const notLoaded: Readonly<Partial<Record<Client, readonly string[]>>> = { vllm: ['deit', 'vit'] };
+
 export interface BiasCapability {
   readonly client: Client;
   /** Linears, by name inside the block, whose bias the client reads. */
@@ -41,11 +45,28 @@ export function clientsFor(format: string): readonly Client[] {
   return clientsOf[format] ?? ['transformers'];
 }
 
+/** Error ERR_ARGUMENT for a client that does not read the format. */
+export function expectClient(format: string, client: Client | undefined): void {
+  const known = clientsFor(format);
+  if (client === undefined || known.includes(client)) return;
+  throw new BallastError(
+    'ERR_ARGUMENT',
+    `Expected one of ${known.join(', ')} for client with format ${format} but received ${client}.`,
+  );
+}
+
+/** Error ERR_UNSUPPORTED for a model that the client does not load. */
 export function biasCapability(
   model: BlockModel,
   format: string,
   client: Client = clientsFor(format)[0] ?? 'transformers',
 ): BiasCapability {
+  if (notLoaded[client]?.includes(model.modelType)) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected a model that ${client} loads but it has no class for ${model.modelType}; choose another client.`,
+    );
+  }
   const missing = notOwned[model.modelType]?.[client] ?? [];
   const read = model.linears
     .filter((spec) => mayHoldBias(format, spec) && !missing.includes(spec.name))

@@ -1,4 +1,11 @@
-export { type BiasCapability, biasCapability, type Client, clients } from './capabilities.js';
+export {
+  type BiasCapability,
+  biasCapability,
+  type Client,
+  clients,
+  clientsFor,
+  expectClient,
+} from './capabilities.js';
 export { openExport } from './export-writer.js';
 export type {
   ExportedBlock,

@@ -1,7 +1,7 @@
 // What a caller may ask of a quantization, its defaults, and what is refused. Defaults live here and nowhere else.
 
 import { BallastError } from '../errors.js';
-import { type Client, clients, findFormat } from '../export/index.js';
+import { type Client, clients, expectClient, findFormat } from '../export/index.js';
 import {
   type Check,
   checkOptions,
@@ -257,5 +257,6 @@ export function resolveOptions(options: QuantizeOptions): {
     );
   }
   format.expectGrid?.(resolved);
+  expectClient(format.name, resolved.client);
   return { options: resolved, quantizer };
 }

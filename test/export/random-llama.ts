@@ -79,7 +79,10 @@ export async function randomLlama(changes: Record<string, unknown> = {}): Promis
       add(`${block}.${name}.weight`, outChannels, inChannels);
       if (bias) add(`${block}.${name}.bias`, outChannels);
     }
-    for (const name of model.blockTensors) add(`${block}.${name}`, model.hiddenSize);
+    for (const name of model.blockTensors) {
+      const ofHeads = name.startsWith('self_attn.');
+      add(`${block}.${name}`, ofHeads ? Number(changes.head_dim) : model.hiddenSize);
+    }
   }
   for (const name of new Set([...model.embedTensors, ...model.headTensors])) {
     const vector = name.includes('norm');

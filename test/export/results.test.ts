@@ -5,12 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
-import { biasCapability } from '../../lib/export/index.js';
 import { exportResult, verify } from '../../lib/index.js';
-import { readModel } from '../../lib/models/index.js';
 import { temporaryDirectory } from '../checkpoint/files.js';
 import { exampleModel, finish } from '../pipeline/runs.js';
-import { baseConfig, baseGrid, exportRandom, randomLlama } from './random-llama.js';
+import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
 
 let device: Device;
 beforeAll(() => {
@@ -141,47 +139,6 @@ it('tells what is no result', async () => {
   await expect(verify(exampleModel)).rejects.toMatchObject({
     code: 'ERR_CHECKPOINT',
     message: expect.stringContaining('ballast-export.json'),
-  });
-});
-
-describe('biases', () => {
-  const dropped = (model_type: string, format: string, client?: 'vllm') => {
-    const changes = { sliding_window: null, head_dim: 16, attention_bias: true };
-    const model = readModel({ ...baseConfig, ...changes, model_type }, new Set());
-    return biasCapability(model, format, client).dropped;
-  };
-
-  it('survive where config.json, the format and the client have a place for them', () => {
-    const mlp = ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'];
-    const attention = ['q', 'k', 'v', 'o'].map((letter) => `self_attn.${letter}_proj`);
-    expect(dropped('llama', 'huggingface')).toEqual([]);
-    expect(dropped('qwen2', 'huggingface')).toEqual(['self_attn.o_proj', ...mlp]);
-    expect(dropped('qwen2', 'gguf')).toEqual([]);
-    expect(dropped('mistral', 'compressed-tensors')).toEqual([...attention, ...mlp]);
-    expect(dropped('qwen3', 'huggingface')).toEqual(mlp);
-    expect(dropped('qwen3', 'huggingface', 'vllm')).toEqual(['self_attn.o_proj', ...mlp]);
-  });
-
-  it('of a run are those alone, and the run says which are not', async () => {
-    const source = (await randomLlama({ model_type: 'qwen2', sliding_window: null })).directory;
-    const { directory, report } = await finish(source, {
-      bits: 4,
-      samples: 4,
-      sequenceLength: 32,
-      heldOut: 0,
-    });
-    expect(report.dropped).toEqual([
-      'self_attn.o_proj',
-      'mlp.gate_proj',
-      'mlp.up_proj',
-      'mlp.down_proj',
-    ]);
-    const kept = new Set(
-      report.layers.filter(({ biasKept }) => biasKept).map(({ name }) => name.split('.').at(-1)),
-    );
-    expect(kept).toEqual(new Set(['q_proj', 'k_proj', 'v_proj']));
-    const { tensors } = await Checkpoint.open(directory);
-    expect(tensors.has('model.layers.0.self_attn.o_proj.bias')).toBe(false);
   });
 });
 

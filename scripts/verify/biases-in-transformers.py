@@ -1,0 +1,51 @@
+"""Which linears have a bias in transformers' own classes, once config.json announces all that it can.
+
+    python scripts/verify/biases-in-transformers.py > test/export/fixtures/transformers-biases.json
+
+For each tiny checkpoint of the tests: its config.json with the fields below, a model of that, saved; the names of the
+biases of the saved file that a linear's weight stands beside, those of the first block. A test compares them with what
+the library claims to survive (lib/export/capabilities.ts).
+"""
+
+import json
+import pathlib
+import tempfile
+
+import transformers
+from safetensors.torch import load_file
+
+FIELDS = {
+    "gemma2": ["attention_bias"],
+    "gpt_neox": ["attention_bias"],
+    "llama": ["attention_bias", "mlp_bias"],
+    "opt": ["enable_bias"],
+    "qwen3": ["attention_bias"],
+}
+BLOCKS = ("layers.0.", "layer.0.", "h.0.")
+
+
+def biases(directory: pathlib.Path) -> dict:
+    config = transformers.AutoConfig.from_pretrained(directory)
+    fields = FIELDS.get(config.model_type, [])
+    for field in fields:
+        setattr(config, field, True)
+    with tempfile.TemporaryDirectory() as folder:
+        getattr(transformers, config.architectures[0])(config).save_pretrained(folder)
+        tensors = load_file(pathlib.Path(folder) / "model.safetensors")
+    names = [name.removesuffix(".bias") for name in tensors if name.endswith(".bias")]
+    linears = [name for name in names if tensors[f"{name}.weight"].ndim == 2]
+    first = sorted(name for name in linears if any(f".{block}" in f".{name}" for block in BLOCKS))
+    return {"fields": fields, "biases": first}
+
+
+def main() -> None:
+    root = pathlib.Path(__file__).resolve().parents[2] / "test"
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    directories = sorted([*root.glob("models/tiny/*"), *root.glob("vision/tiny/*")])
+    found = {directory.name: biases(directory) for directory in directories}
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

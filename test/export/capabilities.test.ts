@@ -1,0 +1,111 @@
+// Which biases survive, for every architecture, format and client: those of transformers as its own classes save them
+// (fixtures/transformers-biases.json, by scripts/verify/biases-in-transformers.py), those of vLLM as its source reads.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { biasCapability, clientsFor, formats } from '../../lib/export/index.js';
+import { architectures, readBlockModel, visionArchitectures } from '../../lib/models/index.js';
+import { directoryOf, variants } from '../models/tiny.js';
+import { exampleModel, finish } from '../pipeline/runs.js';
+import * as vision from '../vision/fixtures.js';
+import { randomLlama } from './random-llama.js';
+
+type Found = Record<string, { fields: string[]; biases: string[] }>;
+const found: Found = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'fixtures/transformers-biases.json'), 'utf8'),
+);
+
+const directories = new Map([
+  ...variants.map((variant) => [variant, directoryOf(variant)] as const),
+  ...vision.variants.map((variant) => [variant, vision.directoryOf(variant)] as const),
+]);
+
+async function open(variant: string) {
+  const { config, tensors } = await Checkpoint.open(directories.get(variant) ?? variant);
+  return readBlockModel(config, new Set(tensors.keys()));
+}
+
+/** Linears whose bias transformers announces and reads, and vLLM's class does not own. */
+const notOwned: Readonly<Record<string, readonly string[]>> = { qwen3: ['self_attn.o_proj'] };
+
+describe.each([...directories.keys()])('%s', (variant) => {
+  it('keeps in transformers what its classes save', async () => {
+    const model = await open(variant);
+    const { fields = [], biases = [] } = found[variant] ?? {};
+    expect(Object.keys(model.biasFields ?? {}).sort()).toEqual(fields);
+    for (const format of ['huggingface', 'compressed-tensors', 'gptq']) {
+      const { client, read } = biasCapability(model, format);
+      expect(client).toBe('transformers');
+      const names = [...read].map((name) => `${model.blockName(0)}.${name}`).sort();
+      expect(names, format).toEqual(biases);
+    }
+  });
+
+  it('loses nothing in vLLM but what its class does not own', async () => {
+    const model = await open(variant);
+    for (const format of ['huggingface', 'compressed-tensors', 'gptq']) {
+      if (visionArchitectures.some(({ modelType }) => modelType === model.modelType)) {
+        expect(() => biasCapability(model, format, 'vllm')).toThrow(
+          `Expected a model that vllm loads but it has no class for ${model.modelType}; choose another client.`,
+        );
+        continue;
+      }
+      const inTransformers = biasCapability(model, format, 'transformers').read;
+      const { read, dropped } = biasCapability(model, format, 'vllm');
+      const lost = [...inTransformers].filter((name) => !read.has(name));
+      expect(lost).toEqual(notOwned[model.modelType] ?? []);
+      expect([...read, ...dropped].sort()).toEqual(model.linears.map(({ name }) => name).sort());
+    }
+  });
+
+  it('keeps all in llama.cpp', async () => {
+    expect(biasCapability(await open(variant), 'gguf').dropped).toEqual([]);
+  });
+});
+
+it('every architecture is among these', async () => {
+  const known = [...architectures, ...visionArchitectures].map(({ modelType }) => modelType);
+  const types = await Promise.all(
+    [...directories.keys()].map(async (name) => (await open(name)).modelType),
+  );
+  expect([...new Set(types)].sort()).toEqual(known.sort());
+});
+
+it('every format has a client, and refuses those of others', async () => {
+  for (const { name } of formats) expect(clientsFor(name).length).toBeGreaterThan(0);
+  await expect(finish(exampleModel, { client: 'llama.cpp' })).rejects.toMatchObject({
+    code: 'ERR_ARGUMENT',
+    message:
+      'Expected one of transformers, vllm for client with format huggingface but received llama.cpp.',
+  });
+});
+
+describe('a run', () => {
+  const run = { bits: 4, samples: 4, sequenceLength: 32, heldOut: 0 };
+
+  it.each([
+    ['qwen2', 'transformers', ['q_proj', 'k_proj', 'v_proj']],
+    ['qwen3', 'transformers', ['q_proj', 'k_proj', 'v_proj', 'o_proj']],
+    ['qwen3', 'vllm', ['q_proj', 'k_proj', 'v_proj']],
+    ['mistral', 'vllm', []],
+  ] as const)(
+    'of %s for %s fits those alone, and says which it does not',
+    async (model_type, client, fitted) => {
+      const changes = { model_type, sliding_window: null, head_dim: 16 };
+      const { directory } = await randomLlama(changes);
+      const { directory: result, report } = await finish(directory, { ...run, client });
+      const last = (name: string) => name.split('.').at(-1) ?? '';
+      const kept = report.layers.filter(({ biasKept }) => biasKept).map(({ name }) => last(name));
+      expect(new Set(kept)).toEqual(new Set(fitted));
+      expect(report.dropped.map(last)).toEqual(
+        ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'].filter(
+          (name) => !(fitted as readonly string[]).includes(name),
+        ),
+      );
+      const { tensors } = await Checkpoint.open(result);
+      expect(tensors.has('model.layers.0.mlp.up_proj.bias')).toBe(false);
+    },
+  );
+});
