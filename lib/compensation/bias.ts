@@ -1,12 +1,22 @@
 // The bias of one linear: fitted on the calibration tokens, gated on held-out ones, certified on both.
 // With m the residual's mean (per channel, or per position and channel) a bias b lowers the error by
-// 2⟨b, m⟩ − ‖b‖², averaged over positions; m of the fitted tokens gives b, m of the held-out ones judges it.
+// 2⟨b, m⟩ − ‖b‖², averaged over positions; m of the fitted tokens gives b, m of the held-out ones judges it. A bias that
+// stands for a constant on the linear's inputs is Q E[D] instead, and must lower the error of both.
 
 import type { Device, Tensor } from '../device/index.js';
 import type { GroupStatistics } from '../statistics/index.js';
-import { outputEnergy, positionResidual, residualOf, squares } from './residual.js';
+import {
+  outputEnergy,
+  positionOutputs,
+  positionResidual,
+  residualOf,
+  squares,
+} from './residual.js';
 
 export type BiasGranularity = 'none' | 'channel' | 'position';
+
+/** What a bias makes good: the mean error of the output, or what the inputs have drifted from those of the target. */
+export type BiasSource = 'output' | 'inputs';
 
 export interface BiasInput {
   readonly device: Device;
@@ -18,6 +28,8 @@ export interface BiasInput {
   /** Of tokens that are not; without them every bias is kept. */
   readonly heldOut?: GroupStatistics | undefined;
   readonly granularity: BiasGranularity;
+  /** Default 'output'. */
+  readonly source?: BiasSource;
   /** k of the shrinkage b·n/(n + k), n the observations that b is a mean of; 0 for none. */
   readonly shrinkage: number;
 }
@@ -68,10 +80,12 @@ export async function fitBias(input: BiasInput): Promise<FittedBias> {
     return { certificate: { ...none, ...judged, ...heldOutWithout, outputEnergy: energy } };
   }
   const observations = fitted.inputs.count / fit.positions;
-  const bias = fit.mean.map((value) => (value * observations) / (observations + input.shrinkage));
+  const mean = input.source === 'inputs' ? await driftOf(input) : fit.mean;
+  const bias = mean.map((value) => (value * observations) / (observations + input.shrinkage));
   const gain = gainOf(bias, fit);
   const heldOutGain = judge === undefined ? undefined : gainOf(bias, judge);
-  const kept = heldOutGain === undefined || heldOutGain > 0;
+  const kept =
+    (input.source !== 'inputs' || gain > 0) && (heldOutGain === undefined || heldOutGain > 0);
   return {
     ...(kept ? { bias } : {}),
     certificate: {
@@ -95,6 +109,21 @@ async function fitOf(input: BiasInput, statistics: GroupStatistics): Promise<Fit
   if (granularity !== 'position') return { error, mean, positions: 1 };
   const means = await positionResidual(device, weight, quantized, statistics);
   return { error, mean: means, positions: means.length / mean.length };
+}
+
+/** Q E[D] of the wanted granularity; zeros where inputs have not drifted. */
+async function driftOf({ device, quantized, fitted, granularity }: BiasInput) {
+  const difference = fitted.drift?.difference;
+  if (granularity === 'position') {
+    const positions = fitted.inputs.positionMeans?.rows ?? 0;
+    if (difference === undefined) return new Float32Array(positions * quantized.rows);
+    return positionOutputs(device, quantized, difference);
+  }
+  if (difference === undefined) return new Float64Array(quantized.rows);
+  using product = device.scope(() =>
+    device.matvec(device.cast(quantized, 'float32'), difference.mean),
+  );
+  return await product.readFloat64();
 }
 
 function gainOf(bias: Float64Array | Float32Array, { mean, positions }: Fit): number {

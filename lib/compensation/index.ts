@@ -1,6 +1,7 @@
 export {
   type BiasGranularity,
   type BiasInput,
+  type BiasSource,
   type Certificate,
   type FittedBias,
   fitBias,

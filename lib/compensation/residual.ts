@@ -6,7 +6,7 @@
 // so E‖e‖² = v + ‖m‖², and with a bias b it is v + ‖m − b‖²: least, by ‖m‖² less, where b = m (arXiv 2404.01892).
 
 import type { Device, Tensor } from '../device/index.js';
-import type { GroupStatistics } from '../statistics/index.js';
+import type { GroupStatistics, Statistics } from '../statistics/index.js';
 
 export interface Residual {
   /** v, summed over output channels. */
@@ -64,6 +64,18 @@ export async function positionResidual(
     return device.add(own, device.matmul(present(drift.difference.positionMeans), w));
   });
   return means.readFloat32();
+}
+
+/** What the linear makes of each position's mean, [sequence, out] float32. */
+export async function positionOutputs(
+  device: Device,
+  weight: Tensor,
+  { positionMeans }: Statistics,
+): Promise<Float32Array> {
+  using outputs = device.scope(() =>
+    device.matmul(present(positionMeans), device.cast(weight, 'float32')),
+  );
+  return await outputs.readFloat32();
 }
 
 /** tr(W G Wᵀ), the energy of the layer's output that errors are relative to. */

@@ -27,7 +27,7 @@ import {
 } from './activation-options.js';
 
 export type CompensationGranularity = 'none' | 'channel' | 'position';
-export type Site = 'linear' | 'attention' | 'mlp' | 'block';
+export type Site = 'linear' | 'matmul' | 'attention' | 'mlp' | 'block';
 export type Propagate = 'float' | 'quantized';
 
 export interface QuantizeOptions extends ActivationOptions {
@@ -193,7 +193,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   refit: isOneOf('none', 'scales'),
   ...activationChecks,
   compensation: isOneOf('none', 'channel', 'position'),
-  sites: isSetOf('linear', 'attention', 'mlp', 'block'),
+  sites: isSetOf('linear', 'matmul', 'attention', 'mlp', 'block'),
   fit: isOneOf('joint', 'sequential'),
   propagate: isOneOf('float', 'quantized'),
   target: isOneOf('layer', 'float'),
@@ -249,11 +249,11 @@ export function resolveOptions(options: QuantizeOptions): {
   expectActivationOptions(resolved);
   const comparesPaths =
     resolved.target === 'float' ||
-    resolved.sites.some((site) => site === 'attention' || site === 'mlp');
+    resolved.sites.some((site) => site === 'matmul' || site === 'attention' || site === 'mlp');
   if (comparesPaths && resolved.propagate === 'float') {
     throw new BallastError(
       'ERR_ARGUMENT',
-      "Expected propagate 'quantized' with target 'float' and with the sites attention and mlp: on the float path nothing before a linear has been lost.",
+      "Expected propagate 'quantized' with target 'float' and with the sites matmul, attention and mlp: on the float path nothing before a linear has been lost.",
     );
   }
   format.expectGrid?.(resolved);

@@ -24,7 +24,9 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
   const { device, options, model, clock, throwIfAborted } = run;
   const { fitted } = observed;
   // With a bias to follow, the mean of the inputs is none of the quantizer's business (design §2.5).
-  const centred = options.fit === 'joint' && group.every((name) => run.sites.compensates(name));
+  const centred =
+    options.fit === 'joint' &&
+    group.every((name) => run.sites.compensates(name) && run.sites.sourceOf(name) === 'output');
   const done: QuantizedLinear[] = [];
   let current = leaderOf(group);
   try {

@@ -45,6 +45,7 @@ export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinea
       quantized: weight,
       ...observed,
       granularity: run.sites.compensates(name) ? options.compensation : 'none',
+      source: run.sites.sourceOf(name),
       shrinkage: options.shrinkage,
     }),
   );

@@ -1,7 +1,7 @@
 // The bias of one linear and its certificate against the residuals of every token, formed in float64.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type BiasGranularity, fitBias } from '../../lib/compensation/index.js';
+import { type BiasGranularity, type BiasSource, fitBias } from '../../lib/compensation/index.js';
 import { Device } from '../../lib/device/index.js';
 import { at, expectClose, float32, normals } from '../native/harness.js';
 import { correlated, energyOf, type Rows, residuals, statisticsOf } from './calibrated.js';
@@ -23,9 +23,10 @@ interface Case {
   readonly heldOut?: Rows;
   readonly granularity: BiasGranularity;
   readonly shrinkage?: number;
+  readonly source?: BiasSource;
 }
 
-async function fitted({ x, xHat, heldOut, granularity, shrinkage = 0 }: Case) {
+async function fitted({ x, xHat, heldOut, granularity, shrinkage = 0, source = 'output' }: Case) {
   const needs = { drift: xHat !== undefined, positions: granularity === 'position' };
   const upload = (values: Float32Array) => float32(device, [out, channels], values);
   using statistics = await statisticsOf(
@@ -38,7 +39,8 @@ async function fitted({ x, xHat, heldOut, granularity, shrinkage = 0 }: Case) {
     heldOut === undefined
       ? undefined
       : await statisticsOf(device, sequence, needs, { quantized: heldOut });
-  const input = { device, weight: upload(weight), quantized: upload(quantized), granularity };
+  const operands = { weight: upload(weight), quantized: upload(quantized) };
+  const input = { device, ...operands, granularity, source };
   const result = await fitBias({ ...input, fitted: statistics, heldOut: judge, shrinkage });
   judge?.dispose();
   return result;
@@ -141,5 +143,34 @@ describe('the held-out gate', () => {
     const after = energyOf(compensated(rows, bias), out) / energy;
     near(certificate.heldOutErrorWithBias ?? 0, after);
     expect(after).toBeLessThan(certificate.heldOutError ?? 0);
+  });
+});
+
+describe('a constant on the inputs', () => {
+  const drifted = { x, xHat, source: 'inputs' } as const;
+  /** Q (x − x̂) of every token. */
+  const drift = residuals(quantized, quantized, x, xHat);
+
+  it.each<BiasGranularity>(['channel', 'position'])('is Q E[D], per %s', async (granularity) => {
+    const { bias, certificate } = await fitted({ ...drifted, granularity });
+    const period = granularity === 'channel' ? out : sequence * out;
+    const expected = new Float64Array(period);
+    drift.forEach((value, i) => {
+      expected[i % period] = at(expected, i % period) + (value * period) / drift.length;
+    });
+    expectClose(bias ?? [], expected, 1e-4);
+    const rows = residuals(weight, quantized, x, xHat);
+    const of = energyOf(residuals(weight, new Float32Array(weight.length), xHat), out);
+    near(certificate.errorWithBias, energyOf(compensated(rows, bias ?? []), out) / of);
+    const { certificate: whole } = await fitted({ x, xHat, granularity });
+    expect(whole.errorWithBias).toBeLessThan(certificate.errorWithBias);
+  });
+
+  it('is dropped where inputs have not drifted', async () => {
+    for (const granularity of ['channel', 'position'] as const) {
+      const { bias, certificate } = await fitted({ x, source: 'inputs', granularity });
+      expect(bias).toBeUndefined();
+      expect(certificate.errorWithBias).toBe(certificate.error);
+    }
   });
 });

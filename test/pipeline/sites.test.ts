@@ -1,5 +1,6 @@
 // The site 'block': with one more bias on a block's output its mean equals the float block's, and its error falls by
-// that bias' energy; wherever the bias is folded, and whether it is one value a channel or one a position as well.
+// that bias' energy; wherever the bias is folded, and whether it is one value a channel or one a position as well. The site
+// 'matmul' is the mean of what the output projection reads, through its quantized weight.
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -57,6 +58,35 @@ describe.each([
     const first = (outputs: typeof linear) => outputs[0]?.error ?? Number.NaN;
     expect(first(both)).toBeLessThan(first(linear));
     expect(first(both)).toBeLessThan(first(channel));
+  });
+});
+
+describe('matmul', () => {
+  const shape = { blocks: 2, hiddenSize: 64, mlpSize: 128, preNorm: true };
+  const projection = 'model.decoder.layers.1.self_attn.out_proj';
+
+  async function linearsOf(model: string, options: Partial<QuantizeOptions>) {
+    const sampling = { samples, sequenceLength, sampling: 'sequential', heldOut: 0 } as const;
+    const given = { method: 'rtn', bits: 3, ...sampling, ...options } as const;
+    const { directory } = await finish(model, given);
+    const windows = await windowsOf(model, exampleText, samples, sequenceLength);
+    const paths = { inputs: 'quantized', target: 'float' } as const;
+    const { linears } = await compare(device, model, directory, windows, paths);
+    const found = linears.get(projection);
+    if (found === undefined) throw new Error(`No ${projection}.`);
+    return found;
+  }
+
+  it.each(['channel', 'position'] as const)('lowers the error, per %s', async (compensation) => {
+    const model = await randomOpt(await temporaryFolder(), shape);
+    const alone = await linearsOf(model, { compensation, sites: ['matmul'] });
+    expect(alone.errorWithBias).toBeLessThan(0.99 * alone.error);
+    const both = await linearsOf(model, { compensation, sites: ['matmul', 'linear'] });
+    expect(both.errorWithBias).toBeLessThan(alone.errorWithBias);
+    // With the linear itself it is what the site 'attention' is.
+    const attention = await linearsOf(model, { compensation, sites: ['attention', 'linear'] });
+    expect(both).toEqual(attention);
+    expect(both.residualMean / both.error).toBeLessThan(1e-7);
   });
 });
 
