@@ -2,11 +2,11 @@
 #include "native/cpu/cpu_backend.h"
 
 #include <cstring>
-#include <new>
 #include <string>
 
 #include "native/core/error.h"
 #include "native/cpu/attention.h"
+#include "native/cpu/block_cache.h"
 #include "native/cpu/context.h"
 #include "native/cpu/cross_entropy.h"
 #include "native/cpu/descend.h"
@@ -31,8 +31,6 @@
 namespace ballast::cpu {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
-
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(ThreadPool& pool)
@@ -47,15 +45,15 @@ class CpuBackend final : public Backend {
   void SetCancelToken(const CancelToken* token) override { context_.cancel = token; }
 
   std::byte* Allocate(std::size_t bytes) override {
-    void* memory = ::operator new(bytes == 0 ? 1 : bytes, kAlignment, std::nothrow);
+    std::byte* memory = blocks_.Take(bytes);
     if (memory == nullptr) {
       throw Error(ErrorCode::kMemory,
                   "Could not allocate " + std::to_string(bytes) +
                       " bytes of memory; use fewer samples or a smaller batch.");
     }
-    return static_cast<std::byte*>(memory);
+    return memory;
   }
-  void Free(std::byte* pointer) override { ::operator delete(pointer, kAlignment); }
+  void Free(std::byte* pointer) override { blocks_.Give(pointer); }
   void CopyFromHost(std::byte* to, const std::byte* from, std::size_t bytes) override {
     Copy(to, from, bytes);
   }
@@ -132,6 +130,7 @@ class CpuBackend final : public Backend {
 
  private:
   const InstructionSet instruction_set_;
+  BlockCache blocks_;
   Context context_;
 };
 

@@ -1,0 +1,69 @@
+#include "native/cpu/block_cache.h"
+
+#include <algorithm>
+#include <new>
+
+namespace ballast::cpu {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+// Below, the allocator recycles memory itself.
+constexpr std::size_t kLarge = std::size_t{1} << 20;
+// Beyond, zeroing pages is little beside the work that is done on them.
+constexpr std::size_t kMostKept = std::size_t{64} << 20;
+
+std::byte* New(std::size_t bytes) {
+  return static_cast<std::byte*>(
+      ::operator new(std::max<std::size_t>(bytes, 1), kAlignment, std::nothrow));
+}
+
+void Delete(std::byte* block) { ::operator delete(block, kAlignment); }
+
+}  // namespace
+
+BlockCache::~BlockCache() {
+  while (!kept_.empty()) DropOldest();
+}
+
+std::byte* BlockCache::Take(std::size_t bytes) {
+  if (bytes < kLarge) return New(bytes);
+  const std::lock_guard lock(mutex_);
+  // The one that was used last is the likeliest to be in a processor's cache.
+  const auto found = std::find_if(kept_.rbegin(), kept_.rend(),
+                                  [bytes](const Kept& kept) { return kept.bytes == bytes; });
+  std::byte* block = nullptr;
+  if (found != kept_.rend()) {
+    block = found->block;
+    kept_bytes_ -= bytes;
+    kept_.erase(std::next(found).base());
+  } else {
+    block = New(bytes);
+    // Rather everything anew than no memory.
+    while (block == nullptr && !kept_.empty()) {
+      DropOldest();
+      block = New(bytes);
+    }
+  }
+  if (block != nullptr) large_.emplace(block, bytes);
+  return block;
+}
+
+void BlockCache::Give(std::byte* block) {
+  const std::lock_guard lock(mutex_);
+  const auto found = large_.find(block);
+  if (found == large_.end()) return Delete(block);
+  const std::size_t bytes = found->second;
+  large_.erase(found);
+  if (bytes > kMostKept) return Delete(block);
+  kept_.push_back({.block = block, .bytes = bytes});
+  kept_bytes_ += bytes;
+  while (kept_bytes_ > kMostKept) DropOldest();
+}
+
+void BlockCache::DropOldest() {
+  kept_bytes_ -= kept_.front().bytes;
+  Delete(kept_.front().block);
+  kept_.pop_front();
+}
+
+}  // namespace ballast::cpu
