@@ -9,20 +9,14 @@ import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { resolveModel } from '../checkpoint/hub.js';
 import { ioError, isMissing } from '../checkpoint/io-error.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
-import type { Device, Tensor } from '../device/index.js';
+import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { activationFile, positionBiasFile } from '../execution/index.js';
-import {
-  type BlockModel,
-  type Config,
-  type LinearSpec,
-  readBlockModel,
-  rewriteModel,
-} from '../models/index.js';
-import type { QuantizedWeight } from '../quantizers/index.js';
+import { type BlockModel, type Config, readBlockModel, rewriteModel } from '../models/index.js';
 import { biasCapability } from './capabilities.js';
+import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
 import { openExport } from './export-writer.js';
-import type { ExportedLinear, ExportFormat, Grid, StoredLinear } from './format.js';
+import type { ExportedLinear, ExportFormat } from './format.js';
 import { formats } from './registry.js';
 import { disposeStored, expectDigest, type OpenedResult, openResult } from './verification.js';
 
@@ -50,7 +44,8 @@ export interface Conversion {
  */
 export async function convert(conversion: Conversion): Promise<number> {
   const { device, directory, format, output: target, overwrite, maxShardBytes } = conversion;
-  const result = await openResult(device, directory, formats);
+  const result = await openResult(device, directory, formats, { codes: true });
+  expectGridHolds(result.record.grid, format);
   const report = (await readJsonObject(join(directory, reportFile))) ?? {};
   const checkpoint = await restOfModel(directory, report);
   const output = await OutputDirectory.create(target, { overwrite, source: directory });
@@ -155,7 +150,7 @@ async function readBlock(
       const stored = await reader.linear(index, spec, expected?.dtype ?? 'float32');
       linears.set(spec.name, stored as ExportedLinear);
       await expectDigest(name, stored, expected);
-      const codes = expectCodes(name, stored, record.format, format);
+      const codes = expectCodes(name, stored, format);
       await expectSameGrid(device, name, codes, record.grid, format);
       if (!capability.read.has(spec.name)) await expectNoBias(name, spec, stored.bias, format);
     }
@@ -164,59 +159,6 @@ async function readBlock(
     for (const linear of linears.values()) disposeStored(linear);
     throw error;
   }
-}
-
-function expectCodes(
-  name: string,
-  { codes }: StoredLinear,
-  from: string,
-  to: ExportFormat,
-): QuantizedWeight {
-  if (codes !== undefined) return codes;
-  throw new BallastError(
-    'ERR_UNSUPPORTED',
-    `Expected codes for ${name} to write format ${to.name} but format ${from} holds dequantized weights only; ` +
-      'quantize with a format of packed codes to be able to convert.',
-  );
-}
-
-async function expectSameGrid(
-  device: Device,
-  name: string,
-  codes: QuantizedWeight,
-  grid: Grid,
-  format: ExportFormat,
-): Promise<void> {
-  const rounded = (await format.roundGrid?.(device, codes, grid)) ?? codes;
-  const added = Object.values(rounded).filter((part) => !Object.values(codes).includes(part));
-  try {
-    for (const part of ['codes', 'zeros'] as const) {
-      if (rounded[part] === codes[part]) continue;
-      const [before, after] = [await codes[part].read(), await rounded[part].read()];
-      if (Buffer.from(before).equals(Buffer.from(after))) continue;
-      throw new BallastError(
-        'ERR_UNSUPPORTED',
-        `${name}: format ${format.name} would round the ${part} of this grid, which biases were fitted on; quantize ` +
-          `again with that format, or with a symmetric grid.`,
-      );
-    }
-  } finally {
-    for (const tensor of added) tensor?.dispose();
-  }
-}
-
-async function expectNoBias(
-  name: string,
-  { outChannels }: LinearSpec,
-  bias: Tensor | undefined,
-  format: ExportFormat,
-): Promise<void> {
-  const values = (await bias?.readFloat32()) ?? new Float32Array(outChannels);
-  if (values.every((value) => value === 0)) return;
-  throw new BallastError(
-    'ERR_UNSUPPORTED',
-    `${name} has a bias that format ${format.name} has no place for; quantize again with that format.`,
-  );
 }
 
 async function copyIfThere(file: string, from: string, to: string): Promise<void> {

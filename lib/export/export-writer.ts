@@ -34,7 +34,7 @@ class VerifyingWriter implements ExportWriter {
       grid: gridOf(grid),
       blocks: this.#blocks,
     };
-    await verifyResult(await openResult(device, output.path, formats, record));
+    await verifyResult(await openResult(device, output.path, formats, { record }));
     await output.writeJson(recordFile, record);
   }
 

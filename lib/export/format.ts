@@ -62,11 +62,13 @@ export interface ReadInput {
   readonly config: Config;
   readonly model: BlockModel;
   readonly grid: Grid;
+  /** Whether codes are wanted: where a result holds weights alone, they have to be found first. */
+  readonly codes: boolean;
 }
 
 /** A linear as a result holds it; the caller disposes its tensors. */
 export interface StoredLinear {
-  /** Absent in formats that hold weights only. */
+  /** Absent where they are not wanted, and where a result does not tell them. */
   readonly codes?: QuantizedWeight;
   /** [out, in]. */
   readonly weight: Tensor;

@@ -68,9 +68,9 @@ export async function openResult(
   device: Device,
   directory: string,
   formats: readonly ExportFormat[],
-  given?: ExportRecord,
+  options: { readonly record?: ExportRecord; readonly codes?: boolean } = {},
 ): Promise<OpenedResult> {
-  const record = given ?? (await readRecord(directory));
+  const { record = await readRecord(directory), codes = false } = options;
   const format = formats.find(({ name }) => name === record.format);
   if (format === undefined) throw notAResult(directory, `the format ${record.format} is not known`);
   const config = await readJsonObject(join(directory, 'config.json'));
@@ -79,7 +79,8 @@ export async function openResult(
   if (record.blocks.length !== model.blocks) {
     throw notAResult(directory, `${recordFile} and config.json count blocks differently`);
   }
-  const reader = await format.read({ device, directory, config, model, grid: record.grid });
+  const { grid } = record;
+  const reader = await format.read({ device, directory, config, model, grid, codes });
   return { config, model, record, reader };
 }
 

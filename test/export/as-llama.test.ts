@@ -97,7 +97,7 @@ it('exports a packed result as LLaMA, with the logits that it had', async () => 
   const folder = await temporaryDirectory();
   const [plain, written] = [join(folder, 'plain'), join(folder, 'llama')];
   const refused = exportResult(made.directory, {
-    format: 'gptq',
+    format: 'huggingface',
     output: plain,
     architecture: 'opt',
   });

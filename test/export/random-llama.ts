@@ -9,6 +9,7 @@ import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
 import type { Device } from '../../lib/device/index.js';
 import { loadBlock } from '../../lib/execution/index.js';
 import type { ExportedLinear, Grid } from '../../lib/export/format.js';
+import { encodeFloats, type ScaleDtype } from '../../lib/export/half-precision.js';
 import { findFormat, openExport } from '../../lib/export/index.js';
 import { readModel } from '../../lib/models/index.js';
 import { gridOptions } from '../../lib/quantizers/quantizer.js';
@@ -66,7 +67,10 @@ function tokenizer(): object {
 }
 
 /** Writes a checkpoint with `changes` to the configuration. */
-export async function randomLlama(changes: Record<string, unknown> = {}): Promise<Checkpoint> {
+export async function randomLlama(
+  changes: Record<string, unknown> = {},
+  dtype: ScaleDtype = 'float32',
+): Promise<Checkpoint> {
   const directory = join(await temporaryDirectory(), 'model');
   await mkdir(directory);
   const config = { ...baseConfig, ...changes };
@@ -88,14 +92,13 @@ export async function randomLlama(changes: Record<string, unknown> = {}): Promis
     const vector = name.includes('norm');
     add(name, ...(vector ? [model.hiddenSize] : [model.vocabularySize, model.hiddenSize]));
   }
-  const dtype = 'float32';
   const writer = await SafetensorsWriter.create(
     directory,
     plan.map((tensor) => ({ ...tensor, dtype })),
   );
   for (const [seed, { name, shape }] of plan.entries()) {
     const elements = shape.reduce((product, extent) => product * extent, 1);
-    await writer.write(name, new Uint8Array(normals(elements, seed + 1, 0.1).buffer));
+    await writer.write(name, encodeFloats(normals(elements, seed + 1, 0.1), dtype));
   }
   await writer.close();
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
@@ -148,15 +151,20 @@ export async function exportRandom(
         held.codes,
         held.scales,
         held.zeros,
-        'float32',
+        source.weight.dtype,
         held.groupIndex,
       );
       const values = normals(outChannels, 1000 * index + place + 1, biases ? 0.1 : 0);
       const own = (await source.bias?.readFloat32()) ?? new Float32Array(outChannels);
-      const bias = values.map((value, channel) => value + (own[channel] ?? 0));
-      const uploaded = device.upload('float32', [outChannels], bias);
+      const sum = values.map((value, channel) => value + (own[channel] ?? 0));
+      const rounded = device.cast(
+        device.upload('float32', [outChannels], sum),
+        source.weight.dtype,
+      );
+      const uploaded = device.cast(rounded, 'float32');
+      const bias = await uploaded.readFloat32();
       linears.set(name, { codes: held, weight, bias: uploaded });
-      const host = await weight.readFloat32();
+      const host = await device.cast(weight, 'float32').readFloat32();
       hosts.set(name, { weight: host, bias, scales: await held.scales.readFloat32() });
     }
     await writer.writeBlock({ index, linears, replaced: new Map() });
