@@ -15,7 +15,8 @@ import pathlib
 import sys
 
 import torch
-from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
+from gptqmodel import BACKEND, GPTQModel
+from gptqmodel.quantization.config import BaseQuantizeConfig
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
@@ -27,7 +28,7 @@ def main() -> None:
     config = json.loads((pathlib.Path(packed) / "config.json").read_text())
     accepted = config["quantization_config"]["sym"]
     if not accepted:
-        QuantizeConfig.is_quantized_by_gptaq = lambda _: True
+        BaseQuantizeConfig.is_quantized_by_gptaq = lambda _: True
     options = dict(backend=BACKEND.GPTQ_TORCH, device="cpu", dtype=torch.float16)
     theirs = GPTQModel.load(packed, **options).model.eval()
     ours = AutoModelForCausalLM.from_pretrained(plain, dtype=torch.float16).eval()

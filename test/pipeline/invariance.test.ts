@@ -2,14 +2,18 @@
 
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
 import type { QuantizeOptions } from '../../lib/index.js';
 import { exampleModel, type Finished, finish } from './runs.js';
 
 /** Hashes of every file but the report, which holds times. */
 async function filesOf({ directory }: Finished): Promise<Record<string, string>> {
-  const names = (await readdir(directory)).filter((name) => name !== 'ballast.json').sort();
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const names = entries
+    .filter((entry) => entry.isFile() && entry.name !== 'ballast.json')
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
+    .sort();
   const hash = async (name: string) => {
     const bytes = await readFile(join(directory, name));
     return [name, createHash('sha256').update(bytes).digest('hex')] as const;
