@@ -18,7 +18,7 @@ export interface Companions {
 }
 
 export async function openCompanions(
-  { directory }: Checkpoint,
+  { directory }: Pick<Checkpoint, 'directory'>,
   { blocks }: BlockModel,
 ): Promise<Companions> {
   const biases = await PositionBiases.open(directory);

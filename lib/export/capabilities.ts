@@ -11,7 +11,7 @@ import type { BlockModel, LinearSpec } from '../models/index.js';
 import type { ExportInput } from './format.js';
 
 /** What loads a result. */
-export const clients = ['transformers', 'vllm', 'llama.cpp'] as const;
+export const clients = ['transformers', 'vllm', 'llama.cpp', 'onnxruntime'] as const;
 export type Client = (typeof clients)[number];
 
 /** Clients of each format, the one that is meant where nobody says first. */
@@ -20,10 +20,11 @@ const clientsOf: Readonly<Record<string, readonly Client[]>> = {
   'compressed-tensors': ['transformers', 'vllm'],
   gptq: ['transformers', 'vllm'],
   gguf: ['llama.cpp'],
+  onnx: ['onnxruntime'],
 };
 
 /** Formats whose linears may all have biases, whatever the source's architecture allows. */
-const formatsWithAnyBias: readonly string[] = ['gguf'];
+const formatsWithAnyBias: readonly string[] = ['gguf', 'onnx'];
 
 /** Linears whose bias a client's model class does not own, though config.json announces it. */
 const notOwned: Readonly<Record<string, Readonly<Partial<Record<Client, readonly string[]>>>>> = {

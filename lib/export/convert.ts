@@ -2,18 +2,17 @@
 // written anew. Only where nothing has to change: a grid that the new format would round is refused, since biases were
 // fitted on it as it is.
 
-import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { resolveModel } from '../checkpoint/hub.js';
-import { ioError, isMissing } from '../checkpoint/io-error.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { activationFile, positionBiasFile } from '../execution/index.js';
+import { openCompanions } from '../execution/index.js';
 import { type BlockModel, type Config, readBlockModel, rewriteModel } from '../models/index.js';
 import { biasCapability } from './capabilities.js';
+import { copyCompanions, loadPositionBiases } from './companions.js';
 import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
 import { openExport } from './export-writer.js';
 import type { ExportedLinear, ExportFormat } from './format.js';
@@ -52,6 +51,7 @@ export async function convert(conversion: Conversion): Promise<number> {
   try {
     const { record } = result;
     const { model, config } = modelToWrite(conversion, result, checkpoint);
+    const companions = await openCompanions({ directory }, model);
     const writer = await openExport(format, {
       device,
       checkpoint,
@@ -67,7 +67,9 @@ export async function convert(conversion: Conversion): Promise<number> {
       for (let index = 0; index < model.blocks; index++) {
         const linears = await readBlock(conversion, result, model, index);
         try {
-          await writer.writeBlock({ index, linears, replaced: new Map() });
+          using biases = loadPositionBiases(device, model, index, companions.biases);
+          const activations = companions.activations[index];
+          await writer.writeBlock({ index, linears, replaced: new Map(), activations, ...biases });
         } finally {
           for (const linear of linears.values()) disposeStored(linear);
         }
@@ -77,9 +79,7 @@ export async function convert(conversion: Conversion): Promise<number> {
     } finally {
       await writer.abort();
     }
-    for (const file of [positionBiasFile, activationFile]) {
-      await copyIfThere(file, directory, output.path);
-    }
+    await copyCompanions(directory, output.path);
     const { modelType } = model;
     await output.writeJson(reportFile, {
       ...report,
@@ -158,13 +158,5 @@ async function readBlock(
   } catch (error) {
     for (const linear of linears.values()) disposeStored(linear);
     throw error;
-  }
-}
-
-async function copyIfThere(file: string, from: string, to: string): Promise<void> {
-  try {
-    await copyFile(join(from, file), join(to, file));
-  } catch (error) {
-    if (!isMissing(error)) throw ioError(error, `copying ${file}`, to);
   }
 }

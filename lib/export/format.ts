@@ -2,6 +2,7 @@
 // back what it wrote, so that a result can be checked and converted. Every format is made from the same codes, scales
 // and biases.
 
+import type { BlockQuantizers } from '../activations/index.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { OutputDirectory } from '../checkpoint/output-directory.js';
 import type { Device, DType, Tensor } from '../device/index.js';
@@ -29,6 +30,12 @@ export interface ExportedBlock {
   readonly linears: ReadonlyMap<string, ExportedLinear>;
   /** Other tensors of the block that changed, by name inside the block; float32. */
   readonly replaced: ReadonlyMap<string, Tensor>;
+  /** How activations are quantized, for formats that compute; absent where they stay float. */
+  readonly activations?: BlockQuantizers | undefined;
+  /** What is added to a linear's output per position, by the linear's name inside the block: [sequence, out] float32. */
+  readonly positionBiases?: ReadonlyMap<string, Tensor>;
+  /** The same for the block's output. */
+  readonly positionBias?: Tensor | undefined;
 }
 
 export interface ExportInput {
@@ -87,6 +94,8 @@ export interface ExportFormat {
   readonly summary: string;
   /** What the format fixes of a grid where the caller does not say. */
   readonly gridDefaults?: Partial<Grid>;
+  /** Throws ERR_ARGUMENT for quantized activations that the format cannot hold: `dynamic` ranges are found for each input. */
+  expectActivations?(dynamic: boolean): void;
   /** Throws ERR_ARGUMENT for a grid that the format cannot hold, in the words of the options. */
   expectGrid?(grid: Grid): void;
   /**

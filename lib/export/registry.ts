@@ -6,8 +6,9 @@ import type { ExportFormat } from './format.js';
 import { gguf } from './gguf.js';
 import { gptq } from './gptq.js';
 import { huggingface } from './huggingface.js';
+import { onnx } from './onnx.js';
 
-export const formats: readonly ExportFormat[] = [huggingface, compressedTensors, gptq, gguf];
+export const formats: readonly ExportFormat[] = [huggingface, compressedTensors, gptq, gguf, onnx];
 
 /** Throws ERR_ARGUMENT for a name that is not registered. */
 export function findFormat(name: string): ExportFormat {

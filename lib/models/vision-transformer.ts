@@ -8,7 +8,14 @@ import { activations } from './activations.js';
 import { attend } from './attend.js';
 import type { ConfigReader } from './config-reader.js';
 import { linearSlot } from './linear-bias.js';
-import type { BlockContext, ImageShape, Linear, LinearSpec, VisionModel } from './model.js';
+import type {
+  BlockContext,
+  BlockModel,
+  ImageShape,
+  Linear,
+  LinearSpec,
+  VisionModel,
+} from './model.js';
 import { layerNorm, normTensors } from './norms.js';
 import { blockGradient } from './vision-transformer-gradient.js';
 import type { Weights } from './weights.js';
@@ -216,6 +223,12 @@ function headGradientOf(vision: VisionTransformer, sequence: number): VisionMode
     });
     return parts.reduce((sum, part) => device.add(sum, part));
   };
+}
+
+export { names as linearNames, norms as normNames };
+
+export function isVisionTransformer(model: BlockModel): model is VisionModel & VisionTransformer {
+  return 'classifiers' in model && 'patch' in model;
 }
 
 export function visionTransformer(vision: VisionTransformer): VisionModel {

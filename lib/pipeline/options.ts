@@ -258,5 +258,8 @@ export function resolveOptions(options: QuantizeOptions): {
   }
   format.expectGrid?.(resolved);
   expectClient(format.name, resolved.client);
+  if (resolved.activationBits > 0) {
+    format.expectActivations?.(resolved.activationRange === 'dynamic');
+  }
   return { options: resolved, quantizer };
 }

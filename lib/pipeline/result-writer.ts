@@ -2,6 +2,7 @@
 
 import type { BlockQuantizers } from '../activations/index.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
+import type { Tensor } from '../device/index.js';
 import { activationFile } from '../execution/index.js';
 import {
   type ExportedLinear,
@@ -70,7 +71,14 @@ export class ResultWriter {
   async writeBlock({ index, linears, bias, activations }: QuantizedBlock): Promise<void> {
     if (activations !== undefined) this.#activations.push(activations.quantizers);
     const replaced = new Map(bias?.replaced === undefined ? [] : [bias.replaced]);
-    await this.#weights.writeBlock({ index, linears: new Map(withCodes(linears)), replaced });
+    await this.#weights.writeBlock({
+      index,
+      linears: new Map(withCodes(linears)),
+      replaced,
+      activations: activations?.quantizers,
+      positionBiases: new Map(withPositionBiases(linears)),
+      positionBias: bias?.positionBias,
+    });
     const block = this.#run.model.blockName(index);
     for (const { name, positionBias } of linears.values()) {
       if (this.#run.sites.compensates(name)) {
@@ -112,5 +120,11 @@ function* withCodes(linears: QuantizedBlock['linears']): Generator<[string, Expo
   for (const [name, { codes, weight, bias }] of linears) {
     if (codes === undefined) throw new RangeError('Prepared weights are scored, never written.');
     yield [name, { codes, weight, bias }];
+  }
+}
+
+function* withPositionBiases(linears: QuantizedBlock['linears']): Generator<[string, Tensor]> {
+  for (const [name, { positionBias }] of linears) {
+    if (positionBias !== undefined) yield [name, positionBias];
   }
 }

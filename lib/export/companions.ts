@@ -1,0 +1,53 @@
+// What a run leaves beside its weights, for a result in another format: the files as they are, and for formats that
+// compute, biases per position of one block.
+
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ioError, isMissing } from '../checkpoint/io-error.js';
+import type { Device, Tensor } from '../device/index.js';
+import { activationFile, type PositionBiases, positionBiasFile } from '../execution/index.js';
+import type { BlockModel } from '../models/index.js';
+
+export interface BlockPositionBiases extends Disposable {
+  /** By the linear's name inside the block: [sequence, out] float32. */
+  readonly positionBiases: ReadonlyMap<string, Tensor>;
+  /** Of the block's output. */
+  readonly positionBias: Tensor | undefined;
+}
+
+/** None for a model that reads samples of any length: only our own evaluator can add its biases. */
+export function loadPositionBiases(
+  device: Device,
+  model: BlockModel,
+  index: number,
+  biases: PositionBiases,
+): BlockPositionBiases {
+  const sequence = 'sequence' in model ? model.sequence : undefined;
+  const block = model.blockName(index);
+  const find = (site: string) =>
+    typeof sequence === 'number' ? biases.load(device, site, sequence) : undefined;
+  const positionBiases = new Map<string, Tensor>();
+  for (const { name } of model.linears) {
+    const bias = find(`${block}.${name}`);
+    if (bias !== undefined) positionBiases.set(name, bias);
+  }
+  const positionBias = find(block);
+  return {
+    positionBiases,
+    positionBias,
+    [Symbol.dispose]() {
+      for (const bias of [...positionBiases.values(), positionBias]) bias?.dispose();
+    },
+  };
+}
+
+/** Copies those that there are. */
+export async function copyCompanions(from: string, to: string): Promise<void> {
+  for (const file of [positionBiasFile, activationFile]) {
+    try {
+      await copyFile(join(from, file), join(to, file));
+    } catch (error) {
+      if (!isMissing(error)) throw ioError(error, `copying ${file}`, to);
+    }
+  }
+}

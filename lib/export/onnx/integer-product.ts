@@ -1,0 +1,91 @@
+// A linear whose input is quantized, as integers multiply: codes of the weight [in, out] with a scale, and where the grid
+// has them a zero point, for each output channel. A symmetric grid has signed codes around 0, any other unsigned ones.
+// Up to four bits lie two in a byte and are cast to bytes when the model is loaded, since ONNX Runtime multiplies
+// integers of eight bits. It does so for one scale a channel only; groups are blockwise-product.ts's.
+
+import { pack, transpose, unpack } from '../bit-packing.js';
+import type { Grid } from '../format.js';
+import { bytesOf } from '../half-precision.js';
+import type { HostCodes } from '../host-codes.js';
+import { wholeZeros } from '../whole-zeros.js';
+import type { Graph } from './graph.js';
+import type { ModelFile } from './model-file.js';
+import { type DataType, dataTypes } from './schema.js';
+
+/** Values packed between two turns of the event loop; whole words of any number of bits. */
+const line = 1 << 20;
+
+function storageOf({ bits, symmetric }: Grid): { width: 4 | 8; stored: DataType; read: DataType } {
+  const width = bits <= 4 ? 4 : 8;
+  const read = symmetric ? 'int8' : 'uint8';
+  return { width, stored: width === 8 ? read : symmetric ? 'int4' : 'uint4', read };
+}
+
+/** Writes the weight and returns what multiplies a value by it. */
+export async function writeIntegerProduct(
+  graph: Graph,
+  name: string,
+  host: HostCodes,
+  grid: Grid,
+): Promise<(x: string) => string> {
+  const { outChannels, inChannels, codes, scales } = host;
+  const { width, stored, read } = storageOf(grid);
+  const zeros = wholeZeros(host, grid, name);
+  const turned = transpose(codes, [outChannels, inChannels]);
+  const middle = grid.symmetric ? 2 ** (grid.bits - 1) : 0;
+  const mask = 2 ** width - 1;
+  const values = turned.map((code) => (code - middle) & mask);
+  const weight = await graph.tensor(
+    `${name}.weight`,
+    stored,
+    [inChannels, outChannels],
+    width === 4 ? await packNibbles(values) : values,
+  );
+  const parameters = [await graph.floats(`${name}.weight_scale`, scales)];
+  if (!grid.symmetric) {
+    parameters.push(await graph.tensor(`${name}.weight_zero_point`, 'uint8', [outChannels], zeros));
+  }
+  const wide = width === 8 ? weight : graph.node(name, 'Cast', [weight], { to: dataTypes[read] });
+  const floats = graph.node(name, 'DequantizeLinear', [wide, ...parameters], { axis: 1 });
+  return (x) => graph.node(name, 'MatMul', [x, floats]);
+}
+
+/** The inverse, of the tensors that the file's nodes read. */
+export async function readIntegerProduct(
+  file: ModelFile,
+  name: string,
+  shape: Pick<HostCodes, 'outChannels' | 'inChannels'>,
+  grid: Grid,
+): Promise<HostCodes> {
+  const { outChannels, inChannels } = shape;
+  const { width, stored, read } = storageOf(grid);
+  const middle = grid.symmetric ? 2 ** (grid.bits - 1) : 0;
+  if (width === 8) file.expectAttributes(`${name}.weight`, 'DequantizeLinear', { axis: 1 });
+  else file.expectAttributes(`${name}.weight`, 'Cast', { to: dataTypes[read] });
+  const bytes = await file.read(`${name}.weight`, stored, [inChannels, outChannels]);
+  const values = width === 4 ? await unpackNibbles(bytes, inChannels * outChannels) : bytes;
+  const mask = 2 ** width - 1;
+  const turned = values.map((value) => (value + middle) & mask);
+  const scales = await file.floats(`${name}.weight_scale`, [outChannels]);
+  const zeros = grid.symmetric
+    ? new Float32Array(outChannels).fill(middle)
+    : Float32Array.from(await file.read(`${name}.weight_zero_point`, 'uint8', [outChannels]));
+  const codes = transpose(turned, [inChannels, outChannels]);
+  return { ...shape, groups: 1, codes, scales, zeros };
+}
+
+async function packNibbles(values: Uint8Array): Promise<Uint8Array> {
+  const lines = Math.ceil(values.length / line);
+  const padded = new Uint8Array(lines * line);
+  padded.set(values);
+  const words = await pack(padded, [lines, line], 4, 1);
+  return bytesOf(words).subarray(0, Math.ceil(values.length / 2));
+}
+
+async function unpackNibbles(bytes: Uint8Array, count: number): Promise<Uint8Array> {
+  const lines = Math.ceil(count / line);
+  const padded = new Uint8Array((lines * line) / 2);
+  padded.set(bytes);
+  const values = await unpack(new Uint32Array(padded.buffer), [lines, line], 4, 1);
+  return values.subarray(0, count);
+}

@@ -1,0 +1,135 @@
+// Reads the constants of a model that was written here back, as its nodes would see them. The graph's file is small: it
+// is read whole; bytes outside it are read tensor by tensor. Every length is checked before it is believed.
+
+import { open, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fromBinary } from '@bufbuild/protobuf';
+import { ioError } from '../../checkpoint/io-error.js';
+import { BallastError } from '../../errors.js';
+import { decodeFloats } from '../half-precision.js';
+import { dataFile, graphFile } from './data-file.js';
+import {
+  type DataType,
+  dataTypes,
+  externalLocation,
+  modelSchema,
+  type NodeProto,
+  type TensorProto,
+} from './schema.js';
+
+/** A graph without its weights is far below this. */
+const maxGraphBytes = 1 << 28;
+
+export class ModelFile {
+  private constructor(
+    private readonly directory: string,
+    private readonly path: string,
+    private readonly tensors: ReadonlyMap<string, TensorProto>,
+    /** By the constants that they read. */
+    private readonly nodes: ReadonlyMap<string, NodeProto>,
+  ) {}
+
+  /** Errors: ERR_CHECKPOINT for a file that is no ONNX model, ERR_IO. */
+  static async open(directory: string): Promise<ModelFile> {
+    const path = join(directory, graphFile);
+    const graph = await readGraph(path);
+    const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+    const nodes = graph.node.flatMap((node) => node.input.map((name) => [name, node] as const));
+    return new ModelFile(directory, path, tensors, new Map(nodes));
+  }
+
+  has(tensor: string): boolean {
+    return this.tensors.has(tensor);
+  }
+
+  /** What reads a constant. */
+  readerOf(tensor: string): string | undefined {
+    return this.nodes.get(tensor)?.opType;
+  }
+
+  /** Errors: ERR_CHECKPOINT for a constant that another operation reads, or with other whole numbers for attributes. */
+  expectAttributes(tensor: string, op: string, expected: Readonly<Record<string, number>>): void {
+    const node = this.nodes.get(tensor);
+    const has = (name: string) =>
+      node?.attribute.find((attribute) => attribute.name === name)?.i ===
+      BigInt(expected[name] ?? 0);
+    if (node?.opType === op && Object.keys(expected).every(has)) return;
+    throw this.damaged(`${tensor} is not read by ${op} with ${JSON.stringify(expected)}`);
+  }
+
+  /** The bytes of a constant. Errors: ERR_CHECKPOINT for another type or shape, ERR_IO. */
+  async read(
+    name: string,
+    type: DataType,
+    shape: readonly number[],
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const tensor = this.tensors.get(name);
+    if (tensor?.dataType !== dataTypes[type] || `${tensor.dims}` !== `${shape}`) {
+      throw this.damaged(`${name} is not ${type} [${shape}]`);
+    }
+    const bits = type === 'uint4' || type === 'int4' ? 4 : type === 'float32' ? 32 : 8;
+    const elements = shape.reduce((product, extent) => product * extent, 1);
+    const length = Math.ceil((elements * bits) / 8);
+    const bytes =
+      tensor.dataLocation === externalLocation
+        ? await this.#readExternal(tensor, length)
+        : new Uint8Array(tensor.rawData);
+    if (bytes.length !== length) throw this.damaged(`${name} holds ${bytes.length} bytes`);
+    return bytes;
+  }
+
+  async floats(name: string, shape: readonly number[]): Promise<Float32Array> {
+    return decodeFloats(await this.read(name, 'float32', shape), 'float32');
+  }
+
+  damaged(problem: string): BallastError {
+    return damagedFile(this.path, problem);
+  }
+
+  async #readExternal(
+    { name, externalData }: TensorProto,
+    length: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const entries = new Map(externalData.map(({ key, value }) => [key, value]));
+    const offset = Number(entries.get('offset'));
+    const isPlace = Number.isSafeInteger(offset) && offset >= 0;
+    if (entries.get('location') !== dataFile || !isPlace) {
+      throw this.damaged(`${name} lies in ${entries.get('location')} at ${entries.get('offset')}`);
+    }
+    const path = join(this.directory, dataFile);
+    try {
+      await using handle = await open(path);
+      if ((await handle.stat()).size < offset + length) {
+        throw damagedFile(path, `it ends inside tensor ${name}`);
+      }
+      const bytes = new Uint8Array(length);
+      for (let done = 0; done < length; ) {
+        const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+        if (bytesRead === 0) throw damagedFile(path, `it ends inside tensor ${name}`);
+        done += bytesRead;
+      }
+      return bytes;
+    } catch (error) {
+      throw ioError(error, `reading tensor '${name}'`, path);
+    }
+  }
+}
+
+async function readGraph(path: string) {
+  try {
+    if ((await stat(path)).size > maxGraphBytes) throw damagedFile(path, 'its graph is too large');
+    const { graph } = fromBinary(modelSchema, await readFile(path));
+    if (graph === undefined) throw damagedFile(path, 'it has no graph');
+    return graph;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) throw ioError(error, 'reading the graph', path);
+    throw damagedFile(path, 'it is no ONNX model');
+  }
+}
+
+function damagedFile(path: string, problem: string): BallastError {
+  return new BallastError(
+    'ERR_CHECKPOINT',
+    `Expected ${path} to be as it was exported but ${problem}; export it again.`,
+  );
+}

@@ -1,0 +1,63 @@
+// What an architecture's graph is to the writer: an embedding, blocks and a head as nodes. As in lib/models, a block never
+// multiplies by a linear's weight itself: it asks for `linear`, and whoever writes decides what nodes that is.
+
+import type { Operand } from '../../activations/index.js';
+import type { Activation } from '../../device/index.js';
+import type { Graph, Port } from './graph.js';
+
+export interface GraphTools {
+  readonly graph: Graph;
+  /** A tensor of the checkpoint in float32, row by row. */
+  load(tensor: string): Promise<Float32Array>;
+}
+
+/** The parts of one block; values are names in the graph. */
+export interface BlockParts {
+  /** Such as 'vit.encoder.layer.0'. */
+  readonly name: string;
+  /** y = activation(x Wᵀ + biases) + residual. */
+  linear(
+    name: string,
+    x: string,
+    options?: { readonly activation?: Activation; readonly residual?: string },
+  ): string;
+  /** What attention's products see of an operand. */
+  operand(operand: Operand, x: string): string;
+  /** With the block's tensors `<name>.weight` and `<name>.bias`. */
+  layerNorm(name: string, x: string, eps: number): string;
+}
+
+/** Hidden states are values [batch, tokens, channels]. */
+export interface ModelGraph {
+  readonly input: Port;
+  readonly output: Port;
+  /** The input → hidden states. */
+  embed(): Promise<string>;
+  block(x: string, parts: BlockParts, index: number): string;
+  /** Hidden states → the output. */
+  head(x: string): Promise<string>;
+}
+
+/** Constants of a layer norm by the name that its tensors begin with; `tensors` gives their values. */
+export async function normConstants(
+  graph: Graph,
+  name: string,
+  tensor: (name: string) => Promise<Float32Array>,
+): Promise<readonly string[]> {
+  const constants: string[] = [];
+  for (const parameter of [`${name}.weight`, `${name}.bias`]) {
+    constants.push(await graph.floats(parameter, await tensor(parameter)));
+  }
+  return constants;
+}
+
+export function layerNorm(
+  graph: Graph,
+  scope: string,
+  x: string,
+  constants: readonly string[],
+  eps: number,
+): string {
+  const attributes = { axis: -1, epsilon: { float: eps } };
+  return graph.node(scope, 'LayerNormalization', [x, ...constants], attributes);
+}

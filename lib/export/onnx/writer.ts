@@ -1,0 +1,83 @@
+// Writes a model's graph from its embedding to its head, blocks as they come, and their constants as they are ready.
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ioError } from '../../checkpoint/io-error.js';
+import { loadTensor } from '../../checkpoint/load-tensor.js';
+import { resultConfig } from '../capabilities.js';
+import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
+import { addition, openBlockParts } from './block-parts.js';
+import { DataFile, graphFile } from './data-file.js';
+import { Graph } from './graph.js';
+import type { ModelGraph } from './model-graph.js';
+import { openModelGraph } from './model-graphs.js';
+
+export class OnnxWriter implements ExportWriter {
+  private constructor(
+    private readonly input: ExportInput,
+    private readonly data: DataFile,
+    private readonly graph: Graph,
+    private readonly model: ModelGraph,
+    private readonly load: (tensor: string) => Promise<Float32Array>,
+    /** The value that the nodes so far give. */
+    private last: string,
+  ) {}
+
+  /** Errors: ERR_UNSUPPORTED for a model without a graph, ERR_IO. */
+  static async open(input: ExportInput): Promise<OnnxWriter> {
+    const { device, checkpoint, output } = input;
+    const data = await DataFile.create(output.path);
+    try {
+      const graph = new Graph(data);
+      const load = async (name: string) => {
+        using tensor = loadTensor(device, checkpoint, name, { dtype: 'float32' });
+        return await tensor.readFloat32();
+      };
+      const model = openModelGraph(input.model, { graph, load });
+      return new OnnxWriter(input, data, graph, model, load, await model.embed());
+    } catch (error) {
+      await data.abort();
+      throw error;
+    }
+  }
+
+  async writeBlock(block: ExportedBlock): Promise<void> {
+    const { grid, model } = this.input;
+    const { index, replaced, positionBias } = block;
+    const { graph } = this;
+    const name = model.blockName(index);
+    const load = async (tensor: string) =>
+      (await replaced.get(tensor)?.readFloat32()) ?? this.load(`${name}.${tensor}`);
+    const norms = new Set(model.blockTensors.map((tensor) => tensor.replace(/\.[^.]*$/, '')));
+    const parts = await openBlockParts({
+      graph,
+      name,
+      block,
+      grid,
+      linears: model.linears,
+      norms: [...norms],
+      load,
+    });
+    const y = this.model.block(this.last, parts, index);
+    this.last = (await addition(graph, name, 'position_bias', positionBias))(y);
+  }
+
+  async finish(): Promise<void> {
+    const { checkpoint, output } = this.input;
+    const logits = await this.model.head(this.last);
+    await this.data.close();
+    const path = join(output.path, graphFile);
+    try {
+      const bytes = this.graph.encode(this.model.input, logits, this.model.output);
+      await writeFile(path, bytes, { flush: true });
+    } catch (error) {
+      throw ioError(error, `writing ${graphFile}`, path);
+    }
+    await output.writeJson('config.json', resultConfig(this.input));
+    await output.copyCompanions(checkpoint.directory);
+  }
+
+  abort(): Promise<void> {
+    return this.data.abort();
+  }
+}
