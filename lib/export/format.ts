@@ -94,6 +94,8 @@ export interface ExportFormat {
   readonly summary: string;
   /** What the format fixes of a grid where the caller does not say. */
   readonly gridDefaults?: Partial<Grid>;
+  /** What its clients dequantize weights to; absent where that is the source's dtype. */
+  readonly weightDtype?: DType;
   /** Throws ERR_ARGUMENT for quantized activations that the format cannot hold: `dynamic` ranges are found for each input. */
   expectActivations?(dynamic: boolean): void;
   /** Throws ERR_ARGUMENT for a grid that the format cannot hold, in the words of the options. */

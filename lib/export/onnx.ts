@@ -39,6 +39,7 @@ async function read({ device, directory, model, grid }: ReadInput): Promise<Expo
 export const onnx: ExportFormat = {
   name: 'onnx',
   summary: 'a graph of integer products for ONNX Runtime; image classifiers',
+  weightDtype: 'float32',
   expectGrid,
   expectActivations(dynamic) {
     if (dynamic) throw dynamicRange();

@@ -120,6 +120,8 @@ function linearPlaces(input: ExportInput): LinearPlace[] {
   ).flat();
 }
 
+/** The source's, unless the linear is executed in float32: then its bias is not rounded either. */
 function biasDtype({ tensors }: Checkpoint, name: string, weight: DType): DType {
+  if (weight === 'float32') return weight;
   return (tensors.get(`${name}.bias`)?.dtype as DType | undefined) ?? weight;
 }

@@ -78,7 +78,8 @@ async function quantizedWeight({
   if (quantizer === undefined) return { weight: device.scope(() => preparedWeight(run, name)) };
   const found = device.scope(() => quantizer.quantize(target(source.weight), parameters));
   const codes = await roundedToFormat(run, found);
-  const weight = dequantized(device, codes, source.weight.dtype);
+  const { weightDtype = source.weight.dtype } = findFormat(run.options.format);
+  const weight = dequantized(device, codes, weightDtype);
   await device.synchronize();
   return { codes, weight };
 }
@@ -110,7 +111,7 @@ function expectNoLoss(layer: string, certificate: Certificate): void {
   );
 }
 
-/** The dequantized weight in the dtype of the source. */
+/** The dequantized weight, in the dtype that it is executed in. */
 function dequantized(device: Device, codes: QuantizedWeight, dtype: DType): Tensor {
   return device.dequantize(codes.codes, codes.scales, codes.zeros, dtype, codes.groupIndex);
 }

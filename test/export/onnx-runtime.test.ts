@@ -1,0 +1,141 @@
+// ONNX files in ONNX Runtime itself, through onnxruntime-node: the same classes as our evaluator on the same weights,
+// logits within rounding. The package takes 290 MB, so it is installed by hand:
+//
+//     npm install --prefix build/clients --ignore-scripts onnxruntime-node
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { Device } from '../../lib/device/index.js';
+import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
+import { openImages } from '../../lib/images/index.js';
+import { exportResult, type QuantizeOptions } from '../../lib/index.js';
+import { readVisionModel } from '../../lib/models/index.js';
+import { finish, full, hasShared, sharedModel, temporaryFolder } from '../pipeline/runs.js';
+
+const client = new URL(
+  '../../build/clients/node_modules/onnxruntime-node/dist/index.js',
+  import.meta.url,
+);
+const hasClient = existsSync(fileURLToPath(client));
+
+/** The little of onnxruntime-node that is used here. */
+interface Runtime {
+  readonly Tensor: new (type: 'float32', data: Float32Array, shape: readonly number[]) => object;
+  readonly InferenceSession: {
+    create(path: string, options: object): Promise<Session>;
+  };
+}
+interface Session {
+  run(inputs: Record<string, object>): Promise<{ logits: { data: Float32Array } }>;
+}
+
+const dataOf = (name: string) =>
+  fileURLToPath(new URL(`../../../shared/data/${name}.safetensors`, import.meta.url));
+
+/** Of the test set's 4,000 unless BALLAST_FULL=1. */
+const images = full ? 4000 : 400;
+const batch = 50;
+
+interface Comparison {
+  /** Percent. */
+  readonly ours: number;
+  readonly theirs: number;
+  /** ‖theirs − ours‖ / ‖ours‖ over all logits. */
+  readonly error: number;
+}
+
+const argmax = (row: Float32Array) => row.indexOf(row.reduce((a, b) => Math.max(a, b)));
+
+/** Quantizes vit-cifar, and classifies with both. */
+async function compare(options: Partial<QuantizeOptions>): Promise<Comparison> {
+  const { directory } = await finish(sharedModel('vit-cifar'), {
+    method: 'rtn',
+    samples: 32,
+    sampling: 'sequential',
+    format: 'onnx',
+    ...options,
+    calibration: dataOf('cifar-calibration'),
+  });
+  const evaluated = join(await temporaryFolder(), 'huggingface');
+  await exportResult(directory, { format: 'huggingface', output: evaluated });
+  const checkpoint = await Checkpoint.open(evaluated);
+  const model = readVisionModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+  const { image, classes } = model;
+  const runtime: Runtime = (await import(client.href)).default;
+  const file = join(directory, 'model.onnx');
+  const session = await runtime.InferenceSession.create(file, { intraOpNumThreads: 2 });
+  const set = await openImages(dataOf('cifar-test'), evaluated, model);
+  const device = Device.open('cpu', { threads: 2 });
+  try {
+    using classifier = await ImageClassifier.load(device, checkpoint, model);
+    const right = { ours: 0, theirs: 0 };
+    let difference = 0;
+    let energy = 0;
+    for (let begin = 0; begin < images; begin += batch) {
+      const pixels = await set.pixels(Array.from({ length: batch }, (_, i) => begin + i));
+      const shape = [batch, image.channels, image.height, image.width];
+      const input = new runtime.Tensor('float32', pixels, shape);
+      const ours = await classifier.logits(pixels);
+      const theirs = (await session.run({ pixel_values: input })).logits.data;
+      for (let i = 0; i < batch; i++) {
+        const row = (logits: Float32Array) => logits.subarray(i * classes, (i + 1) * classes);
+        const label = set.labels[begin + i];
+        if (argmax(row(ours)) === label) right.ours++;
+        if (argmax(row(theirs)) === label) right.theirs++;
+      }
+      energy += Math.hypot(...ours) ** 2;
+      difference += Math.hypot(...ours.map((value, i) => value - (theirs[i] ?? 0))) ** 2;
+    }
+    const percent = (count: number) => (100 * count) / images;
+    const error = Math.sqrt(difference / energy);
+    return { ours: percent(right.ours), theirs: percent(right.theirs), error };
+  } finally {
+    await set.close();
+    device.close();
+  }
+}
+
+const everywhere = { activationSites: ['linear', 'attention'] } as const;
+
+describe.skipIf(!(hasClient && hasShared))('ONNX Runtime', () => {
+  it.each<[string, Partial<QuantizeOptions>, number]>([
+    ['W4, per channel', { bits: 4 }, 1e-5],
+    ['W4, groups of 32, symmetric', { bits: 4, groupSize: 32, symmetric: true }, 1e-5],
+    ['W8', { bits: 8 }, 1e-5],
+    ['W8A8', { bits: 8, activationBits: 8, ...everywhere }, 5e-3],
+    [
+      'W8A8, symmetric, biases per position',
+      {
+        bits: 8,
+        symmetric: true,
+        activationBits: 8,
+        activationSymmetric: true,
+        compensation: 'position',
+        sites: ['linear', 'block'],
+      },
+      5e-3,
+    ],
+    ['W4A8', { bits: 4, activationBits: 8, ...everywhere }, 5e-3],
+    ['W4A8, groups of 64', { bits: 4, groupSize: 64, activationBits: 8 }, 5e-3],
+    [
+      'W4A4, twin ranges',
+      {
+        bits: 4,
+        activationBits: 4,
+        ...everywhere,
+        activationRange: 'cosine',
+        activationTwin: true,
+      },
+      2e-2,
+    ],
+  ])('runs %s as our evaluator does', { timeout: 600_000 }, async (name, options, tolerance) => {
+    const { ours, theirs, error } = await compare(options);
+    if (full) console.log(name, { ours, theirs, error });
+    expect(error).toBeLessThan(tolerance);
+    // 0.2 points; of 400 images one more or less is 0.25.
+    expect(Math.abs(ours - theirs)).toBeLessThanOrEqual(full ? 0.2 : 0.25);
+  });
+});
