@@ -60,8 +60,10 @@ describe.each([...directories.keys()])('%s', (variant) => {
     }
   });
 
-  it('keeps all in llama.cpp', async () => {
-    expect(biasCapability(await open(variant), 'gguf').dropped).toEqual([]);
+  it('keeps all in llama.cpp and ONNX Runtime', async () => {
+    for (const format of ['gguf', 'onnx']) {
+      expect(biasCapability(await open(variant), format).dropped).toEqual([]);
+    }
   });
 });
 

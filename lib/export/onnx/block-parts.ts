@@ -1,6 +1,6 @@
-// The parts of one block as nodes: constants are written first, tensor by tensor, so that the graph can then be built
-// without waiting. A linear is its product, the bias, what is added per position, its activation function and the
-// residual, in this order; products of integers where the input is on one grid and the weight on one for each channel.
+// The parts of one block as nodes; weights are written first, tensor by tensor. A linear is its product, the bias, what
+// is added per position, its activation function and the residual, in this order. Products are of integers where the
+// input is on one grid and the weight on one for each channel.
 
 import type { ActivationQuantizer, Operand } from '../../activations/index.js';
 import type { Tensor } from '../../device/index.js';
@@ -11,7 +11,7 @@ import { activate, quantize } from './activation-nodes.js';
 import { writeBlockwiseProduct } from './blockwise-product.js';
 import type { Graph } from './graph.js';
 import { writeIntegerProduct } from './integer-product.js';
-import { type BlockParts, layerNorm, normConstants } from './model-graph.js';
+import type { BlockParts } from './model-graph.js';
 
 export interface PartsInput {
   readonly graph: Graph;
@@ -20,10 +20,7 @@ export interface PartsInput {
   readonly block: ExportedBlock;
   readonly grid: Grid;
   readonly linears: readonly LinearSpec[];
-  /** Names, inside the block, that the tensors of its norms begin with. */
-  readonly norms: readonly string[];
-  /** A tensor of the block that is no linear's, by its name inside the block. */
-  readonly load: (tensor: string) => Promise<Float32Array>;
+  readonly load: BlockParts['load'];
 }
 
 /** Errors: ERR_ARGUMENT for ranges that are found anew, ERR_UNSUPPORTED for zero points that are no codes, ERR_IO. */
@@ -31,13 +28,6 @@ export async function openBlockParts(input: PartsInput): Promise<BlockParts> {
   const { graph, name, block } = input;
   const products = new Map<string, readonly Step[]>();
   for (const spec of input.linears) products.set(spec.name, await openLinear(input, spec));
-  const norms = new Map<string, readonly string[]>();
-  for (const norm of input.norms) {
-    const constants = await normConstants(graph, `${name}.${norm}`, (tensor) =>
-      input.load(tensor.slice(name.length + 1)),
-    );
-    norms.set(norm, constants);
-  }
   const see = seen(graph);
   const { inputs = {}, attention } = block.activations ?? {};
   return {
@@ -50,8 +40,7 @@ export async function openBlockParts(input: PartsInput): Promise<BlockParts> {
       return residual === undefined ? y : graph.node(scope, 'Add', [y, residual]);
     },
     operand: (operand: Operand, x) => see(`${name}.attention.${operand}`, x, attention?.[operand]),
-    layerNorm: (norm, x, eps) =>
-      layerNorm(graph, `${name}.${norm}`, x, found(norms.get(norm), norm), eps),
+    load: input.load,
   };
 }
 

@@ -10,11 +10,10 @@ import {
   type DataType,
   dataTypes,
   externalLocation,
-  type modelSchema as ModelSchema,
   modelSchema,
 } from './schema.js';
 
-type GraphInit = NonNullable<MessageInitShape<typeof ModelSchema>['graph']>;
+type GraphInit = NonNullable<MessageInitShape<typeof modelSchema>['graph']>;
 type NodeInit = NonNullable<GraphInit['node']>[number];
 type TensorInit = NonNullable<GraphInit['initializer']>[number];
 type AttributeInit = NonNullable<NodeInit['attribute']>[number];

@@ -23,8 +23,8 @@ export interface BlockParts {
   ): string;
   /** What attention's products see of an operand. */
   operand(operand: Operand, x: string): string;
-  /** With the block's tensors `<name>.weight` and `<name>.bias`. */
-  layerNorm(name: string, x: string, eps: number): string;
+  /** A tensor of the block as it is now, float32, by its full name. */
+  load(tensor: string): Promise<Float32Array>;
 }
 
 /** Hidden states are values [batch, tokens, channels]. */
@@ -33,20 +33,20 @@ export interface ModelGraph {
   readonly output: Port;
   /** The input → hidden states. */
   embed(): Promise<string>;
-  block(x: string, parts: BlockParts, index: number): string;
+  block(x: string, parts: BlockParts, index: number): Promise<string>;
   /** Hidden states → the output. */
   head(x: string): Promise<string>;
 }
 
-/** Constants of a layer norm by the name that its tensors begin with; `tensors` gives their values. */
-export async function normConstants(
+/** Writes `<name>.weight` and `<name>.bias` as vectors. */
+export async function vectors(
   graph: Graph,
   name: string,
-  tensor: (name: string) => Promise<Float32Array>,
+  load: GraphTools['load'],
 ): Promise<readonly string[]> {
   const constants: string[] = [];
   for (const parameter of [`${name}.weight`, `${name}.bias`]) {
-    constants.push(await graph.floats(parameter, await tensor(parameter)));
+    constants.push(await graph.floats(parameter, await load(parameter)));
   }
   return constants;
 }

@@ -4,11 +4,10 @@
 import type { BlockModel } from '../../models/index.js';
 import { isVisionTransformer, linearNames, normNames } from '../../models/vision-transformer.js';
 import { attend } from './attention-nodes.js';
-import { type GraphTools, layerNorm, type ModelGraph, normConstants } from './model-graph.js';
+import { type GraphTools, layerNorm, type ModelGraph, vectors } from './model-graph.js';
 
 export function visionTransformerGraph(model: BlockModel, tools: GraphTools): ModelGraph {
-  if (!isVisionTransformer(model))
-    throw new RangeError(`No vision transformer: ${model.modelType}.`);
+  if (!isVisionTransformer(model)) throw new RangeError(`${model.modelType} is something else.`);
   const { graph, load } = tools;
   const { root, image, patch, tokens, hiddenSize, sequence, heads, activation, eps } = model;
   const { classes, classifiers } = model;
@@ -62,8 +61,12 @@ export function visionTransformerGraph(model: BlockModel, tools: GraphTools): Mo
       const added = await graph.floats(constant, await constantRows(), [sequence, hiddenSize]);
       return graph.node(embeddings, 'Add', [padded, added]);
     },
-    block(x, { name, linear, operand, layerNorm: norm }) {
-      const h = norm(normNames[0], x, eps);
+    async block(x, { name, linear, operand, load: loadOwn }) {
+      const norm = async (tensor: string, value: string) => {
+        const scope = `${name}.${tensor}`;
+        return layerNorm(graph, scope, value, await vectors(graph, scope, loadOwn), eps);
+      };
+      const h = await norm(normNames[0], x);
       const operands = [
         linear(linearNames.query, h),
         linear(linearNames.key, h),
@@ -72,13 +75,12 @@ export function visionTransformerGraph(model: BlockModel, tools: GraphTools): Mo
       const shape = { sequence, heads, headSize, scale: headSize ** -0.5 };
       const attended = attend(graph, `${name}.attention`, operands, shape, operand);
       const y = linear(linearNames.output, attended, { residual: x });
-      const g = norm(normNames[1], y, eps);
-      return linear(linearNames.last, linear(linearNames.first, g, { activation }), {
-        residual: y,
-      });
+      const g = await norm(normNames[1], y);
+      const activated = linear(linearNames.first, g, { activation });
+      return linear(linearNames.last, activated, { residual: y });
     },
     async head(x) {
-      const norm = await normConstants(graph, `${root}.layernorm`, load);
+      const norm = await vectors(graph, `${root}.layernorm`, load);
       const logits: string[] = [];
       for (const { token, name } of classifiers) logits.push(await classify(x, token, name, norm));
       return logits.length === 1 ? (logits[0] ?? x) : graph.node('logits', 'Mean', logits);

@@ -47,18 +47,10 @@ export class OnnxWriter implements ExportWriter {
     const { graph } = this;
     const name = model.blockName(index);
     const load = async (tensor: string) =>
-      (await replaced.get(tensor)?.readFloat32()) ?? this.load(`${name}.${tensor}`);
-    const norms = new Set(model.blockTensors.map((tensor) => tensor.replace(/\.[^.]*$/, '')));
-    const parts = await openBlockParts({
-      graph,
-      name,
-      block,
-      grid,
-      linears: model.linears,
-      norms: [...norms],
-      load,
-    });
-    const y = this.model.block(this.last, parts, index);
+      (await replaced.get(tensor.slice(name.length + 1))?.readFloat32()) ?? this.load(tensor);
+    const { linears } = model;
+    const parts = await openBlockParts({ graph, name, block, grid, linears, load });
+    const y = await this.model.block(this.last, parts, index);
     this.last = (await addition(graph, name, 'position_bias', positionBias))(y);
   }
 
