@@ -53,6 +53,7 @@ const packageOwners = {
   'cli-table3': /^lib\/cli\//,
   'cli-progress': /^lib\/cli\//,
   'd3-scale': /^lib\/report\//,
+  '@bufbuild/protobuf': /^lib\/export\/onnx\//,
 };
 
 /** Folders with one file for each algorithm or model, and the folders of lib/ that must not know them by name. */

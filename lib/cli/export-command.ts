@@ -44,7 +44,8 @@ ${list}
 
 Examples:
   $ ballast export ./model-4bit --format huggingface -o ./model-4bit-float
-  $ ballast export ./model-4bit --format gguf -o ./model-4bit-gguf`;
+  $ ballast export ./model-4bit --format gguf -o ./model-4bit-gguf
+  $ ballast export ./vit-w8a8 --format onnx -o ./vit-w8a8-onnx`;
 
 export function exportCommand(signal: AbortSignal): Command {
   const command = new Command('export')

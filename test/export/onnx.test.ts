@@ -141,6 +141,10 @@ describe('weights alone', () => {
 
     const file = await ModelFile.open(directory);
     expect(await readBlockwiseProduct(file, 'linear', host, grid)).toEqual(host);
+    const narrower = { ...host, outChannels: outChannels - 1 };
+    await expect(readBlockwiseProduct(file, 'linear', narrower, grid)).rejects.toThrow(
+      /linear.weight is not read by MatMulNBits with .*"N":4/,
+    );
     const identity = Float64Array.from({ length: inChannels ** 2 }, (_, i) =>
       i % (inChannels + 1) === 0 ? 1 : 0,
     );
@@ -250,12 +254,16 @@ describe('a finished result', () => {
     },
   );
 
-  it('that ends too early, or is none, is one error', async () => {
+  it('that ends too early, points elsewhere, or is none, is one error', async () => {
     const directory = await quantized('vit', { bits: 8, symmetric: true });
+    const file = join(directory, 'model.onnx');
     const data = join(directory, 'model.onnx.data');
     truncateSync(data, statSync(data).size / 2);
     await expect(verify(directory)).rejects.toThrow(/model.onnx.data .* it ends inside tensor vit/);
-    writeFileSync(join(directory, 'model.onnx'), 'no protobuf');
+    const elsewhere = readFileSync(file, 'latin1').replaceAll('model.onnx.data', '../../etc/hosts');
+    writeFileSync(file, elsewhere, 'latin1');
+    await expect(verify(directory)).rejects.toThrow(/vit.* lies in ..\/..\/etc\/hosts at \d+/);
+    writeFileSync(file, 'no protobuf');
     await expect(verify(directory)).rejects.toThrow(/model.onnx .* it is no ONNX model/);
   });
 });
