@@ -1,61 +1,88 @@
-// GFLOP/s of the operations that are matrix products, at the shapes of real layers, through the public device: the best
-// of the runs that fit into a quarter of a second each. Beside each figure stands its share of the best figure of the
-// same precision in this run, which is near the machine's peak for one of the shapes. Run with `npm run compile` done:
-//   node bench/kernels/products.mjs [threads]
-import { Device } from '../../dist/device/index.js';
+// Matrix products at the shapes of real layers: GFLOP/s, and the share of the best rate that any shape reached in the
+// same run with the same instructions, which is near the machine's peak. A second moment counts the operations of its
+// upper triangle, since no more are needed; the peer's ratio compares times.
+import { compare, randomMatrix } from '../measure.mjs';
 
-const budgetMs = 250;
-const shapes = [
-  [2048, 256, 256],
-  [2048, 1024, 256],
-  [2048, 256, 1024],
-  [2048, 3072, 768],
-  [2048, 4096, 4096],
-  [511, 8192, 256],
-  [1, 4096, 4096],
+const layers = [
+  [768, 768],
+  [768, 3072],
+  [3072, 768],
+  [2048, 2048],
+  [4096, 4096],
 ];
+const momentWidths = [768, 2048, 3072];
+/** Fits the caches whole: what the kernel itself can do. */
+const inCache = { tokens: 448, out: 256, channels: 512 };
 
-const random = (count) => Float32Array.from({ length: count }, () => Math.random() - 0.5);
-
-/** Seconds of the fastest call of `enqueue`, queue and event loop included. */
-async function fastest(device, enqueue) {
-  let best = Infinity;
-  const begin = performance.now();
-  for (let run = 0; run < 3 || performance.now() - begin < budgetMs; ++run) {
-    const from = performance.now();
-    device.scope(() => void enqueue());
-    await device.synchronize();
-    best = Math.min(best, performance.now() - from);
-  }
-  return best / 1e3;
+function products({ tokens, quick }) {
+  const shapes = quick ? layers.slice(0, 3) : layers;
+  return [
+    inCache,
+    ...tokens.flatMap((n) => shapes.map(([out, channels]) => ({ tokens: n, out, channels }))),
+    ...(quick ? [] : [1, 8].map((n) => ({ tokens: n, out: 4096, channels: 4096 }))),
+  ];
 }
 
-async function measure(device, [tokens, out, channels]) {
-  const x = device.upload('float32', [tokens, channels], random(tokens * channels));
-  const weight = device.upload('float32', [out, channels], random(out * channels));
+async function matmulRow(context, precision, weightDtype, { tokens, out, channels }) {
+  const { device } = context;
+  const x = randomMatrix(device, tokens, channels);
+  const weight = randomMatrix(device, out, channels, weightDtype);
+  const operations = 2 * tokens * out * channels;
+  // A float16 weight has no peer: torch would convert or fall back.
+  const request =
+    weightDtype === 'float16'
+      ? undefined
+      : { op: 'matmul', shape: [tokens, out, channels], dtype: precision };
+  const measured = await compare({
+    ...context,
+    request,
+    enqueue: () => device.matmul(x, weight),
+  });
+  for (const tensor of [x, weight]) tensor.dispose();
+  const name = `matmul [${tokens}] x [${out}, ${channels}]`;
+  return { name, dtype: `${precision}, ${weightDtype} weight`, operations, ...measured };
+}
+
+async function momentRow(context, precision, tokens, channels) {
+  const { device } = context;
+  const x = randomMatrix(device, tokens, channels);
   const sum = device.zeros('float32', [channels, channels]);
-  const matmul = await fastest(device, () => device.matmul(x, weight));
-  const moment = await fastest(device, () => device.secondMoment(x, sum));
-  for (const tensor of [x, weight, sum]) tensor.dispose();
+  const measured = await compare({
+    ...context,
+    request: { op: 'second_moment', shape: [tokens, channels], dtype: precision },
+    enqueue: () => device.secondMoment(x, sum),
+  });
+  for (const tensor of [x, sum]) tensor.dispose();
+  const operations = tokens * channels * (channels + 1);
   return {
-    matmul: (2e-9 * tokens * out * channels) / matmul,
-    // A product of two different factors would take twice as many operations.
-    secondMoment: (1e-9 * tokens * channels * (channels + 1)) / moment,
+    name: `second moment [${tokens}, ${channels}]`,
+    dtype: precision,
+    operations,
+    ...measured,
   };
 }
 
-const threads = Number(process.argv[2] ?? 0);
-for (const precision of ['float32', 'bfloat16']) {
-  const device = Device.open('cpu', { threads, precision });
-  console.log(`${precision} products, ${device.description}: GFLOP/s`);
-  const figures = [];
-  for (const shape of shapes) figures.push({ shape, ...(await measure(device, shape)) });
-  const best = Math.max(...figures.map((figure) => figure.matmul));
-  const column = (rate) =>
-    `${rate.toFixed(1).padStart(8)} ${((100 * rate) / best).toFixed(0).padStart(3)} %`;
-  for (const { shape, matmul, secondMoment } of figures) {
-    const name = `[${shape[0]}] x [${shape[1]}, ${shape[2]}]`.padEnd(24);
-    console.log(`  ${name} matmul ${column(matmul)}   second moment ${column(secondMoment)}`);
+export async function measureProducts(open, options) {
+  const rows = [];
+  for (const precision of options.precisions) {
+    const context = open(precision);
+    const own = [];
+    for (const shape of products(options)) {
+      own.push(await matmulRow(context, precision, precision, shape));
+    }
+    if (!options.quick) {
+      const half = { tokens: options.tokens[0], out: 2048, channels: 2048 };
+      own.push(await matmulRow(context, precision, 'float16', half));
+    }
+    for (const width of options.quick ? momentWidths.slice(0, 1) : momentWidths) {
+      own.push(await momentRow(context, precision, options.tokens[0], width));
+    }
+    context.device.close();
+    const best = Math.max(...own.map(({ operations, seconds }) => operations / seconds));
+    for (const { operations, ...row } of own) {
+      const rate = operations / row.seconds;
+      rows.push({ ...row, gflops: rate / 1e9, shareOfBest: rate / best });
+    }
   }
-  device.close();
+  return rows;
 }

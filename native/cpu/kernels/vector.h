@@ -39,9 +39,26 @@ static inline void Store(T* p, V v) {
   std::memcpy(p, &v, sizeof v);
 }
 
-// The first n elements; the others are zero and are not touched in memory.
+// The first n elements; the others are zero and are not touched in memory. By masks where there are
+// any for the type: the copy goes through memory and waits for itself.
 template <class V, class T>
 static inline V LoadPart(const T* p, std::int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
+    const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
+    return reinterpret_cast<V>(_mm512_maskz_loadu_epi32(mask, p));
+  } else if constexpr (sizeof(V) == 32 && sizeof(T) == 2) {
+    const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
+    return reinterpret_cast<V>(_mm256_maskz_loadu_epi16(mask, p));
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && sizeof(T) == 4) {
+    const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    const Ints mask = lane < static_cast<std::int32_t>(n);
+    return reinterpret_cast<V>(
+        _mm256_maskload_epi32(reinterpret_cast<const int*>(p), reinterpret_cast<__m256i>(mask)));
+  }
+#endif
   V v{};
   std::memcpy(&v, p, static_cast<std::size_t>(n) * sizeof(T));
   return v;

@@ -1,0 +1,67 @@
+// How everything here is timed: enough calls to fill a stretch of time, queue and event loop included; pairs of turns,
+// ours and the peer's, and the median of their ratios.
+import { setTimeout } from 'node:timers/promises';
+
+/** Long enough that the peer's threads have stopped spinning. */
+const restMs = 30;
+
+export const median = (numbers) =>
+  numbers.toSorted((a, b) => a - b)[Math.floor((numbers.length - 1) / 2)];
+
+/** Seconds of one call of `enqueue`. */
+export async function secondsOf(device, enqueue, leastSeconds = 0.1) {
+  const begin = performance.now();
+  for (let calls = 1; ; calls++) {
+    device.scope(() => void enqueue());
+    await device.synchronize();
+    const passed = (performance.now() - begin) / 1e3;
+    if (passed >= leastSeconds) return passed / calls;
+  }
+}
+
+/**
+ * One row of the results: our median seconds over `pairs` turns and, with a peer, its median seconds and the median
+ * ratio of the pairs (above 1 we are the faster).
+ */
+export async function compare({ device, enqueue, peer, request, pairs, leastSeconds = 0.1 }) {
+  device.scope(() => void enqueue());
+  await device.synchronize();
+  const own = [];
+  const others = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    if (peer !== undefined && request !== undefined) {
+      const asked = { dtype: 'float32', ...request, seconds: leastSeconds };
+      others.push((await peer.ask(asked)).seconds);
+      await setTimeout(restMs);
+    }
+    own.push(await secondsOf(device, enqueue, leastSeconds));
+  }
+  if (others.length === 0) return { seconds: median(own) };
+  const ratio = median(others.map((seconds, i) => seconds / own[i]));
+  return { seconds: median(own), peerSeconds: median(others), ratio };
+}
+
+/** Uniform numbers around 0, the same in each run: a stretch of them, repeated. */
+export function randomFloats(count, seed = 1) {
+  const values = new Float32Array(count);
+  const stretch = Math.min(count, 999_983); // a prime: rows of a matrix differ
+  let state = seed;
+  for (let i = 0; i < stretch; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    values[i] = state / 2 ** 32 - 0.5;
+  }
+  for (let i = stretch; i < count; i += stretch) {
+    values.copyWithin(i, 0, Math.min(stretch, count - i));
+  }
+  return values;
+}
+
+/** A matrix of them. */
+export function randomMatrix(device, rows, columns, dtype = 'float32') {
+  const values = randomFloats(rows * columns, rows + columns);
+  const tensor = device.upload('float32', [rows, columns], values);
+  if (dtype === 'float32') return tensor;
+  const cast = device.cast(tensor, dtype);
+  tensor.dispose();
+  return cast;
+}

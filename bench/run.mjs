@@ -1,0 +1,106 @@
+// `npm run bench`: how near the kernels come to the machine's limits, where the whole job's time goes, and (with a
+// Python that has torch) how both stand beside torch, measured in turns. One table a suite on stdout, everything as
+// JSON in bench/results/. Numbers mean something on an otherwise idle machine only.
+//
+//   npm run bench -- [suite…]        products algebra memory job reference; default all but the last
+//     --python <path>                compare with torch there
+//     --threads <n>                  default one per processor
+//     --sets <names>                 instruction sets, comma-separated; default the best that the machine has
+//     --precisions <names>           default float32,bfloat16
+//     --tokens <counts>              rows of products, default 2048,16384
+//     --pairs <n>                    turns of each measurement, default 5
+//     --widths, --models, --samples, --sequence, --method     of the job; see job/run.mjs
+//     --quick                        a few shapes
+//     --out <file>                   default bench/results/<suites>.json
+import { mkdirSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Device } from '../dist/device/index.js';
+import { measureJob } from './job/run.mjs';
+import { measureAlgebra } from './kernels/algebra.mjs';
+import { measureMemory } from './kernels/memory.mjs';
+import { measureProducts } from './kernels/products.mjs';
+import { measureReference } from './reference/run.mjs';
+import { printRows } from './table.mjs';
+import { TorchPeer } from './torch-peer.mjs';
+
+const kernels = { products: measureProducts, algebra: measureAlgebra, memory: measureMemory };
+const jobs = { job: measureJob, reference: measureReference };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    python: { type: 'string' },
+    threads: { type: 'string', default: '0' },
+    sets: { type: 'string', default: '' },
+    precisions: { type: 'string', default: 'float32,bfloat16' },
+    tokens: { type: 'string', default: '2048,16384' },
+    pairs: { type: 'string', default: '5' },
+    widths: { type: 'string', default: '768,1024,2048' },
+    models: { type: 'string' },
+    samples: { type: 'string', default: '64' },
+    sequence: { type: 'string', default: '512' },
+    method: { type: 'string', default: 'gptq' },
+    quick: { type: 'boolean', default: false },
+    out: { type: 'string' },
+  },
+});
+const split = (text) => text.split(',').filter((part) => part !== '');
+const suites = positionals.length > 0 ? positionals : ['products', 'algebra', 'memory', 'job'];
+const unknown = suites.filter((suite) => !(suite in { ...kernels, ...jobs }));
+if (unknown.length > 0) {
+  console.error(`No suite ${unknown}; there are ${Object.keys({ ...kernels, ...jobs })}.`);
+  process.exit(2);
+}
+const options = {
+  ...values,
+  threads: Number(values.threads),
+  pairs: Number(values.pairs),
+  samples: Number(values.samples),
+  sequence: Number(values.sequence),
+  precisions: split(values.precisions),
+  tokens: split(values.tokens).map(Number),
+  widths: split(values.widths).map(Number),
+};
+
+/** A device that uses these instructions; '' for the machine's best. */
+function openDevice(instructionSet, precision) {
+  if (instructionSet !== '') process.env.BALLAST_INSTRUCTION_SET = instructionSet;
+  return Device.open('cpu', { threads: options.threads, precision });
+}
+
+async function measureKernels(suite, instructionSet) {
+  const threads = options.threads || os.availableParallelism();
+  const peer = values.python && new TorchPeer(values.python, 'torch-peer.py', threads, instructionSet);
+  const torch = peer && (await peer.version());
+  const open = (precision) => ({
+    device: openDevice(instructionSet, precision),
+    peer: peer || undefined,
+    pairs: options.pairs,
+  });
+  const { device } = open('float32');
+  const title = `${suite}: ${device.description}${torch ? `, torch ${torch}` : ''}`;
+  device.close();
+  const rows = await kernels[suite](open, options);
+  if (peer) peer.close();
+  printRows(title, rows);
+  return { title, rows };
+}
+
+const sets = values.sets === '' ? [''] : split(values.sets);
+const results = {};
+for (const suite of suites) {
+  if (suite in kernels) {
+    results[suite] = [];
+    for (const set of sets) results[suite].push(await measureKernels(suite, set));
+  } else {
+    results[suite] = await jobs[suite](options);
+  }
+}
+const machine = { cpu: os.cpus()[0]?.model, cores: os.availableParallelism(), node: process.version };
+const file = values.out ?? fileURLToPath(new URL(`results/${suites.join('-')}.json`, import.meta.url));
+mkdirSync(path.dirname(file), { recursive: true });
+writeFileSync(file, `${JSON.stringify({ machine, options, results }, null, 2)}\n`);
+console.log(`written to ${path.relative('.', file)}`);
