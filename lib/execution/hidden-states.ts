@@ -2,7 +2,7 @@
 // block. Nothing else of a run grows with the number of samples.
 
 import type { Device, Tensor } from '../device/index.js';
-import type { BlockContext, BlockModel, Linear, Weights } from '../models/index.js';
+import type { BlockContext, BlockModel, Hold, Linear, Weights } from '../models/index.js';
 
 /**
  * Tokens of one mini-batch: enough for matrix products to run at full speed, and few enough that what an operation
@@ -67,8 +67,8 @@ export function blockRunner(
   weights: Weights,
   context: BlockContext,
   index: number,
-): (x: Tensor, linear: Linear) => Tensor {
-  return (x, linear) => model.block(x, weights, linear, context, index);
+): (x: Tensor, linear: Linear, hold?: Hold) => Tensor {
+  return (x, linear, hold) => model.block(x, weights, linear, { ...context, hold }, index);
 }
 
 export function disposeAll(tensors: readonly Tensor[]): void {

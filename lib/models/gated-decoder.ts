@@ -6,6 +6,7 @@ import type { Activation, Tensor } from '../device/index.js';
 import { activations } from './activations.js';
 import { type AttentionShape, readAttentionShape } from './attention-shape.js';
 import type { ConfigReader } from './config-reader.js';
+import { hold } from './hold.js';
 import { type LinearBias, linearSlot, withoutBias } from './linear-bias.js';
 import type { LanguageModel, LinearSpec } from './model.js';
 import { type RmsNorm, rmsNorm } from './norms.js';
@@ -112,12 +113,16 @@ function blockOf(decoder: GatedDecoder): LanguageModel['block'] {
         ? call(name, input, { residual })
         : device.add(residual, norm(call(name, input), outputNorm));
 
-    const attended = rotaryAttention(norm(x, norms.attention), call, context, attention, {
-      window: windows[index] ?? 0,
-      prepare: (heads, name) =>
-        headNorms ? norm(heads, `self_attn.${name}_norm`, shape.headSize) : heads,
+    const attended = () =>
+      rotaryAttention(norm(x, norms.attention), call, context, attention, {
+        window: windows[index] ?? 0,
+        prepare: (heads, name) =>
+          headNorms ? norm(heads, `self_attn.${name}_norm`, shape.headSize) : heads,
+      });
+    const y = hold(context, 'middle', () => {
+      const mixed = hold(context, 'attended', attended);
+      return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
     });
-    const y = addOutput('self_attn.o_proj', attended, x, norms.attentionOutput);
     const g = norm(y, norms.mlp);
     const gate = call('mlp.gate_proj', g, { activation });
     const inner = device.multiply(gate, call('mlp.up_proj', g));

@@ -6,6 +6,8 @@ export type {
   BlockModel,
   Config,
   FoldSlot,
+  Hold,
+  HoldPoint,
   ImageShape,
   LanguageModel,
   Linear,

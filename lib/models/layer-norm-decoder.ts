@@ -3,6 +3,7 @@
 // input). A variant says how its attention works, and the names and sizes of everything.
 
 import type { Activation, Tensor } from '../device/index.js';
+import { hold } from './hold.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
 import { layerNorm, normTensors } from './norms.js';
@@ -42,13 +43,21 @@ function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
   return (x, weights, call, context, index) => {
     const norm = (input: Tensor, name: string) =>
       layerNorm(context.device, input, weights, name, eps);
+    const attention = (h: Tensor) => {
+      const attended = hold(context, 'attended', () => decoder.attend(h, call, context, index));
+      return call(output, attended, { residual: residualAfterNorm ? h : x });
+    };
+    const finish = (y: Tensor, g: Tensor) => {
+      const inner = call(mlp.first, g, { activation });
+      return call(mlp.last, inner, { residual: residualAfterNorm ? g : y });
+    };
+    if (!parallel) {
+      const y = hold(context, 'middle', () => attention(norm(x, norms.attention)));
+      return finish(y, norm(y, norms.mlp));
+    }
     const h = norm(x, norms.attention);
-    const attended = decoder.attend(h, call, context, index);
-    const y = call(output, attended, { residual: residualAfterNorm ? h : x });
-    const shared = parallel && norms.mlp === norms.attention;
-    const g = shared ? h : norm(parallel ? x : y, norms.mlp);
-    const inner = call(mlp.first, g, { activation });
-    return call(mlp.last, inner, { residual: residualAfterNorm ? g : y });
+    const shared = norms.mlp === norms.attention;
+    return finish(attention(h), shared ? h : norm(x, norms.mlp));
   };
 }
 

@@ -46,10 +46,18 @@ export type Attend = (
   options: AttentionOptions,
 ) => Tensor;
 
+/** Points that a block can be resumed at, see hold.ts; `middle` comes after `attended`. */
+export type HoldPoint = 'attended' | 'middle';
+
+/** What a block has at a point: held from a run before, or computed now. Nothing before the point is run otherwise. */
+export type Hold = (point: HoldPoint, compute: () => Tensor) => Tensor;
+
 export interface BlockContext {
   readonly device: Device;
   /** Where attention's products are not plain: observed, or of quantized operands. Blocks call it by `attend`. */
   readonly attend?: Attend | undefined;
+  /** Where a block need not be run from its beginning. Blocks call it by `hold`. */
+  readonly hold?: Hold | undefined;
   /** Tokens per sequence; rows of hidden states are whole sequences. */
   readonly sequence: number;
 }

@@ -6,6 +6,7 @@ import { BallastError } from '../errors.js';
 import { activations } from './activations.js';
 import { attend } from './attend.js';
 import { ConfigReader } from './config-reader.js';
+import { hold } from './hold.js';
 import { learnedPositions } from './learned-positions.js';
 import { biasByConfig, linearSlot } from './linear-bias.js';
 import type { Architecture, BlockContext, LanguageModel, Linear } from './model.js';
@@ -68,14 +69,18 @@ function read(
 
   function block(x: Tensor, weights: Weights, call: Linear, context: BlockContext) {
     const { device, sequence } = context;
-    const h = preNorm ? norm(device, x, weights, 'self_attn_layer_norm') : x;
-    const query = call('self_attn.q_proj', h);
-    const key = call('self_attn.k_proj', h);
-    const value = call('self_attn.v_proj', h);
-    const scale = (hiddenSize / heads) ** -0.5;
-    const attended = attend(context, query, key, value, { sequence, heads, scale });
-    let y = call('self_attn.out_proj', attended, { residual: x });
-    if (!preNorm) y = norm(device, y, weights, 'self_attn_layer_norm');
+    const attended = () => {
+      const h = preNorm ? norm(device, x, weights, 'self_attn_layer_norm') : x;
+      const query = call('self_attn.q_proj', h);
+      const key = call('self_attn.k_proj', h);
+      const value = call('self_attn.v_proj', h);
+      const scale = (hiddenSize / heads) ** -0.5;
+      return attend(context, query, key, value, { sequence, heads, scale });
+    };
+    const y = hold(context, 'middle', () => {
+      const sum = call('self_attn.out_proj', hold(context, 'attended', attended), { residual: x });
+      return preNorm ? sum : norm(device, sum, weights, 'self_attn_layer_norm');
+    });
     const g = preNorm ? norm(device, y, weights, 'final_layer_norm') : y;
     const inner = call('fc1', g, { activation });
     const out = call('fc2', inner, { residual: y });

@@ -7,6 +7,7 @@ import { BallastError } from '../errors.js';
 import { activations } from './activations.js';
 import { attend } from './attend.js';
 import type { ConfigReader } from './config-reader.js';
+import { hold } from './hold.js';
 import { linearSlot } from './linear-bias.js';
 import type {
   BlockContext,
@@ -171,12 +172,16 @@ function blockOf({ hiddenSize, heads, activation, eps }: VisionTransformer): Vis
   const scale = (hiddenSize / heads) ** -0.5;
   return (x: Tensor, weights: Weights, call: Linear, context: BlockContext) => {
     const { device, sequence } = context;
-    const h = layerNorm(device, x, weights, norms[0], eps);
-    const query = call(names.query, h);
-    const key = call(names.key, h);
-    const value = call(names.value, h);
-    const attended = attend(context, query, key, value, { sequence, heads, scale, causal: false });
-    const y = call(names.output, attended, { residual: x });
+    const attended = () => {
+      const h = layerNorm(device, x, weights, norms[0], eps);
+      const query = call(names.query, h);
+      const key = call(names.key, h);
+      const value = call(names.value, h);
+      return attend(context, query, key, value, { sequence, heads, scale, causal: false });
+    };
+    const y = hold(context, 'middle', () =>
+      call(names.output, hold(context, 'attended', attended), { residual: x }),
+    );
     const g = layerNorm(device, y, weights, norms[1], eps);
     return call(names.last, call(names.first, g, { activation }), { residual: y });
   };

@@ -4,28 +4,34 @@
 // the same tokens can be compared.
 
 import type { Device, Tensor } from '../device/index.js';
-import type { Linear } from '../models/index.js';
+import type { BlockModel, Hold, Linear } from '../models/index.js';
 import { type GroupStatistics, GroupSums } from '../statistics/index.js';
+import type { HeldStates } from './held-states.js';
 import type { GroupPlan } from './needs.js';
+import type { Run } from './run.js';
 
 /** Linears of a block that read the same tensor, in order of execution. */
 export type InputGroup = readonly string[];
 
 /** Runs one mini-batch through the block under observation. */
-export type BlockRun = (x: Tensor, linear: Linear) => Tensor;
+export type BlockRun = (x: Tensor, linear: Linear, hold?: Hold) => Tensor;
 
 /** The linear that a group is known by. */
 export function leaderOf(group: InputGroup): string {
   return group[0] ?? '';
 }
 
-/** The groups of a block, found by running it once. */
+const knownGroups = new WeakMap<BlockModel, readonly InputGroup[]>();
+
+/** The groups of a model's blocks, found by running one once. */
 export function inputGroups(
-  device: Device,
+  { device, model }: Run,
   run: BlockRun,
   x: Tensor,
   linear: Linear,
-): InputGroup[] {
+): readonly InputGroup[] {
+  const known = knownGroups.get(model);
+  if (known !== undefined) return known;
   const groups = new Map<Tensor, string[]>();
   device.scope(() => {
     run(x, (name, input, options) => {
@@ -36,7 +42,9 @@ export function inputGroups(
     });
     return undefined;
   });
-  return [...groups.values()];
+  const found = [...groups.values()];
+  knownGroups.set(model, found);
+  return found;
 }
 
 /** Ends a block's execution when everything to be observed has been. */
@@ -50,6 +58,8 @@ export interface ObservedPath {
   readonly linear: Linear;
   /** What quantized linears see of an input, where that is not the input itself. */
   readonly seen?: ((linear: string, input: Tensor) => Tensor) | undefined;
+  /** Where passes over the block start. */
+  readonly held: HeldStates;
 }
 
 export interface Observation {
@@ -64,6 +74,8 @@ export interface Observation {
   readonly heldOutFrom: number;
   /** Whether the float path's outputs are wanted too; otherwise it is left after the last group. */
   readonly outputs: boolean;
+  /** Whether passes over the same block follow. */
+  readonly more: boolean;
   /** Called before each mini-batch; throws to stop. */
   readonly throwIfAborted: () => void;
 }
@@ -125,7 +137,7 @@ interface PlannedSums {
 }
 
 function observeBatch(
-  { float, quantized, outputs }: Observation,
+  { float, quantized, outputs, more }: Observation,
   batch: number,
   groups: ReadonlyMap<string, PlannedSums>,
 ): Tensor | undefined {
@@ -133,10 +145,11 @@ function observeBatch(
   const pass = (path: ObservedPath | undefined, toTheEnd: boolean) => {
     const x = path?.states[batch];
     if (path === undefined || x === undefined) return undefined;
-    return recordReads(path, x, leaders, toTheEnd);
+    return recordReads(path, { batch, x, keep: more }, leaders, toTheEnd);
   };
   const onFloat = pass(float, outputs);
   const onQuantized = quantized === float ? onFloat : pass(quantized, false);
+  if (!more) float?.held.release(batch);
   for (const [leader, { plan, sums }] of groups) {
     const own = (plan.path === 'float' ? onFloat : onQuantized)?.reads.get(leader);
     const reference = plan.reference === 'float' ? onFloat?.reads.get(leader) : own;
@@ -154,8 +167,8 @@ interface Read {
 
 /** What the groups' first linears read, and the output unless the block was left early. */
 function recordReads(
-  { run, linear, seen }: ObservedPath,
-  x: Tensor,
+  { run, linear, seen, held }: ObservedPath,
+  { batch, x, keep }: { batch: number; x: Tensor; keep: boolean },
   leaders: ReadonlySet<string>,
   toTheEnd: boolean,
 ): { reads: Map<string, Read>; output: Tensor | undefined } {
@@ -168,7 +181,8 @@ function recordReads(
     return linear(name, input, options);
   };
   try {
-    return { reads, output: toTheEnd ? run(x, recording) : void run(x, recording) };
+    const output = held.run(batch, x, run, recording, keep);
+    return { reads, output: toTheEnd ? output : undefined };
   } catch (error) {
     if (error instanceof EndOfObservation) return { reads, output: undefined };
     throw error;

@@ -16,6 +16,7 @@ import {
 import type { Linear } from '../models/index.js';
 import { type BlockBias, compensateBlock } from './block-site.js';
 import { calibrateGrids } from './grid-calibration.js';
+import { HeldStates } from './held-states.js';
 import { disposeParameters } from './linear-search.js';
 import { neededPaths, needsOf } from './needs.js';
 import { type BlockRun, type InputGroup, inputGroups, leaderOf, observe } from './observe.js';
@@ -46,6 +47,8 @@ interface Work {
   readonly float: Linear;
   /** Executes quantized linears where there are, float ones elsewhere. */
   readonly quantized: Linear;
+  readonly heldFloat: HeldStates;
+  readonly heldQuantized: HeldStates;
 }
 
 /** Quantizes block `index` and moves `paths` past it. */
@@ -73,6 +76,8 @@ export async function quantizeBlock(
   const activations = grids.activations && new BlockActivations(device, grids.activations);
   const attended = { ...context, attend: activations?.attend };
   const see = activations && ((name: string, x: Tensor) => activations.input(name, x));
+  using heldFloat = new HeldStates(device, () => true);
+  using heldQuantized = new HeldStates(device, (name) => linears.has(name));
   const work: Work = {
     run,
     index,
@@ -84,6 +89,8 @@ export async function quantizeBlock(
     runQuantized: blockRunner(model, block.weights, attended, index),
     float,
     quantized: executor(device, (name) => linears.get(name) ?? linearOf(block, name), see),
+    heldFloat,
+    heldQuantized,
   };
   let outputs: Tensor[] = [];
   try {
@@ -126,7 +133,7 @@ function linearOf(block: LoadedBlock, name: string): LinearWeights {
 function stagesOf({ run, paths, runBlock, float }: Work) {
   const first = paths.quantized[0] ?? paths.float[0];
   if (first === undefined) throw new RangeError('No mini-batch to observe.');
-  const groups = inputGroups(run.device, runBlock, first, float);
+  const groups = inputGroups(run, runBlock, first, float);
   const stages = run.options.trueSequential ? groups.map((group) => [group]) : [groups];
   return stages.map((stage, i) => ({ groups: stage, last: i === stages.length - 1 }));
 }
@@ -136,13 +143,25 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
   const { device, context, heldOutFrom, throwIfAborted } = run;
   const needed = neededPaths(run);
   const seen = activations && ((name: string, x: Tensor) => activations.input(name, x));
-  const float = { states: paths.float, run: work.runBlock, linear: work.float, seen };
+  const float = {
+    states: paths.float,
+    run: work.runBlock,
+    linear: work.float,
+    seen,
+    held: work.heldFloat,
+  };
   // The two paths are one as long as nothing before has been quantized.
   const one = !paths.parted && linears.size === 0 && activations === undefined;
   const needs = groups.map((group) => needsOf(run, group, !one));
   const quantized = one
     ? float
-    : { states: paths.quantized, run: work.runQuantized, linear: work.quantized, seen };
+    : {
+        states: paths.quantized,
+        run: work.runQuantized,
+        linear: work.quantized,
+        seen,
+        held: work.heldQuantized,
+      };
   const { propagate } = run.options;
   const onQuantized =
     propagate === 'quantized' || needs.some(({ quantizerMoment }) => quantizerMoment);
@@ -159,13 +178,14 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
     planOf: (group) => needsOf(run, group, !one),
     heldOutFrom,
     outputs: needed.float && last,
+    more: !last,
     throwIfAborted,
   });
 }
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
 async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
-  const { run, index, paths, runQuantized, quantized } = work;
+  const { run, index, paths, runQuantized, quantized, heldQuantized } = work;
   const { device, model, throwIfAborted } = run;
   const last = index === model.blocks - 1 && !run.finalStates;
   if (!neededPaths(run).quantized || last) {
@@ -174,14 +194,15 @@ async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefine
   }
   const next: Tensor[] = [];
   try {
-    for (const x of paths.quantized) {
+    for (const [batch, x] of paths.quantized.entries()) {
       throwIfAborted();
       next.push(
         device.scope(() => {
-          const y = runQuantized(x, quantized);
+          const y = heldQuantized.run(batch, x, runQuantized, quantized, false);
           return bias?.apply(y) ?? y;
         }),
       );
+      heldQuantized.release(batch);
       await device.synchronize();
     }
   } catch (error) {

@@ -41,7 +41,9 @@ export async function* withRun<Event, Result>(
     const sites = linearSites(definition, resolved);
     const { dropped } = sites;
     yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length, dropped };
-    const data = await readCalibrationData(directory, definition, resolved);
+    const data = await clock.measure('load', () =>
+      readCalibrationData(directory, definition, resolved),
+    );
     const { sequence } = data;
     const samples = data.fitted.length + data.heldOut.length;
     yield { type: 'calibration', samples, tokens: samples * sequence };

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device, type Tensor } from '../../lib/device/index.js';
 import { blockRunner, executor, type LoadedBlock, loadBlock } from '../../lib/execution/index.js';
-import type { LanguageModel, Linear } from '../../lib/models/index.js';
+import type { Hold, HoldPoint, LanguageModel, Linear } from '../../lib/models/index.js';
 import {
   configOf,
   directoryOf,
@@ -28,7 +28,7 @@ interface Subject {
   readonly model: LanguageModel;
   readonly block: LoadedBlock;
   /** Runs the block on the same hidden states, two sequences. */
-  readonly run: (linear?: Linear) => Tensor;
+  readonly run: (linear?: Linear, hold?: Hold) => Tensor;
   readonly plain: Linear;
 }
 
@@ -45,7 +45,7 @@ async function open(variant: string, index = 1): Promise<Subject> {
     return weights;
   });
   const runBlock = blockRunner(model, block.weights, { device, sequence }, index);
-  return { model, block, run: (linear = plain) => runBlock(x, linear), plain };
+  return { model, block, run: (linear = plain, hold) => runBlock(x, linear, hold), plain };
 }
 
 /** The calls of a block, in order. */
@@ -64,6 +64,29 @@ describe.each(variants)('%s', (variant) => {
     const { model } = await open(variant);
     const called = (await callsOf(variant)).map(({ name }) => name);
     expect(called).toEqual(model.linears.map(({ name }) => name));
+  });
+
+  test('resumes at the points it names with the same digits, and runs nothing before them', async () => {
+    const { run, plain } = await open(variant);
+    const reached = new Map<HoldPoint, { tensor: Tensor; calls: number }>();
+    let calls = 0;
+    const counted: Linear = (name, x, options) => {
+      calls++;
+      return plain(name, x, options);
+    };
+    const whole = run(counted, (point, compute) => {
+      const tensor = compute();
+      reached.set(point, { tensor, calls });
+      return tensor;
+    });
+    const all = calls;
+    expect([...reached.keys()][0]).toBe('attended');
+    for (const [point, { tensor, calls: before }] of reached) {
+      calls = 0;
+      const resumed = run(counted, (asked, compute) => (asked === point ? tensor : compute()));
+      expect(calls).toBe(all - before);
+      expect(await resumed.readFloat32()).toEqual(await whole.readFloat32());
+    }
   });
 
   test('a constant on the block output folds into its slot', async () => {

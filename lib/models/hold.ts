@@ -1,0 +1,9 @@
+// Points of a block that a later run of it can start from: who executes the block says what is there, from a run before,
+// or has it computed. A block names two: what attention gives, and the hidden states between attention and MLP.
+
+import type { Tensor } from '../device/index.js';
+import type { BlockContext, HoldPoint } from './model.js';
+
+export function hold(context: BlockContext, point: HoldPoint, compute: () => Tensor): Tensor {
+  return context.hold === undefined ? compute() : context.hold(point, compute);
+}
