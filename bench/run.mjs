@@ -73,7 +73,8 @@ function openDevice(instructionSet, precision) {
 
 async function measureKernels(suite, instructionSet) {
   const threads = options.threads || os.availableParallelism();
-  const peer = values.python && new TorchPeer(values.python, 'torch-peer.py', threads, instructionSet);
+  const peer =
+    values.python && new TorchPeer(values.python, 'torch-peer.py', threads, instructionSet);
   const torch = peer && (await peer.version());
   const open = (precision) => ({
     device: openDevice(instructionSet, precision),
@@ -99,8 +100,13 @@ for (const suite of suites) {
     results[suite] = await jobs[suite](options);
   }
 }
-const machine = { cpu: os.cpus()[0]?.model, cores: os.availableParallelism(), node: process.version };
-const file = values.out ?? fileURLToPath(new URL(`results/${suites.join('-')}.json`, import.meta.url));
+const machine = {
+  cpu: os.cpus()[0]?.model,
+  cores: os.availableParallelism(),
+  node: process.version,
+};
+const file =
+  values.out ?? fileURLToPath(new URL(`results/${suites.join('-')}.json`, import.meta.url));
 mkdirSync(path.dirname(file), { recursive: true });
 writeFileSync(file, `${JSON.stringify({ machine, options, results }, null, 2)}\n`);
 console.log(`written to ${path.relative('.', file)}`);

@@ -18,6 +18,14 @@ export function printRows(title, rows) {
   const width = Math.max(...names.map(({ length }) => length));
   const line = (name, cells) =>
     console.log(name.padEnd(width), cells.map((cell) => (cell ?? '').padStart(12)).join(''));
-  line('', shown.map(([title]) => title));
-  rows.forEach((row, i) => line(names[i], shown.map(([, cell]) => cell(row))));
+  line(
+    '',
+    shown.map(([heading]) => heading),
+  );
+  for (const [i, row] of rows.entries()) {
+    line(
+      names[i],
+      shown.map(([, cell]) => cell(row)),
+    );
+  }
 }
