@@ -2,10 +2,10 @@
 // are checked before the first image is classified.
 
 import { basename } from 'node:path';
-import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { Device, type Precision } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { batchSize } from '../execution/index.js';
+import { type ModelFiles, openModelFiles } from '../export/index.js';
 import { type ImageSet, openImages } from '../images/index.js';
 import { isVisionModel, readVisionModel, type VisionModel } from '../models/index.js';
 import {
@@ -90,8 +90,8 @@ export async function evaluateImages(
   checkEvaluateImagesOptions(options);
   const { signal, onProgress, threads } = options;
   const directory = await fetchModel(model, options, onProgress);
-  const checkpoint = await Checkpoint.open(directory);
-  const vision = readClassifier(checkpoint);
+  const files = await openModelFiles(directory);
+  const vision = readClassifier(files);
   const sets: ImageSet[] = [];
   const device = Device.open(options.device ?? imageEvaluationDefaults.device, {
     precision: options.precision ?? imageEvaluationDefaults.precision,
@@ -101,7 +101,7 @@ export async function evaluateImages(
   signal?.addEventListener('abort', cancel);
   try {
     for (const path of options.images) sets.push(await openImages(path, directory, vision));
-    using classifier = await ImageClassifier.load(device, checkpoint, vision);
+    using classifier = await ImageClassifier.load(device, await files.open(device, vision), vision);
     const results: ImageResult[] = [];
     for (const [i, set] of sets.entries()) {
       const images = basename(options.images[i] ?? '');
@@ -121,7 +121,7 @@ export async function evaluateImages(
   }
 }
 
-function readClassifier({ config, tensors }: Checkpoint): VisionModel {
+function readClassifier({ config, tensors }: ModelFiles): VisionModel {
   if (!isVisionModel(config)) {
     throw new BallastError(
       'ERR_UNSUPPORTED',
@@ -129,7 +129,7 @@ function readClassifier({ config, tensors }: Checkpoint): VisionModel {
         'language models are evaluated on texts.',
     );
   }
-  return readVisionModel(config, new Set(tensors.keys()));
+  return readVisionModel(config, tensors);
 }
 
 /** Images whose labels have fewer classes above them count. */

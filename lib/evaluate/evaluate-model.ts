@@ -4,10 +4,10 @@
 import { basename } from 'node:path';
 import { readDocuments } from '../calibration/documents.js';
 import { evaluationWindows } from '../calibration/samples.js';
-import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { loadTokenizer } from '../checkpoint/tokenizer.js';
 import { Device, type Precision } from '../device/index.js';
 import { BallastError } from '../errors.js';
+import { openModelFiles } from '../export/index.js';
 import { readModel } from '../models/index.js';
 import {
   checkOptions,
@@ -83,7 +83,7 @@ export function checkEvaluateOptions(options: EvaluateOptions): void {
 }
 
 /**
- * Perplexity over consecutive non-overlapping windows, the last partial one dropped: exp of the mean negative
+ * A model directory, or a result of any format: packed codes are dequantized as they are. Perplexity over consecutive non-overlapping windows, the last partial one dropped: exp of the mean negative
  * log-likelihood of each window's tokens 2 … T. Errors: ERR_ARGUMENT, ERR_CHECKPOINT, ERR_DATA (a text that is
  * unreadable or shorter than one window), ERR_UNSUPPORTED (an unknown model type), ERR_ABORTED, ERR_IO.
  *
@@ -95,8 +95,8 @@ export async function evaluate(model: string, options: EvaluateOptions): Promise
   const { device: deviceName, precision, field } = { ...evaluationDefaults, ...defined(options) };
 
   const directory = await fetchModel(model, options, onProgress);
-  const checkpoint = await Checkpoint.open(directory);
-  const language = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+  const files = await openModelFiles(directory);
+  const language = readModel(files.config, files.tensors);
   const sequenceLength =
     options.sequenceLength ?? Math.min(usualSequenceLength, language.maxPositions);
   const windows = await readWindows(directory, texts, field, sequenceLength, signal);
@@ -108,6 +108,7 @@ export async function evaluate(model: string, options: EvaluateOptions): Promise
   const cancel = () => device.cancel();
   signal?.addEventListener('abort', cancel);
   try {
+    const stored = await files.open(device, language);
     const results: TextResult[] = [];
     for (const [i, path] of texts.entries()) {
       const text = basename(path);
@@ -115,13 +116,7 @@ export async function evaluate(model: string, options: EvaluateOptions): Promise
         onProgress?.({ type: 'step', text, done, total });
       tell(0, language.blocks + 1);
       const options = { signal, onProgress: tell };
-      const result = await evaluatePerplexity(
-        device,
-        checkpoint,
-        language,
-        windows[i] ?? [],
-        options,
-      );
+      const result = await evaluatePerplexity(device, stored, language, windows[i] ?? [], options);
       results.push({ text, ...result });
     }
     return { model, sequenceLength, results };

@@ -1,13 +1,12 @@
 // An image classifier with all its blocks loaded, for mini-batches of images one after the other: unlike texts, whose
 // hidden states stay while blocks pass, a test set of images is far larger than the model.
 
-import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device } from '../device/index.js';
 import {
   loadStoredBlock,
-  loadWeights,
   openCompanions,
   type StoredBlock,
+  type StoredModel,
   uploadInput,
 } from '../execution/index.js';
 import type { VisionModel, Weights } from '../models/index.js';
@@ -24,23 +23,23 @@ export class ImageClassifier implements Disposable {
   /** Errors: those of loading. */
   static async load(
     device: Device,
-    checkpoint: Checkpoint,
+    stored: StoredModel,
     model: VisionModel,
   ): Promise<ImageClassifier> {
     const context = { device, sequence: model.sequence };
-    const companions = await openCompanions(checkpoint, model);
+    const companions = await openCompanions(stored, model);
     const loaded: Disposable[] = [];
     const own = <T extends Disposable>(resource: T): T => {
       loaded.push(resource);
       return resource;
     };
     try {
-      const embedding = own(await loadWeights(device, checkpoint, model.embedTensors));
+      const embedding = own(await stored.loadWeights(model.embedTensors));
       const blocks: StoredBlock[] = [];
       for (let index = 0; index < model.blocks; index++) {
-        blocks.push(own(await loadStoredBlock(checkpoint, model, index, context, companions)));
+        blocks.push(own(await loadStoredBlock(stored, model, index, context, companions)));
       }
-      const head = own(await loadWeights(device, checkpoint, model.headTensors));
+      const head = own(await stored.loadWeights(model.headTensors));
       return new ImageClassifier(device, model, embedding, blocks, head);
     } catch (error) {
       for (const resource of loaded) resource[Symbol.dispose]();

@@ -2,16 +2,15 @@
 // is exp of the mean negative log-likelihood over all predicted tokens. The model moves through memory block by
 // block while the hidden states of all windows stay.
 
-import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import {
   disposeAll,
   embed,
   loadStoredBlock,
-  loadWeights,
   miniBatches,
   openCompanions,
+  type StoredModel,
   uploadInput,
 } from '../execution/index.js';
 import type { BlockContext, LanguageModel } from '../models/index.js';
@@ -35,7 +34,7 @@ const logitRows = 1024;
 /** Errors: ERR_ARGUMENT for windows that are too long for the model, ERR_ABORTED, and those of loading. */
 export async function evaluatePerplexity(
   device: Device,
-  checkpoint: Checkpoint,
+  stored: StoredModel,
   model: LanguageModel,
   windows: readonly Int32Array[],
   options: EvaluationOptions = {},
@@ -49,9 +48,9 @@ export async function evaluatePerplexity(
   }
   const batches = miniBatches(windows);
   const context = { device, sequence };
-  const states = await runBlocks(checkpoint, model, batches, context, options);
+  const states = await runBlocks(stored, model, batches, context, options);
   try {
-    const total = await negativeLogLikelihood(checkpoint, model, batches, states, context);
+    const total = await negativeLogLikelihood(stored, model, batches, states, context);
     options.onProgress?.(model.blocks + 1, model.blocks + 1);
     const tokens = windows.length * (sequence - 1);
     return { perplexity: Math.exp(total / tokens), tokens, windows: windows.length };
@@ -62,22 +61,22 @@ export async function evaluatePerplexity(
 
 /** Hidden states after the last block, one tensor a mini-batch. */
 export async function runBlocks(
-  checkpoint: Checkpoint,
+  stored: StoredModel,
   model: LanguageModel,
   batches: readonly Int32Array[],
   context: BlockContext,
   { signal, onProgress }: EvaluationOptions = {},
 ): Promise<Tensor[]> {
   const { device } = context;
-  const companions = await openCompanions(checkpoint, model);
-  using embedding = await loadWeights(device, checkpoint, model.embedTensors);
+  const companions = await openCompanions(stored, model);
+  using embedding = await stored.loadWeights(model.embedTensors);
   const states = await embed(model, embedding, batches, context);
   for (let index = 0; index < model.blocks; index++) {
     if (signal?.aborted) {
       disposeAll(states);
       throw new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
     }
-    using block = await loadStoredBlock(checkpoint, model, index, context, companions);
+    using block = await loadStoredBlock(stored, model, index, context, companions);
     for (const [i, x] of states.entries()) {
       states[i] = device.scope(() => block.run(x));
       x.dispose();
@@ -90,14 +89,14 @@ export async function runBlocks(
 
 /** Summed over all predicted tokens of the mini-batches, given their hidden states after the last block. */
 export async function negativeLogLikelihood(
-  checkpoint: Checkpoint,
+  stored: StoredModel,
   model: LanguageModel,
   batches: readonly Int32Array[],
   states: readonly Tensor[],
   context: BlockContext,
 ): Promise<number> {
   const { device, sequence } = context;
-  using head = await loadWeights(device, checkpoint, model.headTensors);
+  using head = await stored.loadWeights(model.headTensors);
   let total = 0;
   for (const [i, ids] of batches.entries()) {
     const state = states[i];

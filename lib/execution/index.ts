@@ -17,3 +17,4 @@ export {
   openCompanions,
   type StoredBlock,
 } from './stored-block.js';
+export { checkpointModel, type StoredModel } from './stored-model.js';

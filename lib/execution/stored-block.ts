@@ -1,14 +1,13 @@
 // A block of a model directory as it is to be run: its weights, and what a run of this library has left beside them.
 
 import { BlockActivations, type BlockQuantizers } from '../activations/index.js';
-import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Tensor } from '../device/index.js';
 import type { BlockContext, BlockModel } from '../models/index.js';
 import { readActivations } from './activation-file.js';
 import { blockRunner } from './hidden-states.js';
 import { addPositionBias, executor } from './linear-execution.js';
-import { loadBlock } from './load-block.js';
 import { PositionBiases } from './position-biases.js';
+import type { StoredModel } from './stored-model.js';
 
 /** What lies beside the weights of a model directory. */
 export interface Companions {
@@ -18,7 +17,7 @@ export interface Companions {
 }
 
 export async function openCompanions(
-  { directory }: Pick<Checkpoint, 'directory'>,
+  { directory }: Pick<StoredModel, 'directory'>,
   { blocks }: BlockModel,
 ): Promise<Companions> {
   const biases = await PositionBiases.open(directory);
@@ -32,14 +31,14 @@ export interface StoredBlock extends Disposable {
 
 /** Errors: those of loading a block, ERR_ARGUMENT for a sequence that its position biases do not hold for. */
 export async function loadStoredBlock(
-  checkpoint: Checkpoint,
+  stored: StoredModel,
   model: BlockModel,
   index: number,
   context: BlockContext,
   { biases, activations }: Companions,
 ): Promise<StoredBlock> {
   const { device, sequence } = context;
-  const block = await loadBlock(device, checkpoint, model, index);
+  const block = await stored.loadBlock(index);
   const name = model.blockName(index);
   const find = (site: string) => biases.load(device, site, sequence);
   const outputBias = find(name);

@@ -86,12 +86,16 @@ export interface StoredLinear {
 export interface ExportReader {
   /** The weight in `dtype`. Errors: ERR_CHECKPOINT for a tensor that is missing or of another shape, ERR_IO. */
   linear(block: number, spec: LinearSpec, dtype: DType): Promise<StoredLinear>;
+  /** A tensor that is no linear's, by the source's name, in `dtype` or as it is stored. Errors as `linear`. */
+  tensor(name: string, dtype?: DType): Tensor;
 }
 
 export interface ExportFormat {
   readonly name: string;
   /** One line for help texts. */
   readonly summary: string;
+  /** Whether results are checkpoints like the source, with weights instead of codes. */
+  readonly plain?: true;
   /** What the format fixes of a grid where the caller does not say. */
   readonly gridDefaults?: Partial<Grid>;
   /** What its clients dequantize weights to; absent where that is the source's dtype. */

@@ -2,32 +2,17 @@
 // of ggml's block types exactly; embedding and head are 16-bit, norms and biases 32-bit floats. Beside the file stand
 // config.json and tokenizer.json, so that the result can be read back.
 
-import { join } from 'node:path';
-import type { Device, DType } from '../device/index.js';
+import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
-import type {
-  ExportFormat,
-  ExportInput,
-  ExportReader,
-  ExportWriter,
-  Grid,
-  ReadInput,
-} from './format.js';
-import {
-  type BlockType,
-  blockBytes,
-  blockTypes,
-  blockValues,
-  representableZero,
-  unpackBlocks,
-} from './gguf/block-types.js';
-import { GgufFile } from './gguf/file-reader.js';
+import type { ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
+import { type BlockType, blockTypes, blockValues, representableZero } from './gguf/block-types.js';
 import { GgufFileWriter } from './gguf/file-writer.js';
-import { linearName, llamaLayout, llamaMetadata } from './gguf/llama-layout.js';
+import { keptTensors } from './gguf/kept-tensors.js';
+import { llamaLayout, llamaMetadata } from './gguf/llama-layout.js';
+import { openGgufReader } from './gguf/reader.js';
 import { tokenizerMetadata } from './gguf/tokenizer.js';
-import { GgufWriter, keptTensors, planTensors } from './gguf/writer.js';
-import { uploadCodes } from './host-codes.js';
+import { GgufWriter, planTensors } from './gguf/writer.js';
 
 const file = 'model.gguf';
 
@@ -84,55 +69,6 @@ async function open(input: ExportInput): Promise<ExportWriter> {
   return new GgufWriter(input, layout, type, kept, writer);
 }
 
-async function read({ device, directory, model, grid, config }: ReadInput): Promise<ExportReader> {
-  const type = blockTypeOf(grid);
-  const stored = await GgufFile.open(join(directory, file));
-  const layout = llamaLayout(model, config);
-  return {
-    async linear(block, { name, inChannels, outChannels }, dtype: DType) {
-      const target = linearName(block, name);
-      const order = layout.rowOrder(name);
-      const { type: found, shape } = stored.tensors.get(`${target}.weight`) ?? {};
-      if (
-        type === undefined ||
-        found !== type.id ||
-        `${shape}` !== `${[outChannels, inChannels]}`
-      ) {
-        throw new BallastError(
-          'ERR_CHECKPOINT',
-          `Expected ${type?.name} [${outChannels}, ${inChannels}] for ${target}.weight but ${stored.path} holds ` +
-            `type ${found} [${shape}]; export it again.`,
-        );
-      }
-      const length = outChannels * (inChannels / blockValues) * blockBytes(type);
-      const bytes = await stored.read(`${target}.weight`, length);
-      const codes = uploadCodes(
-        device,
-        await unpackBlocks(bytes, outChannels, inChannels, type, order),
-      );
-      const weight = device.dequantize(codes.codes, codes.scales, codes.zeros, dtype);
-      if (!stored.tensors.has(`${target}.bias`)) return { codes, weight };
-      const values = await stored.read(`${target}.bias`, 4 * outChannels);
-      return {
-        codes,
-        weight,
-        bias: device.upload('float32', [outChannels], inCheckpointOrder(values, order)),
-      };
-    },
-  };
-}
-
-/** The inverse of `reordered`, for a bias. */
-function inCheckpointOrder(bytes: Uint8Array, order: Int32Array | undefined): Float32Array {
-  const values = new Float32Array(bytes.slice().buffer);
-  if (order === undefined) return values;
-  const moved = new Float32Array(values.length);
-  values.forEach((value, row) => {
-    moved[order[row] ?? row] = value;
-  });
-  return moved;
-}
-
 export const gguf: ExportFormat = {
   name: 'gguf',
   summary: 'one file for llama.cpp: Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0',
@@ -140,5 +76,5 @@ export const gguf: ExportFormat = {
   expectGrid,
   roundGrid,
   open,
-  read,
+  read: (input) => openGgufReader(input, blockTypeOf(input.grid), file),
 };

@@ -78,6 +78,7 @@ async function read(input: ReadInput): Promise<ExportReader> {
   const file = input.codes ? await GridFile.open(directory) : undefined;
   if (file === undefined) return weights;
   return {
+    ...weights,
     async linear(block, spec, dtype) {
       const stored = await weights.linear(block, spec, dtype);
       const name = `${model.blockName(block)}.${spec.name}`;
@@ -90,6 +91,7 @@ async function read(input: ReadInput): Promise<ExportReader> {
 export const huggingface: ExportFormat = {
   name: 'huggingface',
   summary: 'dequantized weights in the source’s layout and dtypes',
+  plain: true,
   open,
   read,
 };

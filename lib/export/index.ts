@@ -15,6 +15,7 @@ export type {
   ExportWriter,
   Grid,
 } from './format.js';
+export { type ModelFiles, openModelFiles } from './model-files.js';
 export { PositionBiasWriter } from './position-bias-writer.js';
 export { findFormat, formats } from './registry.js';
 export {

@@ -13,6 +13,8 @@ export async function openLayoutReader(
 ): Promise<ExportReader> {
   const checkpoint = await Checkpoint.open(directory);
   return {
+    tensor: (name, dtype) =>
+      loadTensor(device, checkpoint, name, dtype === undefined ? {} : { dtype }),
     async linear(block, spec, dtype) {
       const name = `${model.blockName(block)}.${spec.name}`;
       const place = { spec, name, dtype, grid };

@@ -70,11 +70,10 @@ export async function openResult(
   formats: readonly ExportFormat[],
   options: { readonly record?: ExportRecord; readonly codes?: boolean } = {},
 ): Promise<OpenedResult> {
-  const { record = await readRecord(directory), codes = false } = options;
+  const { record = await expectRecord(directory), codes = false } = options;
   const format = formats.find(({ name }) => name === record.format);
   if (format === undefined) throw notAResult(directory, `the format ${record.format} is not known`);
-  const config = await readJsonObject(join(directory, 'config.json'));
-  if (config === undefined) throw notAResult(directory, 'it has no config.json');
+  const config = await readConfig(directory);
   const model = readBlockModel(config, await tensorNames(directory));
   if (record.blocks.length !== model.blocks) {
     throw notAResult(directory, `${recordFile} and config.json count blocks differently`);
@@ -126,11 +125,16 @@ export function disposeStored({ codes, weight, bias }: StoredLinear): void {
   for (const tensor of [...Object.values(codes ?? {}), weight, bias]) tensor?.dispose();
 }
 
-async function readRecord(directory: string): Promise<ExportRecord> {
+async function expectRecord(directory: string): Promise<ExportRecord> {
+  const record = await readRecord(directory);
+  if (record !== undefined) return record;
+  throw notAResult(directory, `it has no ${recordFile}; pass what ballast quantize has written`);
+}
+
+/** Undefined for a directory that is no result. Error ERR_CHECKPOINT for a damaged record. */
+export async function readRecord(directory: string): Promise<ExportRecord | undefined> {
   const record = await readJsonObject(join(directory, recordFile));
-  if (record === undefined) {
-    throw notAResult(directory, `it has no ${recordFile}; pass what ballast quantize has written`);
-  }
+  if (record === undefined) return undefined;
   const { format, grid, blocks } = record;
   if (typeof format !== 'string' || !isRecord(grid) || !Array.isArray(blocks)) {
     throw notAResult(directory, `${recordFile} lacks format, grid or blocks`);
@@ -138,8 +142,15 @@ async function readRecord(directory: string): Promise<ExportRecord> {
   return record as unknown as ExportRecord;
 }
 
+/** Error ERR_CHECKPOINT for a result without one. */
+export async function readConfig(directory: string): Promise<Config> {
+  const config = await readJsonObject(join(directory, 'config.json'));
+  if (config !== undefined) return config;
+  throw notAResult(directory, 'it has no config.json');
+}
+
 /** Names by which an architecture may tell variants apart; none where the weights are in no safetensors file. */
-async function tensorNames(directory: string): Promise<Set<string>> {
+export async function tensorNames(directory: string): Promise<Set<string>> {
   const weights = await Checkpoint.open(directory).catch((error: unknown) => {
     if (error instanceof BallastError && error.code === 'ERR_CHECKPOINT') return undefined;
     throw error;

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { BallastError } from '../errors.js';
 import { negativeLogLikelihood } from '../evaluate/index.js';
-import { embed, loadBlock, loadWeights } from '../execution/index.js';
+import { checkpointModel, embed, loadBlock, loadWeights } from '../execution/index.js';
 import { type BlockModel, isLanguageModel, type LanguageModel } from '../models/index.js';
 import { batchesOf, type CalibrationData } from './calibration-data.js';
 import type { QuantizeEvent, RunReport } from './events.js';
@@ -134,7 +134,7 @@ async function score(
   }
   const judged = paths.quantized.slice(heldOutFrom);
   const loss = await negativeLogLikelihood(
-    checkpoint,
+    checkpointModel(device, checkpoint, model),
     model,
     heldOut.filter((ids) => ids instanceof Int32Array),
     judged,

@@ -11,9 +11,8 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
 import { Device } from '../../lib/device/index.js';
 import { runBlocks } from '../../lib/evaluate/index.js';
-import { loadWeights } from '../../lib/execution/index.js';
 import { GgufFile } from '../../lib/export/gguf/file-reader.js';
-import { exportResult } from '../../lib/index.js';
+import { openModelFiles } from '../../lib/export/index.js';
 import { readModel } from '../../lib/models/index.js';
 import { at } from '../native/harness.js';
 import { finish, hasShared, sharedModel, sharedText, temporaryFolder } from '../pipeline/runs.js';
@@ -55,16 +54,17 @@ async function theirs(llama: Llama, path: string, ids: Int32Array) {
   return outputs.map(({ next }) => next.probabilities);
 }
 
-/** Log-probabilities [positions, vocabulary] of our own evaluator. */
+/** Log-probabilities [positions, vocabulary] of our own evaluator, on the very same file. */
 async function ours(directory: string, ids: Int32Array): Promise<Float64Array[]> {
   const device = Device.open('cpu');
   try {
-    const checkpoint = await Checkpoint.open(directory);
-    const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+    const files = await openModelFiles(directory);
+    const model = readModel(files.config, files.tensors);
+    const stored = await files.open(device, model);
     const context = { device, sequence: ids.length };
-    const [states] = await runBlocks(checkpoint, model, [ids], context);
+    const [states] = await runBlocks(stored, model, [ids], context);
     if (states === undefined) throw new RangeError('No hidden states.');
-    using head = await loadWeights(device, checkpoint, model.headTensors);
+    using head = await stored.loadWeights(model.headTensors);
     const logits = await device.scope(() => model.head(states, head, context)).readFloat32();
     const width = model.vocabularySize;
     return Array.from(ids, (_, row) => {
@@ -139,9 +139,7 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
       });
       const path = join(directory, 'model.gguf');
       const folder = await temporaryFolder();
-      const evaluated = join(folder, 'huggingface');
-      await exportResult(directory, { format: 'huggingface', output: evaluated });
-      const own = await ours(evaluated, ids);
+      const own = await ours(directory, ids);
 
       const { divergence, perplexity } = compare(own, await theirs(llama, path, ids), ids);
       expect(divergence).toBeLessThan(1e-3);

@@ -8,7 +8,7 @@ import type { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
 import type { Device } from '../../lib/device/index.js';
 import { runBlocks } from '../../lib/evaluate/perplexity.js';
-import { disposeAll, loadWeights } from '../../lib/execution/index.js';
+import { checkpointModel, disposeAll, loadWeights } from '../../lib/execution/index.js';
 import { type LanguageModel, readModel } from '../../lib/models/index.js';
 
 export type Config = Record<string, unknown>;
@@ -60,7 +60,7 @@ export async function logitsOf(
   sequence: number,
 ): Promise<Float32Array> {
   const context = { device, sequence };
-  const states = await runBlocks(checkpoint, model, [ids], context);
+  const states = await runBlocks(checkpointModel(device, checkpoint, model), model, [ids], context);
   using head = await loadWeights(device, checkpoint, model.headTensors);
   const [state] = states;
   if (state === undefined) throw new Error('No hidden states.');

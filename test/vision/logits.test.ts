@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
 import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
+import { checkpointModel } from '../../lib/execution/index.js';
 import { readModel, readVisionModel, visionArchitectures } from '../../lib/models/index.js';
 import { directoryOf, floatsOf, variants } from './fixtures.js';
 
@@ -19,7 +20,8 @@ async function logitsOf(variant: string, fields: object = {}): Promise<number> {
   const checkpoint = await Checkpoint.open(directoryOf(variant));
   const config = { ...checkpoint.config, ...fields };
   const model = readVisionModel(config, new Set(checkpoint.tensors.keys()));
-  using classifier = await ImageClassifier.load(device, checkpoint, model);
+  const stored = checkpointModel(device, checkpoint, model);
+  using classifier = await ImageClassifier.load(device, stored, model);
   const golden = `${directoryOf(variant)}/golden.safetensors`;
   const logits = await classifier.logits(await floatsOf(golden, 'pixels'));
   const expected = await floatsOf(golden, 'logits');

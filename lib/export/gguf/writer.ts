@@ -9,6 +9,7 @@ import { bytesOf } from '../half-precision.js';
 import { downloadCodes } from '../host-codes.js';
 import { type BlockType, blockBytes, blockValues, packBlocks } from './block-types.js';
 import type { GgufFileWriter, GgufTensor } from './file-writer.js';
+import { type FloatDtype, floatTypes, type Kept } from './kept-tensors.js';
 import {
   globalNames,
   type LlamaLayout,
@@ -17,17 +18,6 @@ import {
   reordered,
   rotaryFactors,
 } from './llama-layout.js';
-
-/** ggml's numbers of the types that are no blocks. */
-const floatTypes = { float32: 0, float16: 1, bfloat16: 30 } as const;
-type FloatDtype = keyof typeof floatTypes;
-
-/** Tensors of the checkpoint outside linears that the file holds under another name. */
-export interface Kept {
-  readonly name: string;
-  readonly source: string;
-  readonly dtype: FloatDtype;
-}
 
 export class GgufWriter implements ExportWriter {
   readonly #replaced = new Set<string>();
@@ -96,27 +86,6 @@ async function expectFinite(tensor: Tensor, source: string): Promise<void> {
 /** All linears may have one here, whatever the architecture's own class allows. */
 function hasBias({ model, addBiases }: ExportInput, linear: string): boolean {
   return addBiases || model.linears.some(({ name, bias }) => name === linear && bias);
-}
-
-export function keptTensors({ checkpoint, model }: ExportInput, { decoder }: LlamaLayout): Kept[] {
-  const [embedding = ''] = model.embedTensors;
-  const [projection = '', finalNorm = ''] = model.headTensors;
-  const matrix = (name: string, source: string): Kept => {
-    const dtype = checkpoint.tensor(source).dtype === 'bfloat16' ? 'bfloat16' : 'float16';
-    return { name, source, dtype };
-  };
-  const vector = (name: string, source: string): Kept => ({ name, source, dtype: 'float32' });
-  const norms = Array.from({ length: model.blocks }, (_, block) =>
-    model.blockTensors.map((name) =>
-      vector(normName(block, name), `${model.blockName(block)}.${name}`),
-    ),
-  );
-  return [
-    matrix(globalNames.embedding, embedding),
-    ...(decoder.tiedHead ? [] : [matrix(globalNames.head, projection)]),
-    vector(globalNames.finalNorm, finalNorm),
-    ...norms.flat(),
-  ];
 }
 
 export function planTensors(

@@ -1,0 +1,27 @@
+// Where the weights of a model to be run come from: a checkpoint as it is, or a result whose codes are dequantized as
+// each block is loaded. Who runs the model does not see which.
+
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import type { Device } from '../device/index.js';
+import type { BlockModel, Weights } from '../models/index.js';
+import { type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
+
+export interface StoredModel {
+  /** Where the files lie, and what a run of this library has left beside them. */
+  readonly directory: string;
+  loadBlock(index: number): Promise<LoadedBlock>;
+  /** Tensors outside blocks, by full name. */
+  loadWeights(names: readonly string[]): Promise<Weights>;
+}
+
+export function checkpointModel(
+  device: Device,
+  checkpoint: Checkpoint,
+  model: BlockModel,
+): StoredModel {
+  return {
+    directory: checkpoint.directory,
+    loadBlock: (index) => loadBlock(device, checkpoint, model, index),
+    loadWeights: (names) => loadWeights(device, checkpoint, names),
+  };
+}

@@ -1,0 +1,95 @@
+// Reads a result back from its GGUF file, under the checkpoint's names and in the order of its rows.
+
+import { join } from 'node:path';
+import type { DType, Tensor } from '../../device/index.js';
+import { BallastError } from '../../errors.js';
+import type { LinearSpec } from '../../models/index.js';
+import type { ExportReader, ReadInput, StoredLinear } from '../format.js';
+import { uploadCodes } from '../host-codes.js';
+import { type BlockType, blockBytes, blockValues, unpackBlocks } from './block-types.js';
+import { GgufFile } from './file-reader.js';
+import { type FloatDtype, floatTypes, keptNames } from './kept-tensors.js';
+import { type LlamaLayout, linearName, llamaLayout } from './llama-layout.js';
+
+class GgufReader implements ExportReader {
+  /** Names in the file by those of the checkpoint. */
+  readonly #kept: ReadonlyMap<string, string>;
+
+  constructor(
+    private readonly input: ReadInput,
+    private readonly layout: LlamaLayout,
+    private readonly type: BlockType | undefined,
+    private readonly file: GgufFile,
+  ) {
+    const names = keptNames(input.model, layout);
+    this.#kept = new Map(names.map(({ name, source }) => [source, name]));
+  }
+
+  async linear(block: number, spec: LinearSpec, dtype: DType): Promise<StoredLinear> {
+    const { file } = this;
+    const { device } = this.input;
+    const { name, inChannels, outChannels } = spec;
+    const target = linearName(block, name);
+    const order = this.layout.rowOrder(name);
+    const type = this.#expectType(`${target}.weight`, [outChannels, inChannels]);
+    const length = outChannels * (inChannels / blockValues) * blockBytes(type);
+    const bytes = await file.read(`${target}.weight`, length);
+    const codes = uploadCodes(
+      device,
+      await unpackBlocks(bytes, outChannels, inChannels, type, order),
+    );
+    const weight = device.dequantize(codes.codes, codes.scales, codes.zeros, dtype);
+    if (!file.tensors.has(`${target}.bias`)) return { codes, weight };
+    const values = await file.read(`${target}.bias`, 4 * outChannels);
+    const bias = device.upload('float32', [outChannels], inCheckpointOrder(values, order));
+    return { codes, weight, bias };
+  }
+
+  tensor(source: string, dtype?: DType): Tensor {
+    const { device } = this.input;
+    const name = this.#kept.get(source);
+    const { shape, type, offset } = this.file.tensors.get(name ?? '') ?? {};
+    const stored = (Object.keys(floatTypes) as FloatDtype[]).find(
+      (key) => floatTypes[key] === type,
+    );
+    if (stored === undefined || shape === undefined || offset === undefined) {
+      throw this.#wrong(`floats for ${name ?? source}`, type, shape);
+    }
+    const tensor = device.uploadFile(stored, shape, this.file.path, offset);
+    return dtype === undefined ? tensor : device.scope(() => device.cast(tensor, dtype));
+  }
+
+  #expectType(name: string, expected: readonly number[]): BlockType {
+    const { type: found, shape } = this.file.tensors.get(name) ?? {};
+    const { type } = this;
+    if (type !== undefined && found === type.id && `${shape}` === `${expected}`) return type;
+    throw this.#wrong(`${type?.name} [${expected.join(', ')}] for ${name}`, found, shape);
+  }
+
+  #wrong(expected: string, type: number | undefined, shape: readonly number[] | undefined) {
+    return new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected ${expected} but ${this.file.path} holds type ${type} [${shape}]; export it again.`,
+    );
+  }
+}
+
+export async function openGgufReader(
+  input: ReadInput,
+  type: BlockType | undefined,
+  file: string,
+): Promise<ExportReader> {
+  const layout = llamaLayout(input.model, input.config);
+  return new GgufReader(input, layout, type, await GgufFile.open(join(input.directory, file)));
+}
+
+/** The inverse of `reordered`, for a bias. */
+function inCheckpointOrder(bytes: Uint8Array, order: Int32Array | undefined): Float32Array {
+  const values = new Float32Array(bytes.slice().buffer);
+  if (order === undefined) return values;
+  const moved = new Float32Array(values.length);
+  values.forEach((value, row) => {
+    moved[order[row] ?? row] = value;
+  });
+  return moved;
+}

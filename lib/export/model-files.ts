@@ -1,0 +1,90 @@
+// A model directory that is to be run, plain or packed. Of a packed result each linear is dequantized as its block is
+// loaded, by the format's own reader: what is run is what the files hold.
+
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import type { Device, Tensor } from '../device/index.js';
+import { checkpointModel, type LinearWeights, type StoredModel } from '../execution/index.js';
+import { type BlockModel, type Config, Weights } from '../models/index.js';
+import { formats } from './registry.js';
+import {
+  type OpenedResult,
+  openResult,
+  readConfig,
+  readRecord,
+  tensorNames,
+} from './verification.js';
+
+export interface ModelFiles {
+  readonly config: Config;
+  /** Names by which an architecture may tell variants apart. */
+  readonly tensors: ReadonlySet<string>;
+  /** The weights of the model that `config` and `tensors` describe. */
+  open(device: Device, model: BlockModel): Promise<StoredModel>;
+}
+
+/** Reads no weight. Errors: ERR_CHECKPOINT for a directory without a model, ERR_IO. */
+export async function openModelFiles(directory: string): Promise<ModelFiles> {
+  const record = await readRecord(directory);
+  const format = formats.find(({ name }) => name === record?.format);
+  if (record === undefined || format?.plain === true) {
+    const checkpoint = await Checkpoint.open(directory);
+    const { config } = checkpoint;
+    const tensors = new Set(checkpoint.tensors.keys());
+    return {
+      config,
+      tensors,
+      open: async (device, model) => checkpointModel(device, checkpoint, model),
+    };
+  }
+  const config = await readConfig(directory);
+  return {
+    config,
+    tensors: await tensorNames(directory),
+    open: async (device) =>
+      packedModel(device, directory, await openResult(device, directory, formats, { record })),
+  };
+}
+
+function packedModel(device: Device, directory: string, result: OpenedResult): StoredModel {
+  const { model, record, reader } = result;
+  return {
+    directory,
+    async loadBlock(index) {
+      const block = model.blockName(index);
+      const linears = new Map<string, LinearWeights>();
+      const weights: [string, Tensor][] = [];
+      const dispose = () => {
+        for (const { weight, bias } of linears.values()) {
+          weight.dispose();
+          bias?.dispose();
+        }
+        for (const [, tensor] of weights) tensor.dispose();
+      };
+      try {
+        for (const spec of model.linears) {
+          const dtype = record.blocks[index]?.[spec.name]?.dtype ?? 'float32';
+          const { codes, weight, bias } = await reader.linear(index, spec, dtype);
+          linears.set(spec.name, { weight, bias });
+          for (const tensor of Object.values(codes ?? {})) tensor?.dispose();
+        }
+        for (const name of model.blockTensors) {
+          weights.push([name, reader.tensor(`${block}.${name}`, 'float32')]);
+        }
+      } catch (error) {
+        dispose();
+        throw error;
+      }
+      return { weights: new Weights(weights), linears, [Symbol.dispose]: dispose };
+    },
+    async loadWeights(names) {
+      const load = (name: string): Tensor => {
+        const tensor = reader.tensor(name);
+        // Embedding and matmul read every weight dtype, norms float32 alone.
+        return tensor.shape.length === 2
+          ? tensor
+          : device.scope(() => device.cast(tensor, 'float32'));
+      };
+      return new Weights(names.map((name) => [name, load(name)] as const));
+    },
+  };
+}
