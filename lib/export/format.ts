@@ -86,8 +86,11 @@ export interface StoredLinear {
 export interface ExportReader {
   /** The weight in `dtype`. Errors: ERR_CHECKPOINT for a tensor that is missing or of another shape, ERR_IO. */
   linear(block: number, spec: LinearSpec, dtype: DType): Promise<StoredLinear>;
-  /** A tensor that is no linear's, by the source's name, in `dtype` or as it is stored. Errors as `linear`. */
-  tensor(name: string, dtype?: DType): Tensor;
+  /**
+   * A tensor that is no linear's, by the source's name, in `dtype` or as it is stored. Errors as `linear`. Absent where
+   * the format does not hold them as they were.
+   */
+  readonly tensor?: (name: string, dtype?: DType) => Tensor;
 }
 
 export interface ExportFormat {

@@ -3,6 +3,7 @@
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
 import { checkpointModel, type LinearWeights, type StoredModel } from '../execution/index.js';
 import { type BlockModel, type Config, Weights } from '../models/index.js';
 import { formats } from './registry.js';
@@ -47,6 +48,14 @@ export async function openModelFiles(directory: string): Promise<ModelFiles> {
 
 function packedModel(device: Device, directory: string, result: OpenedResult): StoredModel {
   const { model, record, reader } = result;
+  const { tensor: read } = reader;
+  if (read === undefined) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected a format that holds all tensors of a model but ${directory} is of format ${record.format}; export it to ` +
+        'format huggingface first.',
+    );
+  }
   return {
     directory,
     async loadBlock(index) {
@@ -68,7 +77,7 @@ function packedModel(device: Device, directory: string, result: OpenedResult): S
           for (const tensor of Object.values(codes ?? {})) tensor?.dispose();
         }
         for (const name of model.blockTensors) {
-          weights.push([name, reader.tensor(`${block}.${name}`, 'float32')]);
+          weights.push([name, read(`${block}.${name}`, 'float32')]);
         }
       } catch (error) {
         dispose();
@@ -78,7 +87,7 @@ function packedModel(device: Device, directory: string, result: OpenedResult): S
     },
     async loadWeights(names) {
       const load = (name: string): Tensor => {
-        const tensor = reader.tensor(name);
+        const tensor = read(name);
         // Embedding and matmul read every weight dtype, norms float32 alone.
         return tensor.shape.length === 2
           ? tensor

@@ -10,6 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
 import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
+import { checkpointModel } from '../../lib/execution/index.js';
 import { openImages } from '../../lib/images/index.js';
 import { exportResult, type QuantizeOptions } from '../../lib/index.js';
 import { readVisionModel } from '../../lib/models/index.js';
@@ -70,7 +71,8 @@ async function compare(options: Partial<QuantizeOptions>): Promise<Comparison> {
   const set = await openImages(dataOf('cifar-test'), evaluated, model);
   const device = Device.open('cpu', { threads: 2 });
   try {
-    using classifier = await ImageClassifier.load(device, checkpoint, model);
+    const stored = checkpointModel(device, checkpoint, model);
+    using classifier = await ImageClassifier.load(device, stored, model);
     const right = { ours: 0, theirs: 0 };
     let difference = 0;
     let energy = 0;

@@ -7,7 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
 import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
+import { checkpointModel } from '../../lib/execution/index.js';
 import type { Grid } from '../../lib/export/format.js';
+import { openModelFiles } from '../../lib/export/index.js';
 import {
   readBlockwiseProduct,
   writeBlockwiseProduct,
@@ -74,7 +76,8 @@ async function compare(directory: string, variant: string) {
   await exportResult(directory, { format: 'huggingface', output: evaluated });
   const checkpoint = await Checkpoint.open(evaluated);
   const model = readVisionModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
-  using classifier = await ImageClassifier.load(device, checkpoint, model);
+  const stored = checkpointModel(device, checkpoint, model);
+  using classifier = await ImageClassifier.load(device, stored, model);
   const ours = await classifier.logits(pixels);
   expect(theirs.shape).toEqual([inputShape[0], model.classes]);
   const norm = Math.hypot(...ours);
@@ -294,5 +297,14 @@ describe('what the format cannot hold', () => {
       message:
         'Expected a model of type deit, vit for format onnx but received opt; use format huggingface or compressed-tensors.',
     });
+  });
+});
+
+it('is not evaluated as it is: a graph has no room for tensors as they were', async () => {
+  const files = await openModelFiles(await quantized('vit', { bits: 4 }));
+  const model = readVisionModel(files.config, files.tensors);
+  await expect(files.open(device, model)).rejects.toMatchObject({
+    code: 'ERR_UNSUPPORTED',
+    message: expect.stringContaining('is of format onnx; export it to format huggingface first.'),
   });
 });

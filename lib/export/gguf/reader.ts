@@ -45,7 +45,7 @@ class GgufReader implements ExportReader {
     return { codes, weight, bias };
   }
 
-  tensor(source: string, dtype?: DType): Tensor {
+  readonly tensor = (source: string, dtype?: DType): Tensor => {
     const { device } = this.input;
     const name = this.#kept.get(source);
     const { shape, type, offset } = this.file.tensors.get(name ?? '') ?? {};
@@ -57,7 +57,7 @@ class GgufReader implements ExportReader {
     }
     const tensor = device.uploadFile(stored, shape, this.file.path, offset);
     return dtype === undefined ? tensor : device.scope(() => device.cast(tensor, dtype));
-  }
+  };
 
   #expectType(name: string, expected: readonly number[]): BlockType {
     const { type: found, shape } = this.file.tensors.get(name) ?? {};
