@@ -15,6 +15,7 @@ import { openImages } from '../../lib/images/index.js';
 import { exportResult, type QuantizeOptions } from '../../lib/index.js';
 import { readVisionModel } from '../../lib/models/index.js';
 import { finish, full, hasShared, sharedModel, temporaryFolder } from '../pipeline/runs.js';
+import { distance, ownLogits, quantizedTiny } from './tiny-vision.js';
 
 const client = new URL(
   '../../build/clients/node_modules/onnxruntime-node/dist/index.js',
@@ -35,6 +36,17 @@ interface Session {
 
 const dataOf = (name: string) =>
   fileURLToPath(new URL(`../../../shared/data/${name}.safetensors`, import.meta.url));
+
+/** What runs pixels [images, channels, height, width]. */
+async function openSession(directory: string) {
+  const runtime: Runtime = (await import(client.href)).default;
+  const file = join(directory, 'model.onnx');
+  const session = await runtime.InferenceSession.create(file, { intraOpNumThreads: 2 });
+  return async (pixels: Float32Array, shape: readonly number[]) => {
+    const input = new runtime.Tensor('float32', pixels, shape);
+    return (await session.run({ pixel_values: input })).logits.data;
+  };
+}
 
 /** Of the test set's 4,000 unless BALLAST_FULL=1. */
 const images = full ? 4000 : 400;
@@ -65,9 +77,7 @@ async function compare(options: Partial<QuantizeOptions>): Promise<Comparison> {
   const checkpoint = await Checkpoint.open(evaluated);
   const model = readVisionModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const { image, classes } = model;
-  const runtime: Runtime = (await import(client.href)).default;
-  const file = join(directory, 'model.onnx');
-  const session = await runtime.InferenceSession.create(file, { intraOpNumThreads: 2 });
+  const session = await openSession(directory);
   const set = await openImages(dataOf('cifar-test'), evaluated, model);
   const device = Device.open('cpu', { threads: 2 });
   try {
@@ -79,9 +89,8 @@ async function compare(options: Partial<QuantizeOptions>): Promise<Comparison> {
     for (let begin = 0; begin < images; begin += batch) {
       const pixels = await set.pixels(Array.from({ length: batch }, (_, i) => begin + i));
       const shape = [batch, image.channels, image.height, image.width];
-      const input = new runtime.Tensor('float32', pixels, shape);
       const ours = await classifier.logits(pixels);
-      const theirs = (await session.run({ pixel_values: input })).logits.data;
+      const theirs = await session(pixels, shape);
       for (let i = 0; i < batch; i++) {
         const row = (logits: Float32Array) => logits.subarray(i * classes, (i + 1) * classes);
         const label = set.labels[begin + i];
@@ -101,6 +110,25 @@ async function compare(options: Partial<QuantizeOptions>): Promise<Comparison> {
 }
 
 const everywhere = { activationSites: ['linear', 'attention'] } as const;
+
+describe.skipIf(!hasClient)('ONNX Runtime on tiny models', () => {
+  it.each<[string, Partial<QuantizeOptions>, number]>([
+    ['deit-distilled', { bits: 4, compensation: 'position', sites: ['linear', 'block'] }, 1e-5],
+    ['vit', { bits: 6, symmetric: true }, 1e-5],
+    ['vit', { bits: 2, symmetric: true, activationBits: 6, ...everywhere }, 5e-3],
+    ['deit', { bits: 3, activationBits: 8, ...everywhere }, 5e-3],
+  ])('runs %s with %j as our evaluator does', async (variant, options, tolerance) => {
+    const directory = await quantizedTiny(variant, options);
+    const device = Device.open('cpu', { threads: 2 });
+    try {
+      const { shape, pixels, logits } = await ownLogits(device, directory, variant);
+      const session = await openSession(directory);
+      expect(distance(await session(pixels, shape), logits)).toBeLessThan(tolerance);
+    } finally {
+      device.close();
+    }
+  });
+});
 
 describe.skipIf(!(hasClient && hasShared))('ONNX Runtime', () => {
   it.each<[string, Partial<QuantizeOptions>, number]>([

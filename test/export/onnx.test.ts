@@ -1,13 +1,10 @@
 // ONNX files of tiny image classifiers, read and run by the tests' own reader and runtime: what they compute is what our
 // evaluator computes on the same weights, activations and biases. ONNX Runtime itself: onnx-runtime.test.ts.
 
-import { cpSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
-import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
-import { checkpointModel } from '../../lib/execution/index.js';
 import type { Grid } from '../../lib/export/format.js';
 import { openModelFiles } from '../../lib/export/index.js';
 import {
@@ -21,10 +18,10 @@ import { exportResult, type QuantizeOptions, verify } from '../../lib/index.js';
 import { readVisionModel } from '../../lib/models/index.js';
 import { normals } from '../native/harness.js';
 import { exampleModel, finish, temporaryFolder } from '../pipeline/runs.js';
-import { directoryOf, floatsOf, writeTensors } from '../vision/fixtures.js';
 import { type OnnxFile, readOnnx } from './onnx-file.js';
 import { run } from './onnx-interpreter.js';
 import { baseGrid } from './random-llama.js';
+import { distance, ownLogits, quantizedTiny } from './tiny-vision.js';
 
 let device: Device;
 beforeAll(() => {
@@ -33,56 +30,14 @@ beforeAll(() => {
 afterAll(() => device.close());
 
 type Options = Partial<QuantizeOptions>;
-const images = 8;
 
-/** A tiny model that can be quantized on random images; `fields` go into its config.json. */
-async function tinyModel(variant: string, fields: object = {}) {
-  const directory = join(await temporaryFolder(), 'model');
-  cpSync(directoryOf(variant), directory, { recursive: true });
-  const file = join(directory, 'config.json');
-  const config = { ...JSON.parse(readFileSync(file, 'utf8')), ...fields };
-  const { image_size: size, num_channels: channels } = config;
-  writeFileSync(file, JSON.stringify(config));
-  const statistics = { image_mean: 0.5, image_std: 0.25, do_resize: false };
-  writeFileSync(join(directory, 'preprocessor_config.json'), JSON.stringify(statistics));
-  const calibration = join(directory, 'calibration.safetensors');
-  const shape = [images, size, size, channels];
-  const pixels = normals(images * size * size * channels, 7, 40, 128);
-  writeTensors(calibration, {
-    images: { dtype: 'U8', shape, data: Uint8Array.from(pixels) },
-    labels: { dtype: 'I64', shape: [images], data: new BigInt64Array(images) },
-  });
-  return { directory, calibration };
-}
-
-async function quantized(variant: string, options: Options, fields: object = {}) {
-  const { directory: model, calibration } = await tinyModel(variant, fields);
-  const given = { method: 'rtn', samples: images, heldOut: 0, format: 'onnx', ...options };
-  const { directory } = await finish(model, { ...given, calibration });
-  return directory;
-}
-
-/** Logits of the file, and of our evaluator on the same result. */
+/** Logits of the file's graph, and of our evaluator on the same result. */
 async function compare(directory: string, variant: string) {
-  const golden = join(directoryOf(variant), 'golden.safetensors');
-  const pixels = await floatsOf(golden, 'pixels');
+  const { shape, pixels, logits } = await ownLogits(device, directory, variant);
   const file = readOnnx(directory);
-  const [, [, ...shape]] = file.input;
-  const size = shape.reduce<number>((product, extent = 0) => product * extent, 1);
-  const inputShape = [pixels.length / size, ...shape.map((extent = 0) => extent)];
-  const theirs = run(file, { shape: inputShape, data: Float64Array.from(pixels) });
-
-  const evaluated = join(await temporaryFolder(), 'huggingface');
-  await exportResult(directory, { format: 'huggingface', output: evaluated });
-  const checkpoint = await Checkpoint.open(evaluated);
-  const model = readVisionModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
-  const stored = checkpointModel(device, checkpoint, model);
-  using classifier = await ImageClassifier.load(device, stored, model);
-  const ours = await classifier.logits(pixels);
-  expect(theirs.shape).toEqual([inputShape[0], model.classes]);
-  const norm = Math.hypot(...ours);
-  const difference = Math.hypot(...ours.map((value, i) => value - (theirs.data[i] ?? Number.NaN)));
-  return { file, error: difference / norm };
+  const { data } = run(file, { shape, data: Float64Array.from(pixels) });
+  expect(data.length).toBe(logits.length);
+  return { file, error: distance(data, logits) };
 }
 
 const nodesOf = ({ nodes }: OnnxFile, op: string) => nodes.filter((node) => node.op === op);
@@ -95,7 +50,7 @@ describe('weights alone', () => {
     ['deit-distilled', { bits: 5, compensation: 'position', sites: ['linear', 'block'] }],
     ['vit-no-qkv-bias-one-channel', { bits: 2, symmetric: true, compensation: 'none' }],
   ])('of %s with %j compute what our evaluator does', async (variant, options) => {
-    const directory = await quantized(variant, options);
+    const directory = await quantizedTiny(variant, options);
     const { file, error } = await compare(directory, variant);
     expect(error).toBeLessThan(1e-5);
     expect(nodesOf(file, 'MatMulNBits')).toHaveLength(12);
@@ -104,7 +59,7 @@ describe('weights alone', () => {
   });
 
   it('have biases where the source has none', async () => {
-    const file = readOnnx(await quantized('vit-no-qkv-bias-one-channel', { bits: 2 }));
+    const file = readOnnx(await quantizedTiny('vit-no-qkv-bias-one-channel', { bits: 2 }));
     const name = 'vit.encoder.layer.0.attention.attention.query';
     expect(file.constants.get(`${name}.bias`)?.shape).toEqual([24]);
     expect(file.nodes.some(({ inputs }) => inputs.includes(`${name}.bias`))).toBe(true);
@@ -182,7 +137,7 @@ describe('quantized activations', () => {
       { hidden_act: 'silu' },
     ],
   ])('of %s with %j, %j compute what our evaluator does', async (variant, options, fields) => {
-    const directory = await quantized(variant, options, fields);
+    const directory = await quantizedTiny(variant, options, fields);
     const { error } = await compare(directory, variant);
     // What lies between two codes may round to either.
     expect(error).toBeLessThan(5e-3);
@@ -190,7 +145,7 @@ describe('quantized activations', () => {
   });
 
   it('are integers around products of integers', async () => {
-    const file = readOnnx(await quantized('vit', activated));
+    const file = readOnnx(await quantizedTiny('vit', activated));
     const made = new Map(file.nodes.map((node) => [node.output, node]));
     const products = nodesOf(file, 'MatMul');
     expect(products).toHaveLength(16);
@@ -213,7 +168,7 @@ describe('quantized activations', () => {
 
   it('take weights of four bits two in a byte, signed where the grid is symmetric', async () => {
     const options = { ...activated, bits: 4, symmetric: true };
-    const { constants } = readOnnx(await quantized('vit', options));
+    const { constants } = readOnnx(await quantizedTiny('vit', options));
     const name = 'vit.encoder.layer.0.intermediate.dense';
     expect(constants.get(`${name}.weight`)).toMatchObject({ type: 'int4', shape: [24, 40] });
     expect(constants.has(`${name}.weight_zero_point`)).toBe(false);
@@ -225,7 +180,7 @@ describe('quantized activations', () => {
 describe('a finished result', () => {
   it('of another format becomes one, and one of another format again', async () => {
     const format = 'compressed-tensors';
-    const from = await quantized('deit', { ...activated, format, scaleDtype: 'float32' });
+    const from = await quantizedTiny('deit', { ...activated, format, scaleDtype: 'float32' });
     const folder = await temporaryFolder();
     const [there, back] = [join(folder, 'onnx'), join(folder, 'back')];
     await exportResult(from, { format: 'onnx', output: there });
@@ -240,7 +195,7 @@ describe('a finished result', () => {
   it.each(['weight', 'weight_scale', 'weight_zero_point', 'bias'])(
     'is found to be changed in a %s',
     async (part) => {
-      const directory = await quantized('vit', activated);
+      const directory = await quantizedTiny('vit', activated);
       const name = `vit.encoder.layer.1.output.dense.${part}`;
       const { type = '', data = [] } = readOnnx(directory).constants.get(name) ?? {};
       const file = join(directory, 'model.onnx');
@@ -258,7 +213,7 @@ describe('a finished result', () => {
   );
 
   it('that ends too early, points elsewhere, or is none, is one error', async () => {
-    const directory = await quantized('vit', { bits: 8, symmetric: true });
+    const directory = await quantizedTiny('vit', { bits: 8, symmetric: true });
     const file = join(directory, 'model.onnx');
     const data = join(directory, 'model.onnx.data');
     truncateSync(data, statSync(data).size / 2);
@@ -287,7 +242,7 @@ describe('what the format cannot hold', () => {
       'Expected staticGroups with actOrder for format onnx: it holds groups of consecutive columns only.',
     ],
   ])('is refused before anything is read: %j', async (options, message) => {
-    const events = quantized('vit', options);
+    const events = quantizedTiny('vit', options);
     await expect(events).rejects.toMatchObject({ code: 'ERR_ARGUMENT', message });
   });
 
@@ -301,7 +256,7 @@ describe('what the format cannot hold', () => {
 });
 
 it('is not evaluated as it is: a graph has no room for tensors as they were', async () => {
-  const files = await openModelFiles(await quantized('vit', { bits: 4 }));
+  const files = await openModelFiles(await quantizedTiny('vit', { bits: 4 }));
   const model = readVisionModel(files.config, files.tensors);
   await expect(files.open(device, model)).rejects.toMatchObject({
     code: 'ERR_UNSUPPORTED',
