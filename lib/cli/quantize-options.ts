@@ -84,7 +84,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     help: 'granularity of the bias that makes good what rounding took',
   },
   sites: {
-    flags: '--sites <linear,matmul,attention,mlp,block>',
+    flags: '--sites <linear,matmul,attention,mlp,block,model>',
     help: 'outputs that get a bias',
     parse: list,
   },

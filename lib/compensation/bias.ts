@@ -55,8 +55,8 @@ export interface FittedBias {
   readonly certificate: Certificate;
 }
 
-/** What the residual is, as a bias sees it. */
-interface Fit {
+/** What the residual of an output is, as a bias sees it. */
+export interface Fit {
   /** E‖e‖². */
   readonly error: number;
   /** m, the mean that a bias of the wanted granularity could remove. */
@@ -65,27 +65,47 @@ interface Fit {
   readonly positions: number;
 }
 
+/** A bias, what it was fitted on, and what judges it. */
+export interface Candidate {
+  readonly bias: Float64Array | Float32Array;
+  readonly fit: Fit;
+  /** On held-out tokens; without them the bias is kept. */
+  readonly judge?: Fit | undefined;
+  /** What errors are relative to, per token; 0 leaves them absolute. */
+  readonly outputEnergy: number;
+  /** Whether it must show on the fitted tokens too that it helps: not where it is their residual's own mean. */
+  readonly onTrial?: boolean;
+}
+
 export async function fitBias(input: BiasInput): Promise<FittedBias> {
   const { device, weight, granularity, fitted, heldOut } = input;
   const energy = await outputEnergy(device, weight, fitted);
-  // A constant zero output has no energy; its errors are then absolute.
-  const unit = energy > 0 ? energy : 1;
   const fit = await fitOf(input, fitted);
   const judge = heldOut === undefined ? undefined : await fitOf(input, heldOut);
-  const judged = judge === undefined ? {} : { heldOutError: judge.error / unit };
-  if (granularity === 'none') {
-    const error = fit.error / unit;
-    const none = { error, errorWithBias: error, biasEnergy: 0, biasKept: false };
-    const heldOutWithout = judge === undefined ? {} : { heldOutErrorWithBias: judge.error / unit };
-    return { certificate: { ...none, ...judged, ...heldOutWithout, outputEnergy: energy } };
-  }
-  const observations = fitted.inputs.count / fit.positions;
-  const mean = input.source === 'inputs' ? await driftOf(input) : fit.mean;
-  const bias = mean.map((value) => (value * observations) / (observations + input.shrinkage));
+  if (granularity === 'none') return { certificate: uncompensated(fit, judge, energy) };
+  const onTrial = input.source === 'inputs';
+  const mean = onTrial ? await driftOf(input) : fit.mean;
+  const bias = shrunk(mean, fitted.inputs.count / fit.positions, input.shrinkage);
+  return judged({ bias, fit, judge, outputEnergy: energy, onTrial });
+}
+
+/** b·n/(n + k), n the observations that b is a mean of. */
+export function shrunk<Values extends Float64Array | Float32Array>(
+  mean: Values,
+  observations: number,
+  shrinkage: number,
+): Values {
+  const share = observations / (observations + shrinkage);
+  return mean.map((value) => value * share) as Values;
+}
+
+/** The bias, if held-out tokens speak for it, and its certificate. */
+export function judged(candidate: Candidate): FittedBias {
+  const { bias, fit, judge, outputEnergy: energy, onTrial } = candidate;
+  const unit = unitOf(energy);
   const gain = gainOf(bias, fit);
   const heldOutGain = judge === undefined ? undefined : gainOf(bias, judge);
-  const kept =
-    (input.source !== 'inputs' || gain > 0) && (heldOutGain === undefined || heldOutGain > 0);
+  const kept = (!onTrial || gain > 0) && (heldOutGain === undefined || heldOutGain > 0);
   return {
     ...(kept ? { bias } : {}),
     certificate: {
@@ -93,13 +113,31 @@ export async function fitBias(input: BiasInput): Promise<FittedBias> {
       errorWithBias: (fit.error - (kept ? gain : 0)) / unit,
       biasEnergy: squares(bias) / fit.positions / unit,
       biasKept: kept,
-      ...judged,
       ...(judge === undefined || heldOutGain === undefined
         ? {}
-        : { heldOutErrorWithBias: (judge.error - heldOutGain) / unit }),
+        : {
+            heldOutError: judge.error / unit,
+            heldOutErrorWithBias: (judge.error - heldOutGain) / unit,
+          }),
       outputEnergy: energy,
     },
   };
+}
+
+function uncompensated(fit: Fit, judge: Fit | undefined, energy: number): Certificate {
+  const unit = unitOf(energy);
+  const error = fit.error / unit;
+  const heldOut = judge === undefined ? undefined : judge.error / unit;
+  return {
+    ...{ error, errorWithBias: error, biasEnergy: 0, biasKept: false },
+    ...(heldOut === undefined ? {} : { heldOutError: heldOut, heldOutErrorWithBias: heldOut }),
+    outputEnergy: energy,
+  };
+}
+
+/** A constant zero output has no energy; its errors are then absolute. */
+function unitOf(energy: number): number {
+  return energy > 0 ? energy : 1;
 }
 
 async function fitOf(input: BiasInput, statistics: GroupStatistics): Promise<Fit> {

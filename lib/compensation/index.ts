@@ -5,6 +5,9 @@ export {
   type Certificate,
   type FittedBias,
   fitBias,
+  judged,
+  shrunk,
 } from './bias.js';
+export { OutputSums, type SummedOutputs } from './output-sums.js';
 export { type Residual, residualOf } from './residual.js';
 export { asymmetricTarget, ownTarget } from './target.js';

@@ -71,8 +71,12 @@ export async function loadWeights(
   device: Device,
   checkpoint: Checkpoint,
   names: readonly string[],
+  replaced: ReadonlyMap<string, Tensor> = new Map(),
 ): Promise<Weights> {
   const tensors = names.map((name) => {
+    const tensor = replaced.get(name);
+    // A handle of its own: whoever replaced it disposes theirs.
+    if (tensor !== undefined) return [name, device.reshape(tensor, tensor.shape)] as const;
     // Matrices stay as they are stored: embedding and matmul read every weight dtype.
     const matrix = checkpoint.tensor(name).shape.length === 2;
     return [

@@ -2,7 +2,7 @@
 // each block is loaded. Who runs the model does not see which.
 
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import type { Device } from '../device/index.js';
+import type { Device, Tensor } from '../device/index.js';
 import type { BlockModel, Weights } from '../models/index.js';
 import { type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
 
@@ -14,14 +14,16 @@ export interface StoredModel {
   loadWeights(names: readonly string[]): Promise<Weights>;
 }
 
+/** `replaced` tensors outside blocks (float32, by full name) stand in for the checkpoint's. */
 export function checkpointModel(
   device: Device,
   checkpoint: Checkpoint,
   model: BlockModel,
+  replaced?: ReadonlyMap<string, Tensor>,
 ): StoredModel {
   return {
     directory: checkpoint.directory,
     loadBlock: (index) => loadBlock(device, checkpoint, model, index),
-    loadWeights: (names) => loadWeights(device, checkpoint, names),
+    loadWeights: (names) => loadWeights(device, checkpoint, names, replaced),
   };
 }

@@ -75,7 +75,7 @@ export async function convert(conversion: Conversion): Promise<number> {
         }
         conversion.onBlock(index + 1, model.blocks);
       }
-      await writer.finish();
+      await writer.finish(new Map());
     } finally {
       await writer.abort();
     }

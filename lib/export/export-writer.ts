@@ -1,6 +1,7 @@
 // What every export does around its format: refuses a grid the format cannot hold before anything is written, notes
 // digests as blocks come, and at the end reads the files back and compares.
 
+import type { Tensor } from '../device/index.js';
 import type { ExportedBlock, ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
 import { formats } from './registry.js';
 import {
@@ -26,8 +27,8 @@ class VerifyingWriter implements ExportWriter {
     this.#blocks[block.index] = await digestsOf(block.linears);
   }
 
-  async finish(): Promise<void> {
-    await this.writer.finish();
+  async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
+    await this.writer.finish(replaced);
     const { device, output, grid } = this.input;
     const record: ExportRecord = {
       format: this.format.name,

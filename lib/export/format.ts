@@ -56,8 +56,8 @@ export interface ExportInput {
 
 export interface ExportWriter {
   writeBlock(block: ExportedBlock): Promise<void>;
-  /** Writes what is not part of a block and completes the files. */
-  finish(): Promise<void>;
+  /** Writes what is not part of a block, changed tensors (float32) by their full names, and completes the files. */
+  finish(replaced: ReadonlyMap<string, Tensor>): Promise<void>;
   /** Closes what is open; the output directory's owner removes it. Harmless after `finish`. */
   abort(): Promise<void>;
 }

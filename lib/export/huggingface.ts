@@ -1,6 +1,7 @@
 // The format 'huggingface': the source's layout with dequantized weights in the source's dtypes and folded biases,
 // so that whatever loads the source loads the result. Beside them lies the grid, which tells their codes.
 
+import type { Tensor } from '../device/index.js';
 import type {
   ExportedBlock,
   ExportFormat,
@@ -51,8 +52,8 @@ class HuggingfaceWriter implements ExportWriter {
     await this.grid.writeBlock(block);
   }
 
-  async finish(): Promise<void> {
-    await this.weights.finish();
+  async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
+    await this.weights.finish(replaced);
     await this.grid.close();
   }
 

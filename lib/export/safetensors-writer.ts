@@ -22,7 +22,7 @@ class LayoutWriter implements ExportWriter {
   ) {}
 
   async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
-    const { device, model, checkpoint } = this.input;
+    const { device, model } = this.input;
     const block = model.blockName(index);
     for (const spec of model.linears) {
       const name = `${block}.${spec.name}`;
@@ -35,15 +35,12 @@ class LayoutWriter implements ExportWriter {
       }
       if (holdsBias(this.input, spec)) await this.#writeBias(place, linear);
     }
-    for (const [name, tensor] of replaced) {
-      const full = `${block}.${name}`;
-      await this.#write(full, tensor, checkpoint.tensor(full).dtype as DType);
-      this.remaining.delete(full);
-    }
+    for (const [name, tensor] of replaced) await this.#replace(`${block}.${name}`, tensor);
   }
 
-  async finish(): Promise<void> {
+  async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
     const { checkpoint, output, grid } = this.input;
+    for (const [name, tensor] of replaced) await this.#replace(name, tensor);
     for (const name of this.remaining) {
       await copyTensor(checkpoint.tensor(name), (bytes) => this.writer.write(name, bytes));
     }
@@ -65,6 +62,11 @@ class LayoutWriter implements ExportWriter {
     const full = `${name}.bias`;
     using zeros = device.zeros('float32', [spec.outChannels]);
     await this.#write(full, bias ?? zeros, biasDtype(checkpoint, name, dtype));
+  }
+
+  async #replace(name: string, tensor: Tensor): Promise<void> {
+    await this.#write(name, tensor, this.input.checkpoint.tensor(name).dtype as DType);
+    this.remaining.delete(name);
   }
 
   async #write(name: string, tensor: Tensor, dtype: DType): Promise<void> {

@@ -9,7 +9,7 @@ import type { ConfigReader } from './config-reader.js';
 import { hold } from './hold.js';
 import { type LinearBias, linearSlot, withoutBias } from './linear-bias.js';
 import type { LanguageModel, LinearSpec } from './model.js';
-import { type RmsNorm, rmsNorm } from './norms.js';
+import { normSlot, type RmsNorm, rmsNorm } from './norms.js';
 import { type Rotary, readRotary } from './rotary.js';
 import { projections, rotaryAttention } from './rotary-attention.js';
 
@@ -143,6 +143,9 @@ export function gatedDecoder(decoder: GatedDecoder, tensors: ReadonlySet<string>
       ? linearSlot(linears, name)
       : ({ kind: 'none', reason: `${outputNorm}, which has no bias, stands between.` } as const);
   const mlpSlot = outputSlot('mlp.down_proj', norms.mlpOutput);
+  const headTensors = [projection, `${finalNorm}.weight`];
+  const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
+    rmsNorm(device, x, weights, finalNorm, shape.hiddenSize, decoder.norm);
   return {
     ...decoder,
     hiddenSize: shape.hiddenSize,
@@ -152,11 +155,12 @@ export function gatedDecoder(decoder: GatedDecoder, tensors: ReadonlySet<string>
       ...(headNorms ? ['self_attn.q_norm', 'self_attn.k_norm'] : []),
     ].map((name) => `${name}.weight`),
     embedTensors: [embedding],
-    headTensors: [projection, `${finalNorm}.weight`],
+    headTensors,
     slots: {
       attention: outputSlot('self_attn.o_proj', norms.attentionOutput),
       mlp: mlpSlot,
       block: mlpSlot,
+      model: normSlot(headTensors, finalNorm),
     },
     blockName: (index) => `${root}layers.${index}`,
     embed(ids, weights, { device }) {
@@ -164,8 +168,10 @@ export function gatedDecoder(decoder: GatedDecoder, tensors: ReadonlySet<string>
       return decoder.embeddingScale === 1 ? x : device.scale(x, decoder.embeddingScale);
     },
     block: blockOf(decoder),
-    head(x, weights, { device }) {
-      const h = rmsNorm(device, x, weights, finalNorm, shape.hiddenSize, decoder.norm);
+    finalStates,
+    head(x, weights, context) {
+      const { device } = context;
+      const h = finalStates(x, weights, context);
       const logits = device.matmul(h, weights.get(projection));
       return decoder.logitCap === 0 ? logits : device.softcap(logits, decoder.logitCap);
     },

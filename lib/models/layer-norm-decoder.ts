@@ -6,7 +6,7 @@ import type { Activation, Tensor } from '../device/index.js';
 import { hold } from './hold.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
-import { layerNorm, normTensors } from './norms.js';
+import { layerNorm, normSlot, normTensors } from './norms.js';
 
 export interface LayerNormDecoder
   extends Pick<
@@ -63,19 +63,23 @@ function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
 
 export function layerNormDecoder(decoder: LayerNormDecoder): LanguageModel {
   const { linears, norms, output, mlp, embedding, finalNorm, projection, eps } = decoder;
+  const headTensors = [
+    projection.weight,
+    ...(projection.bias === undefined ? [] : [projection.bias]),
+    ...normTensors(finalNorm),
+  ];
+  const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
+    layerNorm(device, x, weights, finalNorm, eps);
   return {
     ...decoder,
     blockTensors: normTensors(...new Set(Object.values(norms))),
     embedTensors: [embedding, ...(decoder.embeddingTensors ?? [])],
-    headTensors: [
-      projection.weight,
-      ...(projection.bias === undefined ? [] : [projection.bias]),
-      ...normTensors(finalNorm),
-    ],
+    headTensors,
     slots: {
       attention: linearSlot(linears, output),
       mlp: linearSlot(linears, mlp.last),
       block: linearSlot(linears, mlp.last),
+      model: normSlot(headTensors, finalNorm),
     },
     blockName: (index) => `${decoder.blockList}.${index}`,
     embed(ids, weights, context) {
@@ -83,10 +87,11 @@ export function layerNormDecoder(decoder: LayerNormDecoder): LanguageModel {
       return decoder.finishEmbedding?.(x, ids, weights, context) ?? x;
     },
     block: blockOf(decoder),
-    head(x, weights, { device }) {
-      const h = layerNorm(device, x, weights, finalNorm, eps);
+    finalStates,
+    head(x, weights, context) {
+      const h = finalStates(x, weights, context);
       const bias = projection.bias === undefined ? undefined : weights.get(projection.bias);
-      return device.matmul(h, weights.get(projection.weight), { bias });
+      return context.device.matmul(h, weights.get(projection.weight), { bias });
     },
   };
 }

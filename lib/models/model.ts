@@ -85,15 +85,17 @@ export interface BlockModel {
    * all of them, zeros where nothing is added. Absent where no field can add one.
    */
   readonly biasFields?: Readonly<Record<string, true>>;
-  /** Where a constant on the output of attention, MLP and block folds. */
-  readonly slots: Readonly<Record<'attention' | 'mlp' | 'block', FoldSlot>>;
+  /** Where a constant on the output of attention, MLP and block folds (names inside the block), and on final hidden states. */
+  readonly slots: Readonly<Record<'attention' | 'mlp' | 'block' | 'model', FoldSlot>>;
 
   /** The full name of a block, such as 'model.decoder.layers.0'. */
   blockName(index: number): string;
   /** A mini-batch of whole samples → hidden states. */
   embed(input: Tensor, weights: Weights, context: BlockContext): Tensor;
   block(x: Tensor, weights: Weights, linear: Linear, context: BlockContext, index: number): Tensor;
-  /** Hidden states → logits, a row for each prediction. */
+  /** Hidden states after the last block → final hidden states [predictions, hiddenSize]: the rows that `head` projects. */
+  finalStates(x: Tensor, weights: Weights, context: BlockContext): Tensor;
+  /** Hidden states after the last block → logits, a row for each prediction. */
   head(x: Tensor, weights: Weights, context: BlockContext): Tensor;
 }
 

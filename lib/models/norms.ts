@@ -55,9 +55,9 @@ export function normTensors(...names: readonly string[]): string[] {
   return names.flatMap((name) => [`${name}.weight`, `${name}.bias`]);
 }
 
-/** The slot that a layer norm's bias is, where the block's tensors have it. */
-export function normSlot(blockTensors: readonly string[], name: string): FoldSlot {
+/** The slot that a norm's bias is, where it is among the tensors. */
+export function normSlot(tensors: readonly string[], name: string): FoldSlot {
   const tensor = `${name}.bias`;
-  if (blockTensors.includes(tensor)) return { kind: 'norm', tensor };
+  if (tensors.includes(tensor)) return { kind: 'norm', tensor };
   return { kind: 'none', reason: `${name}, whose output it is, has no bias to fold it into.` };
 }

@@ -87,6 +87,13 @@ function read(
     return preNorm ? out : norm(device, out, weights, 'final_layer_norm');
   }
 
+  const headTensors = [
+    untied ?? embedding,
+    ...(hasFinalNorm ? affineTensors(finalNorm) : []),
+    ...optional(projectOut),
+  ];
+  const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
+    hasFinalNorm ? norm(device, x, weights, finalNorm) : x;
   return {
     modelType: 'opt',
     blocks: reader.count('num_hidden_layers'),
@@ -96,16 +103,15 @@ function read(
     linears,
     blockTensors,
     embedTensors: [embedding, positionTable, ...optional(projectIn)],
-    headTensors: [
-      untied ?? embedding,
-      ...(hasFinalNorm ? affineTensors(finalNorm) : []),
-      ...optional(projectOut),
-    ],
+    headTensors,
     biasFields: { enable_bias: true },
     slots: {
       attention: linearSlot(linears, 'self_attn.out_proj'),
       mlp: linearSlot(linears, 'fc2'),
       block: preNorm ? linearSlot(linears, 'fc2') : normSlot(blockTensors, 'final_layer_norm'),
+      model: hasFinalNorm
+        ? normSlot(headTensors, finalNorm)
+        : { kind: 'none', reason: 'no norm follows the last block, whose own output they are.' },
     },
     blockName: (index) => `${root}.layers.${index}`,
     embed(ids, weights, context) {
@@ -117,8 +123,10 @@ function read(
       return device.add(x, learnedPositions(ids.elements, table, context, positionOffset));
     },
     block,
-    head(x, weights, { device }) {
-      let h = hasFinalNorm ? norm(device, x, weights, finalNorm) : x;
+    finalStates,
+    head(x, weights, context) {
+      const { device } = context;
+      let h = finalStates(x, weights, context);
       const projection = weights.find(projectOut);
       if (projection !== undefined) h = device.matmul(h, projection);
       return device.matmul(h, weights.get(untied ?? embedding));

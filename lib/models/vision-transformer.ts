@@ -17,7 +17,7 @@ import type {
   LinearSpec,
   VisionModel,
 } from './model.js';
-import { layerNorm, normTensors } from './norms.js';
+import { layerNorm, normSlot, normTensors } from './norms.js';
 import { blockGradient } from './vision-transformer-gradient.js';
 import type { Weights } from './weights.js';
 
@@ -187,17 +187,36 @@ function blockOf({ hiddenSize, heads, activation, eps }: VisionTransformer): Vis
   };
 }
 
-function headOf(vision: VisionTransformer, sequence: number): VisionModel['head'] {
+/** The tokens that classifiers read, all images' for the first classifier, then all for the next. */
+function finalStatesOf(vision: VisionTransformer, sequence: number): VisionModel['finalStates'] {
   const { root, eps, classifiers } = vision;
-  return (x: Tensor, weights: Weights, { device }: BlockContext) => {
-    const classify = (name: string, token: number) => {
-      const rows = Int32Array.from({ length: x.rows / sequence }, (_, i) => i * sequence + token);
-      const chosen = device.selectRows(x, device.upload('int32', [rows.length], rows));
-      const h = layerNorm(device, chosen, weights, `${root}.layernorm`, eps);
-      return device.matmul(h, weights.get(`${name}.weight`), { bias: weights.get(`${name}.bias`) });
-    };
+  return (x, weights, { device }) => {
+    const images = x.rows / sequence;
+    const rows = Int32Array.from(
+      classifiers.flatMap(({ token }) =>
+        Array.from({ length: images }, (_, i) => i * sequence + token),
+      ),
+    );
+    const chosen = device.selectRows(x, device.upload('int32', [rows.length], rows));
+    return layerNorm(device, chosen, weights, `${root}.layernorm`, eps);
+  };
+}
+
+function headOf(vision: VisionTransformer, sequence: number): VisionModel['head'] {
+  const { classifiers } = vision;
+  const finalStates = finalStatesOf(vision, sequence);
+  return (x: Tensor, weights: Weights, context: BlockContext) => {
+    const { device } = context;
+    const images = x.rows / sequence;
+    const states = finalStates(x, weights, context);
     const sum = classifiers
-      .map(({ name, token }) => classify(name, token))
+      .map(({ name }, i) =>
+        device.matmul(
+          device.sliceRows(states, i * images, (i + 1) * images),
+          weights.get(`${name}.weight`),
+          { bias: weights.get(`${name}.bias`) },
+        ),
+      )
       .reduce((a, b) => device.add(a, b));
     return classifiers.length === 1 ? sum : device.scale(sum, 1 / classifiers.length);
   };
@@ -250,6 +269,7 @@ export function visionTransformer(vision: VisionTransformer): VisionModel {
     linear(names.last, mlpSize, hiddenSize),
   ];
   const parameters = (name: string) => [`${name}.weight`, `${name}.bias`];
+  const finalNorm = normTensors(`${root}.layernorm`);
   return {
     ...vision,
     sequence,
@@ -260,18 +280,17 @@ export function visionTransformer(vision: VisionTransformer): VisionModel {
       `${root}.embeddings.position_embeddings`,
       ...parameters(`${root}.embeddings.patch_embeddings.projection`),
     ],
-    headTensors: [
-      ...normTensors(`${root}.layernorm`),
-      ...classifiers.flatMap(({ name }) => parameters(name)),
-    ],
+    headTensors: [...finalNorm, ...classifiers.flatMap(({ name }) => parameters(name))],
     slots: {
       attention: linearSlot(linears, names.output),
       mlp: linearSlot(linears, names.last),
       block: linearSlot(linears, names.last),
+      model: normSlot(finalNorm, `${root}.layernorm`),
     },
     blockName: (index) => `${root}.encoder.layer.${index}`,
     embed: embedOf(vision, sequence),
     block: blockOf(vision),
+    finalStates: finalStatesOf(vision, sequence),
     head: headOf(vision, sequence),
     blockGradient: (...operands) =>
       blockGradient({ ...vision, names, norms, headSize: hiddenSize / heads }, ...operands),

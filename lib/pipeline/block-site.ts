@@ -3,16 +3,17 @@
 // beside the weights.
 
 import type { DType, Tensor } from '../device/index.js';
-import { BallastError } from '../errors.js';
 import { addPositionBias, type LoadedBlock } from '../execution/index.js';
 import type { Linear } from '../models/index.js';
-import { type Statistics, StatisticsSums } from '../statistics/index.js';
+import type { OutputReport } from './events.js';
 import type { BlockRun } from './observe.js';
+import { fitOutputBias } from './output-bias.js';
 import { foldedBias, type QuantizedLinear } from './quantize-linear.js';
 import type { Paths, Run } from './run.js';
 
 /** What the block's compensation leaves besides linears that were changed in place. */
 export interface BlockBias {
+  readonly report: OutputReport;
   /** [sequence, hiddenSize] float32. */
   readonly positionBias?: Tensor | undefined;
   /** A block tensor that holds the folded bias now, by its name inside the block. */
@@ -37,66 +38,44 @@ export interface BlockSiteInput {
   readonly block: LoadedBlock;
 }
 
-/** Undefined where the site is not asked for, or folding into a linear was all there was to do. */
+/** Undefined where the site is not asked for. */
 export async function compensateBlock(input: BlockSiteInput): Promise<BlockBias | undefined> {
-  const { device, options } = input.run;
-  if (options.compensation === 'none' || !options.sites.includes('block')) return undefined;
-  using expected = await outputMeans(input, input.outputs, (x) => x);
-  const states = options.propagate === 'float' ? input.paths.float : input.paths.quantized;
-  using received = await outputMeans(input, states, (x) => input.runBlock(x, input.quantized));
-  if (options.compensation === 'position') {
-    const { positionMeans: target } = expected;
-    const { positionMeans: actual } = received;
-    if (target === undefined || actual === undefined) throw new RangeError('No position means.');
-    const positionBias = device.subtract(target, actual);
-    return {
-      positionBias,
-      apply: (y) => addPositionBias(device, y, positionBias),
-      dispose: () => positionBias.dispose(),
-    };
-  }
-  const target = await expected.mean.readFloat64();
-  const actual = await received.mean.readFloat64();
-  return fold(
-    input,
-    target.map((value, channel) => value - (actual[channel] ?? 0)),
-  );
+  const { run, index, paths, runBlock, quantized, outputs } = input;
+  const { device, options, model, context, sites } = run;
+  if (!sites.block) return undefined;
+  const states = options.propagate === 'float' ? paths.float : paths.quantized;
+  const { bias, certificate } = await fitOutputBias(run, states.length, (batch) => {
+    const [x, y] = [states[batch], outputs[batch]];
+    if (x === undefined || y === undefined) throw new RangeError('A path without a mini-batch.');
+    return [y, runBlock(x, quantized)];
+  });
+  const report = { name: model.blockName(index), ...certificate };
+  if (bias === undefined) return { report, apply: (y) => y, dispose: () => {} };
+  if (options.compensation === 'channel') return { report, ...(await fold(input, bias)) };
+  const shape = [context.sequence, model.hiddenSize];
+  const positionBias = device.upload('float32', shape, Float32Array.from(bias));
+  return {
+    report,
+    positionBias,
+    apply: (y) => addPositionBias(device, y, positionBias),
+    dispose: () => positionBias.dispose(),
+  };
 }
 
-async function outputMeans(
-  { run }: BlockSiteInput,
-  states: readonly Tensor[],
-  body: (x: Tensor) => Tensor,
-): Promise<Statistics> {
-  const { device, options, context, throwIfAborted } = run;
-  const positions = options.compensation === 'position';
-  using sums = new StatisticsSums(device, context.sequence, { moment: false, positions });
-  for (const x of states) {
-    throwIfAborted();
-    device.scope(() => sums.add(body(x)));
-    await device.synchronize();
-  }
-  // Awaited here: `using` would release the sums while they are still read.
-  return await sums.finish();
-}
-
-async function fold(input: BlockSiteInput, bias: Float64Array): Promise<BlockBias | undefined> {
-  const { run, index, linears, block } = input;
+async function fold(
+  { run, index, linears, block }: BlockSiteInput,
+  bias: Float64Array | Float32Array,
+): Promise<Omit<BlockBias, 'report'>> {
   const { device, model } = run;
   const slot = model.slots.block;
-  if (slot.kind === 'none') {
-    throw new BallastError(
-      'ERR_ARGUMENT',
-      `The output of ${model.blockName(index)} cannot be compensated per channel: ${slot.reason}`,
-    );
-  }
+  if (slot.kind === 'none') throw new RangeError(slot.reason);
   if (slot.kind === 'linear') {
     const linear = linears.get(slot.linear);
     if (linear === undefined) throw new RangeError(`No linear ${slot.linear}.`);
     const folded = await foldedBias(device, linear.bias, linear.weight.dtype, bias);
     linear.bias?.dispose();
     linears.set(slot.linear, { ...linear, bias: folded });
-    return undefined;
+    return { apply: (y) => y, dispose: () => {} };
   }
   // The output is the norm's, so the executed block still adds the norm's old bias.
   const own = block.weights.get(slot.tensor);

@@ -13,6 +13,12 @@ export interface LayerReport extends Certificate {
   readonly damping?: number;
 }
 
+/** An output besides the linears' that was compensated: a block, or the norm that gives the final hidden states. */
+export interface OutputReport extends Certificate {
+  /** Full name, such as 'model.decoder.layers.0'. */
+  readonly name: string;
+}
+
 export interface Seconds {
   readonly total: number;
   readonly load: number;
@@ -47,6 +53,8 @@ export interface RunReport {
   /** Linears, by name inside the block, that got no bias since what loads the result would not read it. */
   readonly dropped: readonly string[];
   readonly layers: readonly LayerReport[];
+  /** Compensated outputs besides the linears'; empty without the sites 'block' and 'model'. */
+  readonly outputs: readonly OutputReport[];
   readonly seconds: Seconds;
   readonly memoryBytes: PhaseMemory;
   readonly peakMemoryBytes: number;

@@ -14,11 +14,15 @@ export interface GroupPlan extends GroupNeeds {
 }
 
 /** Which paths' hidden states move through the model. */
-export function neededPaths({ options, quantizer }: Run): { float: boolean; quantized: boolean } {
-  const { compensation, sites, propagate, target, activationBits, activationRange } = options;
+export function neededPaths({ options, quantizer, sites, model }: Run): {
+  float: boolean;
+  quantized: boolean;
+} {
+  const { propagate, target, activationBits, activationRange } = options;
   const searchesWeights = options.weightSearch !== 'none';
   // Every site besides the linears is compared with what the float path has there.
-  const comparesPaths = compensation !== 'none' && sites.some((site) => site !== 'linear');
+  const comparesPaths =
+    sites.block || sites.model || model.linears.some(({ name }) => sites.followsFloatPath(name));
   const staticRanges = activationBits !== 0 && activationRange !== 'dynamic';
   return {
     // Ranges are those of the float path: what the model was trained to have there.
@@ -28,7 +32,7 @@ export function neededPaths({ options, quantizer }: Run): { float: boolean; quan
       comparesPaths ||
       staticRanges ||
       searchesWeights,
-    quantized: propagate === 'quantized' || quantizer.needsMoment,
+    quantized: propagate === 'quantized' || quantizer.needsMoment || sites.model,
   };
 }
 

@@ -27,7 +27,7 @@ import {
 } from './activation-options.js';
 
 export type CompensationGranularity = 'none' | 'channel' | 'position';
-export type Site = 'linear' | 'matmul' | 'attention' | 'mlp' | 'block';
+export type Site = 'linear' | 'matmul' | 'attention' | 'mlp' | 'block' | 'model';
 export type Propagate = 'float' | 'quantized';
 
 export interface QuantizeOptions extends ActivationOptions {
@@ -193,7 +193,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   refit: isOneOf('none', 'scales'),
   ...activationChecks,
   compensation: isOneOf('none', 'channel', 'position'),
-  sites: isSetOf('linear', 'matmul', 'attention', 'mlp', 'block'),
+  sites: isSetOf('linear', 'matmul', 'attention', 'mlp', 'block', 'model'),
   fit: isOneOf('joint', 'sequential'),
   propagate: isOneOf('float', 'quantized'),
   target: isOneOf('layer', 'float'),

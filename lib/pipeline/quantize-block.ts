@@ -187,7 +187,7 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
 async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
   const { run, index, paths, runQuantized, quantized, heldQuantized } = work;
   const { device, model, throwIfAborted } = run;
-  const last = index === model.blocks - 1 && !run.finalStates;
+  const last = index === model.blocks - 1 && !run.keepsStates && !run.sites.model;
   if (!neededPaths(run).quantized || last) {
     paths.advance(outputs, outputs);
     return;

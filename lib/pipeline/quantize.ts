@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { embed, loadWeights } from '../execution/index.js';
 import { batchesOf, type CalibrationData } from './calibration-data.js';
-import type { LayerReport, QuantizeEvent, RunReport } from './events.js';
+import type { LayerReport, OutputReport, QuantizeEvent, RunReport } from './events.js';
+import { compensateModel } from './model-site.js';
 import type { QuantizeOptions } from './options.js';
 import { quantizeBlock } from './quantize-block.js';
 import { ResultWriter } from './result-writer.js';
@@ -38,6 +39,7 @@ export async function* quantizeBlocks(
   const { device, checkpoint, model: definition, context, clock } = run;
   const writer = await ResultWriter.open(run);
   const layers: LayerReport[] = [];
+  const outputs: OutputReport[] = [];
   let weightBits = 0;
   let weights = 0;
   try {
@@ -60,12 +62,15 @@ export async function* quantizeBlocks(
       await clock.measure('write', () => writer.writeBlock(block));
       for (const layer of finished) yield { type: 'layer', layer };
       layers.push(...finished);
+      if (block.bias !== undefined) outputs.push(block.bias.report);
       const seconds = (performance.now() - begin) / 1000;
       yield { type: 'block', index, blocks: definition.blocks, seconds };
       run.throwIfAborted();
     }
+    using bias = await clock.measure('compensate', () => compensateModel(run, paths));
+    if (bias !== undefined) outputs.push(bias.report);
     const fingerprint = await checkpoint.fingerprint();
-    const report = await writer.finish(() => ({
+    const report = await writer.finish(bias?.replaced ?? new Map(), () => ({
       ballast: packageVersion(),
       format: run.options.format,
       model: run.source,
@@ -82,6 +87,7 @@ export async function* quantizeBlocks(
       bitsPerWeight: weightBits / weights,
       dropped: run.sites.dropped,
       layers,
+      outputs,
       seconds: clock.seconds(),
       memoryBytes: clock.memoryBytes(),
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,

@@ -55,7 +55,7 @@ export class ResultWriter {
       });
       const sites = {
         linears: model.linears.filter(({ name }) => run.sites.compensates(name)),
-        blocks: options.sites.includes('block'),
+        blocks: run.sites.block,
       };
       const positions =
         options.compensation === 'position'
@@ -85,12 +85,12 @@ export class ResultWriter {
         await this.#positions?.write(`${block}.${name}`, positionBias);
       }
     }
-    if (bias?.positionBias !== undefined) await this.#positions?.write(block, bias.positionBias);
+    if (bias !== undefined) await this.#positions?.write(block, bias.positionBias);
   }
 
-  /** Completes the files; `report` is called when all else is written. Returns where the result is. */
-  async finish(report: () => RunReport): Promise<RunReport> {
-    await this.#weights.finish();
+  /** Completes the files; `report` is called when all else is written. Returns what it gave. */
+  async finish(replaced: ReadonlyMap<string, Tensor>, report: () => RunReport): Promise<RunReport> {
+    await this.#weights.finish(replaced);
     await this.#positions?.close();
     if (this.#activations.length > 0) {
       await this.#output.writeJson(activationFile, { blocks: this.#activations });
@@ -110,10 +110,8 @@ export class ResultWriter {
 }
 
 /** Whether any linear may get a bias, by a site of its own or as the slot of the block's. */
-function addsBiases({ model, options, sites }: Run): boolean {
-  return (
-    options.sites.includes('block') || model.linears.some(({ name }) => sites.compensates(name))
-  );
+function addsBiases({ model, sites }: Run): boolean {
+  return sites.block || model.linears.some(({ name }) => sites.compensates(name));
 }
 
 function* withCodes(linears: QuantizedBlock['linears']): Generator<[string, ExportedLinear]> {

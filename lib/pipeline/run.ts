@@ -9,7 +9,7 @@ import type { Quantizer } from '../quantizers/index.js';
 import type { Clock } from './clock.js';
 import type { LossGradients } from './loss-gradients.js';
 import type { ResolvedOptions } from './options.js';
-import type { LinearSites } from './sites.js';
+import type { Sites } from './sites.js';
 
 export interface Run {
   /** The model as the caller named it. */
@@ -21,11 +21,11 @@ export interface Run {
   readonly config: Config;
   readonly quantizer: Quantizer;
   readonly options: ResolvedOptions;
-  readonly sites: LinearSites;
+  readonly sites: Sites;
   /** The block's weights [out, in] where they were quantized before, by names inside the block; see search.ts. */
   readonly prepared?: ((name: string) => Tensor) | undefined;
   /** Whether the quantized path's hidden states are wanted after the last block too. */
-  readonly finalStates: boolean;
+  readonly keepsStates: boolean;
   readonly context: BlockContext;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;

@@ -5,17 +5,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
+import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { negativeLogLikelihood } from '../evaluate/index.js';
 import { checkpointModel, embed, loadBlock, loadWeights } from '../execution/index.js';
 import { type BlockModel, isLanguageModel, type LanguageModel } from '../models/index.js';
 import { batchesOf, type CalibrationData } from './calibration-data.js';
 import type { QuantizeEvent, RunReport } from './events.js';
-import type { QuantizeOptions, Site } from './options.js';
+import { compensateModel } from './model-site.js';
+import type { QuantizeOptions, ResolvedOptions, Site } from './options.js';
 import { quantizeBlocks } from './quantize.js';
 import { quantizeBlock } from './quantize-block.js';
 import { Paths, type Run } from './run.js';
-import { linearSites } from './sites.js';
+import { findSites } from './sites.js';
 import { withRun } from './with-run.js';
 
 /** One combination of sites. */
@@ -36,8 +38,11 @@ export interface SearchReport {
   readonly report: RunReport;
 }
 
-/** Without 'matmul': with 'linear' it is 'attention', and alone it makes good less than that. */
-const allSites = ['linear', 'attention', 'mlp', 'block'] as const;
+/**
+ * Sites of the blocks. Without 'matmul': with 'linear' it is 'attention', and alone it makes good less than that. 'model'
+ * joins each combination at its end, where nothing has to be run again for it.
+ */
+const blockSites = ['linear', 'attention', 'mlp', 'block'] as const;
 
 /**
  * Finds the sites that serve this model best and writes the model quantized with them. `options` are those of
@@ -71,12 +76,12 @@ async function* searchSites(
   try {
     const prepared = await quantizeOnce(run, data, join(folder, 'model'));
     const candidates: Candidate[] = [];
-    for (const sites of combinations(model)) {
+    for (const sites of combinations(run)) {
       run.throwIfAborted();
-      const heldOutPerplexity = await score(withSites(run, sites), model, data, prepared);
-      const candidate = { sites, heldOutPerplexity };
-      candidates.push(candidate);
-      yield { type: 'candidate', candidate };
+      for (const candidate of await score(withSites(run, sites), model, data, prepared)) {
+        candidates.push(candidate);
+        yield { type: 'candidate', candidate };
+      }
     }
     candidates.sort((a, b) => a.heldOutPerplexity - b.heldOutPerplexity);
     const best = candidates[0]?.sites ?? ['linear'];
@@ -89,19 +94,22 @@ async function* searchSites(
 
 function withSites(run: Run, sites: readonly Site[]): Run {
   const options = { ...run.options, sites };
-  return { ...run, options, sites: linearSites(run.model, options) };
+  return { ...run, options, sites: findSites(run.model, options) };
 }
 
-/** Every set of sites that has slots in this model; that of none is the uncompensated model. */
-function combinations(model: BlockModel): Site[][] {
-  const possible = allSites.filter((site) => {
-    if (site === 'linear') return true;
-    const { kind } = model.slots[site];
-    return kind === 'linear' || (kind === 'norm' && site === 'block');
-  });
+/** Every set of block sites that this model has slots for; that of none is the uncompensated model. */
+function combinations({ model, options }: Run): Site[][] {
+  const possible = blockSites.filter((site) => folds(model, options, site));
   return Array.from({ length: 2 ** possible.length }, (_, set) =>
     possible.filter((_site, i) => (set >> i) % 2 === 1),
   );
+}
+
+function folds(model: BlockModel, { compensation }: ResolvedOptions, site: Site): boolean {
+  if (site === 'linear') return true;
+  const { kind } = model.slots[site === 'matmul' ? 'attention' : site];
+  if (site === 'model') return kind === 'norm' && compensation === 'channel';
+  return kind === 'linear' || (kind === 'norm' && site === 'block');
 }
 
 async function quantizeOnce(run: Run, data: CalibrationData, output: string): Promise<Checkpoint> {
@@ -111,17 +119,20 @@ async function quantizeOnce(run: Run, data: CalibrationData, output: string): Pr
   return Checkpoint.open(output);
 }
 
-/** Held-out perplexity with biases at the run's sites on weights that were quantized before. */
+/** Held-out perplexity with biases at the run's sites on weights that were quantized before, without and with 'model'. */
 async function score(
   run: Run,
   model: LanguageModel,
   data: CalibrationData,
   quantized: Checkpoint,
-): Promise<number> {
-  const { device, checkpoint, context, heldOutFrom } = run;
+): Promise<Candidate[]> {
+  const { device, checkpoint, context, heldOutFrom, options } = run;
   const { fitted, heldOut } = batchesOf(data);
   using embedding = await loadWeights(device, checkpoint, model.embedTensors);
   using paths = new Paths(await embed(model, embedding, [...fitted, ...heldOut], context));
+  const folded = folds(model, options, 'model');
+  const sites = { ...run.sites, model: folded };
+  const fitting: Run = { ...run, sites, keepsStates: true };
   for (let index = 0; index < model.blocks; index++) {
     using weights = await loadBlock(device, quantized, model, index);
     const prepared = (name: string) => {
@@ -129,16 +140,19 @@ async function score(
       if (weight === undefined) throw new RangeError(`No linear ${name}.`);
       return device.reshape(weight, weight.shape);
     };
-    const fitting: Run = { ...run, prepared, finalStates: true };
-    using _block = await quantizeBlock(fitting, index, paths, () => {});
+    using _block = await quantizeBlock({ ...fitting, prepared }, index, paths, () => {});
   }
   const judged = paths.quantized.slice(heldOutFrom);
-  const loss = await negativeLogLikelihood(
-    checkpointModel(device, checkpoint, model),
-    model,
-    heldOut.filter((ids) => ids instanceof Int32Array),
-    judged,
-    context,
-  );
-  return Math.exp(loss / (data.heldOut.length * (context.sequence - 1)));
+  const ids = heldOut.filter((batch) => batch instanceof Int32Array);
+  const stored = (replaced?: ReadonlyMap<string, Tensor>) =>
+    checkpointModel(device, checkpoint, model, replaced);
+  const perplexity = async (replaced?: ReadonlyMap<string, Tensor>) => {
+    const loss = await negativeLogLikelihood(stored(replaced), model, ids, judged, context);
+    return Math.exp(loss / (data.heldOut.length * (context.sequence - 1)));
+  };
+  const candidates = [{ sites: options.sites, heldOutPerplexity: await perplexity() }];
+  if (!folded) return candidates;
+  using bias = await compensateModel(fitting, paths);
+  const heldOutPerplexity = await perplexity(bias?.replaced);
+  return [...candidates, { sites: [...options.sites, 'model'], heldOutPerplexity }];
 }

@@ -12,7 +12,7 @@ import { fetchWithEvents } from './fetch.js';
 import { LossGradients } from './loss-gradients.js';
 import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import type { Run } from './run.js';
-import { linearSites } from './sites.js';
+import { findSites } from './sites.js';
 
 export async function* withRun<Event, Result>(
   model: string,
@@ -38,7 +38,7 @@ export async function* withRun<Event, Result>(
     const { config, model: definition } = modelOf(checkpoint, resolved);
     expectGroups(definition.linears, resolved);
     const { modelType, blocks, linears } = definition;
-    const sites = linearSites(definition, resolved);
+    const sites = findSites(definition, resolved);
     const { dropped } = sites;
     yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length, dropped };
     const data = await clock.measure('load', () =>
@@ -59,7 +59,7 @@ export async function* withRun<Event, Result>(
       options: resolved,
       sites,
       context,
-      finalStates: false,
+      keepsStates: false,
       heldOutFrom: batchesOf(data).fitted.length,
       gradients,
       clock,

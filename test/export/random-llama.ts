@@ -170,7 +170,7 @@ export async function exportRandom(
     await writer.writeBlock({ index, linears, replaced: new Map() });
     blocks.push(hosts);
   }
-  await writer.finish();
+  await writer.finish(new Map());
   await output.commit();
   return { directory, blocks };
 }

@@ -50,11 +50,15 @@ export class GgufWriter implements ExportWriter {
     }
   }
 
-  async finish(): Promise<void> {
+  async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
     const { device, checkpoint, config, output } = this.input;
     for (const { name, source, dtype } of this.kept) {
       if (this.#replaced.has(name)) continue;
-      using tensor = loadTensor(device, checkpoint, source, { dtype });
+      const changed = replaced.get(source);
+      using tensor =
+        changed === undefined
+          ? loadTensor(device, checkpoint, source, { dtype })
+          : device.cast(changed, dtype);
       await expectFinite(tensor, source);
       await this.#write(name, tensor);
     }

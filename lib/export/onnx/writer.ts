@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ioError } from '../../checkpoint/io-error.js';
 import { loadTensor } from '../../checkpoint/load-tensor.js';
+import type { Tensor } from '../../device/index.js';
 import { resultConfig } from '../capabilities.js';
 import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
 import { addition, openBlockParts } from './block-parts.js';
@@ -19,6 +20,8 @@ export class OnnxWriter implements ExportWriter {
     private readonly graph: Graph,
     private readonly model: ModelGraph,
     private readonly load: (tensor: string) => Promise<Float32Array>,
+    /** What `load` gives in the place of the checkpoint's, by full name. */
+    private readonly replaced: Map<string, Tensor>,
     /** The value that the nodes so far give. */
     private last: string,
   ) {}
@@ -29,12 +32,15 @@ export class OnnxWriter implements ExportWriter {
     const data = await DataFile.create(output.path);
     try {
       const graph = new Graph(data);
+      const replaced = new Map<string, Tensor>();
       const load = async (name: string) => {
+        const changed = replaced.get(name);
+        if (changed !== undefined) return changed.readFloat32();
         using tensor = loadTensor(device, checkpoint, name, { dtype: 'float32' });
         return await tensor.readFloat32();
       };
       const model = openModelGraph(input.model, { graph, load });
-      return new OnnxWriter(input, data, graph, model, load, await model.embed());
+      return new OnnxWriter(input, data, graph, model, load, replaced, await model.embed());
     } catch (error) {
       await data.abort();
       throw error;
@@ -54,8 +60,9 @@ export class OnnxWriter implements ExportWriter {
     this.last = (await addition(graph, name, 'position_bias', positionBias))(y);
   }
 
-  async finish(): Promise<void> {
+  async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
     const { checkpoint, output } = this.input;
+    for (const [name, tensor] of replaced) this.replaced.set(name, tensor);
     const logits = await this.model.head(this.last);
     await this.data.close();
     const path = join(output.path, graphFile);
