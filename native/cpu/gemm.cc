@@ -1,7 +1,7 @@
-// A task is a rectangle of C over the whole depth. It packs a block of B (as much as half a level-2
-// cache holds) and multiplies it with strip after strip of A, each packed into the level-1 cache
-// just before. Tasks share nothing and never wait; the price, packing B once a rectangle, is small
-// since rectangles are tall.
+// A task is a rectangle of C over the whole depth, a stretch of it at a time. It packs a block of B
+// (as much as half a level-2 cache holds) and multiplies it with strip after strip of A; strips are
+// packed for the first block and kept for those that follow. Tasks share nothing and never wait;
+// the price, packing B once a rectangle, is small since rectangles are tall.
 #include "native/cpu/gemm.h"
 
 #include <algorithm>
@@ -28,21 +28,22 @@ std::int64_t EvenPart(std::int64_t items, std::int64_t most, std::int64_t unit) 
   return RoundUp(DivideUp(items, DivideUp(items, most)), unit);
 }
 
-// As wide as the block of B may be and so tall that the strips' part of A and C stay in a level-3
-// cache from one block to the next; then halved until there are a few for each thread, or packing
-// would show.
+// The columns of a block of B; one shallower than the kernel's depth may be wider.
+std::int64_t BlockColumns(const GemmKernels& kernels, std::int64_t depth) {
+  constexpr std::int64_t kDepthUnit = 64;  // no kernel pads the depth of a block to more
+  const std::int64_t padded = RoundUp(std::max<std::int64_t>(depth, 1), kDepthUnit);
+  return kernels.block_columns * (kernels.depth / std::min(padded, kernels.depth));
+}
+
+// So tall that the strips' part of A, packed, stays in a level-3 cache from one block to the next,
+// and all columns; then halved until there are a few for each thread, or packing would show.
 Cut CutFor(const GemmKernels& kernels, const Product& p, std::int64_t threads) {
   constexpr std::int64_t kMostRows = 512;
   constexpr std::int64_t kLeast = 64;
   constexpr std::int64_t kTasksPerThread = 4;
-  constexpr std::int64_t kDepthUnit = 64;  // no kernel pads the depth of a block to more
   const std::int64_t wanted = threads == 1 ? 1 : threads * kTasksPerThread;
-  const std::int64_t depth =
-      std::min(RoundUp(std::max<std::int64_t>(p.depth, 1), kDepthUnit), kernels.depth);
-  // A block shallower than the kernel's depth may be wider.
-  const std::int64_t widest = kernels.block_columns * (kernels.depth / depth);
   std::int64_t rows = std::min(kMostRows, p.rows);
-  std::int64_t columns = std::min(widest, p.columns);
+  std::int64_t columns = p.columns;
   while (DivideUp(p.rows, rows) * DivideUp(p.columns, columns) < wanted &&
          std::max(rows, columns) > kLeast) {
     std::int64_t& longer = rows >= columns ? rows : columns;
@@ -56,31 +57,72 @@ struct Rectangle {
   std::int64_t row, rows, column, columns;
 };
 
-void MultiplyRectangle(const GemmKernels& kernels, const Product& p, const Rectangle& rectangle,
-                       const Finish& finish) {
-  const auto [row, rows, column, columns] = rectangle;
-  // Kernels read whole strips, and leave alone what the rows without data give.
-  Scratch<std::byte> strip(kernels.strip_bytes);
-  Scratch<std::byte> block(kernels.block_bytes);
-  for (std::int64_t k = 0; k < std::max<std::int64_t>(p.depth, 1); k += kernels.depth) {
-    const std::int64_t depth = std::min(kernels.depth, p.depth - k);
-    kernels.pack_block(p.b, {column, columns, k, depth}, block.data());
-    for (std::int64_t i = row; i < row + rows; i += kernels.strip_rows) {
-      const std::int64_t strip_rows = std::min(kernels.strip_rows, row + rows - i);
-      if (p.upper && i > column + columns - 1) break;
-      kernels.pack_strip(p.a, {i, strip_rows, k, depth}, strip.data());
-      kernels.multiply(strip.data(), block.data(), depth,
-                       {.out = p.out + i * p.stride + column,
-                        .stride = p.stride,
-                        .rows = strip_rows,
-                        .columns = columns,
-                        .update = k > 0 && p.update == Update::kStore ? Update::kAdd : p.update,
-                        .upper = p.upper,
-                        .diagonal = column - i});
-      if (finish && k + depth >= p.depth) finish(i, strip_rows, column, columns);
+// One rectangle's working memory and place.
+class Task {
+ public:
+  Task(const GemmKernels& kernels, const Product& p, const Rectangle& rectangle,
+       const Finish& finish)
+      : kernels_(kernels),
+        p_(p),
+        finish_(finish),
+        r_(rectangle),
+        block_columns_(EvenPart(r_.columns, BlockColumns(kernels, p.depth), kernels.panel_columns)),
+        kept_strips_(r_.columns > block_columns_ ? DivideUp(r_.rows, kernels.strip_rows) : 1),
+        strips_(kept_strips_ * kernels.strip_bytes),
+        block_(kernels.block_bytes) {}
+
+  void Run() {
+    for (std::int64_t k = 0; k < std::max<std::int64_t>(p_.depth, 1); k += kernels_.depth) {
+      packed_ = 0;
+      const std::int64_t end = r_.column + r_.columns;
+      for (std::int64_t j = r_.column; j < end; j += block_columns_) {
+        MultiplyBlock(j, std::min(block_columns_, end - j), k);
+      }
     }
   }
-}
+
+ private:
+  void MultiplyBlock(std::int64_t column, std::int64_t columns, std::int64_t k) {
+    const std::int64_t depth = std::min(kernels_.depth, p_.depth - k);
+    const bool last = k + depth >= p_.depth;
+    kernels_.pack_block(p_.b, {column, columns, k, depth}, block_.data());
+    for (std::int64_t s = 0; s * kernels_.strip_rows < r_.rows; ++s) {
+      const std::int64_t row = r_.row + s * kernels_.strip_rows;
+      const std::int64_t rows = std::min(kernels_.strip_rows, r_.row + r_.rows - row);
+      if (p_.upper && row > column + columns - 1) break;
+      kernels_.multiply(Strip(s, {row, rows, k, depth}), block_.data(), depth,
+                        {.out = p_.out + row * p_.stride + column,
+                         .stride = p_.stride,
+                         .rows = rows,
+                         .columns = columns,
+                         .update = k > 0 && p_.update == Update::kStore ? Update::kAdd : p_.update,
+                         .upper = p_.upper,
+                         .diagonal = column - row});
+      if (finish_ && last) finish_(row, rows, column, columns);
+    }
+  }
+
+  // Strip s, packed unless it was before. Kernels read whole strips, and leave alone what the rows
+  // without data give.
+  const std::byte* Strip(std::int64_t s, const Range& range) {
+    std::byte* strip = strips_.data() + (kept_strips_ == 1 ? 0 : s) * kernels_.strip_bytes;
+    if (kept_strips_ == 1 || s >= packed_) {
+      kernels_.pack_strip(p_.a, range, strip);
+      packed_ = s + 1;
+    }
+    return strip;
+  }
+
+  const GemmKernels& kernels_;
+  const Product& p_;
+  const Finish& finish_;
+  const Rectangle r_;
+  const std::int64_t block_columns_;
+  const std::int64_t kept_strips_;
+  std::int64_t packed_ = 0;  // strips of this stretch of the depth
+  Scratch<std::byte> strips_;
+  Scratch<std::byte> block_;
+};
 
 }  // namespace
 
@@ -100,7 +142,7 @@ void Multiply(const Context& context, const GemmKernels& kernels, const Product&
           if (p.upper) column = std::max(column, row);
           if (column >= end) continue;
           const Rectangle rectangle = {row, std::min(rows, p.rows - row), column, end - column};
-          MultiplyRectangle(kernels, p, rectangle, finish);
+          Task(kernels, p, rectangle, finish).Run();
         }
       },
       context.cancel);
