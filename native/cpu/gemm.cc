@@ -38,7 +38,7 @@ std::int64_t BlockColumns(const GemmKernels& kernels, std::int64_t depth) {
 // So tall that the strips' part of A, packed, stays in a level-3 cache from one block to the next,
 // and all columns; then halved until there are a few for each thread, or packing would show.
 Cut CutFor(const GemmKernels& kernels, const Product& p, std::int64_t threads) {
-  constexpr std::int64_t kMostRows = 512;
+  constexpr std::int64_t kMostRows = 1024;
   constexpr std::int64_t kLeast = 64;
   constexpr std::int64_t kTasksPerThread = 4;
   const std::int64_t wanted = threads == 1 ? 1 : threads * kTasksPerThread;
@@ -90,6 +90,7 @@ class Task {
       const std::int64_t row = r_.row + s * kernels_.strip_rows;
       const std::int64_t rows = std::min(kernels_.strip_rows, r_.row + r_.rows - row);
       if (p_.upper && row > column + columns - 1) break;
+      if (s + 1 < packed_) Fetch(strips_.data() + (s + 1) * kernels_.strip_bytes);
       kernels_.multiply(Strip(s, {row, rows, k, depth}), block_.data(), depth,
                         {.out = p_.out + row * p_.stride + column,
                          .stride = p_.stride,
@@ -100,6 +101,11 @@ class Task {
                          .diagonal = column - row});
       if (finish_ && last) finish_(row, rows, column, columns);
     }
+  }
+
+  // Begins to move a packed strip into the level-2 cache.
+  void Fetch(const std::byte* strip) const {
+    for (std::int64_t i = 0; i < kernels_.strip_bytes; i += 64) __builtin_prefetch(strip + i, 0, 2);
   }
 
   // Strip s, packed unless it was before. Kernels read whole strips, and leave alone what the rows
