@@ -39,6 +39,8 @@ void Attention(const Context& context, const AttentionParams& p) {
       .key = p.key.f32(),
       .value = p.value.f32(),
       .slopes = p.alibi_slopes.f32(),
+      .bias = p.bias.f32(),
+      .bias_rows = p.bias.empty() ? 0 : p.bias.rows(),
       .out = p.out.f32(),
       .batch = p.query.rows() / p.sequence,
       .sequence = static_cast<int>(p.sequence),

@@ -18,6 +18,8 @@ struct AttentionArguments {
   const float* key;
   const float* value;
   const float* slopes;  // or null
+  const float* bias;    // or null
+  std::int64_t bias_rows;
   float* out;
   std::int64_t batch;
   int sequence;
@@ -62,13 +64,16 @@ __device__ __forceinline__ float4 at4(const float* data) {
   return *reinterpret_cast<const float4*>(data);
 }
 
+// `bias` is the rows of the sequence and head, or null.
 __device__ __forceinline__ float score_of(const AttentionArguments& p, float product, float slope,
-                                          int query, int key) {
+                                          const float* bias, int query, int key) {
   if (key >= p.sequence || (p.causal && key > query) || (p.window > 0 && query - key >= p.window)) {
     return -INFINITY;
   }
   if (p.softcap > 0) product = tanhf(product / p.softcap) * p.softcap;
-  return product + slope * static_cast<float>(key - query);
+  product += slope * static_cast<float>(key - query);
+  if (bias == nullptr || query >= p.sequence) return product;
+  return product + bias[static_cast<std::int64_t>(query) * p.sequence + key];
 }
 
 // scores = queries · keysᵀ for the thread's rows ty·kRows … and columns tx, tx + 16, …
@@ -142,6 +147,9 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const Atte
   const std::int64_t offset = (token0 + first) * stride + head * p.head_size;
   const std::int64_t key_offset = token0 * key_stride + shared_head * p.head_size;
   const float slope = p.slopes == nullptr ? 0.0f : p.slopes[head];
+  const std::int64_t bias_row =
+      blockIdx.x % columns * p.sequence;  // sequence by sequence, head by head
+  const float* bias = p.bias == nullptr ? nullptr : p.bias + bias_row % p.bias_rows * p.sequence;
   load_rows<T, T::kQueries>(p.query + offset, stride, p.sequence - first, p.head_size, p.scale,
                             queries);
 
@@ -169,7 +177,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const Atte
 #pragma unroll
       for (int j = 0; j < T::kScores; ++j) {
         scores[r][j] =
-            score_of(p, scores[r][j], slope, first + row, key0 + tx + j * kAttentionSide);
+            score_of(p, scores[r][j], slope, bias, first + row, key0 + tx + j * kAttentionSide);
         top = fmaxf(top, scores[r][j]);
       }
       top = warp_reduce<kAttentionSide>(top, Largest{});

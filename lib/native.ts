@@ -108,6 +108,7 @@ export interface NativeAddon {
     key: Handle,
     value: Handle,
     alibiSlopes: Optional,
+    bias: Optional,
     options: {
       sequence: number;
       heads: number;
@@ -225,6 +226,7 @@ export interface NativeAddon {
     device: Device,
     scores: Handle,
     alibiSlopes: Optional,
+    bias: Optional,
     options: { heads: number; softcap: number; window: number; causal: boolean },
   ): NativeTensor;
   twinQuantize(device: Device, x: Handle, options: NativeTwin): NativeTensor;

@@ -43,6 +43,8 @@ export interface AttentionOptions {
   readonly causal?: boolean;
   /** [heads] float32. */
   readonly alibiSlopes?: Tensor | undefined;
+  /** [windows·heads·sequence, sequence] float32 on scores: sequence i has that of window i mod windows. */
+  readonly bias?: Tensor | undefined;
 }
 
 /** Two uniform quantizers that meet at a threshold; see TwinQuantizeParams. */
@@ -144,6 +146,7 @@ export abstract class Operations {
         key.handle,
         value.handle,
         options.alibiSlopes?.handle,
+        options.bias?.handle,
         {
           sequence: options.sequence,
           heads: options.heads,
@@ -204,9 +207,9 @@ export abstract class Operations {
 
   /** Scores [batch·heads·sequence, sequence] → probabilities. */
   softmax(scores: Tensor, options: AttentionOptions): Tensor {
-    const { heads, softcap = 0, window = 0, causal = true, alibiSlopes } = options;
+    const { heads, softcap = 0, window = 0, causal = true, alibiSlopes, bias } = options;
     return this.make(() =>
-      native.softmax(this.native, scores.handle, alibiSlopes?.handle, {
+      native.softmax(this.native, scores.handle, alibiSlopes?.handle, bias?.handle, {
         heads,
         softcap,
         window,

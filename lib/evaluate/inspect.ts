@@ -6,9 +6,11 @@ import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import {
   type BlockModel,
+  countLinears,
   isLanguageModel,
   type LanguageModel,
   readBlockModel,
+  shapeOf,
 } from '../models/index.js';
 import { type DownloadEvent, type FetchOptions, fetchModel } from './fetch-model.js';
 
@@ -54,7 +56,7 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
   const tensors = [...checkpoint.tensors.values()];
   const definition = readBlockModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const quantization = await readJsonObject(join(directory, 'ballast.json'));
-  const { modelType, blocks, hiddenSize, linears } = definition;
+  const { modelType, blocks, hiddenSize } = definition;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
   return {
     model,
@@ -63,7 +65,7 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
     blocks,
     hiddenSize,
     ...(isLanguageModel(definition) ? languageFields(definition) : {}),
-    linears: blocks * linears.length,
+    linears: countLinears(definition),
     linearParameters: linearParameters(definition),
     parameters: sum(tensors.map(({ shape }) => shape.reduce((product, size) => product * size, 1))),
     tensors: tensors.length,
@@ -77,9 +79,14 @@ function languageFields({ vocabularySize, maxPositions }: LanguageModel) {
   return { vocabularySize, ...(Number.isFinite(maxPositions) ? { maxPositions } : {}) };
 }
 
-function linearParameters({ blocks, linears }: BlockModel): number {
-  const ofBlock = linears.map(({ inChannels, outChannels }) => inChannels * outChannels);
-  return blocks * ofBlock.reduce((total, count) => total + count, 0);
+function linearParameters(model: BlockModel): number {
+  let total = 0;
+  for (let index = 0; index < model.blocks; index++) {
+    for (const { inChannels, outChannels } of shapeOf(model, index).linears) {
+      total += inChannels * outChannels;
+    }
+  }
+  return total;
 }
 
 function byFrequency(names: readonly string[]): string[] {

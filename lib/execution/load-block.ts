@@ -5,7 +5,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { loadTensor } from '../checkpoint/load-tensor.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { type BlockModel, Weights } from '../models/index.js';
+import { type BlockModel, shapeOf, Weights } from '../models/index.js';
 import type { LinearWeights } from './linear-execution.js';
 
 export interface LoadedBlock extends Disposable {
@@ -22,6 +22,7 @@ export async function loadBlock(
   index: number,
 ): Promise<LoadedBlock> {
   const block = model.blockName(index);
+  const { blockTensors, linears: specs } = shapeOf(model, index);
   const loaded: Tensor[] = [];
   const load = (name: string, shape?: readonly number[], dtype?: 'float32') => {
     const full = `${block}.${name}`;
@@ -32,10 +33,10 @@ export async function loadBlock(
   };
   try {
     const weights = new Weights(
-      model.blockTensors.map((name) => [name, load(name, undefined, 'float32')] as const),
+      blockTensors.map((name) => [name, load(name, undefined, 'float32')] as const),
     );
     const linears = new Map<string, LinearWeights>();
-    for (const { name, inChannels, outChannels, bias, layout } of model.linears) {
+    for (const { name, inChannels, outChannels, bias, layout } of specs) {
       const transposed = layout === 'in_out';
       const shape = transposed ? [inChannels, outChannels] : [outChannels, inChannels];
       const stored = load(`${name}.weight`, shape);
@@ -50,7 +51,7 @@ export async function loadBlock(
       });
     }
     await expectFinite(device, checkpoint, [
-      ...model.blockTensors.map((name) => [`${block}.${name}`, weights.get(name)] as const),
+      ...blockTensors.map((name) => [`${block}.${name}`, weights.get(name)] as const),
       ...Array.from(linears, ([name, { weight }]) => [`${block}.${name}.weight`, weight] as const),
       ...Array.from(linears).flatMap(([name, { bias }]) =>
         bias === undefined ? [] : [[`${block}.${name}.bias`, bias] as const],

@@ -2,7 +2,7 @@
 
 import { BlockActivations, type BlockQuantizers } from '../activations/index.js';
 import type { Tensor } from '../device/index.js';
-import type { BlockContext, BlockModel } from '../models/index.js';
+import { type BlockContext, type BlockModel, shapeOf } from '../models/index.js';
 import { readActivations } from './activation-file.js';
 import { blockRunner } from './hidden-states.js';
 import { addPositionBias, executor } from './linear-execution.js';
@@ -37,13 +37,14 @@ export async function loadStoredBlock(
   context: BlockContext,
   { biases, activations }: Companions,
 ): Promise<StoredBlock> {
-  const { device, sequence } = context;
+  const { device } = context;
+  const { linears, sequence = context.sequence } = shapeOf(model, index);
   const block = await stored.loadBlock(index);
   const name = model.blockName(index);
   const find = (site: string) => biases.load(device, site, sequence);
   const outputBias = find(name);
   const positionBiases = new Map(
-    model.linears.map((linear) => [linear.name, find(`${name}.${linear.name}`)]),
+    linears.map((linear) => [linear.name, find(`${name}.${linear.name}`)]),
   );
   const quantizers = activations[index] ?? { inputs: {} };
   const quantized = new BlockActivations(device, quantizers);

@@ -32,7 +32,9 @@ const notOwned: Readonly<Record<string, Readonly<Partial<Record<Client, readonly
 };
 
 /** Architectures that a client has no class for, so that no result of them can be meant for it. */
-const notLoaded: Readonly<Partial<Record<Client, readonly string[]>>> = { vllm: ['deit', 'vit'] };
+const notLoaded: Readonly<Partial<Record<Client, readonly string[]>>> = {
+  vllm: ['deit', 'swin', 'vit'],
+};
 
 export interface BiasCapability {
   readonly client: Client;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { ioError, isMissing } from '../checkpoint/io-error.js';
 import type { Device, Tensor } from '../device/index.js';
 import { activationFile, type PositionBiases, positionBiasFile } from '../execution/index.js';
-import type { BlockModel } from '../models/index.js';
+import { type BlockModel, shapeOf } from '../models/index.js';
 
 export interface BlockPositionBiases extends Disposable {
   /** By the linear's name inside the block: [sequence, out] float32. */
@@ -22,12 +22,12 @@ export function loadPositionBiases(
   index: number,
   biases: PositionBiases,
 ): BlockPositionBiases {
-  const sequence = 'sequence' in model ? model.sequence : undefined;
+  const { linears, sequence } = shapeOf(model, index);
   const block = model.blockName(index);
   const find = (site: string) =>
-    typeof sequence === 'number' ? biases.load(device, site, sequence) : undefined;
+    sequence === undefined ? undefined : biases.load(device, site, sequence);
   const positionBiases = new Map<string, Tensor>();
-  for (const { name } of model.linears) {
+  for (const { name } of linears) {
     const bias = find(`${block}.${name}`);
     if (bias !== undefined) positionBiases.set(name, bias);
   }

@@ -10,7 +10,14 @@ import { OutputDirectory } from '../checkpoint/output-directory.js';
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { openCompanions } from '../execution/index.js';
-import { type BlockModel, type Config, readBlockModel, rewriteModel } from '../models/index.js';
+import {
+  type BlockModel,
+  type Config,
+  countLinears,
+  readBlockModel,
+  rewriteModel,
+  shapeOf,
+} from '../models/index.js';
 import { biasCapability } from './capabilities.js';
 import { copyCompanions, loadPositionBiases } from './companions.js';
 import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
@@ -88,7 +95,7 @@ export async function convert(conversion: Conversion): Promise<number> {
       from: record.format,
     });
     await output.commit();
-    return model.blocks * model.linears.length;
+    return countLinears(model);
   } finally {
     await output.discard();
   }
@@ -127,7 +134,7 @@ function modelToWrite(
 
 /** Whether a linear has a bias that config.json does not announce, which some formats hold nevertheless. */
 async function hasUnannouncedBiases({ model, record, reader }: OpenedResult): Promise<boolean> {
-  for (const spec of model.linears.filter(({ bias }) => !bias)) {
+  for (const spec of shapeOf(model, 0).linears.filter(({ bias }) => !bias)) {
     const stored = await reader.linear(0, spec, record.blocks[0]?.[spec.name]?.dtype ?? 'float32');
     disposeStored(stored);
     if (stored.bias !== undefined) return true;
@@ -144,7 +151,7 @@ async function readBlock(
   const linears = new Map<string, ExportedLinear>();
   const capability = biasCapability(written, format.name);
   try {
-    for (const spec of model.linears) {
+    for (const spec of shapeOf(model, index).linears) {
       const name = `${model.blockName(index)}.${spec.name}`;
       const expected = record.blocks[index]?.[spec.name];
       const stored = await reader.linear(index, spec, expected?.dtype ?? 'float32');

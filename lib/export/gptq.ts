@@ -119,7 +119,8 @@ function expectGrid({ bits, scaleDtype }: Grid): void {
 
 /** Words have no room for parts of them: both axes must fill theirs. */
 function expectWholeWords({ model, grid: { bits } }: ExportInput): void {
-  for (const { name, inChannels, outChannels } of model.linears) {
+  const shapes = model.shapes ?? [model];
+  for (const { name, inChannels, outChannels } of shapes.flatMap(({ linears }) => linears)) {
     const odd = [inChannels, outChannels].find((channels) => (channels * bits) % 32 !== 0);
     if (odd === undefined) continue;
     throw new BallastError(

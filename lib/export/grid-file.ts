@@ -10,7 +10,7 @@ import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { PlannedTensor } from '../checkpoint/shard-plan.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import type { LinearSpec } from '../models/index.js';
+import { type LinearSpec, shapeOf } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import type { ExportedBlock, ExportInput, Grid } from './format.js';
 import { bytesOf, encodeFloats } from './half-precision.js';
@@ -45,12 +45,12 @@ export class GridFileWriter {
 
   static async create(input: ExportInput): Promise<GridFileWriter> {
     const { model, grid, output } = input;
-    const blocks = Array.from({ length: model.blocks }, (_, index) => model.blockName(index));
-    const plan = blocks.flatMap((block) =>
-      model.linears.flatMap((spec) =>
+    const blocks = Array.from({ length: model.blocks }, (_, index) => index);
+    const plan = blocks.flatMap((index) =>
+      shapeOf(model, index).linears.flatMap((spec) =>
         planLinear(spec, grid).map((tensor) => ({
           ...tensor,
-          name: `${block}.${spec.name}.${tensor.name}`,
+          name: `${model.blockName(index)}.${spec.name}.${tensor.name}`,
         })),
       ),
     );
@@ -62,7 +62,7 @@ export class GridFileWriter {
 
   async writeBlock({ index, linears }: ExportedBlock): Promise<void> {
     const { model, grid } = this.input;
-    for (const spec of model.linears) {
+    for (const spec of shapeOf(model, index).linears) {
       const linear = linears.get(spec.name);
       if (linear === undefined) throw new RangeError(`No linear ${spec.name}.`);
       const { scales, zeros, groupIndex } = await downloadCodes(linear.codes);

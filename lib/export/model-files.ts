@@ -5,7 +5,7 @@ import { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { checkpointModel, type LinearWeights, type StoredModel } from '../execution/index.js';
-import { type BlockModel, type Config, Weights } from '../models/index.js';
+import { type BlockModel, type Config, shapeOf, Weights } from '../models/index.js';
 import { formats } from './registry.js';
 import {
   type OpenedResult,
@@ -70,13 +70,13 @@ function packedModel(device: Device, directory: string, result: OpenedResult): S
         for (const [, tensor] of weights) tensor.dispose();
       };
       try {
-        for (const spec of model.linears) {
+        for (const spec of shapeOf(model, index).linears) {
           const dtype = record.blocks[index]?.[spec.name]?.dtype ?? 'float32';
           const { codes, weight, bias } = await reader.linear(index, spec, dtype);
           linears.set(spec.name, { weight, bias });
           for (const tensor of Object.values(codes ?? {})) tensor?.dispose();
         }
-        for (const name of model.blockTensors) {
+        for (const name of shapeOf(model, index).blockTensors) {
           weights.push([name, read(`${block}.${name}`, 'float32')]);
         }
       } catch (error) {

@@ -3,7 +3,7 @@
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { Tensor } from '../device/index.js';
 import { positionBiasFile } from '../execution/index.js';
-import type { BlockModel, LinearSpec } from '../models/index.js';
+import { type BlockModel, shapeOf } from '../models/index.js';
 
 export class PositionBiasWriter {
   readonly #writer: SafetensorsWriter;
@@ -15,22 +15,23 @@ export class PositionBiasWriter {
     this.#bytes = bytes;
   }
 
-  /** Plans one bias [sequence, out] for each of `linears` of each block and, with `blocks`, one for its output. */
+  /** Plans one bias [sequence, out] for each linear with one and, with `blocks`, one for each block's output. */
   static async open(
     directory: string,
     model: BlockModel,
     sequence: number,
-    sites: { readonly linears: readonly LinearSpec[]; readonly blocks: boolean },
+    sites: { readonly compensates: (linear: string) => boolean; readonly blocks: boolean },
   ): Promise<PositionBiasWriter> {
     const plan: { name: string; dtype: 'float32'; shape: number[] }[] = [];
-    const add = (site: string, channels: number) =>
-      plan.push({ name: `${site}.position_bias`, dtype: 'float32', shape: [sequence, channels] });
+    const add = (site: string, shape: number[]) =>
+      plan.push({ name: `${site}.position_bias`, dtype: 'float32', shape });
     for (let index = 0; index < model.blocks; index++) {
       const block = model.blockName(index);
-      for (const { name, outChannels } of sites.linears) {
-        add(`${block}.${name}`, outChannels);
+      const { linears, slots, hiddenSize, sequence: tokens = sequence } = shapeOf(model, index);
+      for (const { name, outChannels } of linears) {
+        if (sites.compensates(name)) add(`${block}.${name}`, [tokens, outChannels]);
       }
-      if (sites.blocks) add(block, model.hiddenSize);
+      if (sites.blocks && slots.block !== undefined) add(block, [tokens, hiddenSize]);
     }
     const baseName = positionBiasFile.replace(/\.safetensors$/, '');
     const options = { baseName, maxShardBytes: Number.MAX_SAFE_INTEGER };

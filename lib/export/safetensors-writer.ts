@@ -6,7 +6,7 @@ import { copyTensor } from '../checkpoint/copy-tensor.js';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { PlannedTensor } from '../checkpoint/shard-plan.js';
 import type { DType, Tensor } from '../device/index.js';
-import type { LinearSpec } from '../models/index.js';
+import { type LinearSpec, shapeOf } from '../models/index.js';
 import { holdsBias, resultConfig } from './capabilities.js';
 import type { ExportedBlock, ExportedLinear, ExportInput, ExportWriter } from './format.js';
 import type { LinearLayout, LinearPlace } from './safetensors-layout.js';
@@ -24,7 +24,7 @@ class LayoutWriter implements ExportWriter {
   async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
     const { device, model } = this.input;
     const block = model.blockName(index);
-    for (const spec of model.linears) {
+    for (const spec of shapeOf(model, index).linears) {
       const name = `${block}.${spec.name}`;
       const linear = linears.get(spec.name);
       const place = this.places.get(name);
@@ -118,7 +118,7 @@ function linearPlaces(input: ExportInput): LinearPlace[] {
     return { spec, name, dtype: dtype as DType, grid };
   };
   return Array.from({ length: model.blocks }, (_, block) =>
-    model.linears.map((spec) => inBlock(spec, block)),
+    shapeOf(model, block).linears.map((spec) => inBlock(spec, block)),
   ).flat();
 }
 

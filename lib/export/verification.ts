@@ -8,7 +8,7 @@ import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { type BlockModel, type Config, readBlockModel } from '../models/index.js';
+import { type BlockModel, type Config, readBlockModel, shapeOf } from '../models/index.js';
 import type { ExportedLinear, ExportFormat, ExportReader, Grid, StoredLinear } from './format.js';
 
 export const recordFile = 'ballast-export.json';
@@ -90,7 +90,7 @@ export async function verifyResult(
 ): Promise<number> {
   let count = 0;
   for (const [block, digests] of record.blocks.entries()) {
-    for (const spec of model.linears) {
+    for (const spec of shapeOf(model, block).linears) {
       const expected = digests[spec.name];
       const name = `${model.blockName(block)}.${spec.name}`;
       const stored = await reader.linear(block, spec, expected?.dtype ?? 'float32');

@@ -31,6 +31,16 @@ export class ConfigReader {
     return value;
   }
 
+  /** A list of positive whole numbers. */
+  counts(field: string, fallback: readonly number[]): number[] {
+    const values = this.#value(field, fallback);
+    const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
+    if (!Array.isArray(values) || values.length === 0 || !values.every(isCount)) {
+      throw this.#wrong(field, 'a list of positive whole numbers');
+    }
+    return [...values];
+  }
+
   number(field: string, fallback?: number): number {
     const value = this.#value(field, fallback);
     if (typeof value !== 'number' || !Number.isFinite(value)) throw this.#wrong(field, 'a number');

@@ -68,15 +68,29 @@ export type FoldSlot =
   | { readonly kind: 'norm'; readonly tensor: string }
   | { readonly kind: 'none'; readonly reason: string };
 
+/** What one block holds. */
+export interface BlockShape {
+  /** Channels of its output. */
+  readonly hiddenSize: number;
+  /** Tokens of a sample inside the block; absent where that is the length of the sequence, whatever it is. */
+  readonly sequence?: number;
+  /** In order of execution. */
+  readonly linears: readonly LinearSpec[];
+  /** Names, inside the block, of the tensors that are not linears (norms). */
+  readonly blockTensors: readonly string[];
+  /** Where a constant on the output of attention, MLP and block folds; what the block has not is absent. */
+  readonly slots: Readonly<Partial<Record<'attention' | 'mlp' | 'block', FoldSlot>>>;
+}
+
 /** What every model is: a stack of blocks between `embed` and `head`. Hidden states are [tokens, hiddenSize] float32. */
-export interface BlockModel {
+export interface BlockModel extends BlockShape {
   readonly modelType: string;
   readonly blocks: number;
-  readonly hiddenSize: number;
-  /** Linears of one block in order of execution. */
-  readonly linears: readonly LinearSpec[];
-  /** Names, inside a block, of the tensors that are not linears (norms). */
-  readonly blockTensors: readonly string[];
+  /**
+   * Where blocks differ, the shape of each: see `shapeOf`. The model's own are then the last hidden size, the tokens of
+   * `embed`, and the slots and, each name once, the linears and tensors that occur in blocks.
+   */
+  readonly shapes?: readonly BlockShape[];
   /** Full names of the tensors that `embed` and `head` read. */
   readonly embedTensors: readonly string[];
   readonly headTensors: readonly string[];
@@ -85,7 +99,7 @@ export interface BlockModel {
    * all of them, zeros where nothing is added. Absent where no field can add one.
    */
   readonly biasFields?: Readonly<Record<string, true>>;
-  /** Where a constant on the output of attention, MLP and block folds (names inside the block), and on final hidden states. */
+  /** And where a constant on the final hidden states folds, by its full name. */
   readonly slots: Readonly<Record<'attention' | 'mlp' | 'block' | 'model', FoldSlot>>;
 
   /** The full name of a block, such as 'model.decoder.layers.0'. */
@@ -97,6 +111,17 @@ export interface BlockModel {
   finalStates(x: Tensor, weights: Weights, context: BlockContext): Tensor;
   /** Hidden states after the last block → logits, a row for each prediction. */
   head(x: Tensor, weights: Weights, context: BlockContext): Tensor;
+}
+
+export function shapeOf(model: BlockModel, index: number): BlockShape {
+  return model.shapes?.[index] ?? model;
+}
+
+/** Of all blocks together. */
+export function countLinears({ shapes, blocks, linears }: BlockModel): number {
+  return (
+    shapes?.reduce((count, shape) => count + shape.linears.length, 0) ?? blocks * linears.length
+  );
 }
 
 /** A decoder-only language model: `embed` reads ids [tokens] int32, `head` predicts [tokens, vocabularySize]. */
@@ -119,9 +144,9 @@ export interface BlockGradient {
   readonly input: Tensor;
   /** With respect to each linear's output before its activation, by name inside the block. */
   readonly linears: ReadonlyMap<string, Tensor>;
-  /** With respect to attention's scores, and to what it gives. */
-  readonly scores: Tensor;
-  readonly mixed: Tensor;
+  /** With respect to attention's scores, and to what it gives; absent where the block has none. */
+  readonly scores?: Tensor;
+  readonly mixed?: Tensor;
 }
 
 /** An image classifier: `embed` reads pixels [images, channels·height·width] float32, `head` predicts [images, classes]. */
@@ -141,6 +166,7 @@ export interface VisionModel extends BlockModel {
     weightOf: (linear: string) => Tensor,
     gradient: Tensor,
     context: BlockContext,
+    index: number,
   ): BlockGradient;
   /** With respect to the last hidden states, given that with respect to the logits. */
   headGradient(x: Tensor, weights: Weights, gradient: Tensor, context: BlockContext): Tensor;

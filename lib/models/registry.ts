@@ -13,6 +13,7 @@ import { opt } from './opt.js';
 import { phi } from './phi.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { swin } from './swin.js';
 import { unknownModelType } from './unknown-model-type.js';
 import { vit } from './vit.js';
 
@@ -29,7 +30,7 @@ export const architectures: readonly Architecture[] = [
   qwen3,
 ];
 
-export const visionArchitectures: readonly Architecture<VisionModel>[] = [deit, vit];
+export const visionArchitectures: readonly Architecture<VisionModel>[] = [deit, swin, vit];
 
 /** Whether a configuration is that of an image classifier. */
 export function isVisionModel({ model_type: type }: Config): boolean {

@@ -5,20 +5,12 @@
 import type { Activation, Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { activations } from './activations.js';
-import { attend } from './attend.js';
 import type { ConfigReader } from './config-reader.js';
-import { hold } from './hold.js';
 import { linearSlot } from './linear-bias.js';
-import type {
-  BlockContext,
-  BlockModel,
-  ImageShape,
-  Linear,
-  LinearSpec,
-  VisionModel,
-} from './model.js';
+import type { BlockContext, BlockModel, ImageShape, LinearSpec, VisionModel } from './model.js';
 import { layerNorm, normSlot, normTensors } from './norms.js';
-import { blockGradient } from './vision-transformer-gradient.js';
+import { visionBlock } from './vision-block.js';
+import { blockGradient } from './vision-block-gradient.js';
 import type { Weights } from './weights.js';
 
 export interface VisionTransformer
@@ -168,25 +160,6 @@ function embedOf(vision: VisionTransformer, sequence: number): VisionModel['embe
   };
 }
 
-function blockOf({ hiddenSize, heads, activation, eps }: VisionTransformer): VisionModel['block'] {
-  const scale = (hiddenSize / heads) ** -0.5;
-  return (x: Tensor, weights: Weights, call: Linear, context: BlockContext) => {
-    const { device, sequence } = context;
-    const attended = () => {
-      const h = layerNorm(device, x, weights, norms[0], eps);
-      const query = call(names.query, h);
-      const key = call(names.key, h);
-      const value = call(names.value, h);
-      return attend(context, query, key, value, { sequence, heads, scale, causal: false });
-    };
-    const y = hold(context, 'middle', () =>
-      call(names.output, hold(context, 'attended', attended), { residual: x }),
-    );
-    const g = layerNorm(device, y, weights, norms[1], eps);
-    return call(names.last, call(names.first, g, { activation }), { residual: y });
-  };
-}
-
 /** The tokens that classifiers read, all images' for the first classifier, then all for the next. */
 function finalStatesOf(vision: VisionTransformer, sequence: number): VisionModel['finalStates'] {
   const { root, eps, classifiers } = vision;
@@ -268,6 +241,7 @@ export function visionTransformer(vision: VisionTransformer): VisionModel {
     linear(names.first, hiddenSize, mlpSize),
     linear(names.last, mlpSize, hiddenSize),
   ];
+  const block = { ...vision, names, norms, headSize: hiddenSize / heads };
   const parameters = (name: string) => [`${name}.weight`, `${name}.bias`];
   const finalNorm = normTensors(`${root}.layernorm`);
   return {
@@ -289,11 +263,11 @@ export function visionTransformer(vision: VisionTransformer): VisionModel {
     },
     blockName: (index) => `${root}.encoder.layer.${index}`,
     embed: embedOf(vision, sequence),
-    block: blockOf(vision),
+    block: (x, weights, call, context) => visionBlock(block, x, weights, call, context),
     finalStates: finalStatesOf(vision, sequence),
     head: headOf(vision, sequence),
-    blockGradient: (...operands) =>
-      blockGradient({ ...vision, names, norms, headSize: hiddenSize / heads }, ...operands),
+    blockGradient: (x, weights, call, weightOf, gradient, context) =>
+      blockGradient(block, x, weights, call, weightOf, gradient, context),
     headGradient: headGradientOf(vision, sequence),
   };
 }

@@ -116,7 +116,15 @@ async function gradientOf(search: BlockSearch): Promise<BlockGradient> {
   const { run, index, x, weights, float, weightOf } = search;
   const outer = await run.gradients.take(run, index, x);
   const gradient = run.device.scope(() =>
-    expectGradients(run.model).blockGradient(x, weights, float, weightOf, outer, run.context),
+    expectGradients(run.model).blockGradient(
+      x,
+      weights,
+      float,
+      weightOf,
+      outer,
+      run.context,
+      index,
+    ),
   );
   gradient.input.dispose();
   return gradient;

@@ -4,7 +4,7 @@
 
 import type { DType, Tensor } from '../device/index.js';
 import { addPositionBias, type LoadedBlock } from '../execution/index.js';
-import type { Linear } from '../models/index.js';
+import { type Linear, shapeOf } from '../models/index.js';
 import type { OutputReport } from './events.js';
 import type { BlockRun } from './observe.js';
 import { fitOutputBias } from './output-bias.js';
@@ -38,13 +38,14 @@ export interface BlockSiteInput {
   readonly block: LoadedBlock;
 }
 
-/** Undefined where the site is not asked for. */
+/** Undefined where the block has no such site, or it is not asked for. */
 export async function compensateBlock(input: BlockSiteInput): Promise<BlockBias | undefined> {
   const { run, index, paths, runBlock, quantized, outputs } = input;
   const { device, options, model, context, sites } = run;
-  if (!sites.block) return undefined;
+  const { hiddenSize, slots, sequence = context.sequence } = shapeOf(model, index);
+  if (!sites.block || slots.block === undefined) return undefined;
   const states = options.propagate === 'float' ? paths.float : paths.quantized;
-  const { bias, certificate } = await fitOutputBias(run, states.length, (batch) => {
+  const { bias, certificate } = await fitOutputBias(run, states.length, sequence, (batch) => {
     const [x, y] = [states[batch], outputs[batch]];
     if (x === undefined || y === undefined) throw new RangeError('A path without a mini-batch.');
     return [y, runBlock(x, quantized)];
@@ -52,7 +53,7 @@ export async function compensateBlock(input: BlockSiteInput): Promise<BlockBias 
   const report = { name: model.blockName(index), ...certificate };
   if (bias === undefined) return { report, apply: (y) => y, dispose: () => {} };
   if (options.compensation === 'channel') return { report, ...(await fold(input, bias)) };
-  const shape = [context.sequence, model.hiddenSize];
+  const shape = [sequence, hiddenSize];
   const positionBias = device.upload('float32', shape, Float32Array.from(bias));
   return {
     report,
@@ -67,8 +68,8 @@ async function fold(
   bias: Float64Array | Float32Array,
 ): Promise<Omit<BlockBias, 'report'>> {
   const { device, model } = run;
-  const slot = model.slots.block;
-  if (slot.kind === 'none') throw new RangeError(slot.reason);
+  const slot = shapeOf(model, index).slots.block;
+  if (slot === undefined || slot.kind === 'none') throw new RangeError('A bias without a slot.');
   if (slot.kind === 'linear') {
     const linear = linears.get(slot.linear);
     if (linear === undefined) throw new RangeError(`No linear ${slot.linear}.`);

@@ -18,7 +18,7 @@ import {
 } from '../activations/index.js';
 import type { Tensor } from '../device/index.js';
 import { blockRunner } from '../execution/index.js';
-import type { Linear, Weights } from '../models/index.js';
+import { type BlockShape, type Linear, shapeOf, type Weights } from '../models/index.js';
 import { type BlockSearch, type FoundGrids, searchBlock } from './block-search.js';
 import type { ResolvedOptions } from './options.js';
 import type { Paths, Run } from './run.js';
@@ -41,7 +41,7 @@ export interface CalibratedGrids {
 }
 
 export async function calibrateGrids(calibration: GridCalibration): Promise<CalibratedGrids> {
-  const { run, paths } = calibration;
+  const { run, paths, index } = calibration;
   const { model, options } = run;
   const choices = await activationChoices(calibration);
   const activationMetric = searchesActivations(options) ? options.activationRange : 'none';
@@ -56,7 +56,7 @@ export async function calibrateGrids(calibration: GridCalibration): Promise<Cali
     : ({ activations: new Map(), weights: new Map() } satisfies FoundGrids);
   if (options.activationBits === 0) return { activations: undefined, weights };
   const quantizerOf = (site: string) => found(activations.get(site) ?? choices.startOf(site), site);
-  return { activations: quantizersOf(model.linears, options, quantizerOf), weights };
+  return { activations: quantizersOf(shapeOf(model, index), options, quantizerOf), weights };
 }
 
 function searchesActivations({ activationBits, activationRange }: ResolvedOptions): boolean {
@@ -67,11 +67,15 @@ function searchesActivations({ activationBits, activationRange }: ResolvedOption
 async function activationChoices(
   calibration: GridCalibration,
 ): Promise<Pick<BlockSearch, 'startOf' | 'candidatesOf'>> {
-  const { options } = calibration.run;
+  const { run, index } = calibration;
+  const { options } = run;
   const { activationRange: rule, activationSites } = options;
   if (options.activationBits === 0) return { startOf: () => undefined, candidatesOf: () => [] };
+  const hasAttention = shapeOf(run.model, index).slots.attention !== undefined;
   const asked = (site: string) =>
-    activationSites.includes(operands.includes(site as Operand) ? 'attention' : 'linear');
+    operands.includes(site as Operand)
+      ? hasAttention && activationSites.includes('attention')
+      : activationSites.includes('linear');
   const grid = { bits: options.activationBits, symmetric: options.activationSymmetric };
   if (rule === 'dynamic') {
     const granularity = options.activationGranularity;
@@ -100,14 +104,14 @@ function found<T>(value: T | undefined, site: string): T {
 }
 
 function quantizersOf(
-  linears: readonly { readonly name: string }[],
+  { linears, slots }: BlockShape,
   { activationSites }: ResolvedOptions,
   quantizerOf: (site: string) => ActivationQuantizer,
 ): BlockQuantizers {
   const at = (sites: readonly string[]) =>
     Object.fromEntries(sites.map((site) => [site, quantizerOf(site)]));
   const inputs = activationSites.includes('linear') ? at(linears.map(({ name }) => name)) : {};
-  if (!activationSites.includes('attention')) return { inputs };
+  if (!activationSites.includes('attention') || slots.attention === undefined) return { inputs };
   return { inputs, attention: at(operands) as Record<Operand, ActivationQuantizer> };
 }
 

@@ -72,7 +72,7 @@ async function outputGradients(run: Run, model: VisionModel, first: Tensor): Pro
       const linear = executor(device, find);
       const weightOf = (name: string) => find(name).weight;
       gradients[index - 1] = device.scope(
-        () => model.blockGradient(x, block.weights, linear, weightOf, outer, context).input,
+        () => model.blockGradient(x, block.weights, linear, weightOf, outer, context, index).input,
       );
       await device.synchronize();
     }

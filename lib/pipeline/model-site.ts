@@ -25,7 +25,7 @@ export async function compensateModel(run: Run, paths: Paths): Promise<ModelBias
     if (x === undefined) throw new RangeError('A path without a mini-batch.');
     return model.finalStates(x, head, context);
   };
-  const { bias, certificate } = await fitOutputBias(run, paths.float.length, (batch) => [
+  const { bias, certificate } = await fitOutputBias(run, paths.float.length, 1, (batch) => [
     final(paths.float, batch),
     final(paths.quantized, batch),
   ]);

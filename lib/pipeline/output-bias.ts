@@ -4,13 +4,14 @@ import { type FittedBias, judged, OutputSums, shrunk } from '../compensation/ind
 import type { Tensor } from '../device/index.js';
 import type { Run } from './run.js';
 
-/** `outputs` gives the float and the quantized path's output for one mini-batch; both are released after use. */
+/** Samples have `sequence` rows in an output; `outputs` gives the float and the quantized path's output for one mini-batch; both are released after use. */
 export async function fitOutputBias(
-  { device, options, context, heldOutFrom, throwIfAborted }: Run,
+  { device, options, heldOutFrom, throwIfAborted }: Run,
   batches: number,
+  sequence: number,
   outputs: (batch: number) => readonly [expected: Tensor, received: Tensor],
 ): Promise<FittedBias> {
-  const positions = options.compensation === 'position' ? context.sequence : 1;
+  const positions = options.compensation === 'position' ? sequence : 1;
   using fitted = new OutputSums(device, positions);
   using heldOut = new OutputSums(device, positions);
   for (let batch = 0; batch < batches; batch++) {

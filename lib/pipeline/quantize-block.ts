@@ -13,7 +13,7 @@ import {
   type LoadedBlock,
   loadBlock,
 } from '../execution/index.js';
-import type { Linear } from '../models/index.js';
+import { type Linear, shapeOf } from '../models/index.js';
 import { type BlockBias, compensateBlock } from './block-site.js';
 import { calibrateGrids } from './grid-calibration.js';
 import { HeldStates } from './held-states.js';
@@ -139,8 +139,8 @@ function stagesOf({ run, paths, runBlock, float }: Work) {
 }
 
 function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) {
-  const { run, paths, linears, activations } = work;
-  const { device, context, heldOutFrom, throwIfAborted } = run;
+  const { run, index, paths, linears, activations } = work;
+  const { device, model, context, heldOutFrom, throwIfAborted } = run;
   const needed = neededPaths(run);
   const seen = activations && ((name: string, x: Tensor) => activations.input(name, x));
   const float = {
@@ -174,7 +174,7 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
     float: onFloat ? float : undefined,
     quantized: onQuantized ? quantized : undefined,
     groups,
-    sequence: context.sequence,
+    sequence: shapeOf(model, index).sequence ?? context.sequence,
     planOf: (group) => needsOf(run, group, !one),
     heldOutFrom,
     outputs: needed.float && last,

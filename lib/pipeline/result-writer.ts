@@ -54,7 +54,7 @@ export class ResultWriter {
         maxShardBytes: options.maxShardBytes,
       });
       const sites = {
-        linears: model.linears.filter(({ name }) => run.sites.compensates(name)),
+        compensates: run.sites.compensates,
         blocks: run.sites.block,
       };
       const positions =

@@ -4,7 +4,7 @@
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { readBlockModel, rewriteModel } from '../models/index.js';
+import { type BlockModel, countLinears, readBlockModel, rewriteModel } from '../models/index.js';
 import { batchesOf, type CalibrationData, readCalibrationData } from './calibration-data.js';
 import { Clock } from './clock.js';
 import type { QuantizeEvent } from './events.js';
@@ -36,11 +36,12 @@ export async function* withRun<Event, Result>(
     const directory = yield* fetchWithEvents(model, options);
     const checkpoint = await Checkpoint.open(directory);
     const { config, model: definition } = modelOf(checkpoint, resolved);
-    expectGroups(definition.linears, resolved);
-    const { modelType, blocks, linears } = definition;
+    expectGroups(definition, resolved);
+    const { modelType, blocks } = definition;
+    const linears = countLinears(definition);
     const sites = findSites(definition, resolved);
     const { dropped } = sites;
-    yield { type: 'start', model, modelType, blocks, linears: blocks * linears.length, dropped };
+    yield { type: 'start', model, modelType, blocks, linears, dropped };
     const data = await clock.measure('load', () =>
       readCalibrationData(directory, definition, resolved),
     );
@@ -84,12 +85,10 @@ function modelOf({ config, tensors }: Checkpoint, { architecture }: ResolvedOpti
 }
 
 /** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
-function expectGroups(
-  linears: readonly { readonly name: string; readonly inChannels: number }[],
-  { groupSize }: ResolvedOptions,
-): void {
+function expectGroups(model: BlockModel, { groupSize }: ResolvedOptions): void {
   if (groupSize === 0) return;
-  for (const { name, inChannels } of linears) {
+  const shapes = model.shapes ?? [model];
+  for (const { name, inChannels } of shapes.flatMap(({ linears }) => linears)) {
     if (inChannels % groupSize !== 0) {
       throw new BallastError(
         'ERR_ARGUMENT',

@@ -31,6 +31,7 @@ struct HeadProductParams {
 struct SoftmaxParams {
   View scores;
   View alibi_slopes;  // optional [heads] float32
+  View bias;          // optional [windows·heads·T, T] float32
   View out;           // may alias scores
   std::int64_t heads = 0;
   double softcap = 0;

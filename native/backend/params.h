@@ -33,12 +33,14 @@ struct MatmulParams {
 // Batched attention over `batch` sequences of `sequence` tokens; heads lie side by side in a row.
 // Query head h reads key/value head h / (heads / key_value_heads).
 // score = scale·q·k, then softcap·tanh(score/softcap) if softcap > 0, then + slope_h·(key − query)
-// with alibi; masked where key > query (causal) or query − key >= window (window > 0).
+// with alibi, then + bias[b mod windows, h, query, key] for sequence b; masked where key > query
+// (causal) or query − key >= window (window > 0).
 struct AttentionParams {
   View query;         // [batch·sequence, heads·head_size] float32
   View key;           // [batch·sequence, key_value_heads·head_size]
   View value;         // like key
   View alibi_slopes;  // optional [heads] float32
+  View bias;          // optional [windows·heads·sequence, sequence] float32
   View out;           // like query
   std::int64_t sequence = 0;
   std::int64_t heads = 0;

@@ -58,8 +58,17 @@ void Pack(const Context& context, const AttentionParams& p, const Sizes& s, floa
       context.cancel);
 }
 
-void Attend(const Context& context, const AttentionParams& p, const Sizes& s, const float* keys,
-            const float* values) {
+// The bias on the scores of one sequence, head and query, or null.
+const float* BiasOf(const AttentionParams& p, std::int64_t sequence, std::int64_t head,
+                    std::int64_t query) {
+  if (p.bias.empty()) return nullptr;
+  const std::int64_t row = (sequence * p.heads + head) * p.sequence + query;
+  return p.bias.f32() + row % p.bias.rows() * p.sequence;
+}
+
+// `first` is what the sequences of `p` begin with among those of the whole batch.
+void Attend(const Context& context, const AttentionParams& p, const Sizes& s, std::int64_t first,
+            const float* keys, const float* values) {
   const std::int64_t stride = p.query.cols();
   const std::int64_t group = p.heads / p.key_value_heads;
   const auto attend = [&](std::int64_t item, float* scratch) {
@@ -68,17 +77,18 @@ void Attend(const Context& context, const AttentionParams& p, const Sizes& s, co
     const std::int64_t block = s.blocks - 1 - item / (s.batch * p.heads);
     const std::int64_t sequence = item % (s.batch * p.heads) / p.heads;
     const std::int64_t head = item % p.heads;
-    const std::int64_t first = block * kQueryBlock;
-    const std::int64_t offset = (sequence * p.sequence + first) * stride + head * s.head_size;
+    const std::int64_t query = block * kQueryBlock;
+    const std::int64_t offset = (sequence * p.sequence + query) * stride + head * s.head_size;
     const std::int64_t pack = sequence * p.key_value_heads + head / group;
-    const std::int64_t rest = p.sequence - first;
+    const std::int64_t rest = p.sequence - query;
     context.kernels.row.attend({.query = p.query.f32() + offset,
                                 .packed_key = keys + pack * s.padded_sequence * s.head_size,
                                 .packed_value = values + pack * s.padded_sequence * s.padded_head,
+                                .bias = BiasOf(p, first + sequence, head, query),
                                 .out = p.out.f32() + offset,
                                 .scratch = scratch,
                                 .row_stride = stride,
-                                .first_query = first,
+                                .first_query = query,
                                 .queries = rest < kQueryBlock ? rest : kQueryBlock,
                                 .sequence = p.sequence,
                                 .head_size = s.head_size,
@@ -117,7 +127,7 @@ void Attention(const Context& context, const AttentionParams& params) {
     }
     const Sizes sizes = SizesOf(context, part);
     Pack(context, part, sizes, keys.data(), values.data());
-    Attend(context, part, sizes, keys.data(), values.data());
+    Attend(context, part, sizes, first, keys.data(), values.data());
   }
 }
 

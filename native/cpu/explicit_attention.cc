@@ -92,6 +92,7 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
     const std::int64_t query = row % sequence;
     const std::int64_t head = row / sequence % p.heads;
     const float slope = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head];
+    const float* bias = p.bias.empty() ? nullptr : p.bias.f32() + row % p.bias.rows() * sequence;
     const std::int64_t begin = p.window > 0 ? std::max<std::int64_t>(query - p.window + 1, 0) : 0;
     const std::int64_t end = p.causal ? query + 1 : sequence;
     float largest = -std::numeric_limits<float>::infinity();
@@ -99,6 +100,7 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
       float score = in[j];
       if (cap > 0) score = cap * std::tanh(score / cap);
       out[j] = score + slope * static_cast<float>(j - query);
+      if (bias != nullptr) out[j] += bias[j];
       largest = std::max(largest, out[j]);
     }
     double sum = 0;

@@ -41,4 +41,17 @@ void ExpectThat(bool condition, std::string_view sentence) {
   if (!condition) throw Error(ErrorCode::kShape, std::string(sentence));
 }
 
+void ExpectScoreBias(const Tensor& bias, std::int64_t score_rows, std::int64_t heads,
+                     std::int64_t sequence) {
+  ExpectDType("score bias", bias, DType::kFloat32);
+  ExpectRank("score bias", bias, 2);
+  const std::int64_t rows = bias.rows();
+  ExpectThat(bias.cols() == sequence && rows > 0 && rows % (heads * sequence) == 0 &&
+                 score_rows % rows == 0,
+             "Expected a score bias with a row for each (window, head, query) and windows that "
+             "divide the sequences "
+             "but received " +
+                 bias.shape().ToString() + ".");
+}
+
 }  // namespace ballast

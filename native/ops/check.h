@@ -2,6 +2,7 @@
 // caller's thread, before anything is enqueued.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -20,6 +21,10 @@ inline void ExpectFloat32(std::string_view operand, const Tensor& tensor, const 
   ExpectDType(operand, tensor, DType::kFloat32);
   ExpectShape(operand, tensor, shape);
 }
+
+// A bias on scores: whole windows of a row for each (head, query), which all sequences share out.
+void ExpectScoreBias(const Tensor& bias, std::int64_t score_rows, std::int64_t heads,
+                     std::int64_t sequence);
 
 using OptionalTensor = std::optional<Tensor>;
 

@@ -30,7 +30,8 @@ Tensor Matmul(Device& device, const Tensor& x, const Tensor& weight, const Optio
 }
 
 Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const Tensor& value,
-                 const OptionalTensor& alibi_slopes, const AttentionOptions& options) {
+                 const OptionalTensor& alibi_slopes, const OptionalTensor& bias,
+                 const AttentionOptions& options) {
   ExpectDType("query", query, DType::kFloat32);
   ExpectRank("query", query, 2);
   ExpectThat(options.heads > 0 && options.key_value_heads > 0 &&
@@ -42,12 +43,14 @@ Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const T
   ExpectFloat32("key", key, {query.rows(), options.key_value_heads * head_size});
   ExpectFloat32("value", value, key.shape());
   if (alibi_slopes) ExpectFloat32("alibi slopes", *alibi_slopes, {options.heads});
+  if (bias) ExpectScoreBias(*bias, query.rows() * options.heads, options.heads, options.sequence);
   Tensor out = device.Empty(DType::kFloat32, query.shape());
   device.Enqueue([=](Backend& backend) {
     backend.Attention({.query = query.Read(),
                        .key = key.Read(),
                        .value = value.Read(),
                        .alibi_slopes = ReadOptional(alibi_slopes),
+                       .bias = ReadOptional(bias),
                        .out = out.Write(),
                        .sequence = options.sequence,
                        .heads = options.heads,

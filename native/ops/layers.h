@@ -24,7 +24,8 @@ struct AttentionOptions {
   bool causal = true;
 };
 Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const Tensor& value,
-                 const OptionalTensor& alibi_slopes, const AttentionOptions& options);
+                 const OptionalTensor& alibi_slopes, const OptionalTensor& bias,
+                 const AttentionOptions& options);
 
 Tensor LayerNorm(Device& device, const Tensor& x, const OptionalTensor& weight,
                  const OptionalTensor& bias, double eps);

@@ -2,7 +2,8 @@
 
 For every variant a directory that `save_pretrained` wrote (config.json, model.safetensors in float32) and
 golden.safetensors with `pixels` [3, channels, height, width], `logits` [3, classes] and, for a loss of random
-weights on the logits, `gradient.logits`, `gradient.<block>.input` and `gradient.<block>.<linear>` (its output), float32. Every parameter is drawn
+weights on the logits, `gradient.logits`, `gradient.<block>.input` and `gradient.<block>.<linear>` (its output; rows in the order of
+theirs in lib/models), float32. Every parameter is drawn
 anew, norms, biases and learned tokens too. Fixed seed; run by hand:
 
     python scripts/verify/make-tiny-vision-models.py && npm run format
@@ -14,6 +15,7 @@ import shutil
 import torch
 import transformers
 from safetensors.torch import save_file
+from transformers.models.swin.modeling_swin import window_reverse
 
 SIZES = dict(
     image_size=12,
@@ -26,21 +28,47 @@ SIZES = dict(
     num_labels=7,
 )
 
-LAYERS = {
-    "ViTForImageClassification": "vit.layers",
-    "DeiTForImageClassification": "deit.layers",
-    "DeiTForImageClassificationWithTeacher": "deit.layers",
-}
+SWIN_SIZES = dict(
+    image_size=16,
+    patch_size=2,
+    num_channels=3,
+    embed_dim=16,
+    depths=[2, 1],
+    num_heads=[2, 4],
+    window_size=4,
+    mlp_ratio=2.0,
+    num_labels=7,
+)
 
-# How checkpoints call what transformers calls otherwise in memory.
-NAMES = {
-    "attention.q_proj": "attention.attention.query",
-    "attention.k_proj": "attention.attention.key",
-    "attention.v_proj": "attention.attention.value",
-    "attention.o_proj": "attention.output.dense",
-    "mlp.fc1": "intermediate.dense",
-    "mlp.fc2": "output.dense",
-}
+
+def linear_name(key: str, swin: bool) -> str:
+    """How checkpoints call what transformers calls otherwise in memory."""
+    attention = "attention.self" if swin else "attention.attention"
+    return {
+        "attention.q_proj": f"{attention}.query",
+        "attention.k_proj": f"{attention}.key",
+        "attention.v_proj": f"{attention}.value",
+        "attention.o_proj": "attention.output.dense",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+    }.get(key, key)
+
+
+def blocks_of(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """In order of execution; a merging of patches is one too."""
+    base = model.base_model
+    if not hasattr(base, "encoder"):
+        return list(base.layers)
+    stages = base.encoder.layers
+    return [block for stage in stages for block in [*stage.blocks, stage.downsample] if block is not None]
+
+
+def in_image_order(layer: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+    """Rows of windows as the rows of tokens that they are."""
+    side = layer.input_resolution[0]
+    size = layer.window_size
+    grid = window_reverse(windows.view(-1, size, size, windows.shape[-1]), size, side, side)
+    return layer.cyclic_shift(grid, reverse=True)
 
 VARIANTS = {
     "vit": ("ViTForImageClassification", "ViTConfig", SIZES),
@@ -51,6 +79,25 @@ VARIANTS = {
     ),
     "deit": ("DeiTForImageClassification", "DeiTConfig", SIZES),
     "deit-distilled": ("DeiTForImageClassificationWithTeacher", "DeiTConfig", SIZES),
+    "swin": ("SwinForImageClassification", "SwinConfig", SWIN_SIZES),
+    "swin-positions-three-stages": (
+        "SwinForImageClassification",
+        "SwinConfig",
+        dict(
+            SWIN_SIZES,
+            image_size=24,
+            num_channels=1,
+            embed_dim=8,
+            depths=[1, 2, 1],
+            num_heads=[1, 2, 4],
+            window_size=3,
+            mlp_ratio=1.5,
+            qkv_bias=False,
+            hidden_act="gelu_new",
+            use_absolute_embeddings=True,
+            layer_norm_eps=1e-2,
+        ),
+    ),
 }
 
 
@@ -83,17 +130,22 @@ def make(directory: pathlib.Path, name: str, model_class: str, config_class: str
 
         return hook
 
-    encoder = model.get_submodule(LAYERS[model_class])
-    for index, layer in enumerate(encoder):
+    swin = config.model_type == "swin"
+    blocks = blocks_of(model)
+    for index, layer in enumerate(blocks):
         layer.register_forward_pre_hook(keep_input(f"{index}.input"))
         for key, module in layer.named_modules():
             if isinstance(module, torch.nn.Linear):
-                module.register_forward_hook(keep(f"{index}.{NAMES[key]}"))
+                module.register_forward_hook(keep(f"{index}.{linear_name(key, swin)}"))
     logits = model(pixel_values=pixels).logits
     weights = torch.randn(logits.shape, generator=generator)
     (logits * weights).sum().backward()
     golden = {"pixels": pixels, "logits": logits.detach(), "gradient.logits": weights}
-    golden |= {f"gradient.{key}": value.grad.contiguous() for key, value in kept.items()}
+    for key, value in kept.items():
+        index, linear = key.split(".", 1)
+        reorders = swin and linear == "attention.output.dense"
+        gradient = in_image_order(blocks[int(index)], value.grad) if reorders else value.grad
+        golden[f"gradient.{key}"] = gradient.clone(memory_format=torch.contiguous_format)
     target = directory / name
     model.save_pretrained(target)
     save_file(golden, target / "golden.safetensors")

@@ -22,6 +22,8 @@ interface Case {
   window: number;
   softcap: number;
   alibi: boolean;
+  /** Windows of the bias on scores; 0 for no bias. */
+  windows: number;
 }
 
 const plain: Case = {
@@ -34,6 +36,7 @@ const plain: Case = {
   window: 0,
   softcap: 0,
   alibi: false,
+  windows: 0,
 };
 
 const cases: [string, Partial<Case>][] = [
@@ -50,20 +53,40 @@ const cases: [string, Partial<Case>][] = [
   ['soft-capping', { softcap: 2 }],
   ['alibi', { alibi: true }],
   ['all at once', { alibi: true, softcap: 3, window: 40, keyValueHeads: 1, sequence: 150 }],
+  ['a bias on scores', { windows: 1, batch: 2, causal: false, sequence: 49 }],
+  ['a bias for each of three windows', { windows: 3, batch: 6, sequence: 33 }],
+  [
+    'a bias beyond a tile of keys',
+    { windows: 2, batch: 2, sequence: 150, window: 90, alibi: true },
+  ],
   ['one token', { sequence: 1, batch: 3 }],
 ];
 
 const slopes = (heads: number) => Array.from({ length: heads }, (_, head) => 2 ** -(head + 1));
 
-function scoreOf(c: Case, head: number, product: number, query: number, key: number): number {
+/** [windows, heads, sequence, sequence]; a few pairs are out of sight. */
+const biases = ({ windows, heads, sequence }: Case) =>
+  normals(windows * heads * sequence * sequence, 4).map((value, i) =>
+    i % 11 === 3 ? -100 : value,
+  );
+
+function scoreOf(
+  c: Case,
+  head: number,
+  product: number,
+  query: number,
+  key: number,
+  bias: number,
+): number {
   if ((c.causal && key > query) || (c.window > 0 && query - key >= c.window)) return -Infinity;
   const scaled = product / Math.sqrt(c.headSize);
   const capped = c.softcap > 0 ? c.softcap * Math.tanh(scaled / c.softcap) : scaled;
-  return capped + (c.alibi ? at(slopes(c.heads), head) * (key - query) : 0);
+  return capped + (c.alibi ? at(slopes(c.heads), head) * (key - query) : 0) + bias;
 }
 
 function reference(c: Case, q: Float32Array, k: Float32Array, v: Float32Array): Float64Array {
   const out = new Float64Array(q.length);
+  const bias = biases(c);
   const row = (data: Float32Array, token: number, heads: number, head: number) =>
     data.subarray((token * heads + head) * c.headSize, (token * heads + head + 1) * c.headSize);
   for (let sequence = 0; sequence < c.batch; ++sequence) {
@@ -74,7 +97,9 @@ function reference(c: Case, q: Float32Array, k: Float32Array, v: Float32Array): 
         const scores = Array.from({ length: c.sequence }, (_, j) => {
           const key = row(k, sequence * c.sequence + j, c.keyValueHeads, shared);
           const product = query.reduce((sum, x, d) => sum + x * at(key, d), 0);
-          return scoreOf(c, head, product, i, j);
+          const pair =
+            (((sequence % (c.windows || 1)) * c.heads + head) * c.sequence + i) * c.sequence;
+          return scoreOf(c, head, product, i, j, bias[pair + j] ?? 0);
         });
         const top = Math.max(...scores);
         const weights = scores.map((score) => Math.exp(score - top));
@@ -108,6 +133,10 @@ async function attend(
       ...c,
       scale: 1 / Math.sqrt(c.headSize),
       alibiSlopes: c.alibi ? float32(device, [c.heads], slopes(c.heads)) : undefined,
+      bias:
+        c.windows > 0
+          ? float32(device, [c.windows * c.heads * c.sequence, c.sequence], biases(c))
+          : undefined,
     },
   );
   return out.readFloat32();
@@ -125,5 +154,13 @@ describeDevices('attention', instructionSets, (instructionSet) => {
     const out = await attend(c, instructionSet, 1, operands);
     expectClose(out, reference(c, ...operands), 3e-6);
     expect(await attend(c, instructionSet, 3, operands)).toEqual(out);
+  });
+
+  it('a bias that does not fit is refused', async () => {
+    const c = { ...plain, sequence: 4, windows: 2, batch: 3 };
+    const operand = normals(c.batch * c.sequence * c.heads * c.headSize, 1);
+    await expect(attend(c, instructionSet, 1, [operand, operand, operand])).rejects.toThrow(
+      'windows that divide the sequences but received [16, 4]',
+    );
   });
 });

@@ -10,6 +10,7 @@ interface Case extends AttentionOptions {
   readonly keyValueHeads: number;
   readonly headSize: number;
   readonly alibi?: boolean;
+  readonly windows?: number;
 }
 
 const plain: Case = {
@@ -28,6 +29,7 @@ const cases: [string, Partial<Case>][] = [
   ['grouped heads', { heads: 4, keyValueHeads: 2 }],
   ['window and soft-capping', { causal: true, window: 5, softcap: 2 }],
   ['alibi', { alibi: true, causal: true }],
+  ['a bias for each window', { windows: 2, batch: 4, softcap: 3 }],
   ['one token', { sequence: 1 }],
   ['a sequence of a photograph', { sequence: 197, headSize: 64, batch: 1 }],
 ];
@@ -42,7 +44,10 @@ describe.each(instructionSets)('attention step by step (%s)', (instructionSet) =
     const [q, k, v] = [tensor(c.heads, 1), tensor(c.keyValueHeads, 2), tensor(c.keyValueHeads, 3)];
     const slopes = Array.from({ length: c.heads }, (_slope, head) => 2 ** -(head + 1));
     const alibiSlopes = c.alibi ? float32(device, [c.heads], slopes) : undefined;
-    const options = { ...c, alibiSlopes };
+    const rows = (c.windows ?? 0) * c.heads * c.sequence;
+    const bias =
+      rows > 0 ? float32(device, [rows, c.sequence], normals(rows * c.sequence, 5)) : undefined;
+    const options = { ...c, alibiSlopes, bias };
     const probabilities = device.softmax(device.headProduct(q, k, 'scores', options), options);
     const mixed = device.headProduct(probabilities, v, 'mix', { ...options, scale: 1 });
     const whole = await device.attention(q, k, v, options).readFloat32();

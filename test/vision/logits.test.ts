@@ -46,6 +46,8 @@ describe('what the checkpoints can tell apart', () => {
     ['the activation', 'vit', { hidden_act: 'relu' }],
     ['the epsilon of norms', 'vit-no-qkv-bias-one-channel', { layer_norm_eps: 1e-12 }],
     ['the number of heads', 'deit', { num_attention_heads: 2 }],
+    ['the epsilon of norms', 'swin-positions-three-stages', { layer_norm_eps: 1e-5 }],
+    ['positions of patches', 'swin-positions-three-stages', { use_absolute_embeddings: false }],
   ])('%s (%s)', async (_, variant, fields) => {
     expect(await logitsOf(variant, fields)).toBeGreaterThan(10 * tolerance);
   });
@@ -72,8 +74,25 @@ describe('configurations that cannot be', () => {
     expect(read(fields)).toThrow(message);
   });
 
+  const readSwin = (fields: object) => () =>
+    readVisionModel({ model_type: 'swin', image_size: 16, patch_size: 2, ...fields }, new Set());
+  const stages = { depths: [2, 2], num_heads: [2, 4], embed_dim: 16, window_size: 4 };
+  test.each<[string, object, string]>([
+    ['a window that does not tile a stage', { window_size: 3 }, 'stage 0 has 8 tokens a side'],
+    [
+      'a stage smaller than its window',
+      { depths: [2, 2, 2], num_heads: [2, 4, 8] },
+      'stage 2 has 2',
+    ],
+    ['heads of too few stages', { num_heads: [2] }, 'as many num_heads as depths'],
+    ['heads that do not divide a stage', { num_heads: [2, 3] }, 'stage 1 has 3 and 32'],
+    ['depths that are no list', { depths: 2 }, 'a list of positive whole numbers for depths'],
+  ])('%s', (_, fields, message) => {
+    expect(readSwin({ ...stages, ...fields })).toThrow(message);
+  });
+
   test('a classifier is no language model, and the other way round', () => {
     expect(() => readModel({ model_type: 'vit' }, new Set())).toThrow('is an image classifier');
-    expect(() => readVisionModel({ model_type: 'opt' }, new Set())).toThrow('(deit, vit)');
+    expect(() => readVisionModel({ model_type: 'opt' }, new Set())).toThrow('(deit, swin, vit)');
   });
 });

@@ -107,6 +107,10 @@ void SoftmaxRow(const AttentionBlock& block, const State& state, std::int64_t ro
     for (std::int64_t j = 0; j < keys; ++j)
       s[j] += block.slope * static_cast<float>(first_key + j - position);
   }
+  if (block.bias != nullptr) {
+    const float* bias = block.bias + row * block.sequence + first_key;
+    for (std::int64_t j = visible; j < visible_end; ++j) s[j] += bias[j];
+  }
   for (std::int64_t j = 0; j < visible; ++j) s[j] = -INFINITY;
   for (std::int64_t j = visible_end; j < keys; ++j) s[j] = -INFINITY;
 

@@ -11,6 +11,7 @@ struct AttentionBlock {
   const float* query;         // first row, already at the head's first channel
   const float* packed_key;    // as PackKeys left it
   const float* packed_value;  // as PackValues left it
+  const float* bias;          // on scores: the first query's row [sequence]; or null
   float* out;                 // first row, like query
   float* scratch;             // AttentionScratch(padded_head) floats, 64-byte aligned
   std::int64_t row_stride;    // of query and out, in floats

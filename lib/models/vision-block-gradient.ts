@@ -2,19 +2,11 @@
 // gradient with respect to the block's output, those with respect to its input and to the output of every product in it.
 // The forward pass is repeated here with the intermediate results that a gradient needs.
 
-import type { Activation, Tensor } from '../device/index.js';
+import type { Tensor } from '../device/index.js';
 import type { BlockContext, BlockGradient, Linear } from './model.js';
 import { layerNorm } from './norms.js';
+import { arrange, attentionOptions, type VisionBlock } from './vision-block.js';
 import type { Weights } from './weights.js';
-
-export interface VisionBlock {
-  readonly names: Readonly<Record<'query' | 'key' | 'value' | 'output' | 'first' | 'last', string>>;
-  readonly norms: readonly [attention: string, mlp: string];
-  readonly heads: number;
-  readonly headSize: number;
-  readonly activation: Activation;
-  readonly eps: number;
-}
 
 export function blockGradient(
   block: VisionBlock,
@@ -23,10 +15,11 @@ export function blockGradient(
   call: Linear,
   weightOf: (linear: string) => Tensor,
   gradient: Tensor,
-  { device, sequence }: BlockContext,
-): BlockGradient {
-  const { names, norms, heads, headSize, activation, eps } = block;
-  const options = { sequence, heads, scale: headSize ** -0.5, causal: false };
+  context: BlockContext,
+): Required<BlockGradient> {
+  const { names, norms, activation, eps, windows } = block;
+  const { device } = context;
+  const options = attentionOptions(block, weights, context);
   const unscaled = { ...options, scale: 1 };
   /** Through y = x Wᵀ. */
   const through = (linear: string, outer: Tensor, residual?: Tensor) =>
@@ -38,11 +31,11 @@ export function blockGradient(
     );
 
   // 1. Forward, up to what the MLP's last linear reads.
-  const h = layerNorm(device, x, weights, norms[0], eps);
+  const h = arrange(device, layerNorm(device, x, weights, norms[0], eps), windows?.order);
   const [query, key, value] = [call(names.query, h), call(names.key, h), call(names.value, h)];
   const probabilities = device.softmax(device.headProduct(query, key, 'scores', options), options);
   const mixed = device.headProduct(probabilities, value, 'mix', unscaled);
-  const y = call(names.output, mixed, { residual: x });
+  const y = call(names.output, arrange(device, mixed, windows?.places), { residual: x });
   const inner = call(names.first, layerNorm(device, y, weights, norms[1], eps));
 
   // 2. The MLP.
@@ -50,7 +43,7 @@ export function blockGradient(
   const onY = throughNorm(norms[1], y, through(names.first, onInner), gradient);
 
   // 3. Attention.
-  const onMixed = through(names.output, onY);
+  const onMixed = arrange(device, through(names.output, onY), windows?.order);
   const onProbabilities = device.headProduct(onMixed, value, 'scores', unscaled);
   const onScores = device.softmaxGradient(probabilities, onProbabilities);
   const onQuery = device.headProduct(onScores, key, 'mix', options);
@@ -61,7 +54,7 @@ export function blockGradient(
     through(names.query, onQuery),
   );
   return {
-    input: throughNorm(norms[0], x, onH, onY),
+    input: throughNorm(norms[0], x, arrange(device, onH, windows?.places), onY),
     linears: new Map([
       [names.query, onQuery],
       [names.key, onKey],

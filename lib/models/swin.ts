@@ -1,0 +1,237 @@
+// Swin (arXiv 2103.14030): stages of pre-norm blocks whose attention is within windows, every other block's shifted by
+// half a window, and between stages a merging of patches, which is a block of its own here. Widths, heads and tokens
+// differ from stage to stage. Logits are those of the tokens' mean.
+
+import type { Activation } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import { activations } from './activations.js';
+import { ConfigReader } from './config-reader.js';
+import { linearSlot } from './linear-bias.js';
+import type { Architecture, BlockShape, LinearSpec, VisionModel } from './model.js';
+import { layerNorm, normSlot, normTensors } from './norms.js';
+import { mergePatches, mergingGradient, mergingShape } from './patch-merging.js';
+import { pooledHead, pooledHeadGradient, pooledStates } from './pooled-head.js';
+import { type VisionBlock, visionBlock } from './vision-block.js';
+import { blockGradient } from './vision-block-gradient.js';
+import { readLabels, unfold } from './vision-transformer.js';
+import { windowsOf } from './windows.js';
+
+interface Swin extends Pick<VisionModel, 'image' | 'classes' | 'labels'> {
+  readonly patch: number;
+  readonly width: number;
+  readonly depths: readonly number[];
+  readonly heads: readonly number[];
+  readonly window: number;
+  readonly mlpRatio: number;
+  readonly qkvBias: boolean;
+  readonly activation: Activation;
+  readonly eps: number;
+  /** Whether positions are added to the patches too. */
+  readonly positions: boolean;
+}
+
+const names = {
+  query: 'attention.self.query',
+  key: 'attention.self.key',
+  value: 'attention.self.value',
+  output: 'attention.output.dense',
+  first: 'intermediate.dense',
+  last: 'output.dense',
+} as const;
+const norms = ['layernorm_before', 'layernorm_after'] as const;
+const table = 'attention.self.relative_position_bias_table';
+const embeddings = 'swin.embeddings';
+const projection = `${embeddings}.patch_embeddings.projection`;
+/** Of the patches' norm: torch's own, for which config.json has no field. */
+const patchEps = 1e-5;
+
+function readSwin(reader: ConfigReader): Swin {
+  const size = reader.count('image_size', 224);
+  const swin = {
+    image: { channels: reader.count('num_channels', 3), height: size, width: size },
+    ...readLabels(reader),
+    patch: reader.count('patch_size', 4),
+    width: reader.count('embed_dim', 96),
+    depths: reader.counts('depths', [2, 2, 6, 2]),
+    heads: reader.counts('num_heads', [3, 6, 12, 24]),
+    window: reader.count('window_size', 7),
+    mlpRatio: reader.positive('mlp_ratio', 4),
+    qkvBias: reader.boolean('qkv_bias', true),
+    activation: reader.choice('hidden_act', activations, 'gelu'),
+    eps: reader.positive('layer_norm_eps', 1e-5),
+    positions: reader.boolean('use_absolute_embeddings', false),
+  };
+  expectStages(swin);
+  return swin;
+}
+
+/** Stages that would have to be padded are refused: nobody trains them. */
+function expectStages({ image, patch, window, width, heads, depths }: Swin): void {
+  if (heads.length !== depths.length) {
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected as many num_heads as depths in config.json but received ${heads.length} and ${depths.length}.`,
+    );
+  }
+  for (const stage of depths.keys()) {
+    const side = image.width / patch / 2 ** stage;
+    const last = stage === depths.length - 1;
+    if (!Number.isInteger(side) || side % window !== 0 || (!last && side % 2 !== 0)) {
+      throw new BallastError(
+        'ERR_UNSUPPORTED',
+        `Expected image_size and patch_size in config.json to give every stage whole windows of window_size ${window}, ` +
+          `and an even side before patches are merged, but stage ${stage} has ${side} tokens a side.`,
+      );
+    }
+    if ((width * 2 ** stage) % (heads[stage] ?? 1) !== 0) {
+      throw new BallastError(
+        'ERR_CHECKPOINT',
+        `Expected num_heads to divide the channels of each stage in config.json but stage ${stage} has ` +
+          `${heads[stage]} and ${width * 2 ** stage}.`,
+      );
+    }
+  }
+}
+
+/** A block of attention, or of merging where it has no `block`. */
+interface Part {
+  readonly name: string;
+  readonly shape: BlockShape;
+  /** Tokens along a side of its input. */
+  readonly side: number;
+  readonly block?: VisionBlock;
+}
+
+function partsOf(swin: Swin): Part[] {
+  return swin.depths.flatMap((depth, stage) => {
+    const side = swin.image.width / swin.patch / 2 ** stage;
+    const width = swin.width * 2 ** stage;
+    const layer = `swin.encoder.layers.${stage}`;
+    const parts: Part[] = Array.from({ length: depth }, (_, i) => ({
+      name: `${layer}.blocks.${i}`,
+      shape: attentionShape(swin, side, width),
+      side,
+      block: attentionBlock(swin, stage, side, width, i % 2 === 1),
+    }));
+    if (stage === swin.depths.length - 1) return parts;
+    return [...parts, { name: `${layer}.downsample`, shape: mergingShape(side, width), side }];
+  });
+}
+
+function attentionBlock(
+  { heads, window, activation, eps }: Swin,
+  stage: number,
+  side: number,
+  width: number,
+  shifted: boolean,
+): VisionBlock {
+  const own = heads[stage] ?? 1;
+  // A grid of one window has nothing to shift.
+  const shift = shifted && side > window ? Math.floor(window / 2) : 0;
+  return {
+    names,
+    norms,
+    heads: own,
+    headSize: width / own,
+    activation,
+    eps,
+    windows: windowsOf({ side, window, shift, heads: own, table }),
+  };
+}
+
+function attentionShape({ qkvBias, mlpRatio }: Swin, side: number, width: number): BlockShape {
+  const inner = Math.floor(mlpRatio * width);
+  const linear = (name: string, inChannels: number, outChannels: number, bias = true) =>
+    ({ name, inChannels, outChannels, bias }) satisfies LinearSpec;
+  const linears = [
+    linear(names.query, width, width, qkvBias),
+    linear(names.key, width, width, qkvBias),
+    linear(names.value, width, width, qkvBias),
+    linear(names.output, width, width),
+    linear(names.first, width, inner),
+    linear(names.last, inner, width),
+  ];
+  return {
+    hiddenSize: width,
+    sequence: side * side,
+    linears,
+    blockTensors: [...normTensors(...norms), table],
+    slots: {
+      attention: linearSlot(linears, names.output),
+      mlp: linearSlot(linears, names.last),
+      block: linearSlot(linears, names.last),
+    },
+  };
+}
+
+function embedOf({ image, patch, width, positions }: Swin): VisionModel['embed'] {
+  return (pixels, weights, { device }) => {
+    const patches = unfold(device, pixels, image, patch);
+    const kernel = device.reshape(weights.get(`${projection}.weight`), [width, patches.cols]);
+    const embedded = device.matmul(patches, kernel, { bias: weights.get(`${projection}.bias`) });
+    const x = layerNorm(device, embedded, weights, `${embeddings}.norm`, patchEps);
+    if (!positions) return x;
+    const added = weights.get(`${embeddings}.position_embeddings`);
+    const images = device.reshape(x, [x.elements / added.elements, added.elements]);
+    return device.reshape(device.add(images, device.reshape(added, [added.elements])), x.shape);
+  };
+}
+
+function swinModel(swin: Swin): VisionModel {
+  const parts = partsOf(swin);
+  const shapes = parts.map(({ shape }) => shape);
+  const [first, last] = [shapes[0], shapes.at(-1)] as [BlockShape, BlockShape];
+  const linears = new Map(
+    shapes.flatMap((shape) => shape.linears.map((spec) => [spec.name, spec])),
+  );
+  const partAt = (index: number) => parts[index] as Part;
+  const tokens = last.sequence ?? 0;
+  const pooling = { norm: 'swin.layernorm', classifier: 'classifier', tokens, eps: swin.eps };
+  const finalNorm = normTensors(pooling.norm);
+  const parameters = (name: string) => [`${name}.weight`, `${name}.bias`];
+  return {
+    modelType: 'swin',
+    image: swin.image,
+    classes: swin.classes,
+    labels: swin.labels,
+    blocks: parts.length,
+    shapes,
+    hiddenSize: last.hiddenSize,
+    sequence: first.sequence ?? 0,
+    linears: [...linears.values()],
+    blockTensors: [...new Set(shapes.flatMap(({ blockTensors }) => blockTensors))],
+    slots: {
+      ...(first.slots as Required<BlockShape['slots']>),
+      model: normSlot(finalNorm, pooling.norm),
+    },
+    embedTensors: [
+      ...(swin.positions ? [`${embeddings}.position_embeddings`] : []),
+      ...parameters(projection),
+      ...normTensors(`${embeddings}.norm`),
+    ],
+    headTensors: [...finalNorm, ...parameters(pooling.classifier)],
+    blockName: (index) => partAt(index).name,
+    embed: embedOf(swin),
+    block: (x, weights, call, context, index) => {
+      const { block, side } = partAt(index);
+      return block === undefined
+        ? mergePatches(side, x, weights, call, context)
+        : visionBlock(block, x, weights, call, context);
+    },
+    finalStates: pooledStates(pooling),
+    head: pooledHead(pooling),
+    blockGradient: (x, weights, call, weightOf, gradient, context, index) => {
+      const { block, side } = partAt(index);
+      return block === undefined
+        ? mergingGradient(side, x, weights, weightOf, gradient, context)
+        : blockGradient(block, x, weights, call, weightOf, gradient, context);
+    },
+    headGradient: pooledHeadGradient(pooling),
+  };
+}
+
+export const swin: Architecture<VisionModel> = {
+  modelType: 'swin',
+  relatives: ['swinv2', 'donut-swin', 'maskformer-swin'],
+  read: (config) => swinModel(readSwin(new ConfigReader(config))),
+};
