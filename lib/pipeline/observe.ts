@@ -4,7 +4,7 @@
 // the same tokens can be compared.
 
 import type { Device, Tensor } from '../device/index.js';
-import type { BlockModel, Hold, Linear } from '../models/index.js';
+import { type BlockShape, type Hold, type Linear, shapeOf } from '../models/index.js';
 import { type GroupStatistics, GroupSums } from '../statistics/index.js';
 import type { HeldStates } from './held-states.js';
 import type { GroupPlan } from './needs.js';
@@ -21,16 +21,18 @@ export function leaderOf(group: InputGroup): string {
   return group[0] ?? '';
 }
 
-const knownGroups = new WeakMap<BlockModel, readonly InputGroup[]>();
+const knownGroups = new WeakMap<BlockShape, readonly InputGroup[]>();
 
-/** The groups of a model's blocks, found by running one once. */
+/** The groups of a block, found by running it, or another of its shape, once. */
 export function inputGroups(
   { device, model }: Run,
+  index: number,
   run: BlockRun,
   x: Tensor,
   linear: Linear,
 ): readonly InputGroup[] {
-  const known = knownGroups.get(model);
+  const shape = shapeOf(model, index);
+  const known = knownGroups.get(shape);
   if (known !== undefined) return known;
   const groups = new Map<Tensor, string[]>();
   device.scope(() => {
@@ -43,7 +45,7 @@ export function inputGroups(
     return undefined;
   });
   const found = [...groups.values()];
-  knownGroups.set(model, found);
+  knownGroups.set(shape, found);
   return found;
 }
 

@@ -130,10 +130,10 @@ function linearOf(block: LoadedBlock, name: string): LinearWeights {
   return weights;
 }
 
-function stagesOf({ run, paths, runBlock, float }: Work) {
+function stagesOf({ run, index, paths, runBlock, float }: Work) {
   const first = paths.quantized[0] ?? paths.float[0];
   if (first === undefined) throw new RangeError('No mini-batch to observe.');
-  const groups = inputGroups(run, runBlock, first, float);
+  const groups = inputGroups(run, index, runBlock, first, float);
   const stages = run.options.trueSequential ? groups.map((group) => [group]) : [groups];
   return stages.map((stage, i) => ({ groups: stage, last: i === stages.length - 1 }));
 }
