@@ -21,7 +21,9 @@ FIELDS = {
     "opt": ["enable_bias"],
     "qwen3": ["attention_bias"],
 }
+# What names of the first block begin with.
 BLOCKS = ("layers.0.", "layer.0.", "h.0.")
+STAGED_BLOCKS = {"swin": ("layers.0.blocks.0.",)}
 
 
 def biases(directory: pathlib.Path) -> dict:
@@ -34,7 +36,8 @@ def biases(directory: pathlib.Path) -> dict:
         tensors = load_file(pathlib.Path(folder) / "model.safetensors")
     names = [name.removesuffix(".bias") for name in tensors if name.endswith(".bias")]
     linears = [name for name in names if tensors[f"{name}.weight"].ndim == 2]
-    first = sorted(name for name in linears if any(f".{block}" in f".{name}" for block in BLOCKS))
+    blocks = STAGED_BLOCKS.get(config.model_type, BLOCKS)
+    first = sorted(name for name in linears if any(f".{block}" in f".{name}" for block in blocks))
     return {"fields": fields, "biases": first}
 
 

@@ -9,7 +9,13 @@ import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
 import { Device } from '../../lib/device/index.js';
 import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
 import { activationFile, checkpointModel, positionBiasFile } from '../../lib/execution/index.js';
-import { inspect, type QuantizeOptions, quantize, type RunReport } from '../../lib/index.js';
+import {
+  inspect,
+  type QuantizeOptions,
+  quantize,
+  type RunReport,
+  verify,
+} from '../../lib/index.js';
 import { readVisionModel } from '../../lib/models/index.js';
 import { at, normals } from '../native/harness.js';
 import { directoryOf, floatsOf, writeTensors } from './fixtures.js';
@@ -115,6 +121,16 @@ describe('a run', () => {
     expect(shapeOf(`${layers}.1.blocks.0.intermediate.dense`)).toEqual([16, 64]);
     const [bare] = await run({ bits: 3, compensation: 'none' });
     expect(await change(output)).not.toBe(await change(bare));
+  });
+
+  test('packed formats hold blocks of every shape; one that has no graph for them says so', async () => {
+    for (const format of ['compressed-tensors', 'gptq']) {
+      const [output] = await run({ bits: 4, format, compensation: 'channel' });
+      expect((await verify(output)).linears).toBe(linears);
+    }
+    await expect(run({ bits: 4, format: 'onnx' })).rejects.toThrow(
+      'Expected a model of type deit, vit for format onnx but received swin',
+    );
   });
 
   test('a bias that no checkpoint of the architecture holds is not fitted', async () => {
