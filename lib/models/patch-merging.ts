@@ -8,14 +8,17 @@ import { arrange } from './vision-block.js';
 import type { Weights } from './weights.js';
 import { inverse } from './windows.js';
 
-const names = { norm: 'norm', reduction: 'reduction' } as const;
-/** Of torch's layer norms where nobody says otherwise; config.json has no field for it. */
-const eps = 1e-5;
+export const merging = {
+  norm: 'norm',
+  reduction: 'reduction',
+  /** Of torch's layer norms where nobody says otherwise; config.json has no field for it. */
+  eps: 1e-5,
+} as const;
 
 /** Of a grid of `side` tokens along each side. */
 export function mergingShape(side: number, hiddenSize: number): BlockShape {
   const reduction = {
-    name: names.reduction,
+    name: merging.reduction,
     inChannels: 4 * hiddenSize,
     outChannels: 2 * hiddenSize,
     bias: false,
@@ -24,13 +27,13 @@ export function mergingShape(side: number, hiddenSize: number): BlockShape {
     hiddenSize: 2 * hiddenSize,
     sequence: (side * side) / 4,
     linears: [reduction],
-    blockTensors: normTensors(names.norm),
+    blockTensors: normTensors(merging.norm),
     slots: {},
   };
 }
 
 /** Tokens of the grid four by four: first down, then to the right. */
-function mergingOrder(side: number): Int32Array {
+export function mergingOrder(side: number): Int32Array {
   return Int32Array.from({ length: side * side }, (_, place) => {
     const [merged, part] = [Math.floor(place / 4), place % 4];
     const y = 2 * Math.floor(merged / (side / 2)) + (part % 2);
@@ -52,7 +55,10 @@ export function mergePatches(
   context: BlockContext,
 ): Tensor {
   const four = gathered(x, side, context);
-  return call(names.reduction, layerNorm(context.device, four, weights, names.norm, eps));
+  return call(
+    merging.reduction,
+    layerNorm(context.device, four, weights, merging.norm, merging.eps),
+  );
 }
 
 export function mergingGradient(
@@ -65,12 +71,12 @@ export function mergingGradient(
 ): BlockGradient {
   const { device } = context;
   const four = gathered(x, side, context);
-  const onNormed = device.matmul(gradient, weightOf(names.reduction), { layout: 'in_out' });
-  const norm = weights.find(`${names.norm}.weight`);
-  const onFour = device.layerNormGradient(four, norm, onNormed, eps);
+  const onNormed = device.matmul(gradient, weightOf(merging.reduction), { layout: 'in_out' });
+  const norm = weights.find(`${merging.norm}.weight`);
+  const onFour = device.layerNormGradient(four, norm, onNormed, merging.eps);
   const tokens = device.reshape(onFour, x.shape);
   return {
     input: arrange(device, tokens, inverse(mergingOrder(side))),
-    linears: new Map([[names.reduction, gradient]]),
+    linears: new Map([[merging.reduction, gradient]]),
   };
 }

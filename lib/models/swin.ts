@@ -7,7 +7,7 @@ import { BallastError } from '../errors.js';
 import { activations } from './activations.js';
 import { ConfigReader } from './config-reader.js';
 import { linearSlot } from './linear-bias.js';
-import type { Architecture, BlockShape, LinearSpec, VisionModel } from './model.js';
+import type { Architecture, BlockModel, BlockShape, LinearSpec, VisionModel } from './model.js';
 import { layerNorm, normSlot, normTensors } from './norms.js';
 import { mergePatches, mergingGradient, mergingShape } from './patch-merging.js';
 import { pooledHead, pooledHeadGradient, pooledStates } from './pooled-head.js';
@@ -42,6 +42,13 @@ const norms = ['layernorm_before', 'layernorm_after'] as const;
 const table = 'attention.self.relative_position_bias_table';
 const embeddings = 'swin.embeddings';
 const projection = `${embeddings}.patch_embeddings.projection`;
+/** Full names. */
+export const swinNames = {
+  embeddings,
+  projection,
+  norm: 'swin.layernorm',
+  classifier: 'classifier',
+} as const;
 /** Of the patches' norm: torch's own, for which config.json has no field. */
 const patchEps = 1e-5;
 
@@ -177,7 +184,18 @@ function embedOf({ image, patch, width, positions }: Swin): VisionModel['embed']
   };
 }
 
-function swinModel(swin: Swin): VisionModel {
+/** The model, and what it was made of. */
+export interface SwinModel extends VisionModel, Swin {
+  /** Of the patches' norm. */
+  readonly patchEps: number;
+  partAt(index: number): Part;
+}
+
+export function isSwin(model: BlockModel): model is SwinModel {
+  return 'partAt' in model;
+}
+
+function swinModel(swin: Swin): SwinModel {
   const parts = partsOf(swin);
   const shapes = parts.map(({ shape }) => shape);
   const [first, last] = [shapes[0], shapes.at(-1)] as [BlockShape, BlockShape];
@@ -186,14 +204,15 @@ function swinModel(swin: Swin): VisionModel {
   );
   const partAt = (index: number) => parts[index] as Part;
   const tokens = last.sequence ?? 0;
-  const pooling = { norm: 'swin.layernorm', classifier: 'classifier', tokens, eps: swin.eps };
-  const finalNorm = normTensors(pooling.norm);
+  const { norm, classifier } = swinNames;
+  const pooling = { norm, classifier, tokens, eps: swin.eps };
+  const finalNorm = normTensors(norm);
   const parameters = (name: string) => [`${name}.weight`, `${name}.bias`];
   return {
+    ...swin,
     modelType: 'swin',
-    image: swin.image,
-    classes: swin.classes,
-    labels: swin.labels,
+    patchEps,
+    partAt,
     blocks: parts.length,
     shapes,
     hiddenSize: last.hiddenSize,

@@ -27,6 +27,8 @@ export interface Windows {
   readonly order: Int32Array;
   /** And for each token of the image, which of those rows. */
   readonly places: Int32Array;
+  /** Name inside the block of the tensor that `bias` reads. */
+  readonly table: string;
   /** On scores: [windows·heads·tokens, tokens] float32. */
   bias(device: Device, weights: Weights): Tensor;
 }

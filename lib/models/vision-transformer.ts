@@ -9,7 +9,7 @@ import type { ConfigReader } from './config-reader.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, BlockModel, ImageShape, LinearSpec, VisionModel } from './model.js';
 import { layerNorm, normSlot, normTensors } from './norms.js';
-import { visionBlock } from './vision-block.js';
+import { type VisionBlock, visionBlock } from './vision-block.js';
 import { blockGradient } from './vision-block-gradient.js';
 import type { Weights } from './weights.js';
 
@@ -222,13 +222,16 @@ function headGradientOf(vision: VisionTransformer, sequence: number): VisionMode
   };
 }
 
-export { names as linearNames, norms as normNames };
-
-export function isVisionTransformer(model: BlockModel): model is VisionModel & VisionTransformer {
-  return 'classifiers' in model && 'patch' in model;
+/** The model, and what it was made of. */
+export interface VisionTransformerModel extends VisionModel, VisionTransformer {
+  readonly visionBlock: VisionBlock;
 }
 
-export function visionTransformer(vision: VisionTransformer): VisionModel {
+export function isVisionTransformer(model: BlockModel): model is VisionTransformerModel {
+  return 'classifiers' in model;
+}
+
+export function visionTransformer(vision: VisionTransformer): VisionTransformerModel {
   const { root, tokens, image, patch, hiddenSize, mlpSize, qkvBias, heads, classifiers } = vision;
   const sequence = tokens.length + (image.height / patch) * (image.width / patch);
   const linear = (name: string, inChannels: number, outChannels: number, bias = true) =>
@@ -246,6 +249,7 @@ export function visionTransformer(vision: VisionTransformer): VisionModel {
   const finalNorm = normTensors(`${root}.layernorm`);
   return {
     ...vision,
+    visionBlock: block,
     sequence,
     linears,
     blockTensors: normTensors(...norms),

@@ -30,6 +30,7 @@ export function windowsOf(shape: WindowShape): Windows {
     tokens,
     order,
     places: inverse(order),
+    table,
     bias(device: Device, weights: Weights): Tensor {
       const index = device.upload('int32', [distances.length], distances);
       const pairs = device.selectRows(weights.get(table), index);

@@ -229,10 +229,20 @@ const operations: Readonly<Record<string, Operation>> = {
     })(inputs, {}),
   Gather: (inputs) => {
     const [x, index] = [first(inputs), first(inputs, 1)];
-    const shape = [item(x.shape, 0), last(x.shape)];
+    const shape = [item(x.shape, 0), ...index.shape, last(x.shape)];
     return value(shape, (i) => {
-      const [row = 0, column = 0] = place(shape, i);
-      return read(x, [row, item(index.data, 0), column]);
+      const at = place(shape, i);
+      return read(x, [item(at, 0), item(index.data, index.shape.length && item(at, 1)), last(at)]);
+    });
+  },
+  ReduceMean: (inputs) => {
+    const x = first(inputs);
+    const [batch = 0, rows = 0, width = 0] = x.shape;
+    return value([batch, width], (i) => {
+      const [image = 0, column = 0] = place([batch, width], i);
+      let sum = 0;
+      for (let row = 0; row < rows; row++) sum += read(x, [image, row, column]);
+      return sum / rows;
     });
   },
   Gemm: (inputs) => {

@@ -117,6 +117,12 @@ describe.skipIf(!hasClient)('ONNX Runtime on tiny models', () => {
     ['vit', { bits: 6, symmetric: true }, 1e-5],
     ['vit', { bits: 2, symmetric: true, activationBits: 6, ...everywhere }, 5e-3],
     ['deit', { bits: 3, activationBits: 8, ...everywhere }, 5e-3],
+    ['swin', { bits: 4, compensation: 'none' }, 1e-5],
+    [
+      'swin-positions-three-stages',
+      { bits: 8, activationBits: 8, ...everywhere, compensation: 'position' },
+      5e-3,
+    ],
   ])('runs %s with %j as our evaluator does', async (variant, options, tolerance) => {
     const directory = await quantizedTiny(variant, options);
     const device = Device.open('cpu', { threads: 2 });

@@ -2,10 +2,11 @@
 // multiplies by a linear's weight itself: it asks for `linear`, and whoever writes decides what nodes that is.
 
 import type { Operand } from '../../activations/index.js';
-import type { Activation } from '../../device/index.js';
+import type { Activation, Device } from '../../device/index.js';
 import type { Graph, Port } from './graph.js';
 
 export interface GraphTools {
+  readonly device: Device;
   readonly graph: Graph;
   /** A tensor of the checkpoint in float32, row by row. */
   load(tensor: string): Promise<Float32Array>;
@@ -38,26 +39,18 @@ export interface ModelGraph {
   head(x: string): Promise<string>;
 }
 
-/** Writes `<name>.weight` and `<name>.bias` as vectors. */
-export async function vectors(
+/** With the tensors `<name>.weight` and `<name>.bias`. */
+export async function layerNorm(
   graph: Graph,
   name: string,
+  x: string,
+  eps: number,
   load: GraphTools['load'],
-): Promise<readonly string[]> {
+): Promise<string> {
   const constants: string[] = [];
   for (const parameter of [`${name}.weight`, `${name}.bias`]) {
     constants.push(await graph.floats(parameter, await load(parameter)));
   }
-  return constants;
-}
-
-export function layerNorm(
-  graph: Graph,
-  scope: string,
-  x: string,
-  constants: readonly string[],
-  eps: number,
-): string {
   const attributes = { axis: -1, epsilon: { float: eps } };
-  return graph.node(scope, 'LayerNormalization', [x, ...constants], attributes);
+  return graph.node(name, 'LayerNormalization', [x, ...constants], attributes);
 }

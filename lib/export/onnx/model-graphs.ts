@@ -3,10 +3,12 @@
 import { BallastError } from '../../errors.js';
 import type { BlockModel } from '../../models/index.js';
 import type { GraphTools, ModelGraph } from './model-graph.js';
+import { swinGraph } from './swin-graph.js';
 import { visionTransformerGraph } from './vision-transformer-graph.js';
 
 const graphs: Readonly<Record<string, (model: BlockModel, tools: GraphTools) => ModelGraph>> = {
   deit: visionTransformerGraph,
+  swin: swinGraph,
   vit: visionTransformerGraph,
 };
 

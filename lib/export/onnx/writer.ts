@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ioError } from '../../checkpoint/io-error.js';
 import { loadTensor } from '../../checkpoint/load-tensor.js';
 import type { Tensor } from '../../device/index.js';
+import { shapeOf } from '../../models/index.js';
 import { resultConfig } from '../capabilities.js';
 import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
 import { addition, openBlockParts } from './block-parts.js';
@@ -39,7 +40,7 @@ export class OnnxWriter implements ExportWriter {
         using tensor = loadTensor(device, checkpoint, name, { dtype: 'float32' });
         return await tensor.readFloat32();
       };
-      const model = openModelGraph(input.model, { graph, load });
+      const model = openModelGraph(input.model, { device, graph, load });
       return new OnnxWriter(input, data, graph, model, load, replaced, await model.embed());
     } catch (error) {
       await data.abort();
@@ -54,7 +55,7 @@ export class OnnxWriter implements ExportWriter {
     const name = model.blockName(index);
     const load = async (tensor: string) =>
       (await replaced.get(tensor.slice(name.length + 1))?.readFloat32()) ?? this.load(tensor);
-    const { linears } = model;
+    const { linears } = shapeOf(model, index);
     const parts = await openBlockParts({ graph, name, block, grid, linears, load });
     const y = await this.model.block(this.last, parts, index);
     this.last = (await addition(graph, name, 'position_bias', positionBias))(y);
