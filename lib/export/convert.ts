@@ -7,7 +7,7 @@ import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { resolveModel } from '../checkpoint/hub.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
-import type { Device } from '../device/index.js';
+import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { openCompanions } from '../execution/index.js';
 import {
@@ -82,7 +82,12 @@ export async function convert(conversion: Conversion): Promise<number> {
         }
         conversion.onBlock(index + 1, model.blocks);
       }
-      await writer.finish(new Map());
+      const changed = (await result.reader.changed?.()) ?? new Map<string, Tensor>();
+      try {
+        await writer.finish(changed);
+      } finally {
+        for (const tensor of changed.values()) tensor.dispose();
+      }
     } finally {
       await writer.abort();
     }

@@ -91,6 +91,11 @@ export interface ExportReader {
    * the format does not hold them as they were.
    */
   readonly tensor?: (name: string, dtype?: DType) => Tensor;
+  /**
+   * Tensors outside blocks that a run may have changed, float32, by full name; the caller disposes them. For formats
+   * without `tensor`, whose other tensors are taken from the source.
+   */
+  readonly changed?: () => Promise<ReadonlyMap<string, Tensor>>;
 }
 
 export interface ExportFormat {

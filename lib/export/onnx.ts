@@ -33,6 +33,13 @@ async function read({ device, directory, model, grid }: ReadInput): Promise<Expo
       const bias = await file.floats(`${name}.bias`, [spec.outChannels]);
       return { codes, weight, bias: device.upload('float32', [spec.outChannels], bias) };
     },
+    async changed() {
+      const { hiddenSize, slots } = model;
+      if (slots.model.kind !== 'norm') return new Map();
+      const { tensor } = slots.model;
+      const bias = await file.floats(tensor, [hiddenSize]);
+      return new Map([[tensor, device.upload('float32', [hiddenSize], bias)]]);
+    },
   };
 }
 

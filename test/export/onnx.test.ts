@@ -49,6 +49,7 @@ describe('weights alone', () => {
     ['deit', { bits: 8, symmetric: true }],
     ['deit-distilled', { bits: 5, compensation: 'position', sites: ['linear', 'block'] }],
     ['vit-no-qkv-bias-one-channel', { bits: 2, symmetric: true, compensation: 'none' }],
+    ['deit-distilled', { bits: 4, sites: ['linear', 'block', 'model'] }],
     ['swin', { bits: 4, compensation: 'none' }],
     ['swin-positions-three-stages', { bits: 8, compensation: 'position' }],
   ])('of %s with %j compute what our evaluator does', async (variant, options) => {
