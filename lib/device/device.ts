@@ -126,6 +126,11 @@ export class Device extends Operations {
     return this.make(() => native.uploadFile(this.native, dtype, shape, path, offset));
   }
 
+  /** Asks the system to begin reading a part of a file that `uploadFile` will want soon. Does not wait. */
+  readAhead(path: string, offset: number, bytes: number): void {
+    this.call(() => native.readAhead(this.native, path, offset, bytes));
+  }
+
   zeros(dtype: DType, shape: readonly number[]): Tensor {
     return this.make(() => native.zeros(this.native, dtype, shape));
   }

@@ -14,7 +14,10 @@ export interface LoadedBlock extends Disposable {
   readonly linears: ReadonlyMap<string, LinearWeights>;
 }
 
-/** Errors: ERR_CHECKPOINT for a missing tensor, a shape that contradicts config.json, NaN or infinity. */
+/**
+ * Loads a block, and has the system read the one after it meanwhile. Errors: ERR_CHECKPOINT for a missing tensor, a shape
+ * that contradicts config.json, NaN or infinity.
+ */
 export async function loadBlock(
   device: Device,
   checkpoint: Checkpoint,
@@ -57,6 +60,7 @@ export async function loadBlock(
         bias === undefined ? [] : [[`${block}.${name}.bias`, bias] as const],
       ),
     ]);
+    readAhead(device, checkpoint, model, index + 1);
     const dispose = () => {
       for (const tensor of loaded) tensor.dispose();
     };
@@ -64,6 +68,20 @@ export async function loadBlock(
   } catch (error) {
     for (const tensor of loaded) tensor.dispose();
     throw error;
+  }
+}
+
+/** Tensors that are missing are the error of whoever loads them. */
+function readAhead(device: Device, checkpoint: Checkpoint, model: BlockModel, index: number): void {
+  if (index >= model.blocks) return;
+  const { blockTensors, linears } = shapeOf(model, index);
+  const names = [
+    ...blockTensors,
+    ...linears.flatMap(({ name }) => [`${name}.weight`, `${name}.bias`]),
+  ];
+  for (const name of names) {
+    const tensor = checkpoint.tensors.get(`${model.blockName(index)}.${name}`);
+    if (tensor !== undefined) device.readAhead(tensor.file, tensor.offset, tensor.bytes);
   }
 }
 

@@ -49,7 +49,8 @@ std::shared_ptr<MappedFile> MappedFile::Open(const std::string& path, std::uint6
   if (mapping == MAP_FAILED) throw IoError("map", path);
   mapped->mapping_ = mapping;
   mapped->data_ = static_cast<std::byte*>(mapping) + (offset - begin);
-  // Read-ahead: the mapping is made when a block is loaded and used a moment later.
+  // The system begins to read: whoever maps a file uses it soon, and what it has read by then stays
+  // in its cache even if the mapping is gone.
   madvise(mapping, mapped->mapping_bytes_, MADV_WILLNEED);
   return mapped;
 }
