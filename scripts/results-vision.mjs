@@ -26,16 +26,19 @@ const sampleCounts = [128, 32];
 const seeds = [0, 1, 2];
 const methods = {
   BasePTQ: { activationRange: 'minmax' },
-  EasyQuant: { activationRange: 'cosine' },
-  PTQ4ViT: { activationRange: 'hessian', activationTwin: true },
+  EasyQuant: { activationRange: 'cosine', weightSearch: 'cosine' },
+  'PTQ4ViT, activations': { activationRange: 'hessian', activationTwin: true },
+  PTQ4ViT: { activationRange: 'hessian', activationTwin: true, weightSearch: 'hessian' },
 };
 const everySite = ['linear', 'attention', 'mlp', 'block'];
 const compensations = {
   none: { compensation: 'none' },
   channel: { compensation: 'channel', sites: ['linear'] },
+  'channel, matmul': { compensation: 'channel', sites: ['linear', 'matmul'] },
   'channel, block': { compensation: 'channel', sites: ['linear', 'block'] },
   'channel, all sites': { compensation: 'channel', sites: everySite },
   position: { compensation: 'position', sites: ['linear'] },
+  'position, matmul': { compensation: 'position', sites: ['linear', 'matmul'] },
   'position, block': { compensation: 'position', sites: ['linear', 'block'] },
   'position, all sites': { compensation: 'position', sites: everySite },
 };

@@ -146,10 +146,12 @@ describe('gradients against finite differences', () => {
   });
 });
 
-describe('twin quantization', () => {
+describe.each(instructionSets)('twin quantization (%s)', (instructionSet) => {
   it('each side has its own step, limit and sign', async () => {
-    const device = openDevice(instructionSets[0] ?? 'generic', 1);
-    const x = float32(device, [1, 8], [-9, -0.26, -0.1, 0, 0.4, 0.6, 1.5, 99]);
+    const device = openDevice(instructionSet, 1);
+    const values = [-9, -0.26, -0.1, 0, 0.4, 0.6, 1.5, 99, Number.NaN];
+    // More than a vector, and not a whole number of them.
+    const x = float32(device, [1, 27], [...values, ...values, ...values]);
     const options = {
       threshold: 0,
       lowScale: 0.1,
@@ -159,7 +161,11 @@ describe('twin quantization', () => {
       highMax: 7,
     };
     const out = await device.twinQuantize(x, options).readFloat32();
-    expectClose(out, [-0.7, -0.3, -0.1, 0, 0, 1, 2, 7], 1e-6);
+    const expected = [-0.7, -0.3, -0.1, 0, 0, 1, 2, 7];
+    for (const start of [0, 9, 18]) {
+      expectClose(out.subarray(start, start + 8), expected, 1e-6);
+      expect(out[start + 8]).toBeNaN();
+    }
     expect(() => device.twinQuantize(x, { ...options, lowScale: 0 })).toThrow('scales above 0');
     device.close();
   });

@@ -44,6 +44,16 @@ struct Affine {
   float max_code;
 };
 
+// Two uniform quantizers that meet at a threshold; as TwinQuantizeParams.
+struct Twin {
+  float threshold;
+  float low_scale;
+  float low_min;
+  float low_max;
+  float high_scale;
+  float high_max;
+};
+
 // A few candidates of a clipping search at once: one alone would leave the processor waiting for
 // itself on short groups.
 constexpr int kClipTrials = 4;
@@ -108,6 +118,7 @@ struct RowKernels {
   void (*quantize)(const float* x, const Affine& affine, std::int64_t n, std::uint8_t* codes);
   void (*dequantize)(const std::uint8_t* codes, const Affine& affine, std::int64_t n, float* out);
   void (*fake_quantize)(const float* x, const Affine& affine, std::int64_t n, float* out);
+  void (*twin_quantize)(const float* x, const Twin& twin, std::int64_t n, float* out);
   // errors[t] = Σ_j m_j·|x_j − x̂_j|^exponent for each trial; m is 1 where weights is null.
   void (*clip_errors)(const float* x, const float* weights, std::int64_t n,
                       const ClipTrials& trials, float* errors);

@@ -66,6 +66,17 @@ void FakeQuantize(const float* x, const Affine& affine, std::int64_t n, float* o
   });
 }
 
+// Both sides are computed for each element, which keeps the loop free of branches.
+void TwinQuantize(const float* x, const Twin& twin, std::int64_t n, float* out) {
+  const Twin t = twin;
+  Map(x, n, out, [t](Floats value) {
+    const Floats low = Max(Splat(t.low_min), Round(value / t.low_scale));
+    const Floats below = Min(Splat(t.low_max), low) * t.low_scale;
+    const Floats above = Clamp(Round(value / t.high_scale), t.high_max) * t.high_scale;
+    return value < t.threshold ? below : above;
+  });
+}
+
 // The reciprocal is good enough to rank candidates: it moves a code only where both neighbours are
 // as far. A candidate's range is within x's by no more than the search's, so no code is large here.
 inline Floats TrialError(Floats x, const ClipTrials& trials, int t) {
@@ -107,6 +118,7 @@ void AddQuantizationKernels(RowKernels& table) {
   table.quantize = Quantize;
   table.dequantize = Dequantize;
   table.fake_quantize = FakeQuantize;
+  table.twin_quantize = TwinQuantize;
   table.clip_errors = ClipErrors;
 }
 
