@@ -29,7 +29,10 @@ export {
 export {
   type Candidate,
   type LayerReport,
+  type MemoryPart,
+  type MemoryPlan,
   type PhaseMemory,
+  planMemory,
   type QuantizeEvent,
   type QuantizeOptions,
   quantize,

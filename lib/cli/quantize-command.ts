@@ -3,6 +3,8 @@
 import { Command } from 'commander';
 import {
   type LayerReport,
+  type MemoryPlan,
+  planMemory,
   type QuantizeEvent,
   type QuantizeOptions,
   quantize,
@@ -39,13 +41,19 @@ export function quantizeCommand(signal: AbortSignal): Command {
     .argument('<model>', 'model directory, or hub id such as organisation/name');
   addOptions(command, quantizeOptions, defaults);
   return command
+    .option('--plan', 'print what the run will hold in memory, and do nothing else')
     .option('--json', 'print the report, which is also in ballast.json, as JSON')
     .addHelpText('after', examples)
     .action(async (model: string) => {
       const options = readOptions(command, quantizeOptions);
       checkUsage(command, quantizeOptions, () => resolveOptions(options));
+      const { json, plan } = command.opts();
+      if (plan) {
+        printPlan(await planMemory(model, { ...options, signal }), json);
+        return;
+      }
       const report = await run(model, { ...options, signal });
-      if (command.opts().json) printJson(report);
+      if (json) printJson(report);
       else printReport(report, options.output);
     });
 }
@@ -98,6 +106,17 @@ export function follower(model: string, progress: Progress): (event: QuantizeEve
 function rewriteHint(type: string): string {
   const { rewrites } = architectures.find(({ modelType }) => modelType === type) ?? {};
   return rewrites === undefined ? '' : '; --as-llama keeps it, where that is exact';
+}
+
+function printPlan(plan: MemoryPlan, json: boolean): void {
+  if (json) {
+    printJson(plan);
+    return;
+  }
+  printTable(
+    [...plan.parts.map((part) => [part.what, bytes(part.bytes)]), ['together', bytes(plan.bytes)]],
+    [`memory for ${plan.tokens} tokens`, 'size'],
+  );
 }
 
 /** How many layers the summary shows. */

@@ -48,20 +48,25 @@ export function readCalibrationData(
     : readImageSamples(directory, model as VisionModel, options);
 }
 
+/** Tokens of a window. Error ERR_ARGUMENT for one that is too long for the model. */
+export function sequenceLengthOf(
+  { maxPositions }: LanguageModel,
+  { sequenceLength = Math.min(defaultSequenceLength, maxPositions) }: ResolvedOptions,
+): number {
+  if (sequenceLength <= maxPositions) return sequenceLength;
+  throw new BallastError(
+    'ERR_ARGUMENT',
+    `Expected at most ${maxPositions} for sequenceLength, which is what the model supports, but received ${sequenceLength}.`,
+  );
+}
+
 /** Windows of tokens. */
 async function readTextSamples(
   directory: string,
   model: LanguageModel,
   options: ResolvedOptions,
 ): Promise<CalibrationData> {
-  const sequenceLength =
-    options.sequenceLength ?? Math.min(defaultSequenceLength, model.maxPositions);
-  if (sequenceLength > model.maxPositions) {
-    throw new BallastError(
-      'ERR_ARGUMENT',
-      `Expected at most ${model.maxPositions} for sequenceLength, which is what the model supports, but received ${sequenceLength}.`,
-    );
-  }
+  const sequenceLength = sequenceLengthOf(model, options);
   const tokens = await readTokens(directory, options);
   const { samples, sampling, seed } = options;
   const judges = judgesOf(options);
@@ -106,7 +111,8 @@ async function readImageSamples(
   }
 }
 
-function judgesOf({ samples, heldOut }: ResolvedOptions): number {
+/** How many samples judge what the others were fitted to. */
+export function judgesOf({ samples, heldOut }: ResolvedOptions): number {
   return heldOut === 0 ? 0 : Math.max(1, Math.round(samples * heldOut));
 }
 

@@ -1,4 +1,5 @@
 export type { LayerReport, PhaseMemory, QuantizeEvent, RunReport, Seconds } from './events.js';
+export { type MemoryPart, type MemoryPlan, planMemory } from './memory-plan.js';
 export type {
   CompensationGranularity,
   Propagate,

@@ -13,8 +13,11 @@ export interface GroupPlan extends GroupNeeds {
   readonly reference: 'float' | 'own';
 }
 
+/** What of a run decides. */
+type Asked = Pick<Run, 'options' | 'quantizer' | 'sites' | 'model'>;
+
 /** Which paths' hidden states move through the model. */
-export function neededPaths({ options, quantizer, sites, model }: Run): {
+export function neededPaths({ options, quantizer, sites, model }: Asked): {
   float: boolean;
   quantized: boolean;
 } {
@@ -38,7 +41,7 @@ export function neededPaths({ options, quantizer, sites, model }: Run): {
 
 /** What is summed for an input group; `parted` says whether the paths differ there. */
 export function needsOf(
-  { options, quantizer, sites }: Run,
+  { options, quantizer, sites }: Asked,
   group: InputGroup,
   parted: boolean,
 ): GroupPlan {

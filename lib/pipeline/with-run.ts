@@ -78,14 +78,14 @@ export async function* withRun<Event, Result>(
 }
 
 /** The checkpoint's model and the config.json of its result, under the architecture that was asked for. */
-function modelOf({ config, tensors }: Checkpoint, { architecture }: ResolvedOptions) {
+export function modelOf({ config, tensors }: Checkpoint, { architecture }: ResolvedOptions) {
   const names = new Set(tensors.keys());
   if (architecture !== undefined) return rewriteModel(config, names, architecture);
   return { config, model: readBlockModel(config, names) };
 }
 
 /** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
-function expectGroups(model: BlockModel, { groupSize }: ResolvedOptions): void {
+export function expectGroups(model: BlockModel, { groupSize }: ResolvedOptions): void {
   if (groupSize === 0) return;
   const shapes = model.shapes ?? [model];
   for (const { name, inChannels } of shapes.flatMap(({ linears }) => linears)) {

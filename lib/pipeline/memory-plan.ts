@@ -1,0 +1,136 @@
+// What a run will hold in memory, told before it begins: from the headers of the checkpoint and the options alone, no weight
+// and no text is read. Counted is what grows with the model or the samples and stands at the same time in the largest
+// block; the process itself, and memory that an allocator keeps for later, come on top.
+
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { fetchModel } from '../evaluate/fetch-model.js';
+import { batchSize } from '../execution/index.js';
+import {
+  type BlockModel,
+  type BlockShape,
+  isLanguageModel,
+  shapeOf,
+  type VisionModel,
+} from '../models/index.js';
+import { judgesOf, sequenceLengthOf } from './calibration-data.js';
+import { type GroupPlan, neededPaths, needsOf } from './needs.js';
+import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import { findSites } from './sites.js';
+import { expectGroups, modelOf } from './with-run.js';
+
+export interface MemoryPart {
+  /** Such as 'hidden states'. */
+  readonly what: string;
+  readonly bytes: number;
+}
+
+export interface MemoryPlan {
+  readonly parts: readonly MemoryPart[];
+  /** Of all parts. */
+  readonly bytes: number;
+  /** Tokens of the samples, those that judge included. */
+  readonly tokens: number;
+}
+
+/** What the parts are counted from. */
+interface Plan {
+  readonly checkpoint: Checkpoint;
+  readonly model: BlockModel;
+  readonly options: ResolvedOptions;
+  readonly paths: { readonly float: boolean; readonly quantized: boolean };
+  readonly needs: GroupPlan;
+  readonly needsFactor: boolean;
+  /** Those that judge included. */
+  readonly samples: number;
+}
+
+const float32 = 4;
+
+/**
+ * What `quantize` with the same arguments will hold in memory. Only a hub id makes it fetch anything. Errors: those of
+ * `quantize` that its options and the checkpoint's headers tell.
+ */
+export async function planMemory(model: string, options: QuantizeOptions): Promise<MemoryPlan> {
+  const { options: resolved, quantizer } = resolveOptions(options);
+  const checkpoint = await Checkpoint.open(await fetchModel(model, options, undefined));
+  const { model: definition } = modelOf(checkpoint, resolved);
+  expectGroups(definition, resolved);
+  const sites = findSites(definition, resolved);
+  const sequence = isLanguageModel(definition)
+    ? sequenceLengthOf(definition, resolved)
+    : (definition as VisionModel).sequence;
+  const samples = resolved.samples + judgesOf(resolved);
+  const run = { options: resolved, quantizer, sites, model: definition };
+  const names = definition.linears.map(({ name }) => name);
+  const plan: Plan = {
+    ...{ checkpoint, model: definition, options: resolved, samples },
+    paths: neededPaths(run),
+    needs: needsOf(run, names, true),
+    needsFactor: quantizer.needsMoment,
+  };
+  const blocks = Array.from({ length: definition.blocks }, (_, index) => {
+    const parts = partsOf(plan, index, sequence);
+    return { parts, bytes: sum(parts.map(({ bytes }) => bytes)) };
+  });
+  const largest = blocks.reduce((most, block) => (block.bytes > most.bytes ? block : most));
+  return { ...largest, tokens: samples * sequence };
+}
+
+function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
+  const shape = shapeOf(plan.model, index);
+  const sequence = shape.sequence ?? embedded;
+  return [
+    { what: 'weights of a block', bytes: blockBytes(plan, index) },
+    { what: 'hidden states', bytes: stateBytes(plan, shape, sequence) },
+    { what: 'statistics', bytes: statisticsBytes(plan, shape) },
+    { what: 'a linear at work', bytes: linearBytes(shape) },
+    { what: 'a mini-batch at work', bytes: batchBytes(plan, shape, sequence) },
+  ];
+}
+
+/** As stored, and the quantized weight and its codes beside it. */
+function blockBytes({ checkpoint, model }: Plan, index: number): number {
+  const stored = shapeOf(model, index).linears.map(({ name }) => {
+    const { bytes, shape } = checkpoint.tensor(`${model.blockName(index)}.${name}.weight`);
+    return 2 * bytes + shape.reduce((product, extent) => product * extent, 1);
+  });
+  return sum(stored);
+}
+
+/** Of each path, and once more: what leaves a block stands beside what enters it. */
+function stateBytes({ paths, samples }: Plan, { hiddenSize }: BlockShape, sequence: number) {
+  const copies = Number(paths.float) + Number(paths.quantized) + 1;
+  return copies * samples * sequence * hiddenSize * float32;
+}
+
+/** Matrices [c, c] of the inputs of a group: sums, what is formed of them, and the quantizer's factor. */
+function statisticsBytes({ options, needs, needsFactor }: Plan, { linears }: BlockShape): number {
+  const formed = 2;
+  const perSet = needs.drift ? 3 * formed : formed;
+  const sets = perSet * (options.heldOut > 0 ? 2 : 1) + (needs.quantizerMoment ? formed : 0);
+  const matrices = sets + (needsFactor ? 2 : 0);
+  const sizes = linears.map(({ inChannels }) => inChannels ** 2);
+  // Without a stage for each group all stand at once; those that share an input are counted apart, so this is a bound.
+  const elements = options.trueSequential ? Math.max(...sizes) : sum(sizes);
+  return matrices * elements * float32;
+}
+
+/** The target, what the quantizer makes of it, and the difference of both weights. */
+function linearBytes({ linears }: BlockShape): number {
+  const copies = 4;
+  const sizes = linears.map(({ inChannels, outChannels }) => inChannels * outChannels);
+  return copies * Math.max(...sizes) * float32;
+}
+
+/** What a block's operations hold of one mini-batch: the residual stream, a linear's input and its output. */
+function batchBytes({ samples }: Plan, { linears, hiddenSize }: BlockShape, sequence: number) {
+  const widest = Math.max(
+    ...linears.map(({ inChannels, outChannels }) => inChannels + outChannels),
+  );
+  const tokens = Math.min(batchSize(sequence), samples) * sequence;
+  return tokens * (widest + 2 * hiddenSize) * float32;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
