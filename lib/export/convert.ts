@@ -7,7 +7,7 @@ import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { resolveModel } from '../checkpoint/hub.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
-import type { Device, Tensor } from '../device/index.js';
+import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { openCompanions } from '../execution/index.js';
 import {
@@ -22,7 +22,7 @@ import { biasCapability } from './capabilities.js';
 import { copyCompanions, loadPositionBiases } from './companions.js';
 import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
 import { openExport } from './export-writer.js';
-import type { ExportedLinear, ExportFormat } from './format.js';
+import type { ExportedLinear, ExportFormat, ExportWriter } from './format.js';
 import { formats } from './registry.js';
 import { disposeStored, expectDigest, type OpenedResult, openResult } from './verification.js';
 
@@ -82,12 +82,7 @@ export async function convert(conversion: Conversion): Promise<number> {
         }
         conversion.onBlock(index + 1, model.blocks);
       }
-      const changed = (await result.reader.changed?.()) ?? new Map<string, Tensor>();
-      try {
-        await writer.finish(changed);
-      } finally {
-        for (const tensor of changed.values()) tensor.dispose();
-      }
+      await finish(writer, result);
     } finally {
       await writer.abort();
     }
@@ -171,4 +166,12 @@ async function readBlock(
     for (const linear of linears.values()) disposeStored(linear);
     throw error;
   }
+}
+
+/** The final norm's bias may have changed: it is the result's, also where other tensors are the source's. */
+async function finish(writer: ExportWriter, { model, reader }: OpenedResult): Promise<void> {
+  const slot = model.slots.model;
+  if (slot.kind !== 'norm' || reader.tensor === undefined) return writer.finish(new Map());
+  using bias = reader.tensor(slot.tensor, 'float32');
+  await writer.finish(new Map([[slot.tensor, bias]]));
 }

@@ -91,11 +91,6 @@ export interface ExportReader {
    * the format does not hold them as they were.
    */
   readonly tensor?: (name: string, dtype?: DType) => Tensor;
-  /**
-   * Tensors outside blocks that a run may have changed, float32, by full name; the caller disposes them. For formats
-   * without `tensor`, whose other tensors are taken from the source.
-   */
-  readonly changed?: () => Promise<ReadonlyMap<string, Tensor>>;
 }
 
 export interface ExportFormat {
@@ -122,4 +117,6 @@ export interface ExportFormat {
   open(input: ExportInput): Promise<ExportWriter>;
   /** Reads a finished result. */
   read(input: ReadInput): Promise<ExportReader>;
+  /** Names of the tensors in a result, by which architectures tell variants apart; absent for safetensors files. */
+  tensorNames?(directory: string): Promise<ReadonlySet<string>>;
 }

@@ -40,7 +40,7 @@ export async function openModelFiles(directory: string): Promise<ModelFiles> {
   const config = await readConfig(directory);
   return {
     config,
-    tensors: await tensorNames(directory),
+    tensors: await tensorNames(directory, format),
     open: async (device) =>
       packedModel(device, directory, await openResult(device, directory, formats, { record })),
   };

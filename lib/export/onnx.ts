@@ -33,12 +33,9 @@ async function read({ device, directory, model, grid }: ReadInput): Promise<Expo
       const bias = await file.floats(`${name}.bias`, [spec.outChannels]);
       return { codes, weight, bias: device.upload('float32', [spec.outChannels], bias) };
     },
-    async changed() {
-      const { hiddenSize, slots } = model;
-      if (slots.model.kind !== 'norm') return new Map();
-      const { tensor } = slots.model;
-      const bias = await file.floats(tensor, [hiddenSize]);
-      return new Map([[tensor, device.upload('float32', [hiddenSize], bias)]]);
+    tensor(name, dtype = 'float32') {
+      const stored = file.upload(device, name);
+      return dtype === 'float32' ? stored : device.scope(() => device.cast(stored, dtype));
     },
   };
 }
@@ -53,4 +50,5 @@ export const onnx: ExportFormat = {
   },
   open: (input) => OnnxWriter.open(input),
   read,
+  tensorNames: async (directory) => (await ModelFile.open(directory)).names,
 };

@@ -74,7 +74,7 @@ export async function openResult(
   const format = formats.find(({ name }) => name === record.format);
   if (format === undefined) throw notAResult(directory, `the format ${record.format} is not known`);
   const config = await readConfig(directory);
-  const model = readBlockModel(config, await tensorNames(directory));
+  const model = readBlockModel(config, await tensorNames(directory, format));
   if (record.blocks.length !== model.blocks) {
     throw notAResult(directory, `${recordFile} and config.json count blocks differently`);
   }
@@ -150,7 +150,11 @@ export async function readConfig(directory: string): Promise<Config> {
 }
 
 /** Names by which an architecture may tell variants apart; none where the weights are in no safetensors file. */
-export async function tensorNames(directory: string): Promise<Set<string>> {
+export async function tensorNames(
+  directory: string,
+  format: ExportFormat | undefined,
+): Promise<ReadonlySet<string>> {
+  if (format?.tensorNames !== undefined) return format.tensorNames(directory);
   const weights = await Checkpoint.open(directory).catch((error: unknown) => {
     if (error instanceof BallastError && error.code === 'ERR_CHECKPOINT') return undefined;
     throw error;

@@ -27,9 +27,12 @@ export interface Windows {
   readonly order: Int32Array;
   /** And for each token of the image, which of those rows. */
   readonly places: Int32Array;
-  /** Name inside the block of the tensor that `bias` reads. */
+  /** Name inside the block of the learned biases [distances, heads], and the row of them for each pair of tokens. */
   readonly table: string;
-  /** On scores: [windows·heads·tokens, tokens] float32. */
+  readonly distances: Int32Array;
+  /** [windows, tokens²] on scores besides; absent where nothing is masked. */
+  readonly mask?: Float32Array | undefined;
+  /** Both on scores: [windows·heads·tokens, tokens] float32. */
   bias(device: Device, weights: Weights): Tensor;
 }
 

@@ -31,6 +31,8 @@ export function windowsOf(shape: WindowShape): Windows {
     order,
     places: inverse(order),
     table,
+    distances,
+    mask,
     bias(device: Device, weights: Weights): Tensor {
       const index = device.upload('int32', [distances.length], distances);
       const pairs = device.selectRows(weights.get(table), index);

@@ -227,12 +227,15 @@ const operations: Readonly<Record<string, Operation>> = {
       const inner = Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
       return 0.5 * x * (1 + (approximate === 'none' ? erf(x / Math.SQRT2) : Math.tanh(inner)));
     })(inputs, {}),
-  Gather: (inputs) => {
+  Gather: (inputs, { axis = 0 }) => {
     const [x, index] = [first(inputs), first(inputs, 1)];
-    const shape = [item(x.shape, 0), ...index.shape, last(x.shape)];
+    const before = x.shape.slice(0, Number(axis));
+    const shape = [...before, ...index.shape, ...x.shape.slice(Number(axis) + 1)];
     return value(shape, (i) => {
       const at = place(shape, i);
-      return read(x, [item(at, 0), item(index.data, index.shape.length && item(at, 1)), last(at)]);
+      const chosen = read(index, at.slice(before.length, before.length + index.shape.length));
+      at.splice(before.length, index.shape.length, chosen);
+      return read(x, at);
     });
   },
   ReduceMean: (inputs) => {

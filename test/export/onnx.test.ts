@@ -5,6 +5,7 @@ import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device } from '../../lib/device/index.js';
+import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
 import type { Grid } from '../../lib/export/format.js';
 import { openModelFiles } from '../../lib/export/index.js';
 import {
@@ -260,11 +261,15 @@ describe('what the format cannot hold', () => {
   });
 });
 
-it('is not evaluated as it is: a graph has no room for tensors as they were', async () => {
-  const files = await openModelFiles(await quantizedTiny('vit', { bits: 4 }));
+it.each<[string, Options]>([
+  ['deit-distilled', { bits: 4, sites: ['linear', 'block', 'model'] }],
+  ['vit', { ...activated, compensation: 'position' }],
+  ['swin-positions-three-stages', { bits: 8, symmetric: true, compensation: 'none' }],
+])('%s with %j is evaluated as it lies there', async (variant, options) => {
+  const directory = await quantizedTiny(variant, options);
+  const { pixels, logits } = await ownLogits(device, directory, variant);
+  const files = await openModelFiles(directory);
   const model = readVisionModel(files.config, files.tensors);
-  await expect(files.open(device, model)).rejects.toMatchObject({
-    code: 'ERR_UNSUPPORTED',
-    message: expect.stringContaining('is of format onnx; export it to format huggingface first.'),
-  });
+  using classifier = await ImageClassifier.load(device, await files.open(device, model), model);
+  expect(await classifier.logits(pixels)).toEqual(logits);
 });

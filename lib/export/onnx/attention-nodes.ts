@@ -16,8 +16,8 @@ export interface AttentionShape {
 
 /** What is added to scores. */
 export interface ScoreBias {
-  /** [windows, heads, tokens, tokens]. */
-  readonly constant: string;
+  /** [windows, heads, tokens, tokens], without the first where all windows have the same. */
+  readonly value: string;
   /** That differ; 1 where all have the same. */
   readonly windows: number;
 }
@@ -46,9 +46,9 @@ export function attend(
   const scaled = op('Mul', scores, graph.constant(`${scope}/scale`, 'float32', scale));
   const biased = () => {
     if (bias === undefined) return scaled;
-    if (bias.windows === 1) return op('Add', scaled, bias.constant);
+    if (bias.windows === 1) return op('Add', scaled, bias.value);
     const apart = shaped(scaled, 'windows', -1, bias.windows, heads, tokens, tokens);
-    return shaped(op('Add', apart, bias.constant), 'scores', -1, heads, tokens, tokens);
+    return shaped(op('Add', apart, bias.value), 'scores', -1, heads, tokens, tokens);
   };
   const probabilities = graph.node(scope, 'Softmax', [biased()], { axis: -1 });
   const mixed = op(

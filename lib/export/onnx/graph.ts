@@ -99,6 +99,12 @@ export class Graph {
     return this.tensor(name, 'float32', shape, bytesOf(values));
   }
 
+  /** And of whole numbers, int64. */
+  integers(name: string, values: Int32Array): Promise<string> {
+    const bytes = bytesOf(BigInt64Array.from(values, BigInt));
+    return this.tensor(name, 'int64', [values.length], bytes);
+  }
+
   /** A small constant that a node reads: one value, or a list of them. */
   constant(scope: string, type: keyof typeof encodings, value: number | readonly number[]): string {
     const name = this.#unique(scope);

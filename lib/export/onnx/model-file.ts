@@ -5,6 +5,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { ioError } from '../../checkpoint/io-error.js';
+import type { Device, Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
 import { decodeFloats } from '../half-precision.js';
 import { dataFile, graphFile } from './data-file.js';
@@ -36,6 +37,10 @@ export class ModelFile {
     const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
     const nodes = graph.node.flatMap((node) => node.input.map((name) => [name, node] as const));
     return new ModelFile(directory, path, tensors, new Map(nodes));
+  }
+
+  get names(): ReadonlySet<string> {
+    return new Set(this.tensors.keys());
   }
 
   has(tensor: string): boolean {
@@ -82,20 +87,35 @@ export class ModelFile {
     return decodeFloats(await this.read(name, 'float32', shape), 'float32');
   }
 
+  /** A constant of float32, as it is. Queued; its bytes never come here. Error ERR_CHECKPOINT where there is none. */
+  upload(device: Device, name: string): Tensor {
+    const tensor = this.tensors.get(name);
+    if (tensor?.dataType !== dataTypes.float32) throw this.damaged(`${name} is not float32`);
+    const shape = tensor.dims.map(Number);
+    if (tensor.dataLocation !== externalLocation) {
+      return device.upload('float32', shape, new Uint8Array(tensor.rawData));
+    }
+    const path = join(this.directory, dataFile);
+    return device.uploadFile('float32', shape, path, this.#offsetOf(tensor));
+  }
+
   damaged(problem: string): BallastError {
     return damagedFile(this.path, problem);
   }
 
-  async #readExternal(
-    { name, externalData }: TensorProto,
-    length: number,
-  ): Promise<Uint8Array<ArrayBuffer>> {
+  #offsetOf({ name, externalData }: TensorProto): number {
     const entries = new Map(externalData.map(({ key, value }) => [key, value]));
     const offset = Number(entries.get('offset'));
     const isPlace = Number.isSafeInteger(offset) && offset >= 0;
     if (entries.get('location') !== dataFile || !isPlace) {
       throw this.damaged(`${name} lies in ${entries.get('location')} at ${entries.get('offset')}`);
     }
+    return offset;
+  }
+
+  async #readExternal(tensor: TensorProto, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { name } = tensor;
+    const offset = this.#offsetOf(tensor);
     const path = join(this.directory, dataFile);
     try {
       await using handle = await open(path);

@@ -2,11 +2,10 @@
 // multiplies by a linear's weight itself: it asks for `linear`, and whoever writes decides what nodes that is.
 
 import type { Operand } from '../../activations/index.js';
-import type { Activation, Device } from '../../device/index.js';
+import type { Activation } from '../../device/index.js';
 import type { Graph, Port } from './graph.js';
 
 export interface GraphTools {
-  readonly device: Device;
   readonly graph: Graph;
   /** A tensor of the checkpoint in float32, row by row. */
   load(tensor: string): Promise<Float32Array>;

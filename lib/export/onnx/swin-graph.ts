@@ -33,7 +33,7 @@ export function swinGraph(model: BlockModel, tools: GraphTools): ModelGraph {
       if (!positions) return x;
       const name = `${embeddings}.position_embeddings`;
       const added = await load(name);
-      const shape = [added.length / width, width];
+      const shape = [1, added.length / width, width];
       return graph.node(embeddings, 'Add', [x, await graph.floats(name, added, shape)]);
     },
     block(x, parts, index) {

@@ -1,7 +1,6 @@
 // The pre-norm block of vision transformers as nodes: see lib/models/vision-block.ts, which this repeats. Where it has
 // windows, tokens are gathered window by window before queries, keys and values are formed, and back after.
 
-import { Weights } from '../../models/index.js';
 import type { VisionBlock } from '../../models/vision-block.js';
 import { attend, type ScoreBias } from './attention-nodes.js';
 import type { Graph } from './graph.js';
@@ -41,23 +40,27 @@ export async function arrange(
   order: Int32Array | undefined,
 ): Promise<string> {
   if (order === undefined) return x;
-  const index = new Uint8Array(BigInt64Array.from(order, BigInt).buffer);
-  const constant = await graph.tensor(name, 'int64', [order.length], index);
-  return graph.node(name, 'Gather', [x, constant], { axis: 1 });
+  return graph.node(name, 'Gather', [x, await graph.integers(name, order)], { axis: 1 });
 }
 
+/** Of constants alone, which ONNX Runtime computes when the model is loaded. */
 async function scoreBias(
-  { graph, device }: GraphTools,
+  { graph }: GraphTools,
   { heads, windows }: VisionBlock,
   { name, load }: BlockParts,
 ): Promise<ScoreBias | undefined> {
   if (windows === undefined) return undefined;
-  const { table, tokens } = windows;
-  const values = await load(`${name}.${table}`);
-  using own = device.upload('float32', [values.length / heads, heads], values);
-  using bias = device.scope(() => windows.bias(device, new Weights([[table, own]])));
-  const count = bias.rows / (heads * tokens);
-  const shape = [count, heads, tokens, tokens];
-  const constant = await graph.floats(`${name}.score_bias`, await bias.readFloat32(), shape);
-  return { constant, windows: count };
+  const { table, tokens, distances, mask } = windows;
+  const scope = `${name}.${table}`;
+  const values = await load(scope);
+  const rows = await graph.floats(scope, values, [values.length / heads, heads]);
+  const index = await graph.integers(`${scope}.distances`, distances);
+  const pairs = graph.node(scope, 'Gather', [rows, index], { axis: 0 });
+  const turned = graph.node(scope, 'Transpose', [pairs], { perm: [1, 0] });
+  const shape = graph.constant(`${scope}/shape`, 'int64', [heads, tokens, tokens]);
+  const own = graph.node(scope, 'Reshape', [turned, shape]);
+  if (mask === undefined) return { value: own, windows: 1 };
+  const count = mask.length / (tokens * tokens);
+  const masks = await graph.floats(`${name}.window_mask`, mask, [count, 1, tokens, tokens]);
+  return { value: graph.node(scope, 'Add', [own, masks]), windows: count };
 }

@@ -1,5 +1,5 @@
-// The graph of the vision transformers after ViT: see lib/models/vision-transformer.ts, which this repeats as nodes. Room
-// for the learned tokens is a Pad, and all that is added to every image is one constant.
+// The graph of the vision transformers after ViT: see lib/models/vision-transformer.ts, which this repeats as nodes. What
+// is added to every image, positions and learned tokens, is of constants alone: ONNX Runtime makes one of them.
 
 import type { BlockModel } from '../../models/index.js';
 import { isVisionTransformer } from '../../models/vision-transformer.js';
@@ -14,17 +14,14 @@ export function visionTransformerGraph(model: BlockModel, tools: GraphTools): Mo
   const embeddings = `${root}.embeddings`;
   const input = { name: 'pixel_values', shape: [image.channels, image.height, image.width] };
 
-  /** [sequence, hiddenSize]: positions, and the learned tokens in the first rows. */
-  const constantRows = async () => {
-    const rows = await load(`${embeddings}.position_embeddings`);
-    for (const [row, name] of tokens.entries()) {
-      const token = await load(`${embeddings}.${name}`);
-      token.forEach((value, i) => {
-        rows[row * hiddenSize + i] = (rows[row * hiddenSize + i] ?? 0) + value;
-      });
-    }
-    return rows;
+  const tensor = async (name: string, shape: readonly number[]) =>
+    graph.floats(`${embeddings}.${name}`, await load(`${embeddings}.${name}`), shape);
+  /** Zero rows before and after those of each image. */
+  const padded = (x: string, before: number, after: number) => {
+    const pads = graph.constant(`${embeddings}/pads`, 'int64', [0, before, 0, 0, after, 0]);
+    return graph.node(embeddings, 'Pad', [x, pads]);
   };
+  const add = (a: string, b: string) => graph.node(embeddings, 'Add', [a, b]);
 
   return {
     input,
@@ -32,11 +29,12 @@ export function visionTransformerGraph(model: BlockModel, tools: GraphTools): Mo
     async embed() {
       const name = `${embeddings}.patch_embeddings.projection`;
       const patches = await patchTokens(tools, input.name, { name, image, patch, hiddenSize });
-      const room = graph.constant(`${embeddings}/room`, 'int64', [0, tokens.length, 0, 0, 0, 0]);
-      const padded = graph.node(embeddings, 'Pad', [patches, room]);
-      const constant = `${embeddings}.constant`;
-      const added = await graph.floats(constant, await constantRows(), [sequence, hiddenSize]);
-      return graph.node(embeddings, 'Add', [padded, added]);
+      let constant = await tensor('position_embeddings', [1, sequence, hiddenSize]);
+      for (const [row, token] of tokens.entries()) {
+        const own = await tensor(token, [1, 1, hiddenSize]);
+        constant = add(constant, padded(own, row, sequence - 1 - row));
+      }
+      return add(padded(patches, tokens.length, 0), constant);
     },
     block: (x, parts) => visionBlockGraph(tools, model.visionBlock, sequence, x, parts),
     async head(x) {

@@ -40,7 +40,7 @@ export class OnnxWriter implements ExportWriter {
         using tensor = loadTensor(device, checkpoint, name, { dtype: 'float32' });
         return await tensor.readFloat32();
       };
-      const model = openModelGraph(input.model, { device, graph, load });
+      const model = openModelGraph(input.model, { graph, load });
       return new OnnxWriter(input, data, graph, model, load, replaced, await model.embed());
     } catch (error) {
       await data.abort();
