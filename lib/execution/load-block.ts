@@ -85,6 +85,13 @@ function readAhead(device: Device, checkpoint: Checkpoint, model: BlockModel, in
   }
 }
 
+/** Error ERR_CHECKPOINT for a tensor outside blocks that is missing or of another shape than config.json says. */
+export function expectOuterShapes(checkpoint: Checkpoint, model: BlockModel): void {
+  for (const name of [...model.embedTensors, ...model.headTensors]) {
+    expectShape(checkpoint, name, model.outerShapes[name] ?? []);
+  }
+}
+
 /** Tensors outside blocks (embedding, head), by full name; `float32` for all but large tables. */
 export async function loadWeights(
   device: Device,

@@ -4,7 +4,7 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import type { BlockModel, Weights } from '../models/index.js';
-import { type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
+import { expectOuterShapes, type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
 
 export interface StoredModel {
   /** Where the files lie, and what a run of this library has left beside them. */
@@ -14,13 +14,17 @@ export interface StoredModel {
   loadWeights(names: readonly string[]): Promise<Weights>;
 }
 
-/** `replaced` tensors outside blocks (float32, by full name) stand in for the checkpoint's. */
+/**
+ * `replaced` tensors outside blocks (float32, by full name) stand in for the checkpoint's. Error ERR_CHECKPOINT for one
+ * that is missing or of another shape.
+ */
 export function checkpointModel(
   device: Device,
   checkpoint: Checkpoint,
   model: BlockModel,
   replaced?: ReadonlyMap<string, Tensor>,
 ): StoredModel {
+  expectOuterShapes(checkpoint, model);
   return {
     directory: checkpoint.directory,
     loadBlock: (index) => loadBlock(device, checkpoint, model, index),

@@ -7,7 +7,7 @@ import { ConfigReader } from './config-reader.js';
 import { splitProjection } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
 import type { Architecture } from './model.js';
-import { layerNorm, normTensors } from './norms.js';
+import { layerNorm, normTensors, vectorShapes } from './norms.js';
 
 export const bloom: Architecture = {
   modelType: 'bloom',
@@ -60,7 +60,7 @@ export const bloom: Architecture = {
         return attend(context, query, key, value, options);
       },
       embedding,
-      embeddingTensors: normTensors(embeddingNorm),
+      embeddingShapes: vectorShapes(hiddenSize, ...normTensors(embeddingNorm)),
       finishEmbedding: (x, _, weights, { device }) =>
         layerNorm(device, x, weights, embeddingNorm, eps),
       finalNorm: `${root}ln_f`,

@@ -156,6 +156,11 @@ export function gatedDecoder(decoder: GatedDecoder, tensors: ReadonlySet<string>
     ].map((name) => `${name}.weight`),
     embedTensors: [embedding],
     headTensors,
+    outerShapes: {
+      [embedding]: [decoder.vocabularySize, shape.hiddenSize],
+      [projection]: [decoder.vocabularySize, shape.hiddenSize],
+      [`${finalNorm}.weight`]: [shape.hiddenSize],
+    },
     slots: {
       attention: outputSlot('self_attn.o_proj', norms.attentionOutput),
       mlp: mlpSlot,

@@ -20,6 +20,7 @@ export const gpt2: Architecture = {
     const hiddenSize = reader.count(sizeField);
     const heads = reader.count(headsField);
     reader.divides(headsField, sizeField);
+    const maxPositions = reader.count(reader.alias('n_positions', 'max_position_embeddings'));
     const headSize = hiddenSize / heads;
     const mlpSize = reader.count('n_inner', 4 * hiddenSize);
     const scale = reader.boolean('scale_attn_weights', true) ? headSize ** -0.5 : 1;
@@ -37,7 +38,7 @@ export const gpt2: Architecture = {
       blocks: reader.count(reader.alias('n_layer', 'num_hidden_layers')),
       hiddenSize,
       vocabularySize: reader.count('vocab_size'),
-      maxPositions: reader.count(reader.alias('n_positions', 'max_position_embeddings')),
+      maxPositions,
       linears: [
         linear('attn.c_attn', hiddenSize, 3 * hiddenSize),
         linear('attn.c_proj', hiddenSize, hiddenSize),
@@ -59,7 +60,7 @@ export const gpt2: Architecture = {
         return attend(context, query, key, value, options);
       },
       embedding,
-      embeddingTensors: [positions],
+      embeddingShapes: { [positions]: [maxPositions, hiddenSize] },
       finishEmbedding: (x, ids, weights, context) =>
         context.device.add(x, learnedPositions(ids.elements, weights.get(positions), context)),
       finalNorm: `${root}ln_f`,

@@ -6,7 +6,7 @@ import type { Activation, Tensor } from '../device/index.js';
 import { hold } from './hold.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
-import { layerNorm, normSlot, normTensors } from './norms.js';
+import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
 
 export interface LayerNormDecoder
   extends Pick<
@@ -30,8 +30,8 @@ export interface LayerNormDecoder
   attend(h: Tensor, call: Linear, context: BlockContext, index: number): Tensor;
 
   readonly embedding: string;
-  /** Further tensors of `finishEmbedding`. */
-  readonly embeddingTensors?: readonly string[];
+  /** Further tensors of `finishEmbedding`, and their shapes. */
+  readonly embeddingShapes?: Readonly<Record<string, readonly number[]>>;
   finishEmbedding?: (...parameters: [Tensor, ...Parameters<LanguageModel['embed']>]) => Tensor;
   readonly finalNorm: string;
   /** Full names of the output projection's weight and, if it has one, bias. */
@@ -63,18 +63,22 @@ function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
 
 export function layerNormDecoder(decoder: LayerNormDecoder): LanguageModel {
   const { linears, norms, output, mlp, embedding, finalNorm, projection, eps } = decoder;
-  const headTensors = [
-    projection.weight,
-    ...(projection.bias === undefined ? [] : [projection.bias]),
-    ...normTensors(finalNorm),
-  ];
+  const { vocabularySize, hiddenSize, embeddingShapes = {} } = decoder;
+  const table = [vocabularySize, hiddenSize];
+  const headShapes = {
+    [projection.weight]: table,
+    ...(projection.bias === undefined ? {} : { [projection.bias]: [vocabularySize] }),
+    ...vectorShapes(hiddenSize, ...normTensors(finalNorm)),
+  };
+  const headTensors = Object.keys(headShapes);
   const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
     layerNorm(device, x, weights, finalNorm, eps);
   return {
     ...decoder,
     blockTensors: normTensors(...new Set(Object.values(norms))),
-    embedTensors: [embedding, ...(decoder.embeddingTensors ?? [])],
+    embedTensors: [embedding, ...Object.keys(embeddingShapes)],
     headTensors,
+    outerShapes: { [embedding]: table, ...embeddingShapes, ...headShapes },
     slots: {
       attention: linearSlot(linears, output),
       mlp: linearSlot(linears, mlp.last),

@@ -94,6 +94,8 @@ export interface BlockModel extends BlockShape {
   /** Full names of the tensors that `embed` and `head` read. */
   readonly embedTensors: readonly string[];
   readonly headTensors: readonly string[];
+  /** Their shapes, as config.json says. */
+  readonly outerShapes: Readonly<Record<string, readonly number[]>>;
   /**
    * Fields of config.json under which every linear with `biasByConfig` has a bias; the checkpoint must then hold
    * all of them, zeros where nothing is added. Absent where no field can add one.

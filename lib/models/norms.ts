@@ -55,6 +55,11 @@ export function normTensors(...names: readonly string[]): string[] {
   return names.flatMap((name) => [`${name}.weight`, `${name}.bias`]);
 }
 
+/** Shapes of tensors that have one value for each channel, by name. */
+export function vectorShapes(size: number, ...names: readonly string[]): Record<string, number[]> {
+  return Object.fromEntries(names.map((name) => [name, [size]]));
+}
+
 /** The slot that a norm's bias is, where it is among the tensors. */
 export function normSlot(tensors: readonly string[], name: string): FoldSlot {
   const tensor = `${name}.bias`;

@@ -10,7 +10,7 @@ import { hold } from './hold.js';
 import { learnedPositions } from './learned-positions.js';
 import { biasByConfig, linearSlot } from './linear-bias.js';
 import type { Architecture, BlockContext, LanguageModel, Linear } from './model.js';
-import { layerNorm, normSlot, normTensors } from './norms.js';
+import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
 import type { Weights } from './weights.js';
 
 // The position table's first two rows were reserved for padding by the original training code.
@@ -40,7 +40,8 @@ function read(
   const projectOut = `${root}.project_out.weight`;
   const finalNorm = `${root}.final_layer_norm`;
   const untied = optional('lm_head.weight')[0];
-  const projected = reader.count('word_embed_proj_dim', hiddenSize) !== hiddenSize;
+  const embeddingSize = reader.count('word_embed_proj_dim', hiddenSize);
+  const projected = embeddingSize !== hiddenSize;
   if (projected && !(tensors.has(projectIn) && tensors.has(projectOut))) {
     throw new BallastError(
       'ERR_CHECKPOINT',
@@ -87,23 +88,30 @@ function read(
     return preNorm ? out : norm(device, out, weights, 'final_layer_norm');
   }
 
-  const headTensors = [
-    untied ?? embedding,
-    ...(hasFinalNorm ? affineTensors(finalNorm) : []),
-    ...optional(projectOut),
-  ];
+  const vocabularySize = reader.count('vocab_size');
+  const maxPositions = reader.count('max_position_embeddings');
+  const finalNormTensors = hasFinalNorm ? affineTensors(finalNorm) : [];
+  const headTensors = [untied ?? embedding, ...finalNormTensors, ...optional(projectOut)];
   const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
     hasFinalNorm ? norm(device, x, weights, finalNorm) : x;
   return {
     modelType: 'opt',
     blocks: reader.count('num_hidden_layers'),
     hiddenSize,
-    vocabularySize: reader.count('vocab_size'),
-    maxPositions: reader.count('max_position_embeddings'),
+    vocabularySize,
+    maxPositions,
     linears,
     blockTensors,
     embedTensors: [embedding, positionTable, ...optional(projectIn)],
     headTensors,
+    outerShapes: {
+      [embedding]: [vocabularySize, embeddingSize],
+      [untied ?? embedding]: [vocabularySize, embeddingSize],
+      [positionTable]: [maxPositions + positionOffset, hiddenSize],
+      [projectIn]: [hiddenSize, embeddingSize],
+      [projectOut]: [embeddingSize, hiddenSize],
+      ...vectorShapes(hiddenSize, ...finalNormTensors),
+    },
     biasFields: { enable_bias: true },
     slots: {
       attention: linearSlot(linears, 'self_attn.out_proj'),

@@ -8,7 +8,7 @@ import { activations } from './activations.js';
 import { ConfigReader } from './config-reader.js';
 import { linearSlot } from './linear-bias.js';
 import type { Architecture, BlockModel, BlockShape, LinearSpec, VisionModel } from './model.js';
-import { layerNorm, normSlot, normTensors } from './norms.js';
+import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
 import { mergePatches, mergingGradient, mergingShape } from './patch-merging.js';
 import { pooledHead, pooledHeadGradient, pooledStates } from './pooled-head.js';
 import { type VisionBlock, visionBlock } from './vision-block.js';
@@ -195,6 +195,16 @@ export function isSwin(model: BlockModel): model is SwinModel {
   return 'partAt' in model;
 }
 
+/** Shapes of the tensors before the first block. */
+function embedShapes({ positions, width, patch, image }: Swin, tokens: number) {
+  return {
+    ...(positions ? { [`${embeddings}.position_embeddings`]: [1, tokens, width] } : {}),
+    [`${projection}.weight`]: [width, image.channels, patch, patch],
+    [`${projection}.bias`]: [width],
+    ...vectorShapes(width, ...normTensors(`${embeddings}.norm`)),
+  };
+}
+
 function swinModel(swin: Swin): SwinModel {
   const parts = partsOf(swin);
   const shapes = parts.map(({ shape }) => shape);
@@ -207,7 +217,12 @@ function swinModel(swin: Swin): SwinModel {
   const { norm, classifier } = swinNames;
   const pooling = { norm, classifier, tokens, eps: swin.eps };
   const finalNorm = normTensors(norm);
-  const parameters = (name: string) => [`${name}.weight`, `${name}.bias`];
+  const embed = embedShapes(swin, first.sequence ?? 0);
+  const head = {
+    ...vectorShapes(last.hiddenSize, ...finalNorm),
+    [`${classifier}.weight`]: [swin.classes, last.hiddenSize],
+    [`${classifier}.bias`]: [swin.classes],
+  };
   return {
     ...swin,
     modelType: 'swin',
@@ -223,12 +238,9 @@ function swinModel(swin: Swin): SwinModel {
       ...(first.slots as Required<BlockShape['slots']>),
       model: normSlot(finalNorm, pooling.norm),
     },
-    embedTensors: [
-      ...(swin.positions ? [`${embeddings}.position_embeddings`] : []),
-      ...parameters(projection),
-      ...normTensors(`${embeddings}.norm`),
-    ],
-    headTensors: [...finalNorm, ...parameters(pooling.classifier)],
+    embedTensors: Object.keys(embed),
+    headTensors: Object.keys(head),
+    outerShapes: { ...embed, ...head },
     blockName: (index) => partAt(index).name,
     embed: embedOf(swin),
     block: (x, weights, call, context, index) => {

@@ -8,7 +8,7 @@ import { activations } from './activations.js';
 import type { ConfigReader } from './config-reader.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, BlockModel, ImageShape, LinearSpec, VisionModel } from './model.js';
-import { layerNorm, normSlot, normTensors } from './norms.js';
+import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
 import { type VisionBlock, visionBlock } from './vision-block.js';
 import { blockGradient } from './vision-block-gradient.js';
 import type { Weights } from './weights.js';
@@ -231,8 +231,31 @@ export function isVisionTransformer(model: BlockModel): model is VisionTransform
   return 'classifiers' in model;
 }
 
+/** Shapes of the tensors outside blocks. */
+function outerShapesOf(vision: VisionTransformer, sequence: number) {
+  const { root, tokens, image, patch, hiddenSize, classes, classifiers } = vision;
+  const embeddings = `${root}.embeddings`;
+  const projection = `${embeddings}.patch_embeddings.projection`;
+  const embed = {
+    ...Object.fromEntries(tokens.map((token) => [`${embeddings}.${token}`, [1, 1, hiddenSize]])),
+    [`${embeddings}.position_embeddings`]: [1, sequence, hiddenSize],
+    [`${projection}.weight`]: [hiddenSize, image.channels, patch, patch],
+    [`${projection}.bias`]: [hiddenSize],
+  };
+  const head = {
+    ...vectorShapes(hiddenSize, ...normTensors(`${root}.layernorm`)),
+    ...Object.fromEntries(
+      classifiers.flatMap(({ name }) => [
+        [`${name}.weight`, [classes, hiddenSize]],
+        [`${name}.bias`, [classes]],
+      ]),
+    ),
+  };
+  return { embed, head };
+}
+
 export function visionTransformer(vision: VisionTransformer): VisionTransformerModel {
-  const { root, tokens, image, patch, hiddenSize, mlpSize, qkvBias, heads, classifiers } = vision;
+  const { root, tokens, image, patch, hiddenSize, mlpSize, qkvBias, heads } = vision;
   const sequence = tokens.length + (image.height / patch) * (image.width / patch);
   const linear = (name: string, inChannels: number, outChannels: number, bias = true) =>
     ({ name, inChannels, outChannels, bias }) satisfies LinearSpec;
@@ -245,20 +268,17 @@ export function visionTransformer(vision: VisionTransformer): VisionTransformerM
     linear(names.last, mlpSize, hiddenSize),
   ];
   const block = { ...vision, names, norms, headSize: hiddenSize / heads };
-  const parameters = (name: string) => [`${name}.weight`, `${name}.bias`];
   const finalNorm = normTensors(`${root}.layernorm`);
+  const { embed, head } = outerShapesOf(vision, sequence);
   return {
     ...vision,
     visionBlock: block,
     sequence,
     linears,
     blockTensors: normTensors(...norms),
-    embedTensors: [
-      ...tokens.map((token) => `${root}.embeddings.${token}`),
-      `${root}.embeddings.position_embeddings`,
-      ...parameters(`${root}.embeddings.patch_embeddings.projection`),
-    ],
-    headTensors: [...finalNorm, ...classifiers.flatMap(({ name }) => parameters(name))],
+    embedTensors: Object.keys(embed),
+    headTensors: Object.keys(head),
+    outerShapes: { ...embed, ...head },
     slots: {
       attention: linearSlot(linears, names.output),
       mlp: linearSlot(linears, names.last),

@@ -4,6 +4,7 @@
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
+import { expectOuterShapes } from '../execution/index.js';
 import { type BlockModel, countLinears, readBlockModel, rewriteModel } from '../models/index.js';
 import { batchesOf, type CalibrationData, readCalibrationData } from './calibration-data.js';
 import { Clock } from './clock.js';
@@ -36,6 +37,7 @@ export async function* withRun<Event, Result>(
     const directory = yield* fetchWithEvents(model, options);
     const checkpoint = await Checkpoint.open(directory);
     const { config, model: definition } = modelOf(checkpoint, resolved);
+    expectOuterShapes(checkpoint, definition);
     expectGroups(definition, resolved);
     const { modelType, blocks } = definition;
     const linears = countLinears(definition);

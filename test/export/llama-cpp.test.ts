@@ -133,6 +133,7 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
         samples: 64,
         sequenceLength: 512,
         sampling: 'sequential',
+        method: 'gptq',
         bits: 4,
         format: 'gguf',
         symmetric,
