@@ -42,7 +42,8 @@ export function rmsNorm(
   return device.rmsNorm(x, weight, eps, offset);
 }
 
-function expectSize(tensor: Tensor, name: string, size: number): void {
+/** Error ERR_CHECKPOINT for a tensor of another number of values than config.json says. */
+export function expectSize(tensor: Tensor, name: string, size: number): void {
   if (tensor.elements === size) return;
   throw new BallastError(
     'ERR_CHECKPOINT',

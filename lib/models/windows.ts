@@ -3,6 +3,7 @@
 // by `shift`, a mask between tokens that only the roll has brought together.
 
 import type { Device, Tensor } from '../device/index.js';
+import { expectSize } from './norms.js';
 import type { Windows } from './vision-block.js';
 import type { Weights } from './weights.js';
 
@@ -35,7 +36,9 @@ export function windowsOf(shape: WindowShape): Windows {
     mask,
     bias(device: Device, weights: Weights): Tensor {
       const index = device.upload('int32', [distances.length], distances);
-      const pairs = device.selectRows(weights.get(table), index);
+      const values = weights.get(table);
+      expectSize(values, table, (2 * window - 1) ** 2 * heads);
+      const pairs = device.selectRows(values, index);
       const own = device.transpose(pairs);
       if (mask === undefined) return device.reshape(own, [heads * tokens, tokens]);
       const windows = mask.length / (tokens * tokens);
