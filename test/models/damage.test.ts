@@ -135,13 +135,15 @@ describe.each(all)('%s', (modelType) => {
     const outer = [...model.embedTensors, ...model.headTensors].sort();
     expect(Object.keys(model.outerShapes)).toEqual(expect.arrayContaining(outer));
     await run(source);
+    const blocks = Array.from({ length: model.blocks }, (_, i) => `${model.blockName(i)}.`);
     // One block stands for all.
     const names = [...source.tensors.keys()].filter(
       (name) => !name.startsWith(`${model.blockName(0)}.`),
     );
     for (const name of names) {
       // Blocks name norms by their own names.
-      const own = name.replace(`${model.blockName(1)}.`, '');
+      const block = blocks.find((each) => name.startsWith(each)) ?? '';
+      const own = name.slice(block.length);
       const absent = await failure(damaged(source, name, 'absent'));
       // Without a certain name others are looked for, so that another one may be missed first.
       expectSentence(absent, ['ERR_CHECKPOINT'], /tensor '|the checkpoint has no /);
