@@ -2,43 +2,12 @@
 // output of logits, and model.onnx.data, its constants. Weights stay codes; activations with static ranges are quantized
 // in the graph. Beside the files stand config.json and preprocessor_config.json, so that the result can be read back.
 
-import { BallastError } from '../errors.js';
-import type { ExportFormat, ExportReader, Grid, ReadInput } from './format.js';
-import { uploadCodes } from './host-codes.js';
-import { dynamicRange } from './onnx/activation-nodes.js';
-import { blockwiseOp, expectBlocks, readBlockwiseProduct } from './onnx/blockwise-product.js';
-import { readIntegerProduct } from './onnx/integer-product.js';
-import { ModelFile } from './onnx/model-file.js';
-import { OnnxWriter } from './onnx/writer.js';
+import type { ExportFormat } from './format.js';
+import { dynamicRange, expectGrid } from './onnx/limits.js';
 
-function expectGrid(grid: Grid): void {
-  expectBlocks(grid);
-  if (!grid.actOrder || grid.staticGroups) return;
-  throw new BallastError(
-    'ERR_ARGUMENT',
-    'Expected staticGroups with actOrder for format onnx: it holds groups of consecutive columns only.',
-  );
-}
-
-async function read({ device, directory, model, grid }: ReadInput): Promise<ExportReader> {
-  const file = await ModelFile.open(directory);
-  return {
-    async linear(block, spec, dtype) {
-      const name = `${model.blockName(block)}.${spec.name}`;
-      const blockwise = file.readerOf(`${name}.weight`) === blockwiseOp;
-      const readProduct = blockwise ? readBlockwiseProduct : readIntegerProduct;
-      const codes = uploadCodes(device, await readProduct(file, name, spec, grid));
-      const weight = device.dequantize(codes.codes, codes.scales, codes.zeros, dtype);
-      if (!file.has(`${name}.bias`)) return { codes, weight };
-      const bias = await file.floats(`${name}.bias`, [spec.outChannels]);
-      return { codes, weight, bias: device.upload('float32', [spec.outChannels], bias) };
-    },
-    tensor(name, dtype = 'float32') {
-      const stored = file.upload(device, name);
-      return dtype === 'float32' ? stored : device.scope(() => device.cast(stored, dtype));
-    },
-  };
-}
+// Loaded where they are needed: protobuf would be a quarter of the time that this library takes to load.
+const writer = () => import('./onnx/writer.js');
+const reader = () => import('./onnx/reader.js');
 
 export const onnx: ExportFormat = {
   name: 'onnx',
@@ -48,7 +17,7 @@ export const onnx: ExportFormat = {
   expectActivations(dynamic) {
     if (dynamic) throw dynamicRange();
   },
-  open: (input) => OnnxWriter.open(input),
-  read,
-  tensorNames: async (directory) => (await ModelFile.open(directory)).names,
+  open: async (input) => (await writer()).OnnxWriter.open(input),
+  read: async (input) => (await reader()).openOnnxReader(input),
+  tensorNames: async (directory) => (await reader()).tensorNames(directory),
 };

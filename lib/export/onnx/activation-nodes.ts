@@ -6,6 +6,7 @@ import type { ActivationQuantizer } from '../../activations/index.js';
 import type { Activation } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
 import type { Graph } from './graph.js';
+import { dynamicRange } from './limits.js';
 
 /** Codes 0 … last, value = scale · (code − zero). */
 interface Codes {
@@ -40,14 +41,6 @@ export function quantize(
       return graph.node(scope, 'Where', [graph.node(scope, 'Less', [x, limit]), low, high]);
     }
   }
-}
-
-export function dynamicRange(): BallastError {
-  return new BallastError(
-    'ERR_ARGUMENT',
-    "Expected ranges that calibration finds, such as activationRange 'minmax', for format onnx but received dynamic ones; " +
-      'its ranges are constants of the graph.',
-  );
 }
 
 function throughCodes(graph: Graph, scope: string, x: string, codes: Codes): string {

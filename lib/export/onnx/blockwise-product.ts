@@ -2,16 +2,15 @@
 // 64 … input channels, each with a scale and, where it is not the middle, a zero point. A group is one block or several
 // equal ones; a whole row that no block divides has an incomplete last one. Source: the contrib operators of ONNX Runtime.
 
-import { BallastError } from '../../errors.js';
 import { pack, unpack } from '../bit-packing.js';
 import type { Grid } from '../format.js';
 import { bytesOf } from '../half-precision.js';
 import type { HostCodes } from '../host-codes.js';
 import { wholeZeros } from '../whole-zeros.js';
 import { type Graph, runtimeDomain } from './graph.js';
+import { smallestBlock } from './limits.js';
 import type { ModelFile } from './model-file.js';
 
-const smallestBlock = 16;
 /** The largest that ONNX Runtime has kernels for which read codes as they are. */
 const largestBlock = 256;
 
@@ -26,16 +25,6 @@ interface Blocks {
   readonly count: number;
   /** In a group. */
   readonly perGroup: number;
-}
-
-/** Errors: ERR_ARGUMENT for groups that are no whole blocks. */
-export function expectBlocks({ groupSize }: Grid): void {
-  if (groupSize % smallestBlock === 0) return;
-  throw new BallastError(
-    'ERR_ARGUMENT',
-    `Expected a multiple of ${smallestBlock}, or 0 for one group a channel, for groupSize with format onnx but received ` +
-      `${groupSize}.`,
-  );
 }
 
 function blocksOf(inChannels: number, { bits, groupSize }: Grid): Blocks {
