@@ -8,6 +8,7 @@ import {
   mkdir,
   open,
   readdir,
+  readFile,
   realpath,
   rename,
   rm,
@@ -17,6 +18,7 @@ import { dirname, join, resolve, sep } from 'node:path';
 import { BallastError } from '../errors.js';
 import { companionFiles } from './companion-files.js';
 import { errnoOf, ioError, isMissing } from './io-error.js';
+import { floatFields, stringifyWithFloats } from './json-floats.js';
 import { makeDirectories } from './make-directories.js';
 
 export interface OutputOptions {
@@ -66,10 +68,22 @@ export class OutputDirectory {
   }
 
   /** Writes an indented JSON file. */
-  async writeJson(name: string, value: unknown): Promise<void> {
+  writeJson(name: string, value: unknown): Promise<void> {
+    return this.#write(name, JSON.stringify(value, null, 2));
+  }
+
+  /** Writes config.json; what the one in `source` writes as floats stays so. */
+  async writeConfig(value: unknown, source: string): Promise<void> {
+    const path = join(source, 'config.json');
+    const text = await readFile(path, 'utf8').catch((error: unknown) => {
+      throw ioError(error, 'reading config.json', path);
+    });
+    await this.#write('config.json', stringifyWithFloats(value, floatFields(text)));
+  }
+
+  async #write(name: string, text: string): Promise<void> {
     try {
-      const text = `${JSON.stringify(value, null, 2)}\n`;
-      await writeFile(join(this.path, name), text, { flush: true });
+      await writeFile(join(this.path, name), `${text}\n`, { flush: true });
     } catch (error) {
       throw ioError(error, `writing ${name}`, this.target);
     }

@@ -49,7 +49,7 @@ class LayoutWriter implements ExportWriter {
       .filter((name) => checkpoint.tensor(name).shape.length === 2 && name.endsWith('.weight'))
       .map((name) => name.slice(0, -'.weight'.length));
     const added = this.layout.config(grid, { untouched });
-    await output.writeJson('config.json', { ...resultConfig(this.input), ...added });
+    await output.writeConfig({ ...resultConfig(this.input), ...added }, checkpoint.directory);
     await output.copyCompanions(checkpoint.directory);
   }
 

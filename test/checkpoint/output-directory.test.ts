@@ -102,3 +102,22 @@ describe('OutputDirectory', () => {
     expect(await readdir(target)).toEqual(['mine.txt']);
   });
 });
+
+describe('config.json', () => {
+  it('keeps floats that are whole numbers, which typed readers tell from integers', async () => {
+    const source = await modelDirectory({
+      'config.json':
+        '{"cap": 30.0, "rope": {"theta": 1e4}, "size": 64, "list": [2.0], "eps": 1e-6}',
+    });
+    const output = await OutputDirectory.create(join(await temporaryDirectory(), 'out'));
+    const config = JSON.parse(await readFile(join(source, 'config.json'), 'utf8'));
+    await output.writeConfig({ ...config, added: 1 }, source);
+    await output.commit();
+    const text = await readFile(join(output.target, 'config.json'), 'utf8');
+    expect(text).toContain('"cap": 30.0,');
+    expect(text).toContain('"theta": 10000.0\n');
+    expect(text).toContain('"size": 64,');
+    expect(text).toContain('"eps": 0.000001,');
+    expect(JSON.parse(text)).toEqual({ ...config, added: 1 });
+  });
+});

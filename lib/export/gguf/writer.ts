@@ -65,7 +65,7 @@ export class GgufWriter implements ExportWriter {
     const factors = rotaryFactors(this.layout, config);
     if (factors !== undefined) await this.file.write(globalNames.rotaryFactors, bytesOf(factors));
     await this.file.close();
-    await output.writeJson('config.json', resultConfig(this.input));
+    await output.writeConfig(resultConfig(this.input), checkpoint.directory);
     await output.copyCompanions(checkpoint.directory);
   }
 

@@ -73,7 +73,7 @@ export class OnnxWriter implements ExportWriter {
     } catch (error) {
       throw ioError(error, `writing ${graphFile}`, path);
     }
-    await output.writeJson('config.json', resultConfig(this.input));
+    await output.writeConfig(resultConfig(this.input), checkpoint.directory);
     await output.copyCompanions(checkpoint.directory);
   }
 
