@@ -97,6 +97,7 @@ struct Functions {
   Operation<DequantizeParams> dequantize;
   Operation<FactorizeParams> factorize;
   Operation<GptqParams> gptq;
+  Operation<DescendParams> descend;
 };
 
 template <class... T>
@@ -112,7 +113,7 @@ constexpr std::uint64_t kLayout =
     LayoutOf<Functions, View, MatmulParams, AttentionParams, LayerNormParams, RmsNormParams,
              RopeParams, EmbeddingParams, CrossEntropyParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
-             QuantizeParams, DequantizeParams, FactorizeParams, GptqParams>();
+             QuantizeParams, DequantizeParams, FactorizeParams, GptqParams, DescendParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.
 constexpr const char* kEntryPoint = "ballast_cuda_functions";

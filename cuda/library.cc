@@ -130,6 +130,7 @@ constexpr Functions kFunctions = {
     .dequantize = Run<Dequantize>,
     .factorize = Run<Factorize>,
     .gptq = Run<Gptq>,
+    .descend = Run<Descend>,
 };
 
 }  // namespace

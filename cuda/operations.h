@@ -37,5 +37,6 @@ void Quantize(const Context& context, const QuantizeParams& params);
 void Dequantize(const Context& context, const DequantizeParams& params);
 void Factorize(const Context& context, const FactorizeParams& params);
 void Gptq(const Context& context, const GptqParams& params);
+void Descend(const Context& context, const DescendParams& params);
 
 }  // namespace ballast::cuda

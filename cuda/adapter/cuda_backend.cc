@@ -94,6 +94,7 @@ class CudaBackend final : public Backend {
   void Dequantize(const DequantizeParams& p) override { Run(library_.dequantize, p); }
   void Factorize(const FactorizeParams& p) override { Run(library_.factorize, p); }
   void Gptq(const GptqParams& p) override { Run(library_.gptq, p); }
+  void Descend(const DescendParams& p) override { Run(library_.descend, p); }
 
  private:
   template <class Function, class... Arguments>

@@ -63,9 +63,7 @@ class Backend : public Memory {
   virtual void Dequantize(const DequantizeParams&) = 0;
   virtual void Factorize(const FactorizeParams&) = 0;
   virtual void Gptq(const GptqParams&) = 0;
-
-  // Refits of what another quantizer found. A backend may go without.
-  virtual void Descend(const DescendParams&) { ThrowUnsupported("descent"); }
+  virtual void Descend(const DescendParams&) = 0;
 
   // Attention step by step, and gradients. Only calibration asks for them, so a backend may go
   // without.

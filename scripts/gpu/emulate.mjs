@@ -1,6 +1,6 @@
 // Runs the operations' tests on the CUDA kernels without a GPU: translates cuda/ into plain C++ on top of
 // test/cuda-emulation, builds a `ballast-cuda.so` from it, puts it beside a copy of the addon and starts the tests with
-// that. x86-64, g++ and the headers of a CUDA toolkit are needed. About two minutes.
+// that. x86-64, g++ and the headers of a CUDA toolkit are needed. Some four minutes.
 //
 //   node scripts/gpu/emulate.mjs [files or options for vitest]
 import { spawn, spawnSync } from 'node:child_process';

@@ -1,9 +1,17 @@
 // Coordinate descent and refits of scales: against a plain float64 program of the definition, against the error that
 // its codes and scales really have, and against every change of a single code.
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { DescendOptions, Device } from '../../lib/device/index.js';
-import { at, float32, instructionSets, normals, openDevice, roundHalfEven } from './harness.js';
+import {
+  at,
+  describeDevices,
+  float32,
+  instructionSets,
+  normals,
+  openDevice,
+  roundHalfEven,
+} from './harness.js';
 
 const block = 128;
 
@@ -225,7 +233,7 @@ function naive(p: Problem, from: Codes, { bits, rounds, sweeps }: DescendOptions
   return result;
 }
 
-describe.each(instructionSets)('descend (%s)', (instructionSet) => {
+describeDevices('descend', instructionSets, (instructionSet) => {
   it.each(cases)('never raises the error, and says what it is: %s', async (_, p, changes) => {
     const { bits, damping } = options(changes);
     const device = openDevice(instructionSet, 1);

@@ -1,0 +1,25 @@
+// The exact refit of one scale, with which both kinds of refits of coordinate descent end.
+#pragma once
+
+#include "cuda/grid.cuh"
+
+namespace ballast::cuda {
+
+// With δ a scale's change and u = code − zero over its group, e(δ) = e − 2δ (u·r) + δ² (u M uᵀ).
+// Moves the scale to the least of it, rounded to `dtype`, if that lowers e: adds what it took off
+// to `taken` and returns δ. Codes that say nothing of their weights could ask for any scale: at
+// most a factor of two.
+__device__ __forceinline__ float move_scale(DType dtype, double slope, double curvature,
+                                            float& scale, double& taken) {
+  if (!(curvature > 0)) return 0;
+  const double best = fmin(fmax(scale + slope / curvature, 0.5 * scale), 2.0 * scale);
+  const float stored = stored_scale(dtype, static_cast<float>(best));
+  const float change = stored - scale;
+  const double gain = change * (2 * slope - change * curvature);
+  if (!(gain > 0)) return 0;
+  scale = stored;
+  taken += gain;
+  return change;
+}
+
+}  // namespace ballast::cuda
