@@ -3,8 +3,6 @@
 #include "native/cpu/explicit_attention.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "native/cpu/gemm.h"
 
@@ -86,6 +84,7 @@ void HeadProduct(const Context& context, const HeadProductParams& p) {
 void Softmax(const Context& context, const SoftmaxParams& p) {
   const std::int64_t sequence = p.scores.cols();
   const auto cap = static_cast<float>(p.softcap);
+  const RowKernels& kernels = context.kernels.row;
   ForEachRow(context, p.scores, [&](std::int64_t row) {
     const float* in = p.scores.f32() + row * sequence;
     float* out = p.out.f32() + row * sequence;
@@ -95,21 +94,17 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
     const float* bias = p.bias.empty() ? nullptr : p.bias.f32() + row % p.bias.rows() * sequence;
     const std::int64_t begin = p.window > 0 ? std::max<std::int64_t>(query - p.window + 1, 0) : 0;
     const std::int64_t end = p.causal ? query + 1 : sequence;
-    float largest = -std::numeric_limits<float>::infinity();
-    for (std::int64_t j = begin; j < end; ++j) {
-      float score = in[j];
-      if (cap > 0) score = cap * std::tanh(score / cap);
-      out[j] = score + slope * static_cast<float>(j - query);
-      if (bias != nullptr) out[j] += bias[j];
-      largest = std::max(largest, out[j]);
+    const std::int64_t seen = end - begin;
+    if (cap > 0) {
+      kernels.softcap(in + begin, cap, seen, out + begin);
+    } else {
+      std::copy(in + begin, in + end, out + begin);
     }
-    double sum = 0;
-    for (std::int64_t j = begin; j < end; ++j) {
-      out[j] = std::exp(out[j] - largest);
-      sum += out[j];
+    if (slope != 0) {
+      for (std::int64_t j = begin; j < end; ++j) out[j] += slope * static_cast<float>(j - query);
     }
-    const auto factor = static_cast<float>(1 / sum);
-    for (std::int64_t j = begin; j < end; ++j) out[j] *= factor;
+    if (bias != nullptr) kernels.add(out + begin, bias + begin, seen, out + begin);
+    kernels.softmax(out + begin, seen);
     std::fill(out, out + begin, 0.0f);
     std::fill(out + end, out + sequence, 0.0f);
   });

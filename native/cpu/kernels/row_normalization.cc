@@ -14,9 +14,8 @@ inline double SumOf(const float* x, std::int64_t n, F f) {
   Doubles low{}, high{};
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    const Floats v = Load<Floats>(x + i);
-    low += f(Low(v));
-    high += f(High(v));
+    low += f(LoadDoubles(x + i));
+    high += f(LoadDoubles(x + i + kLanes / 2));
   }
   double rest = 0;
   for (; i < n; ++i) rest += f(static_cast<double>(x[i]));
@@ -28,10 +27,20 @@ void LayerNorm(const float* x, const float* weight, const float* bias, double ep
   const double mean = SumOf(x, n, [](auto v) { return v; }) / static_cast<double>(n);
   const double squares = SumOf(x, n, [mean](auto v) { return (v - mean) * (v - mean); });
   const double inverse = 1 / sqrt(squares / static_cast<double>(n) + eps);
-  Map(x, n, out,
-      [=](Floats v) { return Join((Low(v) - mean) * inverse, (High(v) - mean) * inverse); });
-  if (weight != nullptr) Map(out, weight, n, out, [](Floats v, Floats w) { return v * w; });
-  if (bias != nullptr) Map(out, bias, n, out, [](Floats v, Floats b) { return v + b; });
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    Floats y = Join((LoadDoubles(x + i) - mean) * inverse,
+                    (LoadDoubles(x + i + kLanes / 2) - mean) * inverse);
+    if (weight != nullptr) y = y * Load<Floats>(weight + i);
+    if (bias != nullptr) y = y + Load<Floats>(bias + i);
+    Store(out + i, y);
+  }
+  for (; i < n; ++i) {
+    float y = static_cast<float>((x[i] - mean) * inverse);
+    if (weight != nullptr) y *= weight[i];
+    if (bias != nullptr) y += bias[i];
+    out[i] = y;
+  }
 }
 
 void RmsNorm(const float* x, const float* weight, double eps, float weight_offset, std::int64_t n,

@@ -7,28 +7,54 @@
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
 
-double LogSumExp(const float* x, std::int64_t n) {
-  // 1. The largest value keeps every exponential at or below 1.
+// The largest value keeps every exponential at or below 1.
+float LargestOf(const float* x, std::int64_t n) {
   Floats largest = Splat(-INFINITY);
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) largest = Max(Load<Floats>(x + i), largest);
   float top = Largest(largest);
   for (; i < n; ++i) top = x[i] > top ? x[i] : top;
-  // 2. Float32 vectors of exponentials, summed in float64.
+  return top;
+}
+
+// Σ exp(x − top): float32 vectors of exponentials, summed in float64; use(i, count, vector) sees
+// each.
+template <class Use>
+inline double SumExponentials(const float* x, std::int64_t n, float top, Use use) {
   Doubles low{}, high{};
-  for (i = 0; i < n; i += kLanes) {
-    const bool whole = i + kLanes <= n;
+  for (std::int64_t i = 0; i < n; i += kLanes) {
+    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
     Floats v = Splat(-INFINITY);
-    if (whole) {
+    if (count == kLanes) {
       v = Load<Floats>(x + i);
     } else {
-      memcpy(&v, x + i, static_cast<std::size_t>(n - i) * sizeof(float));
+      memcpy(&v, x + i, static_cast<std::size_t>(count) * sizeof(float));
     }
     const Floats e = Exp(v - top);
+    use(i, count, e);
     low += Low(e);
     high += High(e);
   }
-  return static_cast<double>(top) + log(Sum(low + high));
+  return Sum(low + high);
+}
+
+double LogSumExp(const float* x, std::int64_t n) {
+  const float top = LargestOf(x, n);
+  const double sum = SumExponentials(x, n, top, [](std::int64_t, std::int64_t, Floats) {});
+  return static_cast<double>(top) + log(sum);
+}
+
+void Softmax(float* x, std::int64_t n) {
+  const double sum =
+      SumExponentials(x, n, LargestOf(x, n), [x](std::int64_t i, std::int64_t count, Floats e) {
+        if (count == kLanes) {
+          Store(x + i, e);
+        } else {
+          StorePart(x + i, e, count);
+        }
+      });
+  const auto factor = static_cast<float>(1 / sum);
+  Map(x, n, x, [factor](Floats e) { return e * factor; });
 }
 
 template <int kRows>
@@ -72,6 +98,7 @@ void Range(const float* x, std::int64_t n, float* low, float* high) {
 }  // namespace
 
 void AddReductionKernels(RowKernels& table) {
+  table.softmax = Softmax;
   table.log_sum_exp = LogSumExp;
   table.add_rows = AddRows;
   table.range = Range;

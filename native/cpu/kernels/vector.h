@@ -147,6 +147,17 @@ static inline Floats Join(Doubles low, Doubles high) {
 }
 #endif
 
+// Half a vector of floats from memory, as float64.
+static inline Doubles LoadDoubles(const float* p) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p));
+#elif defined(__AVX2__)
+  return _mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
+  return Doubles{p[0], p[1]};
+#endif
+}
+
 // Sums pairwise, in one fixed order.
 static inline float Sum(Floats x) {
 #if defined(__AVX512F__)
