@@ -142,6 +142,7 @@ function printReport(report: RunReport, output: string): void {
     ['held out with bias', mean(resultOnHeldOut)],
     ['biases kept', `${layers.filter(({ biasKept }) => biasKept).length} of ${layers.length}`],
     ...(report.dropped.length > 0 ? [['no bias fitted in', report.dropped.join(', ')]] : []),
+    ['computed by', `${report.environment.device}, ${options.precision} products`],
     ['time', seconds(total)],
     ...Object.entries(phases).map(([name, value]) => [`  ${name}`, seconds(value)]),
     ['peak memory', bytes(report.peakMemoryBytes)],
