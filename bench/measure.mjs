@@ -8,14 +8,21 @@ const restMs = 30;
 export const median = (numbers) =>
   numbers.toSorted((a, b) => a - b)[Math.floor((numbers.length - 1) / 2)];
 
+/** Work between two waits, as much as a mini-batch is to the pipeline. */
+const groupMs = 10;
+
 /** Seconds of one call of `enqueue`. */
 export async function secondsOf(device, enqueue, leastSeconds = 0.1) {
   const begin = performance.now();
-  for (let calls = 1; ; calls++) {
-    device.scope(() => void enqueue());
+  let calls = 0;
+  for (let group = 1; ; ) {
+    const from = performance.now();
+    for (let call = 0; call < group; call++) device.scope(() => void enqueue());
     await device.synchronize();
-    const passed = (performance.now() - begin) / 1e3;
-    if (passed >= leastSeconds) return passed / calls;
+    calls += group;
+    const now = performance.now();
+    if (now - begin >= 1e3 * leastSeconds) return (now - begin) / 1e3 / calls;
+    if (now - from < groupMs) group *= 2;
   }
 }
 

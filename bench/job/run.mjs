@@ -43,7 +43,8 @@ async function measureModel({ directory, width }, precision, options, folder) {
     phases,
     compensationRatio: median(ratios),
     matmulGflops: gflops,
-    efficiency: floor / phases.total,
+    // Reading, tokenizing and writing are no products: they are not counted.
+    efficiency: floor / (phases.total - phases.load - phases.write),
     peakMemoryBytes: Math.max(...compensated.map(({ peakMemoryBytes }) => peakMemoryBytes)),
   };
 }

@@ -1,10 +1,26 @@
 #include "native/core/thread_pool.h"
 
 #include <algorithm>
-#include <atomic>
+#include <chrono>
 #include <exception>
 
 namespace ballast {
+namespace {
+
+// One loop often follows another within microseconds, and the parts of one end together: looking
+// out for that is quicker than to sleep and be woken.
+template <class Condition>
+void WaitBriefly(Condition condition) {
+  constexpr auto kBriefly = std::chrono::microseconds(50);
+  const auto end = std::chrono::steady_clock::now() + kBriefly;
+  while (!condition() && std::chrono::steady_clock::now() < end) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+}
+
+}  // namespace
 
 struct ThreadPool::Loop {
   std::int64_t count;
@@ -50,12 +66,18 @@ void ThreadPool::Advance(Loop& loop) {
 void ThreadPool::Work() {
   std::unique_lock lock(mutex_);
   for (;;) {
+    if (!stopping_ && loops_.empty()) {
+      lock.unlock();
+      WaitBriefly([this] { return waiting_loops_.load(std::memory_order_relaxed) > 0; });
+      lock.lock();
+    }
     wake_.wait(lock, [this] { return stopping_ || !loops_.empty(); });
     if (stopping_) return;
     // Taking the loop's share is counted under the pool's mutex, so that its caller cannot miss us.
     const std::shared_ptr<Loop> loop = loops_.front();
     if (loop->next.load() >= loop->count || loop->failed.load()) {
       loops_.pop_front();
+      waiting_loops_ = loops_.size();
       continue;
     }
     loop->active.fetch_add(1);
@@ -86,6 +108,7 @@ void ThreadPool::ParallelFor(std::int64_t count, std::int64_t grain,
     {
       std::lock_guard lock(mutex_);
       loops_.push_back(loop);
+      waiting_loops_ = loops_.size();
     }
     wake_.notify_all();
   }
@@ -94,7 +117,9 @@ void ThreadPool::ParallelFor(std::int64_t count, std::int64_t grain,
     {
       std::lock_guard lock(mutex_);
       loops_.remove(loop);
+      waiting_loops_ = loops_.size();
     }
+    WaitBriefly([&] { return loop->active.load() == 0; });
     std::unique_lock lock(loop->mutex);
     loop->done.wait(lock, [&] { return loop->active.load() == 0; });
   }

@@ -2,6 +2,7 @@
 // its own loop too, so a loop always advances even when every pool thread is busy elsewhere.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -42,6 +43,7 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::list<std::shared_ptr<Loop>> loops_;
+  std::atomic<std::size_t> waiting_loops_{0};  // loops_.size(), to be read without the mutex
   bool stopping_ = false;
 };
 
