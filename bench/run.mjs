@@ -71,21 +71,31 @@ function openDevice(instructionSet, precision) {
   return Device.open('cpu', { threads: options.threads, precision });
 }
 
-async function measureKernels(suite, instructionSet) {
+/** torch in another process; undefined, and why on stderr, where that Python has none. */
+async function openPeer(instructionSet) {
+  if (values.python === undefined) return undefined;
   const threads = options.threads || os.availableParallelism();
-  const peer =
-    values.python && new TorchPeer(values.python, 'torch-peer.py', threads, instructionSet);
-  const torch = peer && (await peer.version());
+  const peer = new TorchPeer(values.python, 'torch-peer.py', threads, instructionSet);
+  try {
+    return { peer, torch: `, torch ${await peer.version()}` };
+  } catch (error) {
+    console.error(`${values.python}: ${error.message} Going on without torch.`);
+    return undefined;
+  }
+}
+
+async function measureKernels(suite, instructionSet) {
+  const { peer, torch = '' } = (await openPeer(instructionSet)) ?? {};
   const open = (precision) => ({
     device: openDevice(instructionSet, precision),
-    peer: peer || undefined,
+    peer,
     pairs: options.pairs,
   });
   const { device } = open('float32');
-  const title = `${suite}: ${device.description}${torch ? `, torch ${torch}` : ''}`;
+  const title = `${suite}: ${device.description}${torch}`;
   device.close();
   const rows = await kernels[suite](open, options);
-  if (peer) peer.close();
+  peer?.close();
   printRows(title, rows);
   return { title, rows };
 }

@@ -35,6 +35,8 @@ export class TorchPeer {
       env: environmentFor(instructionSet),
       stdio,
     });
+    // A program that is not there ends its output at once, which is noticed below.
+    this.#child.on('error', () => {});
     this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
