@@ -67,6 +67,12 @@ export function grid() {
       { none: 0, sequential: 0, joint: 0, asymmetric: 0 },
       seed,
     ),
+    ...product(
+      { model: ['opt-7m-shifted'], scheme: ['w3'], path: 'float' },
+      { GPTQ: 0 },
+      { sequential: 0, joint: 0 },
+      seed,
+    ),
     ...Object.keys(paths).flatMap((path) =>
       product(
         { model: ['opt-7m'], scheme: ['w3', 'w2g64', 'w2'], path },
