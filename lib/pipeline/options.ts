@@ -238,14 +238,7 @@ export function resolveOptions(options: QuantizeOptions): {
       'Expected actOrder with staticGroups: without it groups are static anyway.',
     );
   }
-  if (resolved.weightSearch !== 'none' && !quantizer.takesParameters) {
-    const able = quantizers.filter(({ takesParameters }) => takesParameters);
-    throw new BallastError(
-      'ERR_ARGUMENT',
-      `Expected a method that takes scales found before (${able.map(({ name }) => name).join(', ')}) with weightSearch ` +
-        `but received ${quantizer.name}.`,
-    );
-  }
+  expectMethodFor(resolved, quantizer);
   expectActivationOptions(resolved);
   const comparesPaths =
     resolved.target === 'float' ||
@@ -262,4 +255,26 @@ export function resolveOptions(options: QuantizeOptions): {
     format.expectActivations?.(resolved.activationRange === 'dynamic');
   }
   return { options: resolved, quantizer };
+}
+
+/** Refuses options that the method would not heed. */
+function expectMethodFor({ weightSearch, actOrder }: ResolvedOptions, quantizer: Quantizer): void {
+  const expect = (option: string, what: string, can: (quantizer: Quantizer) => boolean) => {
+    if (can(quantizer)) return;
+    const able = quantizers.filter(can).map(({ name }) => name);
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected a method that ${what} (${able.join(', ')}) with ${option} but received ${quantizer.name}.`,
+    );
+  };
+  if (weightSearch !== 'none') {
+    expect(
+      'weightSearch',
+      'takes scales found before',
+      ({ takesParameters = false }) => takesParameters,
+    );
+  }
+  if (actOrder) {
+    expect('actOrder', 'can be told the order of columns', ({ takesOrder = false }) => takesOrder);
+  }
 }

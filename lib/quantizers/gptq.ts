@@ -125,5 +125,6 @@ export const gptq: Quantizer = {
   name: 'gptq',
   summary: 'GPTQ: errors made good by the columns that follow (arXiv 2210.17323)',
   needsMoment: true,
+  takesOrder: true,
   forGroup: (input) => prepareGptq(input, gridOptions(input.scheme)),
 };

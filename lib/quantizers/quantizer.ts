@@ -67,6 +67,8 @@ export interface Quantizer {
   readonly needsMoment: boolean;
   /** Whether it takes group parameters that were found before. */
   readonly takesParameters?: true;
+  /** Whether `actOrder` says in which order it takes columns. */
+  readonly takesOrder?: true;
   /** What it does best with, where that is not everybody's default. */
   readonly defaults?: Partial<QuantizerOptions & Pick<Scheme, 'clip'>>;
   /**

@@ -9,7 +9,8 @@ import { rtn } from './rtn.js';
 
 export const quantizers: readonly Quantizer[] = [rtn, gptq, descent, comq];
 
-export const defaultQuantizer: Quantizer = gptq;
+/** Costs little beside calibration, and no other leaves less error: docs/results.md. */
+export const defaultQuantizer: Quantizer = descent;
 
 /** Throws ERR_ARGUMENT for a name that is not registered. */
 export function findQuantizer(name: string): Quantizer {

@@ -72,7 +72,14 @@ it('bfloat16 weights of 8 bits, where two codes may have one value, give the sam
 it('the groups of an act-order run are kept', async () => {
   const { directory } = await randomLlama();
   const grid = { bits: 4, groupSize: 32, symmetric: true, scaleDtype: 'float16' as const };
-  const run = { ...grid, actOrder: true, samples: 4, sequenceLength: 32, heldOut: 0 };
+  const run = {
+    ...grid,
+    method: 'gptq',
+    actOrder: true,
+    samples: 4,
+    sequenceLength: 32,
+    heldOut: 0,
+  };
   const plain = await finish(directory, run);
   const packed = await finish(directory, { ...run, format: 'gptq' });
   const output = await target();

@@ -244,7 +244,7 @@ describe('what the format cannot hold', () => {
       'Expected a multiple of 16, or 0 for one group a channel, for groupSize with format onnx but received 24.',
     ],
     [
-      { actOrder: true },
+      { method: 'gptq', actOrder: true },
       'Expected staticGroups with actOrder for format onnx: it holds groups of consecutive columns only.',
     ],
   ])('is refused before anything is read: %j', async (options, message) => {

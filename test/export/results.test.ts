@@ -177,7 +177,7 @@ describe('a format’s grid', () => {
       'Expected float16 for scaleDtype with format gptq but received float32.',
     ],
     [
-      { format: 'compressed-tensors', actOrder: true },
+      { format: 'compressed-tensors', method: 'gptq', actOrder: true },
       'Expected staticGroups with actOrder for format compressed-tensors: it holds groups of consecutive columns only.',
     ],
   ])('refuses %j', async (options, message) => {

@@ -83,7 +83,7 @@ describe('certificates equal both layers run forward', () => {
     ['the float path as target', asymmetric, { target: 'float' }],
     ['the float path as target, sequential', asymmetric, { target: 'float', fit: 'sequential' }],
     ['groups, clipping, 2 bits', onQuantized, { bits: 2, groupSize: 32, clip: 'mse' }],
-    ['act-order', onQuantized, { actOrder: true }],
+    ['act-order', onQuantized, { method: 'gptq', actOrder: true }],
     ['one bias a position', onQuantized, { compensation: 'position' }],
     [
       'one bias a position, the float path as target',

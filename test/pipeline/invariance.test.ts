@@ -27,7 +27,7 @@ it.each<[string, Partial<QuantizeOptions>]>([
   ['the defaults', {}],
   [
     'groups, act-order, float target, every site',
-    { groupSize: 32, actOrder: true, target: 'float', sites: ['linear', 'block'] },
+    { method: 'gptq', groupSize: 32, actOrder: true, target: 'float', sites: ['linear', 'block'] },
   ],
   ['rounding with biases per position', { method: 'rtn', compensation: 'position' }],
 ])('one thread and three give the same bytes and figures: %s', async (_, options) => {
