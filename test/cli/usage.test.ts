@@ -70,6 +70,11 @@ describe('wrong usage', () => {
       'Expected --act-order with --static-groups',
     ],
     [
+      'an option that the method would not heed',
+      ['quantize', exampleModel, ...paths, '--method', 'rtn', '--act-order'],
+      'Expected a method that can be told the order of columns (gptq) with --act-order',
+    ],
+    [
       'a wrong size',
       ['quantize', exampleModel, ...paths, '--max-shard-size', 'big'],
       'Expected a size such as 500MB or 5GB.',
