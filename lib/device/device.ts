@@ -13,7 +13,7 @@ import { Operations, translate } from './operations.js';
 import type { Tensor } from './tensor.js';
 
 export interface DeviceOptions {
-  /** Compute threads of a CPU device; default one per processor (or BALLAST_THREADS). */
+  /** Compute threads of a CPU device; default BALLAST_THREADS, or one per processor that the process may use. */
   readonly threads?: number;
   /** How products of matrices are formed; sums are float32 always. Default 'float32'. */
   readonly precision?: Precision;

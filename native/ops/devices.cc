@@ -1,13 +1,12 @@
 #include "native/ops/devices.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <mutex>
-#include <thread>
 
 #include "cuda/adapter/cuda_backend.h"
 #include "cuda/adapter/library.h"
+#include "native/core/processors.h"
 #include "native/cpu/cpu_backend.h"
 
 namespace ballast {
@@ -18,7 +17,7 @@ int DefaultThreads() {
     const int threads = std::atoi(text);
     if (threads > 0) return threads;
   }
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return AvailableProcessors();
 }
 
 // Devices of one thread count share a pool, for the life of the process: pools are few and idle

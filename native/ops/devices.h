@@ -17,8 +17,9 @@ struct DeviceInfo {
 };
 
 std::vector<DeviceInfo> ListDevices();
-// `threads` is how many threads a CPU device computes with; 0 is BALLAST_THREADS or one per
-// processor. Throws Error{kUnsupported} for a name that is not available and says why.
+// `threads` is how many threads a CPU device computes with; 0 is BALLAST_THREADS or one for
+// each processor that the process may use. Throws Error{kUnsupported} for a name that is not
+// available and says why.
 std::unique_ptr<Device> OpenDevice(const std::string& name, int threads);
 
 }  // namespace ballast
