@@ -30,18 +30,26 @@ const methods = {
   'PTQ4ViT, activations': { activationRange: 'hessian', activationTwin: true },
   PTQ4ViT: { activationRange: 'hessian', activationTwin: true, weightSearch: 'hessian' },
 };
-const everySite = ['linear', 'attention', 'mlp', 'block'];
+/** Subsets of the sites that are fitted, by their names in the tables. */
+const siteSets = {
+  linear: ['linear'],
+  matmul: ['matmul'],
+  block: ['block'],
+  'linear + block': ['linear', 'block'],
+  'all but matmul': ['linear', 'attention', 'mlp', 'block'],
+};
 const compensations = {
   none: { compensation: 'none' },
-  channel: { compensation: 'channel', sites: ['linear'] },
-  'channel, matmul': { compensation: 'channel', sites: ['linear', 'matmul'] },
-  'channel, block': { compensation: 'channel', sites: ['linear', 'block'] },
-  'channel, all sites': { compensation: 'channel', sites: everySite },
-  position: { compensation: 'position', sites: ['linear'] },
-  'position, matmul': { compensation: 'position', sites: ['linear', 'matmul'] },
-  'position, block': { compensation: 'position', sites: ['linear', 'block'] },
-  'position, all sites': { compensation: 'position', sites: everySite },
+  ...fitted('channel'),
+  ...fitted('position'),
 };
+
+function fitted(compensation) {
+  const named = Object.entries(siteSets);
+  return Object.fromEntries(
+    named.map(([name, sites]) => [`${compensation}: ${name}`, { compensation, sites }]),
+  );
+}
 
 function* cells() {
   for (const samples of sampleCounts) {
@@ -58,7 +66,7 @@ function* cells() {
   }
 }
 
-const fileOf = (id) => path.join(values.cache, `${id.replaceAll(/[/, ]+/g, '-')}.json`);
+const fileOf = (id) => path.join(values.cache, `${id.replaceAll(/[/,: +]+/g, '-')}.json`);
 const find = (id) =>
   existsSync(fileOf(id)) ? JSON.parse(readFileSync(fileOf(id), 'utf8')) : undefined;
 
@@ -120,24 +128,27 @@ function summary(samples, precision, method, compensation) {
   return `${mean.toFixed(2)} ± ${Math.sqrt(squares / (found.length - 1)).toFixed(2)}`;
 }
 
+/** A table for each precision: a row for each compensation, a column for each method and number of images. */
 function tables() {
   const float = find('float');
   const lines = [`Float: ${float === undefined ? 'not measured' : float.top1.toFixed(2)}.`];
-  for (const samples of sampleCounts) {
-    const rows = precisions.flatMap((precision) =>
-      Object.keys(methods).map((method) => {
-        const columns = Object.keys(compensations);
-        const figures = columns.map((column) => summary(samples, precision, method, column));
-        return figures.some(Boolean) ? `| ${[precision, method, ...figures].join(' | ')} |` : '';
-      }),
+  for (const precision of precisions) {
+    const columns = Object.keys(methods).flatMap((method) =>
+      sampleCounts.map((samples) => ({
+        title: `${method}, ${samples}`,
+        figures: Object.keys(compensations).map((compensation) =>
+          summary(samples, precision, method, compensation),
+        ),
+      })),
     );
-    if (!rows.some(Boolean)) continue;
-    const head = ['', 'method', ...Object.keys(compensations)];
-    lines.push('', `## ${samples} calibration images`, '', `| ${head.join(' | ')} |`);
-    lines.push(
-      `|${head.map((_, i) => (i < 2 ? '---|' : '--:|')).join('')}`,
-      ...rows.filter(Boolean),
-    );
+    const there = columns.filter(({ figures }) => figures.some(Boolean));
+    if (there.length === 0) continue;
+    lines.push('', `## ${precision.toUpperCase()}`, '');
+    lines.push(`| biases | ${there.map(({ title }) => title).join(' | ')} |`);
+    lines.push(`|---|${there.map(() => '--:|').join('')}`);
+    for (const [row, name] of Object.keys(compensations).entries()) {
+      lines.push(`| ${name} | ${there.map(({ figures }) => figures[row]).join(' | ')} |`);
+    }
   }
   return lines.join('\n');
 }

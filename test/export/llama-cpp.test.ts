@@ -1,7 +1,5 @@
 // GGUF files in llama.cpp itself, through node-llama-cpp: it tokenizes as we do, and its next-token distributions are
-// those of our evaluator on the same weights. The package with its binary takes 90 MB, so it is installed by hand:
-//
-//     npm install --prefix build/clients --ignore-scripts --omit=optional node-llama-cpp @node-llama-cpp/linux-x64
+// those of our evaluator on the same weights. `npm run clients` installs it.
 
 import { copyFileSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,5 @@
 // ONNX files in ONNX Runtime itself, through onnxruntime-node: the same classes as our evaluator on the same weights,
-// logits within rounding. The package takes 290 MB, so it is installed by hand:
-//
-//     npm install --prefix build/clients --ignore-scripts onnxruntime-node
+// logits within rounding. `npm run clients` installs it.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
