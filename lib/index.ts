@@ -28,6 +28,7 @@ export {
 } from './export/index.js';
 export {
   type Candidate,
+  type HeldOutScore,
   type LayerReport,
   type MemoryPart,
   type MemoryPlan,

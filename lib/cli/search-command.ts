@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { type QuantizeOptions, type SearchReport, search } from '../index.js';
 import { defaults, resolveOptions } from '../pipeline/options.js';
+import { scoreOf } from '../pipeline/scorer.js';
 import { number as digits } from './format.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
 import { openProgress } from './progress.js';
@@ -26,7 +27,8 @@ export function searchCommand(signal: AbortSignal): Command {
     .summary('find which outputs to compensate, then quantize with them')
     .description(
       'Quantizes once, fits biases at every combination of sites, scores each by the perplexity of held-out ' +
-        'calibration samples, and writes the model with the best.',
+        "calibration samples (of an image classifier, by how far its predictions are from the float model's), " +
+        'and writes the model with the best, which may be none.',
     )
     .argument('<model>', 'model directory, or hub id such as organisation/name');
   addOptions(command, searchOptions, defaults);
@@ -51,10 +53,7 @@ async function run(model: string, options: SearchOptions): Promise<SearchReport>
       const { value, done } = await events.next();
       if (done) return value;
       if (value.type !== 'candidate') show(value);
-      else
-        progress.say(
-          `${nameOf(value.candidate.sites)}: ${digits(value.candidate.heldOutPerplexity)}`,
-        );
+      else progress.say(`${nameOf(value.candidate.sites)}: ${digits(scoreOf(value.candidate))}`);
     }
   } finally {
     progress.end();
@@ -65,10 +64,20 @@ function nameOf(sites: readonly string[]): string {
   return sites.length === 0 ? 'none' : sites.join(' + ');
 }
 
-function printFound({ candidates, report }: SearchReport): void {
+const metrics = {
+  heldOutPerplexity: 'held-out perplexity',
+  heldOutDivergence: 'held-out divergence, nats',
+} as const;
+
+function printFound({ candidates, metric, report }: SearchReport): void {
   printTable(
-    candidates.map(({ sites, heldOutPerplexity }) => [nameOf(sites), digits(heldOutPerplexity)]),
-    ['sites, best first', 'held-out perplexity'],
+    candidates.map((candidate) => [nameOf(candidate.sites), digits(scoreOf(candidate))]),
+    ['sites, best first', metrics[metric]],
   );
-  printTable([['result', report.options.output]]);
+  const { compensation, output, sites } = report.options;
+  const chosen = compensation === 'none' ? 'none' : `${compensation}, ${nameOf(sites)}`;
+  printTable([
+    ['compensation', chosen],
+    ['result', output],
+  ]);
 }

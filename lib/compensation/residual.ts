@@ -4,12 +4,13 @@
 //   mean      m = ΔW μ̂ + W E[D]
 //   variance  v = tr(ΔW Σ̂ ΔWᵀ) + 2 tr(W Cov(D, x̂) ΔWᵀ) + tr(W Cov(D) Wᵀ)
 // so E‖e‖² = v + ‖m‖², and with a bias b it is v + ‖m − b‖²: least, by ‖m‖² less, where b = m (arXiv 2404.01892).
+// Statistics without moments tell m alone; v, which no bias changes, is then left out of every error.
 
 import type { Device, Tensor } from '../device/index.js';
 import type { GroupStatistics, Statistics } from '../statistics/index.js';
 
 export interface Residual {
-  /** v, summed over output channels. */
+  /** v, summed over output channels; 0 where statistics hold no moments. */
   readonly variance: number;
   /** m [out]. */
   readonly mean: Float64Array;
@@ -25,12 +26,13 @@ export async function residualOf(
   const { variances, means } = device.scope(() => {
     const w = device.cast(weight, 'float32');
     const delta = device.subtract(w, device.cast(quantized, 'float32'));
-    const variances = [device.quadraticForm(delta, inputs.covariance)];
     const means = [device.matvec(delta, inputs.mean)];
+    if (drift !== undefined) means.push(device.matvec(w, drift.difference.mean));
+    if (!inputs.hasMoment) return { variances: [], means };
+    const variances = [device.quadraticForm(delta, inputs.covariance)];
     if (drift !== undefined) {
       const cross = device.quadraticForm(w, drift.cross(true), delta);
       variances.push(cross, cross, device.quadraticForm(w, drift.difference.covariance));
-      means.push(device.matvec(w, drift.difference.mean));
     }
     return { variances, means };
   });
@@ -84,13 +86,16 @@ export async function outputEnergy(
   weight: Tensor,
   { inputs }: GroupStatistics,
 ): Promise<number> {
-  const [variances, means] = device.scope(() => {
+  const { variances, means } = device.scope(() => {
     const w = device.cast(weight, 'float32');
-    return [device.quadraticForm(w, inputs.covariance), device.matvec(w, inputs.mean)];
-  }) as [Tensor, Tensor];
+    return {
+      variances: inputs.hasMoment ? device.quadraticForm(w, inputs.covariance) : undefined,
+      means: device.matvec(w, inputs.mean),
+    };
+  });
   using variance = variances;
   using mean = means;
-  return sum(await variance.readFloat64()) + squares(await mean.readFloat64());
+  return sum((await variance?.readFloat64()) ?? []) + squares(await mean.readFloat64());
 }
 
 function present(means: Tensor | undefined): Tensor {
@@ -98,7 +103,7 @@ function present(means: Tensor | undefined): Tensor {
   return means;
 }
 
-export function sum(values: Float64Array | Float32Array): number {
+export function sum(values: Float64Array | Float32Array | readonly number[]): number {
   let total = 0;
   for (const value of values) total += value;
   return total;

@@ -1,3 +1,4 @@
+export { classLogits, meanDivergence } from './divergence.js';
 export {
   checkEvaluateImagesOptions,
   type EvaluateImagesEvent,

@@ -7,13 +7,14 @@ import { BallastError } from '../errors.js';
 import {
   disposeAll,
   embed,
+  type Input,
   loadStoredBlock,
   miniBatches,
   openCompanions,
   type StoredModel,
   uploadInput,
 } from '../execution/index.js';
-import type { BlockContext, LanguageModel } from '../models/index.js';
+import type { BlockContext, BlockModel, LanguageModel } from '../models/index.js';
 
 export interface EvaluationOptions {
   readonly signal?: AbortSignal | undefined;
@@ -62,8 +63,8 @@ export async function evaluatePerplexity(
 /** Hidden states after the last block, one tensor a mini-batch. */
 export async function runBlocks(
   stored: StoredModel,
-  model: LanguageModel,
-  batches: readonly Int32Array[],
+  model: BlockModel,
+  batches: readonly Input[],
   context: BlockContext,
   { signal, onProgress }: EvaluationOptions = {},
 ): Promise<Tensor[]> {

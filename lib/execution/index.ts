@@ -1,4 +1,4 @@
-export { activationFile } from './activation-file.js';
+export { activationFile, readActivations } from './activation-file.js';
 export {
   batchSize,
   blockRunner,

@@ -42,7 +42,8 @@ export interface CalibratedGrids {
 
 export async function calibrateGrids(calibration: GridCalibration): Promise<CalibratedGrids> {
   const { run, paths, index } = calibration;
-  const { model, options } = run;
+  const { model, options, prepared } = run;
+  if (prepared !== undefined) return { activations: prepared.activations, weights: new Map() };
   const choices = await activationChoices(calibration);
   const activationMetric = searchesActivations(options) ? options.activationRange : 'none';
   const metrics = [options.weightSearch, activationMetric];

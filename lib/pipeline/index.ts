@@ -8,4 +8,5 @@ export type {
   Site,
 } from './options.js';
 export { quantize } from './quantize.js';
+export type { HeldOutScore } from './scorer.js';
 export { type Candidate, type SearchEvent, type SearchReport, search } from './search.js';

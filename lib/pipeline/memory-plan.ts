@@ -60,7 +60,7 @@ export async function planMemory(model: string, options: QuantizeOptions): Promi
     ? sequenceLengthOf(definition, resolved)
     : (definition as VisionModel).sequence;
   const samples = resolved.samples + judgesOf(resolved);
-  const run = { options: resolved, quantizer, sites, model: definition };
+  const run = { options: resolved, quantizer, sites, model: definition, keepsStates: false };
   const names = definition.linears.map(({ name }) => name);
   const plan: Plan = {
     ...{ checkpoint, model: definition, options: resolved, samples },

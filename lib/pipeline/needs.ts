@@ -14,19 +14,20 @@ export interface GroupPlan extends GroupNeeds {
 }
 
 /** What of a run decides. */
-type Asked = Pick<Run, 'options' | 'quantizer' | 'sites' | 'model'>;
+type Asked = Pick<Run, 'options' | 'quantizer' | 'sites' | 'model' | 'prepared' | 'keepsStates'>;
 
 /** Which paths' hidden states move through the model. */
-export function neededPaths({ options, quantizer, sites, model }: Asked): {
+export function neededPaths({ options, quantizer, sites, model, prepared, keepsStates }: Asked): {
   float: boolean;
   quantized: boolean;
 } {
   const { propagate, target, activationBits, activationRange } = options;
-  const searchesWeights = options.weightSearch !== 'none';
+  const findsGrids = prepared === undefined;
+  const searchesWeights = findsGrids && options.weightSearch !== 'none';
   // Every site besides the linears is compared with what the float path has there.
   const comparesPaths =
     sites.block || sites.model || model.linears.some(({ name }) => sites.followsFloatPath(name));
-  const staticRanges = activationBits !== 0 && activationRange !== 'dynamic';
+  const staticRanges = findsGrids && activationBits !== 0 && activationRange !== 'dynamic';
   return {
     // Ranges are those of the float path: what the model was trained to have there.
     float:
@@ -35,13 +36,13 @@ export function neededPaths({ options, quantizer, sites, model }: Asked): {
       comparesPaths ||
       staticRanges ||
       searchesWeights,
-    quantized: propagate === 'quantized' || quantizer.needsMoment || sites.model,
+    quantized: propagate === 'quantized' || quantizer.needsMoment || sites.model || keepsStates,
   };
 }
 
 /** What is summed for an input group; `parted` says whether the paths differ there. */
 export function needsOf(
-  { options, quantizer, sites }: Asked,
+  { options, quantizer, sites, prepared }: Asked,
   group: InputGroup,
   parted: boolean,
 ): GroupPlan {
@@ -51,7 +52,10 @@ export function needsOf(
   return {
     path: propagate,
     reference: followsFloatPath ? 'float' : 'own',
-    quantizerMoment: parted && propagate === 'float' && quantizer.needsMoment,
+    // Where weights are prepared, only biases are fitted.
+    moments: prepared === undefined,
+    quantizerMoment:
+      prepared === undefined && parted && propagate === 'float' && quantizer.needsMoment,
     drift: followsFloatPath || activationBits !== 0,
     positions: compensation === 'position',
   };

@@ -43,7 +43,7 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
           )
         : undefined;
     using target =
-      options.target === 'float'
+      options.target === 'float' && run.prepared === undefined
         ? asymmetricTarget(device, fitted, centred, options.damping)
         : ownTarget(device);
     for (const name of group) {

@@ -98,7 +98,7 @@ async function roundedToFormat(
 
 function preparedWeight({ prepared }: Run, name: string): Tensor {
   if (prepared === undefined) throw new RangeError('Neither a quantizer nor prepared weights.');
-  return prepared(name);
+  return prepared.weight(name);
 }
 
 /** A bias that is fitted in closed form cannot raise the error on what it was fitted on: if it does, that is a bug. */

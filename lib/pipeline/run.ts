@@ -1,5 +1,6 @@
 // What every part of a run shares.
 
+import type { BlockQuantizers } from '../activations/index.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
@@ -10,6 +11,14 @@ import type { Clock } from './clock.js';
 import type { LossGradients } from './loss-gradients.js';
 import type { ResolvedOptions } from './options.js';
 import type { Sites } from './sites.js';
+
+/** A block's weights and activations as they were quantized before; see prepared-model.ts. */
+export interface PreparedBlock {
+  /** [out, in], by the linear's name inside the block; the caller disposes the handle. */
+  weight(linear: string): Tensor;
+  /** Undefined where activations stay float. */
+  readonly activations: BlockQuantizers | undefined;
+}
 
 export interface Run {
   /** The model as the caller named it. */
@@ -22,8 +31,8 @@ export interface Run {
   readonly quantizer: Quantizer;
   readonly options: ResolvedOptions;
   readonly sites: Sites;
-  /** The block's weights [out, in] where they were quantized before, by names inside the block; see search.ts. */
-  readonly prepared?: ((name: string) => Tensor) | undefined;
+  /** What was quantized before: only biases are fitted then. */
+  readonly prepared?: PreparedBlock | undefined;
   /** Whether the quantized path's hidden states are wanted after the last block too. */
   readonly keepsStates: boolean;
   readonly context: BlockContext;

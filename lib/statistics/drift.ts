@@ -3,21 +3,21 @@
 // Legend: E[DDᵀ] and E[Dx̂ᵀ], or their centred forms Cov(D) and Cov(D, x̂), all [c, c].
 
 import type { Device, Tensor } from '../device/index.js';
-import { type Statistics, StatisticsSums } from './statistics.js';
+import { type Statistics, type StatisticsNeeds, StatisticsSums } from './statistics.js';
 
 export class Drift implements Disposable {
   readonly #device: Device;
   readonly #inputs: Statistics;
-  readonly #crossSum: Tensor;
+  readonly #crossSum: Tensor | undefined;
   readonly #cross = new Map<boolean, Tensor>();
 
   constructor(
     device: Device,
-    /** Of D; holds a moment. */
+    /** Of D. */
     readonly difference: Statistics,
     /** Of x̂. */
     inputs: Statistics,
-    crossSum: Tensor,
+    crossSum: Tensor | undefined,
   ) {
     this.#device = device;
     this.#inputs = inputs;
@@ -28,6 +28,7 @@ export class Drift implements Disposable {
   cross(centred: boolean): Tensor {
     const formed = this.#cross.get(centred);
     if (formed !== undefined) return formed;
+    if (this.#crossSum === undefined) throw new RangeError('This drift holds no moments.');
     const device = this.#device;
     const options = { count: this.difference.count, centred, symmetric: false };
     const moment = device.keep(
@@ -39,7 +40,7 @@ export class Drift implements Disposable {
 
   dispose(): void {
     this.difference.dispose();
-    this.#crossSum.dispose();
+    this.#crossSum?.dispose();
     for (const moment of this.#cross.values()) moment.dispose();
   }
 
@@ -50,32 +51,34 @@ export class Drift implements Disposable {
 
 export class DriftSums implements Disposable {
   readonly #device: Device;
+  readonly #needs: StatisticsNeeds;
   readonly #difference: StatisticsSums;
   #cross: Tensor | undefined;
 
-  constructor(device: Device, sequence: number, positions: boolean) {
+  /** The moment that is needed or not is both D's and that of D and x̂. */
+  constructor(device: Device, sequence: number, needs: StatisticsNeeds) {
     this.#device = device;
-    this.#difference = new StatisticsSums(device, sequence, { moment: true, positions });
+    this.#needs = needs;
+    this.#difference = new StatisticsSums(device, sequence, needs);
   }
 
   /** Adds the same tokens of both paths, [n, c] float32. Queued. */
   add(float: Tensor, quantized: Tensor): void {
     const device = this.#device;
     const channels = float.cols;
-    this.#cross ??= device.keep(device.zeros('float32', [channels, channels]));
-    const cross = this.#cross;
     device.scope(() => {
       const difference = device.subtract(float, quantized);
       this.#difference.add(difference);
-      device.secondMoment(difference, cross, { y: quantized });
+      if (!this.#needs.moment) return undefined;
+      this.#cross ??= device.keep(device.zeros('float32', [channels, channels]));
+      device.secondMoment(difference, this.#cross, { y: quantized });
       return undefined;
     });
   }
 
   async finish(inputs: Statistics): Promise<Drift> {
-    const cross = this.#cross;
-    if (cross === undefined) throw new RangeError('Drift of no tokens.');
     const difference = await this.#difference.finish();
+    const cross = this.#cross;
     this.#cross = undefined;
     return new Drift(this.#device, difference, inputs, cross);
   }

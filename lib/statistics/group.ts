@@ -6,6 +6,8 @@ import { type Drift, DriftSums } from './drift.js';
 import { type Statistics, StatisticsSums } from './statistics.js';
 
 export interface GroupNeeds {
+  /** Moments besides means: whoever fits biases alone needs none. */
+  readonly moments: boolean;
   /** Besides, a moment of other inputs for the quantizer. */
   readonly quantizerMoment: boolean;
   /** Besides, the drift. */
@@ -24,7 +26,7 @@ export interface GroupReads {
 
 export class GroupStatistics implements Disposable {
   constructor(
-    /** Of x̂, the inputs that errors are measured on; holds a moment. */
+    /** Of x̂, the inputs that errors are measured on. */
     readonly inputs: Statistics,
     /** What the quantizer's moment is taken from. */
     readonly quantizerInputs: Statistics,
@@ -48,12 +50,12 @@ export class GroupSums implements Disposable {
   readonly #drift: DriftSums | undefined;
 
   constructor(device: Device, sequence: number, needs: GroupNeeds) {
-    const { positions } = needs;
-    this.#inputs = new StatisticsSums(device, sequence, { moment: true, positions });
+    const own = { moment: needs.moments, positions: needs.positions };
+    this.#inputs = new StatisticsSums(device, sequence, own);
     this.#quantizerInputs = needs.quantizerMoment
       ? new StatisticsSums(device, sequence, { moment: true, positions: false })
       : undefined;
-    this.#drift = needs.drift ? new DriftSums(device, sequence, positions) : undefined;
+    this.#drift = needs.drift ? new DriftSums(device, sequence, own) : undefined;
   }
 
   /** Queued. */

@@ -24,10 +24,12 @@ interface Case {
   readonly granularity: BiasGranularity;
   readonly shrinkage?: number;
   readonly source?: BiasSource;
+  readonly moments?: boolean;
 }
 
-async function fitted({ x, xHat, heldOut, granularity, shrinkage = 0, source = 'output' }: Case) {
-  const needs = { drift: xHat !== undefined, positions: granularity === 'position' };
+async function fitted(given: Case) {
+  const { x, xHat, heldOut, granularity, shrinkage = 0, source = 'output', moments = true } = given;
+  const needs = { moments, drift: xHat !== undefined, positions: granularity === 'position' };
   const upload = (values: Float32Array) => float32(device, [out, channels], values);
   using statistics = await statisticsOf(
     device,
@@ -109,6 +111,16 @@ describe('a fitted bias', () => {
     expectClose(bias, full.bias?.map((value) => value / 2) ?? [], 1e-9);
     const after = compensated(residuals(weight, quantized, x), bias);
     near(half.certificate.errorWithBias, energyOf(after, out) / energy);
+  });
+
+  it.each<BiasGranularity>(['channel', 'position'])('needs means alone, per %s', async (of) => {
+    const others = correlated(sequence * 30, channels, 17);
+    for (const rest of [{ heldOut: others }, { xHat, source: 'inputs' }] as const) {
+      const known = await fitted({ x, granularity: of, ...rest });
+      const { bias, certificate } = await fitted({ x, granularity: of, ...rest, moments: false });
+      expect(bias).toEqual(known.bias);
+      expect(certificate.biasKept).toBe(true);
+    }
   });
 
   it('of positions counts samples as observations', async () => {

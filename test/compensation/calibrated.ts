@@ -35,6 +35,7 @@ export async function statisticsOf(
   { float, quantized }: { readonly float?: Rows; readonly quantized: Rows },
 ): Promise<GroupStatistics> {
   const sums = new GroupSums(device, sequence, {
+    moments: true,
     quantizerMoment: false,
     drift: false,
     positions: false,

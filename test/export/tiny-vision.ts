@@ -15,8 +15,8 @@ import { directoryOf, floatsOf, writeTensors } from '../vision/fixtures.js';
 /** Random ones, to calibrate on. */
 const images = 8;
 
-/** A tiny model that can be quantized; `fields` go into its config.json. */
-async function tinyModel(variant: string, fields: object) {
+/** A tiny model that can be quantized, and eight images; `fields` go into its config.json. */
+export async function tinyModel(variant: string, fields: object = {}) {
   const directory = join(await temporaryFolder(), 'model');
   cpSync(directoryOf(variant), directory, { recursive: true });
   const file = join(directory, 'config.json');

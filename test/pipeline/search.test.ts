@@ -1,9 +1,17 @@
 // The search over sites: every combination is scored on held-out samples, the best is what is written, and what it was
 // scored by is what the written model has there.
 
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { calibrationSamples } from '../../lib/calibration/samples.js';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
+import { Device } from '../../lib/device/index.js';
+import { evaluatePerplexity } from '../../lib/evaluate/index.js';
+import { checkpointModel } from '../../lib/execution/index.js';
 import { type Candidate, type SearchReport, search } from '../../lib/index.js';
+import { readModel } from '../../lib/models/index.js';
 import { randomOpt } from './random-opt.js';
 import { exampleText, finish, temporaryFolder } from './runs.js';
 
@@ -17,6 +25,24 @@ const options = {
 } as const;
 
 const nameOf = ({ sites }: Pick<Candidate, 'sites'>) => sites.join(' + ');
+
+/** Of the model in a directory, on the two windows that the search holds out. */
+async function heldOutPerplexity(directory: string): Promise<number> {
+  const text = await readFile(exampleText, 'utf8');
+  const tokenizer = await loadTokenizer(directory);
+  const tokens = await tokenizer.encode(text);
+  await tokenizer.close();
+  const windows = calibrationSamples(tokens, { ...options, samples: 10, seed: 0 }).slice(8);
+  const checkpoint = await Checkpoint.open(directory);
+  const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+  const device = Device.open('cpu', { threads: 2 });
+  try {
+    const stored = checkpointModel(device, checkpoint, model);
+    return (await evaluatePerplexity(device, stored, model, windows)).perplexity;
+  } finally {
+    device.close();
+  }
+}
 
 it('scores every combination of sites and writes the best', async () => {
   const folder = await temporaryFolder();
@@ -35,11 +61,27 @@ it('scores every combination of sites and writes the best', async () => {
   // linear, attention, mlp, block and model, each with or without.
   expect(new Set(candidates.map(nameOf)).size).toBe(32);
   expect(candidates).toHaveLength(32);
-  const scores = candidates.map(({ heldOutPerplexity }) => heldOutPerplexity);
+  const scores = candidates.map(({ heldOutPerplexity }) => heldOutPerplexity ?? Number.NaN);
   expect(scores).toEqual([...scores].sort((a, b) => a - b));
   expect(new Set(scores).size).toBeGreaterThan(16);
   expect(told).toHaveLength(32);
   expect(report.options.sites).toEqual(candidates[0]?.sites);
   const best = await finish(model, { ...options, sites: report.options.sites });
   expect(best.report.layers).toEqual(report.layers);
+});
+
+it('scores no compensation by weights that expect none', async () => {
+  const output = join(await temporaryFolder(), 'result');
+  const shape = { blocks: 1, hiddenSize: 64, mlpSize: 128, preNorm: true };
+  const model = await randomOpt(await temporaryFolder(), shape);
+  const gptq = { ...options, method: 'gptq' } as const;
+  const events = search(model, { ...gptq, calibration: exampleText, output });
+  let found: SearchReport | undefined;
+  while (found === undefined) {
+    const { value, done } = await events.next();
+    if (done) found = value;
+  }
+  const { directory } = await finish(model, { ...gptq, compensation: 'none' });
+  const score = found.candidates.find(({ sites }) => sites.length === 0)?.heldOutPerplexity ?? 0;
+  expect(score / (await heldOutPerplexity(directory))).toBeCloseTo(1, 5);
 });

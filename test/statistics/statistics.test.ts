@@ -100,7 +100,7 @@ describe.each(splits)('statistics of %s', (_, ends) => {
     const float = inputs.map((value, i) => value + at(drifted, i));
     const difference = float.map((value, i) => value - at(inputs, i));
     using inputSums = new StatisticsSums(device, sequence, { moment: true, positions: false });
-    using sums = new DriftSums(device, sequence, true);
+    using sums = new DriftSums(device, sequence, { moment: true, positions: true });
     const quantized = batches(inputs, ends);
     for (const x of batches(float, ends)) {
       const y = quantized.next().value as Tensor;
@@ -120,7 +120,7 @@ describe.each(splits)('statistics of %s', (_, ends) => {
 });
 
 describe('statistics of a group', () => {
-  const needs = { quantizerMoment: true, drift: true, positions: false } as const;
+  const needs = { moments: true, quantizerMoment: true, drift: true, positions: false } as const;
   const other = inputs.map((value) => value + 0.25);
 
   it('keep the inputs of errors, those of the quantizer, and the drift apart', async () => {
