@@ -4,12 +4,14 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { createInterface } from 'node:readline';
 import { BallastError } from '../errors.js';
+import { valueAt } from './field.js';
 import { readParquetTexts } from './parquet.js';
 
+const lineFeed = 0x0a;
+
 export interface DocumentOptions {
-  /** Field (JSONL) or column (parquet) that holds the text. Default 'text'. */
+  /** Field (JSONL) or column (parquet) that holds the text, or a path with dots to it. Default 'text'. */
   readonly field?: string;
 }
 
@@ -48,11 +50,12 @@ async function readBySuffix(path: string, field: string): Promise<string[]> {
   }
 }
 
-function decode(bytes: Uint8Array, path: string): string {
+/** A byte order mark tells of the encoding and is no text. */
+function decode(bytes: Uint8Array, where: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new BallastError('ERR_DATA', `Expected UTF-8 text in ${path}; convert its encoding.`, {
+    throw new BallastError('ERR_DATA', `Expected UTF-8 text in ${where}; convert its encoding.`, {
       cause: error,
     });
   }
@@ -61,15 +64,27 @@ function decode(bytes: Uint8Array, path: string): string {
 async function readJsonLines(path: string, field: string): Promise<string[]> {
   const documents: string[] = [];
   let number = 0;
-  const lines = createInterface({
-    input: createReadStream(path),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  });
-  for await (const line of lines) {
-    number++;
-    if (line.trim() !== '') documents.push(textOfLine(line, field, `line ${number} of ${path}`));
+  for await (const bytes of linesOf(path)) {
+    const where = `line ${++number} of ${path}`;
+    const line = decode(bytes, where);
+    if (line.trim() !== '') documents.push(textOfLine(line, field, where));
   }
   return documents;
+}
+
+/** Bytes between line feeds. Lines are cut before they are decoded: other characters that end lines may stand in JSON. */
+async function* linesOf(path: string): AsyncGenerator<Uint8Array> {
+  let parts: Uint8Array[] = [];
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    let begin = 0;
+    for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, begin)) {
+      yield Buffer.concat([...parts, chunk.subarray(begin, end)]);
+      parts = [];
+      begin = end + 1;
+    }
+    parts.push(chunk.subarray(begin));
+  }
+  yield Buffer.concat(parts);
 }
 
 function textOfLine(line: string, field: string, where: string): string {
@@ -82,7 +97,7 @@ function textOfLine(line: string, field: string, where: string): string {
     });
   }
   const record = typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
-  const text = (record as Record<string, unknown>)[field];
+  const text = valueAt(record, field);
   if (typeof text === 'string') return text;
   const fields = Object.keys(record).join(', ') || 'none';
   throw new BallastError(

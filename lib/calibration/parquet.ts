@@ -9,18 +9,20 @@ import {
 } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { BallastError } from '../errors.js';
+import { valueAt } from './field.js';
 
-/** Every row's text in `column`, in order. Error ERR_DATA for a damaged file, no such column, or a row without text. */
-export async function readParquetTexts(path: string, column: string): Promise<string[]> {
+/** Every row's text in `field`, a column or a path that begins with one, in order. Error ERR_DATA for a damaged file, no such column, or a row without text. */
+export async function readParquetTexts(path: string, field: string): Promise<string[]> {
   const file = await asyncBufferFromFile(path);
   const metadata = await parquetMetadataAsync(file).catch((error: unknown) => {
     throw damaged(path, error);
   });
   const columns = parquetSchema(metadata).children.map((child) => child.element.name);
-  if (!columns.includes(column)) {
+  const column = columns.find((name) => name === field || field.startsWith(`${name}.`));
+  if (column === undefined) {
     throw new BallastError(
       'ERR_DATA',
-      `Expected column '${column}' in ${path} but the columns are: ${columns.join(', ')}; ` +
+      `Expected column '${field}' in ${path} but the columns are: ${columns.join(', ')}; ` +
         'name the column that holds the text.',
     );
   }
@@ -38,7 +40,7 @@ export async function readParquetTexts(path: string, column: string): Promise<st
     }).catch((error: unknown) => {
       throw damaged(path, error);
     });
-    for (const row of rows) texts.push(textOf(row[column], column, texts.length, path));
+    for (const row of rows) texts.push(textOf(valueAt(row, field), field, texts.length, path));
   }
   return texts;
 }

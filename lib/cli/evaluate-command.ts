@@ -32,7 +32,10 @@ const textOptions: OptionTable<Pick<EvaluateOptions, 'texts' | 'sequenceLength' 
     help: 'tokens per window (default: 2048 or what the model supports)',
     parse: number,
   },
-  field: { flags: '--field <name>', help: 'field (JSONL) or column (parquet) of the text' },
+  field: {
+    flags: '--field <name>',
+    help: 'field (JSONL) or column (parquet) of the text, such as body or meta.text',
+  },
 };
 
 const imageOptions: OptionTable<Pick<EvaluateImagesOptions, 'images'>> = {

@@ -125,7 +125,10 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     help: 'samples from the start on, or from random places',
   },
   seed: { flags: '--seed <n>', help: 'seed of everything random', parse: number },
-  field: { flags: '--field <name>', help: 'field (JSONL) or column (parquet) of the text' },
+  field: {
+    flags: '--field <name>',
+    help: 'field (JSONL) or column (parquet) of the text, such as body or meta.text',
+  },
   format: {
     flags: '--format <name>',
     help: `what the result is written as: ${names(formats)}`,

@@ -26,7 +26,7 @@ export interface EvaluateOptions extends FetchOptions {
   readonly texts: readonly string[];
   /** Tokens per window; default 2048 or what the model supports. */
   readonly sequenceLength?: number;
-  /** Field of JSONL or column of parquet; default 'text'. */
+  /** Field of JSONL or column of parquet, or a path with dots to it; default 'text'. */
   readonly field?: string;
   /** Device name; default 'cpu'. */
   readonly device?: string;

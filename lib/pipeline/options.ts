@@ -35,7 +35,7 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly output: string;
   /** File of calibration text: .txt, .jsonl or .parquet. */
   readonly calibration: string;
-  /** Field of JSONL or column of parquet; default 'text'. */
+  /** Field of JSONL or column of parquet, or a path with dots to it; default 'text'. */
   readonly field?: string;
   /** Calibration samples; default 128. */
   readonly samples?: number;

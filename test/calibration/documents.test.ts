@@ -31,6 +31,29 @@ describe('readDocuments', () => {
     expect(await readDocuments(path, { field: 'body' })).toEqual(['1', '2']);
   });
 
+  it('takes a nested field, and a name with a dot where there is one', async () => {
+    const nested = '{"a": {"b": [{"c": "deep"}]}}';
+    const path = await fileWith('a.jsonl', `${nested}\n{"a.b.0.c": "plain", "a": {"b": []}}`);
+    expect(await readDocuments(path, { field: 'a.b.0.c' })).toEqual(['deep', 'plain']);
+    for (const field of ['a.b', 'a.b.1.c', 'a.b.length', 'toString']) {
+      await expect(readDocuments(path, { field })).rejects.toThrow(/fields are: a;/);
+    }
+  });
+
+  it('leaves out a byte order mark, and only there', async () => {
+    const text = await fileWith('a.txt', '\ufeffa\ufeffb');
+    expect(await readDocuments(text)).toEqual(['a\ufeffb']);
+    const lines = await fileWith('a.jsonl', '\ufeff{"text": "x"}\n{"text": "y"}');
+    expect(await readDocuments(lines)).toEqual(['x', 'y']);
+  });
+
+  it('ends lines of JSON at line feeds alone', async () => {
+    const odd = 'a\u2028b\u2029c\u0085d';
+    const long = 'é'.repeat(200_000);
+    const path = await fileWith('a.jsonl', `{"text": "${odd}"}\n{"text": "${long}"}\r\n`);
+    expect(await readDocuments(path)).toEqual([odd, long]);
+  });
+
   it.each(['snappy', 'zstd'])('takes a column of a parquet file (%s)', async (codec) => {
     const path = fixture(`${codec}.parquet`);
     expect(await readDocuments(path)).toEqual(['first', '', 'third é']);
@@ -40,6 +63,17 @@ describe('readDocuments', () => {
     });
     await expect(readDocuments(path, { field: 'id' })).rejects.toThrow(
       /'id', row 1 of .* a bigint/,
+    );
+  });
+
+  it('takes a nested column of a parquet file', async () => {
+    const path = fixture('nested.parquet');
+    expect(await readDocuments(path, { field: 'meta.text' })).toEqual(['a', 'b']);
+    await expect(readDocuments(path, { field: 'turns.0.content' })).rejects.toThrow(
+      /'turns.0.content', row 2 of .* received nothing/,
+    );
+    await expect(readDocuments(path, { field: 'text' })).rejects.toThrow(
+      /columns are: meta, turns/,
     );
   });
 
@@ -60,6 +94,12 @@ describe('readDocuments', () => {
     ['a line that is no object', 'a.jsonl', '["text"]', /fields are: none/],
     ['another suffix', 'a.csv', 'x', /\.txt, \.jsonl or \.parquet/],
     ['no UTF-8', 'a.txt', Uint8Array.of(0x61, 0xff), /Expected UTF-8/],
+    [
+      'a line that is no UTF-8',
+      'a.jsonl',
+      Buffer.from('{"a": "é"}\n', 'latin1'),
+      /UTF-8 .* line 1 of/,
+    ],
     ['an empty file', 'a.txt', '', /it is empty/],
     ['no lines', 'a.jsonl', '\n\n', /it is empty/],
     ['no parquet', 'a.parquet', 'PAR1 but not really PAR1', /Expected a parquet file/],
