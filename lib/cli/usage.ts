@@ -3,6 +3,7 @@
 import { type Command, CommanderError } from 'commander';
 import { BallastError } from '../errors.js';
 import { type OptionTable, withFlags } from './option-table.js';
+import { quantizeOptions } from './quantize-options.js';
 
 export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
 
@@ -26,9 +27,14 @@ export function explain(error: unknown, stream: NodeJS.WritableStream): number {
     return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   }
   // An error of our own says all there is to say; of any other, where it came from is the message.
-  const text = error instanceof BallastError ? error.message : unexpected(error);
+  const text = error instanceof BallastError ? inFlags(error) : unexpected(error);
   stream.write(`error: ${text}\n`);
   return exitCodes.failed;
+}
+
+/** What a run found wrong with an option; those of `quantize` are all that have names of several words. */
+function inFlags({ code, message }: BallastError): string {
+  return code === 'ERR_ARGUMENT' ? withFlags(message, quantizeOptions) : message;
 }
 
 function unexpected(error: unknown): string {

@@ -89,14 +89,19 @@ export function modelOf({ config, tensors }: Checkpoint, { architecture }: Resol
 /** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
 export function expectGroups(model: BlockModel, { groupSize }: ResolvedOptions): void {
   if (groupSize === 0) return;
-  const shapes = model.shapes ?? [model];
-  for (const { name, inChannels } of shapes.flatMap(({ linears }) => linears)) {
-    if (inChannels % groupSize !== 0) {
-      throw new BallastError(
-        'ERR_ARGUMENT',
-        `Expected a groupSize that divides the ${inChannels} input channels of ${name} but received ${groupSize}; ` +
-          'choose a divisor of them, or 0 for one scale per output channel.',
-      );
-    }
-  }
+  const linears = (model.shapes ?? [model]).flatMap((shape) => shape.linears);
+  const undivided = linears.find(({ inChannels }) => inChannels % groupSize !== 0);
+  if (undivided === undefined) return;
+  const fitting = linears.map(({ inChannels }) => inChannels).reduce(greatestDivisor);
+  throw new BallastError(
+    'ERR_ARGUMENT',
+    `Expected a groupSize that divides the ${undivided.inChannels} input channels of ${undivided.name} but received ` +
+      `${groupSize}; choose ${fitting} or a divisor of it, which every linear's can be divided by, or 0 for one scale ` +
+      'per output channel.',
+  );
+}
+
+/** Of two numbers (Euclid). */
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b);
 }

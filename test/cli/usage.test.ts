@@ -94,6 +94,21 @@ describe('wrong usage', () => {
   });
 });
 
+it('what a model does not allow is told in the same words, and is no wrong usage', async () => {
+  const paths = ['-o', '/nowhere/result', '-c', calibrationText];
+  const { code, stderr } = await ballast([
+    'quantize',
+    exampleModel,
+    ...paths,
+    '--group-size',
+    '96',
+  ]);
+  expect(stderr).toMatch(
+    /Expected a --group-size that divides the 128 .* of self_attn.q_proj .* 96; choose 128 or a divisor/,
+  );
+  expect(code).toBe(1);
+});
+
 /** `ballast --json` without a command is another mistake than the one that is meant. */
 function notJsonForRoot(args: readonly string[]) {
   return (arg: string) => args.length > 0 || arg !== '--json';
