@@ -1,5 +1,5 @@
-// What compensation is for, in one table: the bundled model at 3 bits, rounded to nearest and by GPTQ, without and with
-// a bias per channel. `npm start` runs it. The results stay in build/examples, ready for `ballast inspect`.
+// What compensation is for, in one table: the bundled model at 3 bits, rounded to nearest, by GPTQ and by descent (the
+// default), without and with a bias per channel. `npm start` runs it. The results stay in build/examples, ready for `ballast inspect`.
 
 import { fileURLToPath } from 'node:url';
 import { evaluate, inspect, quantize } from 'ballast';
@@ -51,12 +51,10 @@ console.log(
 );
 console.log(line(columns));
 console.log(line(['float', (await perplexityOf(model)).toFixed(1), megabytes(bytes), '']));
-for (const [method, compensation] of [
-  ['rtn', 'none'],
-  ['rtn', 'channel'],
-  ['gptq', 'none'],
-  ['gptq', 'channel'],
-]) {
+const runs = ['rtn', 'gptq', 'descent'].flatMap((method) =>
+  ['none', 'channel'].map((compensation) => [method, compensation]),
+);
+for (const [method, compensation] of runs) {
   const { output, report } = await run(method, compensation);
   console.log(
     line([
