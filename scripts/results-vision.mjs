@@ -25,6 +25,7 @@ const precisions = ['w8a8', 'w6a6', 'w4a4', 'w3a3', 'w2a3'];
 const sampleCounts = [128, 32];
 const seeds = [0, 1, 2];
 const methods = {
+  'BasePTQ, linears': { activationRange: 'minmax', activationSites: ['linear'] },
   BasePTQ: { activationRange: 'minmax' },
   EasyQuant: { activationRange: 'cosine', weightSearch: 'cosine' },
   'PTQ4ViT, activations': { activationRange: 'hessian', activationTwin: true },
