@@ -134,14 +134,32 @@ function contradiction(directory: string, problem: string): BallastError {
   );
 }
 
+/** Weights that lie there in another form, and what makes safetensors of them. */
+const otherWeights: readonly { readonly file: RegExp; readonly remedy: string }[] = [
+  {
+    file: /^adapter_model\.(safetensors|bin)$/,
+    remedy: 'which only changes another model; merge the two first (in peft: merge_and_unload())',
+  },
+  {
+    file: /\.(bin|pt|pth)(\.index\.json)?$/,
+    remedy:
+      'which can run code when it is read; convert it to safetensors first (in transformers: ' +
+      'AutoModelForCausalLM.from_pretrained(directory).save_pretrained(directory))',
+  },
+  { file: /\.gguf$/, remedy: 'which is made from a checkpoint; pass the checkpoint' },
+  {
+    file: /\.safetensors$/,
+    remedy:
+      'whose tensors may have names of their own; pass the model as transformers saves it (save_pretrained)',
+  },
+];
+
 function noWeights(directory: string, names: Set<string>): BallastError {
-  const pickled = [...names].find((name) =>
-    /\.(bin|pt|pth)$/.test(name.replace(/\.index\.json$/, '')),
-  );
-  const problem =
-    pickled === undefined
-      ? `${directory} has neither ${singleFile} nor ${indexFile}; check the path.`
-      : `${directory} has only ${pickled}, which can run code when it is read; convert it to safetensors first ` +
-        '(in transformers: model.save_pretrained(directory, safe_serialization=True)).';
+  const found = otherWeights.flatMap(({ file, remedy }) => {
+    const name = [...names].sort().find((candidate) => file.test(candidate));
+    return name === undefined ? [] : [`${directory} has only ${name}, ${remedy}.`];
+  });
+  const [problem = `${directory} has neither ${singleFile} nor ${indexFile}; check the path.`] =
+    found;
   return new BallastError('ERR_CHECKPOINT', `Expected safetensors weights but ${problem}`);
 }

@@ -37,12 +37,17 @@ export class OutputDirectory {
     private readonly overwrite: boolean,
   ) {}
 
+  /** Refuses what `create` would refuse, so that a run need not work for hours first. Error ERR_ARGUMENT. */
+  static async expectUsable(target: string, options: OutputOptions): Promise<void> {
+    const { overwrite = false, source } = options;
+    await checkTarget(resolve(target), overwrite);
+    if (source !== undefined) await checkSource(resolve(target), source);
+  }
+
   /** Errors: ERR_ARGUMENT when the target may not be used, ERR_IO when nothing can be written there. */
   static async create(target: string, options: OutputOptions = {}): Promise<OutputDirectory> {
-    const { overwrite = false, source } = options;
+    await OutputDirectory.expectUsable(target, options);
     const absolute = resolve(target);
-    await checkTarget(absolute, overwrite);
-    if (source !== undefined) await checkSource(absolute, source);
     const path = `${absolute}.partial-${randomBytes(4).toString('hex')}`;
     try {
       await makeDirectories(dirname(absolute));
@@ -50,7 +55,7 @@ export class OutputDirectory {
     } catch (error) {
       throw ioError(error, 'creating the output directory', absolute);
     }
-    return new OutputDirectory(absolute, path, overwrite);
+    return new OutputDirectory(absolute, path, options.overwrite ?? false);
   }
 
   /** Copies tokenizer, generation config and the like; those that do not exist are skipped. Returns what was copied. */

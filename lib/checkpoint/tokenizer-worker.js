@@ -4,7 +4,7 @@
 // Without tokenizer.json (OPT, GPT-2) vocab.json and merges.txt serve: byte-level BPE, Radford et al. 2019, put into
 // the form of https://huggingface.co/docs/tokenizers.
 
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer } from '@huggingface/tokenizers';
@@ -40,11 +40,37 @@ function readJson(name) {
   return value;
 }
 
+/** The error for a directory without any file that is read here. */
+function missingTokenizer() {
+  const other = ['tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model', 'vocab.txt'].find(
+    (name) => existsSync(join(workerData.directory, name)),
+  );
+  const save = 'AutoTokenizer.from_pretrained(directory).save_pretrained(directory)';
+  if (other === undefined) {
+    return withRemedy(
+      'there is neither tokenizer.json nor vocab.json with merges.txt',
+      'copy them from where the model comes from',
+    );
+  }
+  return withRemedy(
+    `there is only ${other}`,
+    `make tokenizer.json of it (in transformers: ${save})`,
+  );
+}
+
+/**
+ * @param {string} problem
+ * @param {string} remedy
+ */
+function withRemedy(problem, remedy) {
+  return Object.assign(new Error(problem), { remedy });
+}
+
 function readByteLevelBpe() {
   const vocab = readJson('vocab.json');
   const merges = read('merges.txt');
   if (vocab === undefined || merges === undefined) {
-    throw new Error('there is neither tokenizer.json nor vocab.json with merges.txt');
+    throw missingTokenizer();
   }
   const byteLevel = {
     type: 'ByteLevel',
@@ -100,6 +126,13 @@ function messageOf(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** @param {unknown} error */
+function remedyOf(error) {
+  return error instanceof Error && 'remedy' in error
+    ? error.remedy
+    : 'check tokenizer.json and tokenizer_config.json';
+}
+
 /** @param {() => Record<string, unknown>} work */
 function answer(work) {
   try {
@@ -108,7 +141,7 @@ function answer(work) {
     const moved = ids instanceof Int32Array ? [/** @type {ArrayBuffer} */ (ids.buffer)] : [];
     parentPort?.postMessage(reply, moved);
   } catch (error) {
-    parentPort?.postMessage({ problem: messageOf(error) });
+    parentPort?.postMessage({ problem: `${messageOf(error)}; ${remedyOf(error)}` });
   }
 }
 

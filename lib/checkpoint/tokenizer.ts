@@ -100,7 +100,7 @@ class Connection {
   private failure(reason: string): BallastError {
     return new BallastError(
       'ERR_CHECKPOINT',
-      `The tokenizer in ${this.directory} cannot be used: ${reason}; check tokenizer.json and tokenizer_config.json.`,
+      `The tokenizer in ${this.directory} cannot be used: ${reason}.`,
     );
   }
 }

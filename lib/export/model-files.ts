@@ -2,6 +2,7 @@
 // loaded, by the format's own reader: what is run is what the files hold.
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { expectFloatWeights } from '../checkpoint/float-weights.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { checkpointModel, type LinearWeights, type StoredModel } from '../execution/index.js';
@@ -30,6 +31,7 @@ export async function openModelFiles(directory: string): Promise<ModelFiles> {
   if (record === undefined || format?.plain === true) {
     const checkpoint = await Checkpoint.open(directory);
     const { config } = checkpoint;
+    expectFloatWeights(config, directory);
     const tensors = new Set(checkpoint.tensors.keys());
     return {
       config,

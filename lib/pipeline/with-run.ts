@@ -2,6 +2,8 @@
 // a device of its own opened and closed, and the caller's signal heeded.
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { expectFloatWeights } from '../checkpoint/float-weights.js';
+import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { expectOuterShapes } from '../execution/index.js';
@@ -35,6 +37,8 @@ export async function* withRun<Event, Result>(
   signal?.addEventListener('abort', cancel);
   try {
     const directory = yield* fetchWithEvents(model, options);
+    const { output, overwrite } = resolved;
+    await OutputDirectory.expectUsable(output, { overwrite, source: directory });
     const checkpoint = await Checkpoint.open(directory);
     const { config, model: definition } = modelOf(checkpoint, resolved);
     expectOuterShapes(checkpoint, definition);
@@ -80,7 +84,11 @@ export async function* withRun<Event, Result>(
 }
 
 /** The checkpoint's model and the config.json of its result, under the architecture that was asked for. */
-export function modelOf({ config, tensors }: Checkpoint, { architecture }: ResolvedOptions) {
+export function modelOf(
+  { config, tensors, directory }: Checkpoint,
+  { architecture }: ResolvedOptions,
+) {
+  expectFloatWeights(config, directory);
   const names = new Set(tensors.keys());
   if (architecture !== undefined) return rewriteModel(config, names, architecture);
   return { config, model: readBlockModel(config, names) };

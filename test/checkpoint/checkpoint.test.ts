@@ -71,6 +71,17 @@ describe('Checkpoint', () => {
       { 'pytorch_model.bin': '' },
       /only pytorch_model.bin.*convert it to safetensors/,
     ],
+    [
+      'an adapter, whose own form is safetensors',
+      { 'adapter_model.safetensors': vectorFile('a', [1]), 'old.bin': '' },
+      /only adapter_model.safetensors, which only changes another model; merge/,
+    ],
+    ['weights of llama.cpp', { 'model-q4.gguf': '' }, /only model-q4.gguf, .* pass the checkpoint/],
+    [
+      'tensors under names of their own',
+      { 'consolidated.safetensors': vectorFile('a', [1]) },
+      /only consolidated.safetensors, .*save_pretrained/,
+    ],
     ['no weights', {}, /neither model.safetensors nor/],
     ['a config that is no JSON', { 'config.json': 'x' }, /Expected JSON.*config.json/],
   ];

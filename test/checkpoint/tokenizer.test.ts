@@ -53,7 +53,8 @@ describe('loadTokenizer', () => {
 
   it('refuses what is missing, damaged or unknown', async () => {
     const cases: [Record<string, string>, RegExp][] = [
-      [{}, /neither tokenizer.json nor vocab.json with merges.txt/],
+      [{}, /neither tokenizer.json nor vocab.json with merges.txt; copy them/],
+      [{ 'tokenizer.model': '' }, /only tokenizer.model; make tokenizer.json of it/],
       [{ 'tokenizer.json': '{' }, /tokenizer.json is not JSON/],
       [{ 'tokenizer.json': '1' }, /tokenizer.json is no JSON object/],
       [{ 'tokenizer.json': '{}' }, /tokenizer.json has no 'model'/],

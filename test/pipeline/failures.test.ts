@@ -1,10 +1,10 @@
 // What goes wrong in the middle of a run: one error that names the tensor, layer or file, and no output directory.
 
 import { spawnSync } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type QuantizeOptions, quantize } from '../../lib/index.js';
+import { evaluate, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';
 import { type RandomOpt, randomOpt } from './random-opt.js';
 import { builtCommand, exampleText, finish, temporaryFolder } from './runs.js';
 
@@ -114,5 +114,43 @@ describe.skipIf(process.platform === 'win32')('a file system that takes no more'
     expect(errors[0]).toMatch(/creating model\.safetensors .* allows no file this large/);
     expect([status, stdout]).toEqual([1, '']);
     expect(await readdir(folder)).toEqual(before);
+  });
+});
+
+describe('what is told before any work', () => {
+  it('an output directory with files in it, or that is the source', async () => {
+    const folder = await temporaryFolder();
+    const model = await randomOpt(folder, shape);
+    for (const [output, message] of [
+      [folder, /has files in it; choose another/],
+      [model, /has files in it/],
+    ] as const) {
+      const run = quantize(model, { ...sampling, calibration: '/nowhere/text.txt', output });
+      await expect(run.next()).rejects.toThrow(message);
+    }
+    const options = { ...sampling, calibration: '/nowhere/text.txt', output: model };
+    await expect(quantize(model, { ...options, overwrite: true }).next()).rejects.toThrow(
+      /other than the model that is read/,
+    );
+  });
+
+  it('weights that another tool has quantized', async () => {
+    const folder = await temporaryFolder();
+    const model = await randomOpt(folder, shape);
+    const path = join(model, 'config.json');
+    const config = JSON.parse(await readFile(path, 'utf8'));
+    await writeFile(
+      path,
+      JSON.stringify({ ...config, quantization_config: { quant_method: 'awq' } }),
+    );
+    const output = join(folder, 'result');
+    const refused = {
+      code: 'ERR_UNSUPPORTED',
+      message: expect.stringMatching(/\(awq\); pass the/),
+    };
+    const options = { ...sampling, calibration: exampleText, output };
+    await expect(quantize(model, options).next()).rejects.toMatchObject(refused);
+    await expect(planMemory(model, options)).rejects.toMatchObject(refused);
+    await expect(evaluate(model, { texts: [exampleText] })).rejects.toMatchObject(refused);
   });
 });
