@@ -70,11 +70,12 @@ it('scores every combination of sites and writes the best', async () => {
   expect(best.report.layers).toEqual(report.layers);
 });
 
-it('scores no compensation by weights that expect none', async () => {
+it('scores no compensation by weights that expect none, and activations as they will be', async () => {
   const output = join(await temporaryFolder(), 'result');
   const shape = { blocks: 1, hiddenSize: 64, mlpSize: 128, preNorm: true };
   const model = await randomOpt(await temporaryFolder(), shape);
-  const gptq = { ...options, method: 'gptq' } as const;
+  const activations = { activationBits: 4, activationSites: ['linear', 'attention'] } as const;
+  const gptq = { ...options, ...activations, method: 'gptq' } as const;
   const events = search(model, { ...gptq, calibration: exampleText, output });
   let found: SearchReport | undefined;
   while (found === undefined) {
