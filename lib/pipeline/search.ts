@@ -4,6 +4,8 @@
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { ioError } from '../checkpoint/io-error.js';
+import { makeDirectories } from '../checkpoint/make-directories.js';
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { checkpointModel, embed, loadWeights } from '../execution/index.js';
@@ -65,7 +67,7 @@ async function* searchSites(
   run: Run,
   data: CalibrationData,
 ): AsyncGenerator<SearchEvent, SearchReport> {
-  const folder = await mkdtemp(join(dirname(resolve(run.options.output)), 'ballast-search-'));
+  const folder = await folderBeside(run.options.output);
   try {
     const scorer = await openScorer(run, data);
     const preparedFor = await prepare(run, data, folder);
@@ -82,6 +84,17 @@ async function* searchSites(
     return { metric: scorer.metric, candidates, report };
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Whole models go there, so it is on the file system of the output. */
+async function folderBeside(output: string): Promise<string> {
+  const parent = dirname(resolve(output));
+  try {
+    await makeDirectories(parent);
+    return await mkdtemp(join(parent, 'ballast-search-'));
+  } catch (error) {
+    throw ioError(error, 'creating a folder beside the output', parent);
   }
 }
 

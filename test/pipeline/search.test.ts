@@ -48,7 +48,7 @@ it('scores every combination of sites and writes the best', async () => {
   const folder = await temporaryFolder();
   const shape = { blocks: 2, hiddenSize: 64, mlpSize: 128, preNorm: true };
   const model = await randomOpt(await temporaryFolder(), shape);
-  const output = join(folder, 'result');
+  const output = join(folder, 'new', 'result');
   const told: Candidate[] = [];
   const events = search(model, { ...options, calibration: exampleText, output });
   let found: SearchReport | undefined;
