@@ -34,7 +34,8 @@ export function explain(error: unknown, stream: NodeJS.WritableStream): number {
 
 /** What a run found wrong with an option; those of `quantize` are all that have names of several words. */
 function inFlags({ code, message }: BallastError): string {
-  return code === 'ERR_ARGUMENT' ? withFlags(message, quantizeOptions) : message;
+  const isAboutOptions = code === 'ERR_ARGUMENT' || code === 'ERR_UNSUPPORTED';
+  return isAboutOptions ? withFlags(message, quantizeOptions) : message;
 }
 
 function unexpected(error: unknown): string {

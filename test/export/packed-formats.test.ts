@@ -159,6 +159,18 @@ describe.each([
       symmetric,
       group_size: groupSize === 0 ? null : groupSize,
     });
-    expect(at(config.quantization_config.ignore, 0)).toBe('lm_head');
+    const { ignore } = config.quantization_config;
+    expect(at(ignore, 0)).toBe('lm_head');
+    // Patterns begin with 're:' and match from the name's beginning, with the decoder's root or without.
+    const patterns = ignore.slice(1).map((pattern: string) => {
+      expect(pattern).toMatch(/^re:/);
+      return new RegExp(`^${pattern.slice('re:'.length)}`);
+    });
+    const isIgnored = (module: string) => patterns.some((pattern: RegExp) => pattern.test(module));
+    for (const root of ['', 'any.']) {
+      expect(isIgnored(`${root}model.embed_tokens`)).toBe(true);
+      expect(isIgnored(`${root}model.embed_tokens.more`)).toBe(false);
+      expect(isIgnored(`${root}${name('self_attn.q_proj')}`)).toBe(false);
+    }
   });
 });
