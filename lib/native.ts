@@ -72,6 +72,7 @@ export interface NativeAddon {
   listDevices(): DeviceInfo[];
   synchronize(device: Device): Promise<void>;
   read(device: Device, tensor: Handle): Promise<ArrayBuffer>;
+  copyTo(device: Device, tensor: Handle, target: Device): Promise<NativeTensor>;
   cancel(device: Device): void;
   release(tensor: Handle): void;
   upload(device: Device, dtype: DType, shape: Shape, data: ArrayBufferView): NativeTensor;

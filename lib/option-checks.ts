@@ -54,6 +54,12 @@ export const isListOfStrings: Check = (value) =>
     ? undefined
     : 'a list of strings that is not empty';
 
+/** One name or several. */
+export const isNames: Check = (value) =>
+  isString(value) === undefined || isListOfStrings(value) === undefined
+    ? undefined
+    : 'a name or a list of names';
+
 /** An option that is undefined counts as absent. Errors: ERR_ARGUMENT for the first that will not do. */
 export function checkOptions(
   options: object,

@@ -16,7 +16,14 @@ import {
   type ImageEvaluationReport,
 } from '../index.js';
 import { number as digits } from './format.js';
-import { addOptions, number, type OptionTable, readOptions, repeated } from './option-table.js';
+import {
+  addOptions,
+  nameOrList,
+  number,
+  type OptionTable,
+  readOptions,
+  repeated,
+} from './option-table.js';
 import { openProgress } from './progress.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
@@ -47,7 +54,11 @@ const imageOptions: OptionTable<Pick<EvaluateImagesOptions, 'images'>> = {
 };
 
 const sharedOptions: OptionTable<Omit<EvaluateImagesOptions, 'images'>> = {
-  device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
+  device: {
+    flags: '--device <names>',
+    help: 'names of `ballast devices`, which share the texts; cuda for every GPU',
+    parse: nameOrList,
+  },
   threads: {
     flags: '--threads <n>',
     help: 'compute threads of a CPU device (default: one per processor)',

@@ -74,6 +74,11 @@ export function list(text: string): string[] {
   return text.split(',').map((item) => item.trim());
 }
 
+/** One name as it is, several as a list. */
+export function nameOrList(text: string): string | string[] {
+  return text.includes(',') ? list(text) : text;
+}
+
 /** For an option that may be given several times. */
 export function repeated(text: string, previous: unknown): string[] {
   return [...((previous as string[] | undefined) ?? []), text];

@@ -115,7 +115,10 @@ function printPlan(plan: MemoryPlan, json: boolean): void {
   }
   printTable(
     [...plan.parts.map((part) => [part.what, bytes(part.bytes)]), ['together', bytes(plan.bytes)]],
-    [`memory for ${plan.tokens} tokens`, 'size'],
+    [
+      `memory for ${plan.tokens} tokens${plan.devices > 1 ? `, each of ${plan.devices} devices` : ''}`,
+      'size',
+    ],
   );
 }
 

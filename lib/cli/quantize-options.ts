@@ -4,7 +4,7 @@ import { clients, formats } from '../export/index.js';
 import type { QuantizeOptions } from '../index.js';
 import { quantizers } from '../quantizers/index.js';
 import { bytes } from './format.js';
-import { byteCount, list, number, type OptionTable } from './option-table.js';
+import { byteCount, list, nameOrList, number, type OptionTable } from './option-table.js';
 
 const names = (registry: readonly { readonly name: string }[]) =>
   registry.map(({ name }) => name).join(', ');
@@ -142,7 +142,11 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     preset: 'llama',
     help: 'write a model that computes what LLaMA does as one, which may have a bias in every linear',
   },
-  device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
+  device: {
+    flags: '--device <names>',
+    help: 'names of `ballast devices`, which share the samples; cuda for every GPU',
+    parse: nameOrList,
+  },
   threads: {
     flags: '--threads <n>',
     help: 'compute threads of a CPU device (default: one per processor)',

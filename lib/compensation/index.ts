@@ -8,6 +8,6 @@ export {
   judged,
   shrunk,
 } from './bias.js';
-export { OutputSums, type SummedOutputs } from './output-sums.js';
+export { OutputSums, type SummedOutputs, summedOutputs } from './output-sums.js';
 export { type Residual, residualOf } from './residual.js';
 export { asymmetricTarget, ownTarget } from './target.js';

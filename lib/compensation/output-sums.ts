@@ -14,6 +14,13 @@ export interface SummedOutputs {
   readonly observations: number;
 }
 
+/** Σe, by position where means are, Σ‖e‖² and Σ‖y‖². */
+interface ReadSums {
+  readonly residual: Float64Array;
+  readonly squares: number;
+  readonly energy: number;
+}
+
 export class OutputSums implements Disposable {
   readonly #device: Device;
   /** Tokens of a sequence where means are per position, else 1. */
@@ -43,22 +50,23 @@ export class OutputSums implements Disposable {
     device.channelSum(device.multiply(y, y), this.#energy);
   }
 
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  get positions(): number {
+    return this.#positions;
+  }
+
   /** At least one mini-batch must have been added. */
-  async finish(): Promise<SummedOutputs> {
+  async read(): Promise<ReadSums> {
     if (!this.#residual || !this.#squares || !this.#energy) {
       throw new RangeError('Sums of no outputs.');
     }
-    const positions = this.#positions;
-    const observations = this.#tokens / positions;
-    const residual = await this.#residual.readFloat64();
     return {
-      fit: {
-        error: sum(await this.#squares.readFloat64()) / this.#tokens,
-        mean: residual.map((value) => value / observations),
-        positions,
-      },
-      outputEnergy: sum(await this.#energy.readFloat64()) / this.#tokens,
-      observations,
+      residual: await this.#residual.readFloat64(),
+      squares: sum(await this.#squares.readFloat64()),
+      energy: sum(await this.#energy.readFloat64()),
     };
   }
 
@@ -71,4 +79,22 @@ export class OutputSums implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Of several devices together, in their order. To at least one of them a mini-batch must have been added. */
+export async function summedOutputs(parts: readonly OutputSums[]): Promise<SummedOutputs> {
+  const summed = parts.filter(({ tokens }) => tokens > 0);
+  const positions = parts[0]?.positions ?? 1;
+  const tokens = sum(summed.map((part) => part.tokens));
+  const read: ReadSums[] = [];
+  for (const part of summed) read.push(await part.read());
+  const observations = tokens / positions;
+  const mean = (read[0]?.residual ?? new Float64Array()).map(
+    (_, i) => sum(read.map(({ residual }) => residual[i] ?? 0)) / observations,
+  );
+  return {
+    fit: { error: sum(read.map(({ squares }) => squares)) / tokens, mean, positions },
+    outputEnergy: sum(read.map(({ energy }) => energy)) / tokens,
+    observations,
+  };
 }

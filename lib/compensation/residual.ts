@@ -103,7 +103,7 @@ function present(means: Tensor | undefined): Tensor {
   return means;
 }
 
-export function sum(values: Float64Array | Float32Array | readonly number[]): number {
+export function sum(values: Iterable<number>): number {
   let total = 0;
   for (const value of values) total += value;
   return total;

@@ -117,6 +117,15 @@ export class Device extends Operations {
     }
   }
 
+  /** @internal */
+  async copyTo(target: Device, tensor: Tensor): Promise<Tensor> {
+    try {
+      return target.wrap(await native.copyTo(this.native, tensor.handle, target.native));
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
   upload(dtype: DType, shape: readonly number[], data: ArrayBufferView): Tensor {
     return this.make(() => native.upload(this.native, dtype, shape, data));
   }
@@ -156,9 +165,11 @@ export class Device extends Operations {
       y?: Tensor | undefined;
       shiftX?: Tensor | undefined;
       shiftY?: Tensor | undefined;
+      /** Default: the device's. */
+      precision?: Precision;
     } = {},
   ): void {
-    const { y, shiftX, shiftY } = options;
+    const { y, shiftX, shiftY, precision = this.precision } = options;
     this.call(() =>
       native.secondMoment(
         this.native,
@@ -167,7 +178,7 @@ export class Device extends Operations {
         shiftX?.handle,
         shiftY?.handle,
         sum.handle,
-        this.precision,
+        precision,
       ),
     );
   }

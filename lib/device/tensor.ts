@@ -75,6 +75,12 @@ export class Tensor implements Disposable {
     return new Uint8Array(await this.read());
   }
 
+  /** The same values on `device`, in a handle of its own. Copied by way of the host, unless they lie there already. */
+  async copyTo(device: Device): Promise<Tensor> {
+    if (device === this.device) return device.reshape(this, this.shape);
+    return this.device.copyTo(device, this);
+  }
+
   /** Releases this handle; a second call does nothing. */
   dispose(): void {
     if (this.#handle === undefined) return;

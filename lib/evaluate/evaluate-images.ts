@@ -64,7 +64,8 @@ export const imageEvaluationDefaults = { device: 'cpu', precision: 'float32' } a
 
 const checks = {
   images: isListOfStrings,
-  device: isString,
+  device: (value: unknown) =>
+    isString(value) === undefined ? undefined : 'the name of one device',
   threads: isWhole(1, 1024),
   precision: isOneOf('float32', 'bfloat16'),
   token: isString,

@@ -5,14 +5,16 @@ import { basename } from 'node:path';
 import { readDocuments } from '../calibration/documents.js';
 import { evaluationWindows } from '../calibration/samples.js';
 import { loadTokenizer } from '../checkpoint/tokenizer.js';
-import { Device, type Precision } from '../device/index.js';
+import { type DeviceNames, deviceNames, openDevices, type Precision } from '../device/index.js';
 import { BallastError } from '../errors.js';
+import { PerDevice } from '../execution/index.js';
 import { openModelFiles } from '../export/index.js';
 import { readModel } from '../models/index.js';
 import {
   checkOptions,
   isFunction,
   isListOfStrings,
+  isNames,
   isOneOf,
   isSignal,
   isString,
@@ -28,8 +30,8 @@ export interface EvaluateOptions extends FetchOptions {
   readonly sequenceLength?: number;
   /** Field of JSONL or column of parquet, or a path with dots to it; default 'text'. */
   readonly field?: string;
-  /** Device name; default 'cpu'. */
-  readonly device?: string;
+  /** A name of `listDevices`, 'cuda' for every GPU, or a list of names, which share the windows. Default 'cpu'. */
+  readonly device?: DeviceNames;
   /** Compute threads of a CPU device; default one per processor. */
   readonly threads?: number;
   /** How matrix products are formed; default 'float32'. */
@@ -69,7 +71,7 @@ const checks = {
   texts: isListOfStrings,
   sequenceLength: isWhole(2),
   field: isString,
-  device: isString,
+  device: isNames,
   threads: isWhole(1, 1024),
   precision: isOneOf('float32', 'bfloat16'),
   token: isString,
@@ -80,6 +82,7 @@ const checks = {
 /** Errors: ERR_ARGUMENT for an unknown option, a missing one, or a value out of range. */
 export function checkEvaluateOptions(options: EvaluateOptions): void {
   checkOptions(options, checks, ['texts']);
+  deviceNames(options.device ?? evaluationDefaults.device);
 }
 
 /**
@@ -92,7 +95,7 @@ export function checkEvaluateOptions(options: EvaluateOptions): void {
 export async function evaluate(model: string, options: EvaluateOptions): Promise<EvaluationReport> {
   checkEvaluateOptions(options);
   const { texts, threads, signal, onProgress } = options;
-  const { device: deviceName, precision, field } = { ...evaluationDefaults, ...defined(options) };
+  const { device, precision, field } = { ...evaluationDefaults, ...defined(options) };
 
   const directory = await fetchModel(model, options, onProgress);
   const files = await openModelFiles(directory);
@@ -101,14 +104,16 @@ export async function evaluate(model: string, options: EvaluateOptions): Promise
     options.sequenceLength ?? Math.min(usualSequenceLength, language.maxPositions);
   const windows = await readWindows(directory, texts, field, sequenceLength, signal);
 
-  const device = Device.open(deviceName, {
+  const devices = openDevices(device, {
     precision,
     ...(threads === undefined ? {} : { threads }),
   });
-  const cancel = () => device.cancel();
+  const cancel = () => {
+    for (const opened of devices) opened.cancel();
+  };
   signal?.addEventListener('abort', cancel);
   try {
-    const stored = await files.open(device, language);
+    const stored = await PerDevice.load(devices, (place) => files.open(place, language));
     const results: TextResult[] = [];
     for (const [i, path] of texts.entries()) {
       const text = basename(path);
@@ -116,13 +121,13 @@ export async function evaluate(model: string, options: EvaluateOptions): Promise
         onProgress?.({ type: 'step', text, done, total });
       tell(0, language.blocks + 1);
       const options = { signal, onProgress: tell };
-      const result = await evaluatePerplexity(device, stored, language, windows[i] ?? [], options);
+      const result = await evaluatePerplexity(stored, language, windows[i] ?? [], options);
       results.push({ text, ...result });
     }
     return { model, sequenceLength, results };
   } finally {
     signal?.removeEventListener('abort', cancel);
-    device.close();
+    for (const opened of devices) opened.close();
   }
 }
 

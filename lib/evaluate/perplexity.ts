@@ -1,8 +1,8 @@
 // Perplexity over non-overlapping windows: each window predicts its tokens 2 … T from those before; the result
 // is exp of the mean negative log-likelihood over all predicted tokens. The model moves through memory block by
-// block while the hidden states of all windows stay.
+// block while the hidden states of all windows stay. Several devices each take a share of the windows through it.
 
-import type { Device, Tensor } from '../device/index.js';
+import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import {
   disposeAll,
@@ -10,7 +10,9 @@ import {
   type Input,
   loadStoredBlock,
   miniBatches,
+  onEach,
   openCompanions,
+  type PerDevice,
   type StoredModel,
   uploadInput,
 } from '../execution/index.js';
@@ -20,6 +22,11 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called after each block and after the head, which are `total` steps together. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+interface BlockProgress extends Pick<EvaluationOptions, 'onProgress'> {
+  /** Called before each block. */
+  readonly throwIfStopped?: () => void;
 }
 
 export interface Perplexity {
@@ -34,8 +41,7 @@ const logitRows = 1024;
 
 /** Errors: ERR_ARGUMENT for windows that are too long for the model, ERR_ABORTED, and those of loading. */
 export async function evaluatePerplexity(
-  device: Device,
-  stored: StoredModel,
+  stored: PerDevice<StoredModel>,
   model: LanguageModel,
   windows: readonly Int32Array[],
   options: EvaluationOptions = {},
@@ -48,16 +54,31 @@ export async function evaluatePerplexity(
     );
   }
   const batches = miniBatches(windows);
-  const context = { device, sequence };
-  const states = await runBlocks(stored, model, batches, context, options);
-  try {
-    const total = await negativeLogLikelihood(stored, model, batches, states, context);
-    options.onProgress?.(model.blocks + 1, model.blocks + 1);
-    const tokens = windows.length * (sequence - 1);
-    return { perplexity: Math.exp(total / tokens), tokens, windows: windows.length };
-  } finally {
-    disposeAll(states);
-  }
+  const { devices } = stored;
+  const { signal, onProgress } = options;
+  const losses = await onEach(devices, async (device, hasFailed) => {
+    const place = devices.indexOf(device);
+    const own = batches.filter((_, i) => i % devices.length === place);
+    const throwIfStopped = () => {
+      if (signal?.aborted || hasFailed()) throw aborted();
+    };
+    const context = { device, sequence };
+    const progress = { throwIfStopped, onProgress: place === 0 ? onProgress : undefined };
+    const states = await runBlocks(stored.of(device), model, own, context, progress);
+    try {
+      return await negativeLogLikelihood(stored.of(device), model, own, states, context);
+    } finally {
+      disposeAll(states);
+    }
+  });
+  onProgress?.(model.blocks + 1, model.blocks + 1);
+  const total = losses.reduce((sum, loss) => sum + loss, 0);
+  const tokens = windows.length * (sequence - 1);
+  return { perplexity: Math.exp(total / tokens), tokens, windows: windows.length };
+}
+
+function aborted(): BallastError {
+  return new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
 }
 
 /** Hidden states after the last block, one tensor a mini-batch. */
@@ -66,22 +87,24 @@ export async function runBlocks(
   model: BlockModel,
   batches: readonly Input[],
   context: BlockContext,
-  { signal, onProgress }: EvaluationOptions = {},
+  { throwIfStopped, onProgress }: BlockProgress = {},
 ): Promise<Tensor[]> {
   const { device } = context;
   const companions = await openCompanions(stored, model);
   using embedding = await stored.loadWeights(model.embedTensors);
   const states = await embed(model, embedding, batches, context);
   for (let index = 0; index < model.blocks; index++) {
-    if (signal?.aborted) {
+    try {
+      throwIfStopped?.();
+      using block = await loadStoredBlock(stored, model, index, context, companions);
+      for (const [i, x] of states.entries()) {
+        states[i] = device.scope(() => block.run(x));
+        x.dispose();
+        await device.synchronize();
+      }
+    } catch (error) {
       disposeAll(states);
-      throw new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
-    }
-    using block = await loadStoredBlock(stored, model, index, context, companions);
-    for (const [i, x] of states.entries()) {
-      states[i] = device.scope(() => block.run(x));
-      x.dispose();
-      await device.synchronize();
+      throw error;
     }
     onProgress?.(index + 1, model.blocks + 1);
   }

@@ -1,8 +1,10 @@
 // The hidden states of a set of samples, one tensor a mini-batch, and how they move through a model block by
-// block. Nothing else of a run grows with the number of samples.
+// block. Nothing else of a run grows with the number of samples. Mini-batches may lie on several devices; each stays
+// where it is.
 
 import type { Device, Tensor } from '../device/index.js';
 import type { BlockContext, BlockModel, Hold, Linear, Weights } from '../models/index.js';
+import { onEach } from './per-device.js';
 
 /**
  * Tokens of one mini-batch: enough for matrix products to run at full speed, and few enough that what an operation
@@ -53,12 +55,39 @@ export async function embed(
   context: BlockContext,
 ): Promise<Tensor[]> {
   const { device } = context;
-  const states: Tensor[] = [];
-  for (const input of batches) {
-    states.push(device.scope(() => model.embed(uploadInput(device, input), weights, context)));
-    await device.synchronize();
+  return mapBatches(
+    batches.map(() => device),
+    (batch) => model.embed(uploadInput(device, batches[batch] as Input), weights, context),
+  );
+}
+
+/**
+ * What `body` makes of each mini-batch on the device where it lies, given one device a mini-batch: devices work at the
+ * same time, each on its own mini-batches in their order, waiting after each. `body` only enqueues; what it makes besides
+ * is disposed. After an error other devices end with the mini-batch they are at. `throwIfStopped` is called before each.
+ */
+export async function mapBatches(
+  places: readonly Device[],
+  body: (batch: number, device: Device) => Tensor | undefined,
+  throwIfStopped: () => void = () => {},
+): Promise<Tensor[]> {
+  const made: (Tensor | undefined)[] = places.map(() => undefined);
+  const run = async (device: Device, hasFailed: () => boolean) => {
+    for (const batch of places.keys()) {
+      if (places[batch] !== device) continue;
+      if (hasFailed()) return;
+      throwIfStopped();
+      made[batch] = device.scope(() => body(batch, device));
+      await device.synchronize();
+    }
+  };
+  try {
+    await onEach([...new Set(places)], run);
+  } catch (error) {
+    for (const tensor of made) tensor?.dispose();
+    throw error;
   }
-  return states;
+  return made.filter((tensor) => tensor !== undefined);
 }
 
 /** What runs one mini-batch through a block. Intermediate tensors are the caller's scope's. */

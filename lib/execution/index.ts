@@ -5,11 +5,13 @@ export {
   disposeAll,
   embed,
   type Input,
+  mapBatches,
   miniBatches,
   uploadInput,
 } from './hidden-states.js';
 export { addPositionBias, executor, type LinearWeights } from './linear-execution.js';
 export { expectOuterShapes, type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
+export { disposeEach, onEach, PerDevice } from './per-device.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
 export {
   type Companions,

@@ -3,12 +3,12 @@
 // beside the weights.
 
 import type { DType, Tensor } from '../device/index.js';
-import { addPositionBias, type LoadedBlock } from '../execution/index.js';
-import { type Linear, shapeOf } from '../models/index.js';
+import type { PerDevice } from '../execution/index.js';
+import { shapeOf } from '../models/index.js';
 import type { OutputReport } from './events.js';
-import type { BlockRun } from './observe.js';
 import { fitOutputBias } from './output-bias.js';
 import { foldedBias, type QuantizedLinear } from './quantize-linear.js';
+import { type Replica, shareLinear } from './replica.js';
 import type { Paths, Run } from './run.js';
 
 /** What the block's compensation leaves besides linears that were changed in place. */
@@ -18,8 +18,8 @@ export interface BlockBias {
   readonly positionBias?: Tensor | undefined;
   /** A block tensor that holds the folded bias now, by its name inside the block. */
   readonly replaced?: readonly [name: string, tensor: Tensor] | undefined;
-  /** Adds what executing the block does not add by itself. */
-  apply(y: Tensor): Tensor;
+  /** What executing the block does not add by itself, [hiddenSize] or [sequence, hiddenSize] float32. */
+  readonly added?: Tensor | undefined;
   dispose(): void;
 }
 
@@ -27,44 +27,42 @@ export interface BlockSiteInput {
   readonly run: Run;
   readonly index: number;
   readonly paths: Paths;
-  /** As the quantized block runs. */
-  readonly runBlock: BlockRun;
-  /** Executes the quantized linears as they stand in `linears`. */
-  readonly quantized: Linear;
+  /** Execute the quantized linears as they stand in `linears`. */
+  readonly replicas: PerDevice<Replica>;
   /** The float block's outputs on the float path. */
   readonly outputs: readonly Tensor[];
   /** The entry of the slot's linear is replaced. */
   readonly linears: Map<string, QuantizedLinear>;
-  readonly block: LoadedBlock;
 }
 
 /** Undefined where the block has no such site, or it is not asked for. */
 export async function compensateBlock(input: BlockSiteInput): Promise<BlockBias | undefined> {
-  const { run, index, paths, runBlock, quantized, outputs } = input;
+  const { run, index, paths, replicas, outputs } = input;
   const { device, options, model, context, sites } = run;
   const { hiddenSize, slots, sequence = context.sequence } = shapeOf(model, index);
   if (!sites.block || slots.block === undefined) return undefined;
   const states = options.propagate === 'float' ? paths.float : paths.quantized;
-  const { bias, certificate } = await fitOutputBias(run, states.length, sequence, (batch) => {
-    const [x, y] = [states[batch], outputs[batch]];
-    if (x === undefined || y === undefined) throw new RangeError('A path without a mini-batch.');
-    return [y, runBlock(x, quantized)];
+  const { bias, certificate } = await fitOutputBias(run, states, sequence, (x, batch) => {
+    const y = outputs[batch];
+    if (y === undefined) throw new RangeError('A path without a mini-batch.');
+    const quantized = replicas.of(x.device).quantized;
+    return [y, quantized.run(x, quantized.linear)];
   });
   const report = { name: model.blockName(index), ...certificate };
-  if (bias === undefined) return { report, apply: (y) => y, dispose: () => {} };
+  if (bias === undefined) return { report, dispose: () => {} };
   if (options.compensation === 'channel') return { report, ...(await fold(input, bias)) };
   const shape = [sequence, hiddenSize];
   const positionBias = device.upload('float32', shape, Float32Array.from(bias));
   return {
     report,
     positionBias,
-    apply: (y) => addPositionBias(device, y, positionBias),
+    added: positionBias,
     dispose: () => positionBias.dispose(),
   };
 }
 
 async function fold(
-  { run, index, linears, block }: BlockSiteInput,
+  { run, index, linears, replicas }: BlockSiteInput,
   bias: Float64Array | Float32Array,
 ): Promise<Omit<BlockBias, 'report'>> {
   const { device, model } = run;
@@ -76,17 +74,18 @@ async function fold(
     const folded = await foldedBias(device, linear.bias, linear.weight.dtype, bias);
     linear.bias?.dispose();
     linears.set(slot.linear, { ...linear, bias: folded });
-    return { apply: (y) => y, dispose: () => {} };
+    await shareLinear(run, replicas, slot.linear, { ...linear, bias: folded });
+    return { dispose: () => {} };
   }
   // The output is the norm's, so the executed block still adds the norm's old bias.
-  const own = block.weights.get(slot.tensor);
+  const own = replicas.first.block.weights.get(slot.tensor);
   const { dtype } = run.checkpoint.tensor(`${model.blockName(index)}.${slot.tensor}`);
   const replaced = await foldedBias(device, own, dtype as DType, bias);
   if (replaced === undefined) throw new RangeError('A norm without a bias.');
   const difference = device.subtract(replaced, own);
   return {
     replaced: [slot.tensor, replaced],
-    apply: (y) => device.add(y, difference),
+    added: difference,
     dispose: () => {
       replaced.dispose();
       difference.dispose();

@@ -1,7 +1,7 @@
 // The grids of a block that are found before any of its linears is quantized: ranges of its activations (the inputs of
 // its linears, and the operands of attention's products), from what the float path has there or by a search, and the
 // scales of its weights where they are searched too. One pass over the fitted mini-batches; values are read back batch
-// by batch.
+// by batch, whatever device each lies on. What is searched is searched on the first device.
 
 import {
   type ActivationQuantizer,
@@ -17,19 +17,17 @@ import {
   uniformQuantizer,
 } from '../activations/index.js';
 import type { Tensor } from '../device/index.js';
-import { blockRunner } from '../execution/index.js';
-import { type BlockShape, type Linear, shapeOf, type Weights } from '../models/index.js';
+import type { PerDevice } from '../execution/index.js';
+import { type Attend, type BlockShape, shapeOf } from '../models/index.js';
 import { type BlockSearch, type FoundGrids, searchBlock } from './block-search.js';
 import type { ResolvedOptions } from './options.js';
+import type { Replica } from './replica.js';
 import type { Paths, Run } from './run.js';
 
 export interface GridCalibration {
   readonly run: Run;
   readonly paths: Paths;
-  readonly float: Linear;
-  readonly weightOf: (linear: string) => Tensor;
-  /** The block's tensors besides linears. */
-  readonly weights: Weights;
+  readonly replicas: PerDevice<Replica>;
   readonly index: number;
 }
 
@@ -41,16 +39,21 @@ export interface CalibratedGrids {
 }
 
 export async function calibrateGrids(calibration: GridCalibration): Promise<CalibratedGrids> {
-  const { run, paths, index } = calibration;
+  const { run, paths, replicas, index } = calibration;
   const { model, options, prepared } = run;
   if (prepared !== undefined) return { activations: prepared.activations, weights: new Map() };
+  const { first } = replicas;
   const choices = await activationChoices(calibration);
   const activationMetric = searchesActivations(options) ? options.activationRange : 'none';
   const metrics = [options.weightSearch, activationMetric];
   const { activations, weights } = metrics.some((metric) => metric !== 'none')
     ? await searchBlock({
-        ...calibration,
         ...choices,
+        run,
+        index,
+        weights: first.block.weights,
+        float: first.float.linear,
+        weightOf: (name) => first.weightsOf(name).weight,
         x: found(paths.float[0], 'the first mini-batch'),
         needsGradient: metrics.includes('hessian'),
       })
@@ -116,14 +119,16 @@ function quantizersOf(
   return { inputs, attention: at(operands) as Record<Operand, ActivationQuantizer> };
 }
 
-async function observeRanges({ run, paths, float, weights, index }: GridCalibration) {
-  const { device, model, context, options, heldOutFrom } = run;
+async function observeRanges({ run, paths, replicas }: GridCalibration) {
+  const { options, heldOutFrom } = run;
   const linears = new Map<string, RangeObserver>();
   const attention = new Map<Operand, RangeObserver>();
   const activated = new Set<string>();
   /** Observers of the tensors that one mini-batch has shown; linears of a group share theirs. */
   for (const x of paths.float.slice(0, heldOutFrom)) {
     run.throwIfAborted();
+    const { device } = x;
+    const replica = replicas.of(device);
     const shown = new Map<Tensor, RangeObserver>();
     const show = <Site>(observers: Map<Site, RangeObserver>, site: Site, tensor: Tensor) => {
       const observer = shown.get(tensor) ?? observers.get(site) ?? new RangeObserver();
@@ -131,17 +136,17 @@ async function observeRanges({ run, paths, float, weights, index }: GridCalibrat
       shown.set(device.keep(tensor), observer);
       return tensor;
     };
-    const attend: NonNullable<typeof context.attend> = (query, key, value, how) =>
+    const attend: Attend = (query, key, value, how) =>
       stepwiseAttention(device, query, key, value, how, (operand, tensor) =>
         show(attention, operand, tensor),
       );
-    const asked = options.activationSites.includes('attention') ? { ...context, attend } : context;
-    const runBlock = blockRunner(model, weights, asked, index);
+    const asked = options.activationSites.includes('attention') ? attend : undefined;
+    const runBlock = replica.runner(asked);
     device.scope(() => {
       const fromActivation = new Set<Tensor>();
       runBlock(x, (name, input, how) => {
         if (fromActivation.has(input)) activated.add(name);
-        const output = float(name, show(linears, name, input), how);
+        const output = replica.float.linear(name, show(linears, name, input), how);
         if (how?.activation !== undefined && how.residual === undefined) fromActivation.add(output);
         return output;
       });

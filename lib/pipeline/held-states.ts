@@ -3,7 +3,7 @@
 // One tensor a mini-batch, the furthest; it is no wider than the hidden states, so a pass needs no more memory than
 // moving the states past the block does.
 
-import type { Device, Tensor } from '../device/index.js';
+import type { Tensor } from '../device/index.js';
 import type { Hold, HoldPoint, Linear } from '../models/index.js';
 import type { BlockRun } from './observe.js';
 
@@ -13,13 +13,11 @@ interface Held {
 }
 
 export class HeldStates implements Disposable {
-  readonly #device: Device;
   /** Whether what this linear makes is what it will make in every later pass. */
   readonly #isFinal: (linear: string) => boolean;
   readonly #held = new Map<number, Held>();
 
-  constructor(device: Device, isFinal: (linear: string) => boolean) {
-    this.#device = device;
+  constructor(isFinal: (linear: string) => boolean) {
     this.#isFinal = isFinal;
   }
 
@@ -52,6 +50,6 @@ export class HeldStates implements Disposable {
 
   #replace(batch: number, held: Held): void {
     this.release(batch);
-    this.#held.set(batch, { ...held, tensor: this.#device.keep(held.tensor) });
+    this.#held.set(batch, { ...held, tensor: held.tensor.device.keep(held.tensor) });
   }
 }

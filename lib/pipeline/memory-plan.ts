@@ -1,8 +1,10 @@
 // What a run will hold in memory, told before it begins: from the headers of the checkpoint and the options alone, no weight
 // and no text is read. Counted is what grows with the model or the samples and stands at the same time in the largest
-// block; the process itself, and memory that an allocator keeps for later, come on top.
+// block; the process itself, and memory that an allocator keeps for later, come on top. Of several devices the first is
+// counted, which holds the most: it has as many samples as any, and takes in the others' statistics.
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { deviceNames } from '../device/index.js';
 import { fetchModel } from '../evaluate/fetch-model.js';
 import { batchSize } from '../execution/index.js';
 import {
@@ -30,6 +32,8 @@ export interface MemoryPlan {
   readonly bytes: number;
   /** Tokens of the samples, those that judge included. */
   readonly tokens: number;
+  /** How many share them; no other holds more than what is told. */
+  readonly devices: number;
 }
 
 /** What the parts are counted from. */
@@ -40,8 +44,9 @@ interface Plan {
   readonly paths: { readonly float: boolean; readonly quantized: boolean };
   readonly needs: GroupPlan;
   readonly needsFactor: boolean;
-  /** Those that judge included. */
+  /** Of a device, those that judge included. */
   readonly samples: number;
+  readonly devices: number;
 }
 
 const float32 = 4;
@@ -59,11 +64,13 @@ export async function planMemory(model: string, options: QuantizeOptions): Promi
   const sequence = isLanguageModel(definition)
     ? sequenceLengthOf(definition, resolved)
     : (definition as VisionModel).sequence;
-  const samples = resolved.samples + judgesOf(resolved);
+  const devices = deviceNames(resolved.device).length;
+  const kinds = [resolved.samples, judgesOf(resolved)];
+  const samples = sum(kinds.map((count) => shareOf(count, sequence, devices)));
   const run = { options: resolved, quantizer, sites, model: definition, keepsStates: false };
   const names = definition.linears.map(({ name }) => name);
   const plan: Plan = {
-    ...{ checkpoint, model: definition, options: resolved, samples },
+    ...{ checkpoint, model: definition, options: resolved, samples, devices },
     paths: neededPaths(run),
     needs: needsOf(run, names, true),
     needsFactor: quantizer.needsMoment,
@@ -73,7 +80,14 @@ export async function planMemory(model: string, options: QuantizeOptions): Promi
     return { parts, bytes: sum(parts.map(({ bytes }) => bytes)) };
   });
   const largest = blocks.reduce((most, block) => (block.bytes > most.bytes ? block : most));
-  return { ...largest, tokens: samples * sequence };
+  return { ...largest, tokens: sum(kinds) * sequence, devices };
+}
+
+/** Samples of the device that is dealt the first mini-batch. */
+function shareOf(samples: number, sequence: number, devices: number): number {
+  const size = batchSize(sequence);
+  const batches = Math.ceil(samples / size);
+  return Math.min(samples, Math.ceil(batches / devices) * size);
 }
 
 function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
@@ -104,11 +118,14 @@ function stateBytes({ paths, samples }: Plan, { hiddenSize }: BlockShape, sequen
 }
 
 /** Matrices [c, c] of the inputs of a group: sums, what is formed of them, and the quantizer's factor. */
-function statisticsBytes({ options, needs, needsFactor }: Plan, { linears }: BlockShape): number {
+function statisticsBytes(plan: Plan, { linears }: BlockShape): number {
+  const { options, needs, needsFactor, devices } = plan;
   const formed = 2;
   const perSet = needs.drift ? 3 * formed : formed;
   const sets = perSet * (options.heldOut > 0 ? 2 : 1) + (needs.quantizerMoment ? formed : 0);
-  const matrices = sets + (needsFactor ? 2 : 0);
+  // Beside the sums, while they are taken in: another device's, and what both make.
+  const taken = devices > 1 ? 2 : 0;
+  const matrices = sets + Math.max(needsFactor ? 2 : 0, taken);
   const sizes = linears.map(({ inChannels }) => inChannels ** 2);
   // Without a stage for each group all stand at once; those that share an input are counted apart, so this is a bound.
   const elements = options.trueSequential ? Math.max(...sizes) : sum(sizes);

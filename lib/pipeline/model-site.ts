@@ -2,7 +2,7 @@
 // float model's. It is folded into the bias of the last norm.
 
 import type { DType, Tensor } from '../device/index.js';
-import { loadWeights } from '../execution/index.js';
+import { loadWeights, PerDevice } from '../execution/index.js';
 import type { OutputReport } from './events.js';
 import { fitOutputBias } from './output-bias.js';
 import { foldedBias } from './quantize-linear.js';
@@ -16,21 +16,23 @@ export interface ModelBias extends Disposable {
 
 /** `paths` have left the last block. Undefined where the site is not asked for. */
 export async function compensateModel(run: Run, paths: Paths): Promise<ModelBias | undefined> {
-  const { device, checkpoint, model, context, sites } = run;
+  const { device, devices, checkpoint, model, context, sites } = run;
   const slot = model.slots.model;
   if (!sites.model || slot.kind !== 'norm') return undefined;
-  using head = await loadWeights(device, checkpoint, model.headTensors);
-  const final = (states: readonly Tensor[], batch: number) => {
-    const x = states[batch];
+  using heads = await PerDevice.load(devices, (place) =>
+    loadWeights(place, checkpoint, model.headTensors),
+  );
+  const final = (x: Tensor | undefined) => {
     if (x === undefined) throw new RangeError('A path without a mini-batch.');
-    return model.finalStates(x, head, context);
+    return model.finalStates(x, heads.of(x.device), { ...context, device: x.device });
   };
-  const { bias, certificate } = await fitOutputBias(run, paths.float.length, 1, (batch) => [
-    final(paths.float, batch),
-    final(paths.quantized, batch),
+  const { bias, certificate } = await fitOutputBias(run, paths.float, 1, (x, batch) => [
+    final(x),
+    final(paths.quantized[batch]),
   ]);
   const { dtype } = checkpoint.tensor(slot.tensor);
-  const folded = bias && (await foldedBias(device, head.get(slot.tensor), dtype as DType, bias));
+  const folded =
+    bias && (await foldedBias(device, heads.first.get(slot.tensor), dtype as DType, bias));
   return {
     report: { name: slot.tensor.slice(0, -'.bias'.length), ...certificate },
     replaced: new Map(folded === undefined ? [] : [[slot.tensor, folded]]),

@@ -1,11 +1,13 @@
 // Observation: which linears share an input, and the sums over what they read. An observer wraps whoever
 // executes the block's linears and notes their inputs on the way; a block whose remaining linears nobody
 // observes is left early. Both paths are run mini-batch by mini-batch side by side, so that what the two read of
-// the same tokens can be compared.
+// the same tokens can be compared. Each device sums its own mini-batches; the first adds up, in the devices' order.
 
 import type { Device, Tensor } from '../device/index.js';
+import { disposeAll, mapBatches } from '../execution/index.js';
 import { type BlockShape, type Hold, type Linear, shapeOf } from '../models/index.js';
-import { type GroupStatistics, GroupSums } from '../statistics/index.js';
+import type { GroupStatistics } from '../statistics/index.js';
+import { BlockSums, totalOf } from './block-sums.js';
 import type { HeldStates } from './held-states.js';
 import type { GroupPlan } from './needs.js';
 import type { Run } from './run.js';
@@ -27,9 +29,8 @@ const knownGroups = new WeakMap<BlockShape, readonly InputGroup[]>();
 export function inputGroups(
   { device, model }: Run,
   index: number,
-  run: BlockRun,
+  { run, linear }: PathRunner,
   x: Tensor,
-  linear: Linear,
 ): readonly InputGroup[] {
   const shape = shapeOf(model, index);
   const known = knownGroups.get(shape);
@@ -52,20 +53,26 @@ export function inputGroups(
 /** Ends a block's execution when everything to be observed has been. */
 class EndOfObservation extends Error {}
 
+/** What runs a path's mini-batches on one device. */
+export interface PathRunner {
+  readonly run: BlockRun;
+  readonly linear: Linear;
+  /** What quantized linears see of an input, where that is not the input itself. */
+  readonly seen: (linear: string, input: Tensor) => Tensor;
+}
+
 /** One path through the block. */
 export interface ObservedPath {
   /** Hidden states, one tensor a mini-batch. */
   readonly states: readonly Tensor[];
-  readonly run: BlockRun;
-  readonly linear: Linear;
-  /** What quantized linears see of an input, where that is not the input itself. */
-  readonly seen?: ((linear: string, input: Tensor) => Tensor) | undefined;
+  readonly on: (device: Device) => PathRunner;
   /** Where passes over the block start. */
   readonly held: HeldStates;
 }
 
 export interface Observation {
-  readonly device: Device;
+  /** The first gets all sums. */
+  readonly devices: readonly Device[];
   readonly float?: ObservedPath | undefined;
   /** The same object as `float` where both paths are one. */
   readonly quantized?: ObservedPath | undefined;
@@ -97,66 +104,55 @@ export interface ObservedBlock {
 
 /** Runs every mini-batch through the block and sums what the groups read. */
 export async function observe(observation: Observation): Promise<ObservedBlock> {
-  const { device, float, quantized, groups, heldOutFrom, sequence } = observation;
-  const count = (float ?? quantized)?.states.length ?? 0;
-  const sumsOf = (besides: Partial<GroupPlan>) =>
-    new Map(
-      groups.map((group) => {
-        const plan = { ...observation.planOf(group), ...besides };
-        const sums = new GroupSums(device, sequence, plan);
-        return [leaderOf(group), { plan, sums }] as const;
-      }),
-    );
-  const fitted = sumsOf({});
+  const { devices, float, quantized, groups, sequence, heldOutFrom } = observation;
+  const places = ((float ?? quantized)?.states ?? []).map(({ device }) => device);
+  const plansWith = (besides: Partial<GroupPlan>) =>
+    new Map(groups.map((group) => [leaderOf(group), { ...observation.planOf(group), ...besides }]));
+  using fitted = BlockSums.on(devices, plansWith({}), sequence);
   // What is held out judges; it is never quantized against.
-  const heldOut = heldOutFrom < count ? sumsOf({ quantizerMoment: false }) : undefined;
-  const outputs: Tensor[] = [];
+  using heldOut =
+    heldOutFrom < places.length
+      ? BlockSums.on(devices, plansWith({ quantizerMoment: false }), sequence)
+      : undefined;
+  const run = (batch: number, device: Device) => {
+    const sums = batch < heldOutFrom ? fitted : (heldOut ?? fitted);
+    return observeBatch(observation, batch, device, sums.of(device));
+  };
+  const outputs = await mapBatches(places, run, observation.throwIfAborted);
   try {
-    for (let batch = 0; batch < count; batch++) {
-      observation.throwIfAborted();
-      const sums = batch < heldOutFrom ? fitted : (heldOut ?? fitted);
-      const output = device.scope(() => observeBatch(observation, batch, sums));
-      if (output !== undefined) outputs.push(output);
-      await device.synchronize();
-    }
     const observed = new Map<string, ObservedGroup>();
-    for (const [leader, { sums }] of fitted) {
-      const judge = await heldOut?.get(leader)?.sums.finish();
-      observed.set(leader, { fitted: await sums.finish(), heldOut: judge });
+    for (const leader of groups.map(leaderOf)) {
+      const judge = heldOut && (await totalOf(heldOut, leader));
+      observed.set(leader, { fitted: await totalOf(fitted, leader), heldOut: judge });
     }
     return { groups: observed, outputs };
   } catch (error) {
-    for (const { sums } of [...fitted.values(), ...(heldOut?.values() ?? [])]) sums.dispose();
-    for (const output of outputs) output.dispose();
+    disposeAll(outputs);
     throw error;
   }
-}
-
-/** Sums of a group, and what belongs in them. */
-interface PlannedSums {
-  readonly plan: GroupPlan;
-  readonly sums: GroupSums;
 }
 
 function observeBatch(
   { float, quantized, outputs, more }: Observation,
   batch: number,
-  groups: ReadonlyMap<string, PlannedSums>,
+  device: Device,
+  sums: BlockSums,
 ): Tensor | undefined {
-  const leaders = new Set(groups.keys());
+  const leaders = new Set(sums.plans.keys());
   const pass = (path: ObservedPath | undefined, toTheEnd: boolean) => {
     const x = path?.states[batch];
     if (path === undefined || x === undefined) return undefined;
-    return recordReads(path, { batch, x, keep: more }, leaders, toTheEnd);
+    const runner = { ...path.on(device), held: path.held };
+    return recordReads(runner, { batch, x, keep: more }, leaders, toTheEnd);
   };
   const onFloat = pass(float, outputs);
   const onQuantized = quantized === float ? onFloat : pass(quantized, false);
   if (!more) float?.held.release(batch);
-  for (const [leader, { plan, sums }] of groups) {
+  for (const [leader, plan] of sums.plans) {
     const own = (plan.path === 'float' ? onFloat : onQuantized)?.reads.get(leader);
     const reference = plan.reference === 'float' ? onFloat?.reads.get(leader) : own;
     const quantizerInputs = onQuantized?.reads.get(leader)?.seen;
-    sums.add({ inputs: own?.seen, reference: reference?.given, quantizerInputs });
+    sums.of(leader).add({ inputs: own?.seen, reference: reference?.given, quantizerInputs });
   }
   return onFloat?.output;
 }
@@ -169,7 +165,7 @@ interface Read {
 
 /** What the groups' first linears read, and the output unless the block was left early. */
 function recordReads(
-  { run, linear, seen, held }: ObservedPath,
+  { run, linear, seen, held }: PathRunner & Pick<ObservedPath, 'held'>,
   { batch, x, keep }: { batch: number; x: Tensor; keep: boolean },
   leaders: ReadonlySet<string>,
   toTheEnd: boolean,
@@ -177,7 +173,7 @@ function recordReads(
   const reads = new Map<string, Read>();
   const recording: Linear = (name, input, options) => {
     if (leaders.has(name)) {
-      reads.set(name, { given: input, seen: seen?.(name, input) ?? input });
+      reads.set(name, { given: input, seen: seen(name, input) });
       if (!toTheEnd && reads.size === leaders.size) throw new EndOfObservation();
     }
     return linear(name, input, options);

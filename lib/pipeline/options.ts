@@ -1,5 +1,6 @@
 // What a caller may ask of a quantization, its defaults, and what is refused. Defaults live here and nowhere else.
 
+import { type DeviceNames, deviceNames } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type Client, clients, expectClient, findFormat } from '../export/index.js';
 import {
@@ -7,6 +8,7 @@ import {
   checkOptions,
   isBetween,
   isBoolean,
+  isNames,
   isOneOf,
   isSetOf,
   isSignal,
@@ -113,8 +115,11 @@ export interface QuantizeOptions extends ActivationOptions {
    */
   readonly architecture?: string;
 
-  /** Device name; default 'cpu'. */
-  readonly device?: string;
+  /**
+   * A name of `listDevices`, 'cuda' for every GPU, or a list of names, which share the samples; the first quantizes.
+   * Default 'cpu'.
+   */
+  readonly device?: DeviceNames;
   /** Compute threads of a CPU device; default one per processor. */
   readonly threads?: number;
   /** How matrix products are formed; default 'float32'. */
@@ -203,7 +208,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   format: isString,
   client: isOneOf(...clients),
   architecture: isString,
-  device: isString,
+  device: isNames,
   threads: isWhole(1, 1024),
   precision: isOneOf('float32', 'bfloat16'),
   overwrite: isBoolean,
@@ -238,6 +243,7 @@ export function resolveOptions(options: QuantizeOptions): {
       'Expected actOrder with staticGroups: without it groups are static anyway.',
     );
   }
+  deviceNames(resolved.device);
   expectMethodFor(resolved, quantizer);
   expectActivationOptions(resolved);
   const comparesPaths =

@@ -3,25 +3,19 @@
 // the quantized linears before it produce; otherwise all groups are one stage. At the end the block's output is
 // compensated if asked for, and both paths move on. Grids that are found before linears are quantized come first.
 
-import { BlockActivations } from '../activations/index.js';
-import type { Tensor } from '../device/index.js';
-import {
-  blockRunner,
-  disposeAll,
-  executor,
-  type LinearWeights,
-  type LoadedBlock,
-  loadBlock,
-} from '../execution/index.js';
-import { type Linear, shapeOf } from '../models/index.js';
+import type { BlockQuantizers } from '../activations/index.js';
+import type { Device, Tensor } from '../device/index.js';
+import { disposeAll, mapBatches, onEach, PerDevice } from '../execution/index.js';
+import { shapeOf } from '../models/index.js';
 import { type BlockBias, compensateBlock } from './block-site.js';
 import { calibrateGrids } from './grid-calibration.js';
 import { HeldStates } from './held-states.js';
 import { disposeParameters } from './linear-search.js';
 import { neededPaths, needsOf } from './needs.js';
-import { type BlockRun, type InputGroup, inputGroups, leaderOf, observe } from './observe.js';
+import { type InputGroup, inputGroups, leaderOf, type ObservedPath, observe } from './observe.js';
 import { quantizeGroup } from './quantize-group.js';
 import { disposeLinear, type QuantizedLinear } from './quantize-linear.js';
+import { Replica, shareLinear } from './replica.js';
 import type { Paths, Run } from './run.js';
 
 export interface QuantizedBlock extends Disposable {
@@ -29,7 +23,7 @@ export interface QuantizedBlock extends Disposable {
   readonly linears: ReadonlyMap<string, QuantizedLinear>;
   readonly bias: BlockBias | undefined;
   /** Absent where activations stay float. */
-  readonly activations: BlockActivations | undefined;
+  readonly activations: BlockQuantizers | undefined;
 }
 
 /** A block under way. */
@@ -37,16 +31,10 @@ interface Work {
   readonly run: Run;
   readonly index: number;
   readonly paths: Paths;
-  readonly block: LoadedBlock;
-  readonly runBlock: BlockRun;
-  /** With attention of quantized operands where they are. */
-  readonly runQuantized: BlockRun;
-  readonly activations: BlockActivations | undefined;
+  readonly replicas: PerDevice<Replica>;
+  readonly activations: BlockQuantizers | undefined;
   /** What has been quantized so far. */
   readonly linears: Map<string, QuantizedLinear>;
-  readonly float: Linear;
-  /** Executes quantized linears where there are, float ones elsewhere. */
-  readonly quantized: Linear;
   readonly heldFloat: HeldStates;
   readonly heldQuantized: HeldStates;
 }
@@ -58,108 +46,84 @@ export async function quantizeBlock(
   paths: Paths,
   onLayer: (linear: QuantizedLinear) => void,
 ): Promise<QuantizedBlock> {
-  const { device, model, context, clock } = run;
-  using block = await clock.measure('load', () => loadBlock(device, run.checkpoint, model, index));
-  const linears = new Map<string, QuantizedLinear>();
-  const runBlock = blockRunner(model, block.weights, context, index);
-  const float = executor(device, (name) => linearOf(block, name));
-  const grids = await clock.measure('calibrate', () =>
-    calibrateGrids({
-      run,
-      paths,
-      float,
-      weights: block.weights,
-      weightOf: (name) => linearOf(block, name).weight,
-      index,
-    }),
+  const { devices, clock } = run;
+  using replicas = await clock.measure('load', () =>
+    PerDevice.load(devices, (device) => Replica.load(run, index, device)),
   );
-  const activations = grids.activations && new BlockActivations(device, grids.activations);
-  const attended = { ...context, attend: activations?.attend };
-  const see = activations && ((name: string, x: Tensor) => activations.input(name, x));
-  using heldFloat = new HeldStates(device, () => true);
-  using heldQuantized = new HeldStates(device, (name) => linears.has(name));
-  const work: Work = {
-    run,
-    index,
-    paths,
-    block,
-    linears,
-    activations,
-    runBlock,
-    runQuantized: blockRunner(model, block.weights, attended, index),
-    float,
-    quantized: executor(device, (name) => linears.get(name) ?? linearOf(block, name), see),
-    heldFloat,
-    heldQuantized,
-  };
+  const linears = new Map<string, QuantizedLinear>();
+  const grids = await clock.measure('calibrate', () =>
+    calibrateGrids({ run, paths, replicas, index }),
+  );
+  const { activations } = grids;
+  using heldFloat = new HeldStates(() => true);
+  using heldQuantized = new HeldStates((name) => linears.has(name));
+  const work = { run, index, paths, replicas, activations, linears, heldFloat, heldQuantized };
   let outputs: Tensor[] = [];
+  let bias: BlockBias | undefined;
   try {
+    for (const replica of replicas.all) replica.quantizeActivations(activations);
     for (const { groups, last } of stagesOf(work)) {
       const observed = await clock.measure('calibrate', () => observeStage(work, groups, last));
       outputs = observed.outputs;
       for (const group of groups) {
         const statistics = observed.groups.get(leaderOf(group));
         if (statistics === undefined) throw new RangeError(`No statistics of ${leaderOf(group)}.`);
-        const find = (name: string) => linearOf(block, name);
+        const find = (name: string) => replicas.first.weightsOf(name);
         const parameters = grids.weights;
         const groupWork = { run, index, group, find, parameters, observed: statistics };
         for (const linear of await quantizeGroup(groupWork)) {
           linears.set(linear.name, linear);
           onLayer(linear);
         }
+        await clock.measure('propagate', () => shareGroup(work, group));
       }
     }
-    const bias = await clock.measure('compensate', () =>
-      compensateBlock({ ...work, runBlock: work.runQuantized, outputs }),
-    );
+    bias = await clock.measure('compensate', () => compensateBlock({ ...work, outputs }));
     await clock.measure('propagate', () => advance(work, outputs, bias));
-    const dispose = () => disposeBlock(linears, bias, activations);
+    const dispose = () => disposeBlock(linears, bias);
     return { index, linears, bias, activations, [Symbol.dispose]: dispose };
   } catch (error) {
     disposeAll(outputs);
-    disposeBlock(linears, undefined, activations);
+    disposeBlock(linears, bias);
     throw error;
   } finally {
     disposeParameters(grids.weights);
   }
 }
 
-function linearOf(block: LoadedBlock, name: string): LinearWeights {
-  const weights = block.linears.get(name);
-  if (weights === undefined) throw new RangeError(`The block has no linear ${name}.`);
-  return weights;
+/** Has all devices execute what was quantized. */
+async function shareGroup(work: Work, group: InputGroup): Promise<void> {
+  for (const name of group) {
+    const linear = work.linears.get(name);
+    if (linear !== undefined) await shareLinear(work.run, work.replicas, name, linear);
+  }
 }
 
-function stagesOf({ run, index, paths, runBlock, float }: Work) {
+function stagesOf({ run, index, paths, replicas }: Work) {
   const first = paths.quantized[0] ?? paths.float[0];
   if (first === undefined) throw new RangeError('No mini-batch to observe.');
-  const groups = inputGroups(run, index, runBlock, first, float);
+  const groups = inputGroups(run, index, replicas.first.float, first);
   const stages = run.options.trueSequential ? groups.map((group) => [group]) : [groups];
   return stages.map((stage, i) => ({ groups: stage, last: i === stages.length - 1 }));
 }
 
 function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) {
-  const { run, index, paths, linears, activations } = work;
-  const { device, model, context, heldOutFrom, throwIfAborted } = run;
+  const { run, index, paths, replicas, linears, activations } = work;
+  const { devices, model, context, heldOutFrom, throwIfAborted } = run;
   const needed = neededPaths(run);
-  const seen = activations && ((name: string, x: Tensor) => activations.input(name, x));
-  const float = {
+  const float: ObservedPath = {
     states: paths.float,
-    run: work.runBlock,
-    linear: work.float,
-    seen,
+    on: (device) => replicas.of(device).float,
     held: work.heldFloat,
   };
   // The two paths are one as long as nothing before has been quantized.
   const one = !paths.parted && linears.size === 0 && activations === undefined;
   const needs = groups.map((group) => needsOf(run, group, !one));
-  const quantized = one
+  const quantized: ObservedPath = one
     ? float
     : {
         states: paths.quantized,
-        run: work.runQuantized,
-        linear: work.quantized,
-        seen,
+        on: (device) => replicas.of(device).quantized,
         held: work.heldQuantized,
       };
   const { propagate } = run.options;
@@ -170,7 +134,7 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
     needs.some(({ drift, reference }) => drift && reference === 'float') ||
     (needed.float && last);
   return observe({
-    device,
+    devices,
     float: onFloat ? float : undefined,
     quantized: onQuantized ? quantized : undefined,
     groups,
@@ -185,39 +149,32 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
 async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
-  const { run, index, paths, runQuantized, quantized, heldQuantized } = work;
-  const { device, model, throwIfAborted } = run;
-  const last = index === model.blocks - 1 && !run.keepsStates && !run.sites.model;
+  const { run, index, paths, replicas, heldQuantized } = work;
+  const last = index === run.model.blocks - 1 && !run.keepsStates && !run.sites.model;
   if (!neededPaths(run).quantized || last) {
     paths.advance(outputs, outputs);
     return;
   }
-  const next: Tensor[] = [];
-  try {
-    for (const [batch, x] of paths.quantized.entries()) {
-      throwIfAborted();
-      next.push(
-        device.scope(() => {
-          const y = heldQuantized.run(batch, x, runQuantized, quantized, false);
-          return bias?.apply(y) ?? y;
-        }),
-      );
-      heldQuantized.release(batch);
-      await device.synchronize();
-    }
-  } catch (error) {
-    disposeAll(next);
-    throw error;
+  const added = bias?.added;
+  if (added !== undefined) {
+    await onEach(run.devices, (device) => replicas.of(device).takeOutputBias(added));
   }
-  paths.advance(outputs, next);
+  const places = paths.quantized.map(({ device }) => device);
+  const pass = (batch: number, device: Device) => {
+    const x = paths.quantized[batch] as Tensor;
+    const replica = replicas.of(device);
+    const { run, linear } = replica.quantized;
+    const y = replica.output(heldQuantized.run(batch, x, run, linear, false));
+    heldQuantized.release(batch);
+    return y;
+  };
+  paths.advance(outputs, await mapBatches(places, pass, run.throwIfAborted));
 }
 
 function disposeBlock(
   linears: ReadonlyMap<string, QuantizedLinear>,
   bias: BlockBias | undefined,
-  activations: BlockActivations | undefined,
 ): void {
   for (const linear of linears.values()) disposeLinear(linear);
   bias?.dispose();
-  activations?.[Symbol.dispose]();
 }

@@ -1,14 +1,14 @@
 // The main job: a checkpoint in, a quantized and compensated checkpoint out, one block at a time.
 
 import { readFileSync } from 'node:fs';
-import { embed, loadWeights } from '../execution/index.js';
-import { batchesOf, type CalibrationData } from './calibration-data.js';
+import type { CalibrationData } from './calibration-data.js';
+import { enterModel } from './enter-model.js';
 import type { LayerReport, OutputReport, QuantizeEvent, RunReport } from './events.js';
 import { compensateModel } from './model-site.js';
 import type { QuantizeOptions } from './options.js';
 import { quantizeBlock } from './quantize-block.js';
 import { ResultWriter } from './result-writer.js';
-import { Paths, type Run } from './run.js';
+import type { Run } from './run.js';
 import { withRun } from './with-run.js';
 
 /**
@@ -36,18 +36,14 @@ export async function* quantizeBlocks(
   run: Run,
   data: CalibrationData,
 ): AsyncGenerator<QuantizeEvent, RunReport> {
-  const { device, checkpoint, model: definition, context, clock } = run;
+  const { devices, checkpoint, model: definition, clock } = run;
   const writer = await ResultWriter.open(run);
   const layers: LayerReport[] = [];
   const outputs: OutputReport[] = [];
   let weightBits = 0;
   let weights = 0;
   try {
-    using paths = await clock.measure('load', async () => {
-      using embedding = await loadWeights(device, checkpoint, definition.embedTensors);
-      const { fitted, heldOut } = batchesOf(data);
-      return new Paths(await embed(definition, embedding, [...fitted, ...heldOut], context));
-    });
+    using paths = await clock.measure('load', () => enterModel(run, data));
     for (let index = 0; index < definition.blocks; index++) {
       const begin = performance.now();
       const finished: LayerReport[] = [];
@@ -80,7 +76,7 @@ export async function* quantizeBlocks(
       environment: {
         node: process.version,
         platform: `${process.platform}-${process.arch}`,
-        device: `${device.name}: ${device.description}`,
+        device: devices.map(({ name, description }) => `${name}: ${description}`).join('; '),
       },
       calibrationTokens: data.fitted.length * data.sequence,
       heldOutTokens: data.heldOut.length * data.sequence,

@@ -69,13 +69,13 @@ export class ResultWriter {
   }
 
   async writeBlock({ index, linears, bias, activations }: QuantizedBlock): Promise<void> {
-    if (activations !== undefined) this.#activations.push(activations.quantizers);
+    if (activations !== undefined) this.#activations.push(activations);
     const replaced = new Map(bias?.replaced === undefined ? [] : [bias.replaced]);
     await this.#weights.writeBlock({
       index,
       linears: new Map(withCodes(linears)),
       replaced,
-      activations: activations?.quantizers,
+      activations,
       positionBiases: new Map(withPositionBiases(linears)),
       positionBias: bias?.positionBias,
     });

@@ -23,7 +23,10 @@ export interface PreparedBlock {
 export interface Run {
   /** The model as the caller named it. */
   readonly source: string;
+  /** Where linears are quantized: the first of `devices`. */
   readonly device: Device;
+  /** Each has its share of the mini-batches. */
+  readonly devices: readonly Device[];
   readonly checkpoint: Checkpoint;
   readonly model: BlockModel;
   /** config.json of the result; see `ExportInput`. */
@@ -35,6 +38,7 @@ export interface Run {
   readonly prepared?: PreparedBlock | undefined;
   /** Whether the quantized path's hidden states are wanted after the last block too. */
   readonly keepsStates: boolean;
+  /** Of the first device. */
   readonly context: BlockContext;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;

@@ -8,15 +8,16 @@ import { ioError } from '../checkpoint/io-error.js';
 import { makeDirectories } from '../checkpoint/make-directories.js';
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { checkpointModel, embed, loadWeights } from '../execution/index.js';
-import { batchesOf, type CalibrationData } from './calibration-data.js';
+import { checkpointModel, disposeAll } from '../execution/index.js';
+import type { CalibrationData } from './calibration-data.js';
+import { enterModel } from './enter-model.js';
 import type { QuantizeEvent, RunReport } from './events.js';
 import { compensateModel } from './model-site.js';
 import type { QuantizeOptions, Site } from './options.js';
 import { loadPrepared, type PreparedModel, prepareModel } from './prepared-model.js';
 import { quantizeBlocks } from './quantize.js';
 import { quantizeBlock } from './quantize-block.js';
-import { Paths, type Run } from './run.js';
+import type { Run } from './run.js';
 import { type HeldOutScore, openScorer, type Scorer, scoreOf } from './scorer.js';
 import { canTake, combinations } from './site-combinations.js';
 import { findSites } from './sites.js';
@@ -129,19 +130,19 @@ async function score(
   quantized: PreparedModel,
   { metric, score }: Scorer,
 ): Promise<Candidate[]> {
-  const { device, model, checkpoint, context, heldOutFrom, options } = run;
-  const { fitted, heldOut } = batchesOf(data);
+  const { device, model, checkpoint, heldOutFrom, options } = run;
   const withModel: readonly Site[] | undefined = canTake(model, options, 'model')
     ? [...sites, 'model']
     : undefined;
   const fitting: Run = { ...withSites(run, withModel ?? sites), keepsStates: true };
-  using embedding = await loadWeights(device, checkpoint, model.embedTensors);
-  using paths = new Paths(await embed(model, embedding, [...fitted, ...heldOut], context));
+  using paths = await enterModel(run, data);
   for (let index = 0; index < model.blocks; index++) {
     using prepared = await loadPrepared(run, quantized, index);
     using _block = await quantizeBlock({ ...fitting, prepared }, index, paths, () => {});
   }
-  const judged = paths.quantized.slice(heldOutFrom);
+  const last = paths.quantized.slice(heldOutFrom);
+  // The score is made on one device.
+  const judged = await Promise.all(last.map((state) => state.copyTo(device)));
   const candidate = async (
     chosen: readonly Site[],
     replaced?: ReadonlyMap<string, Tensor>,
@@ -149,8 +150,12 @@ async function score(
     const stored = checkpointModel(device, checkpoint, model, replaced);
     return { sites: chosen, [metric]: await score(stored, judged) };
   };
-  const candidates = [await candidate(sites)];
-  if (withModel === undefined) return candidates;
-  using bias = await compensateModel(fitting, paths);
-  return [...candidates, await candidate(withModel, bias?.replaced)];
+  try {
+    const candidates = [await candidate(sites)];
+    if (withModel === undefined) return candidates;
+    using bias = await compensateModel(fitting, paths);
+    return [...candidates, await candidate(withModel, bias?.replaced)];
+  } finally {
+    disposeAll(judged);
+  }
 }

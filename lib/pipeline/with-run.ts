@@ -1,10 +1,10 @@
 // What every job over a model's blocks begins and ends with: options checked, checkpoint and calibration data read,
-// a device of its own opened and closed, and the caller's signal heeded.
+// devices of its own opened and closed, and the caller's signal heeded.
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { expectFloatWeights } from '../checkpoint/float-weights.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
-import { Device } from '../device/index.js';
+import { type Device, openDevices } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { expectOuterShapes } from '../execution/index.js';
 import { type BlockModel, countLinears, readBlockModel, rewriteModel } from '../models/index.js';
@@ -29,11 +29,13 @@ export async function* withRun<Event, Result>(
   };
   throwIfAborted();
   const clock = new Clock();
-  const device = Device.open(resolved.device, {
+  const opened = openDevices(resolved.device, {
     precision: resolved.precision,
     ...(resolved.threads === undefined ? {} : { threads: resolved.threads }),
   });
-  const cancel = () => device.cancel();
+  const cancel = () => {
+    for (const device of opened) device.cancel();
+  };
   signal?.addEventListener('abort', cancel);
   try {
     const directory = yield* fetchWithEvents(model, options);
@@ -54,20 +56,24 @@ export async function* withRun<Event, Result>(
     const { sequence } = data;
     const samples = data.fitted.length + data.heldOut.length;
     yield { type: 'calibration', samples, tokens: samples * sequence };
-    const context = { device, sequence };
+    const { fitted } = batchesOf(data);
+    // A device without a mini-batch would only hold weights.
+    const devices = opened.slice(0, fitted.length);
+    const device = devices[0] as Device;
     using gradients = new LossGradients();
     const run: Run = {
       source: model,
       device,
+      devices,
       checkpoint,
       model: definition,
       config,
       quantizer,
       options: resolved,
       sites,
-      context,
+      context: { device, sequence },
       keepsStates: false,
-      heldOutFrom: batchesOf(data).fitted.length,
+      heldOutFrom: fitted.length,
       gradients,
       clock,
       throwIfAborted,
@@ -79,7 +85,7 @@ export async function* withRun<Event, Result>(
     throw error;
   } finally {
     signal?.removeEventListener('abort', cancel);
-    device.close();
+    for (const device of opened) device.close();
   }
 }
 

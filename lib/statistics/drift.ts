@@ -76,6 +76,17 @@ export class DriftSums implements Disposable {
     });
   }
 
+  /** Adds what was summed on another device, which may be nothing. */
+  async merge(other: DriftSums): Promise<void> {
+    const device = this.#device;
+    await this.#difference.merge(other.#difference);
+    const own = this.#cross;
+    if (own === undefined || other.#cross === undefined) return;
+    using received = await other.#cross.copyTo(device);
+    this.#cross = device.add(own, received);
+    own.dispose();
+  }
+
   async finish(inputs: Statistics): Promise<Drift> {
     const difference = await this.#difference.finish();
     const cross = this.#cross;

@@ -66,6 +66,13 @@ export class GroupSums implements Disposable {
     if (reference !== undefined) this.#drift?.add(reference, inputs);
   }
 
+  /** Adds what a group of the same needs has summed on another device, which may be nothing. */
+  async merge(other: GroupSums): Promise<void> {
+    await this.#inputs.merge(other.#inputs);
+    if (other.#quantizerInputs) await this.#quantizerInputs?.merge(other.#quantizerInputs);
+    if (other.#drift) await this.#drift?.merge(other.#drift);
+  }
+
   async finish(): Promise<GroupStatistics> {
     const inputs = await this.#inputs.finish();
     const quantizerInputs = (await this.#quantizerInputs?.finish()) ?? inputs;

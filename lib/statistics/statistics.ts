@@ -71,7 +71,7 @@ export class Statistics implements Disposable {
 
 /** Σ(x − shift)(x − shift)ᵀ, upper triangle. */
 interface ShiftedMoment {
-  readonly sum: Tensor;
+  sum: Tensor;
   readonly shift: Tensor;
 }
 
@@ -117,6 +117,21 @@ export class StatisticsSums implements Disposable {
     }
   }
 
+  /** Adds what was summed on another device, which may be nothing. Here at least one batch must have been added. */
+  async merge(other: StatisticsSums): Promise<void> {
+    if (other.#sum === undefined) return;
+    const device = this.#device;
+    const [count, sum] = [other.#count, await other.#sum.readFloat64()];
+    if (this.#moment !== undefined && other.#moment !== undefined) {
+      await addMoment(device, this.#moment, other.#moment, { count, sum });
+    }
+    this.#count += count;
+    this.#sum = await plus(device, this.#sum, sum);
+    const positionSum = await other.#positionSum?.readFloat64();
+    if (positionSum === undefined) return;
+    this.#positionSum = await plus(device, this.#positionSum, positionSum);
+  }
+
   /** Forms means and hands the moment over. At least one batch must have been added. */
   async finish(): Promise<Statistics> {
     const device = this.#device;
@@ -151,4 +166,46 @@ export class StatisticsSums implements Disposable {
 
 async function divided(sum: Tensor, count: number): Promise<Float64Array> {
   return (await sum.readFloat64()).map((value) => value / count);
+}
+
+/**
+ * Adds a moment about another shift s′. With δ = s′ − s and d = Σ(x − s′) over its n tokens,
+ *   Σ(x − s)(x − s)ᵀ = Σ(x − s′)(x − s′)ᵀ + δeᵀ + eδᵀ,   e = d + nδ/2,
+ * and δ, the difference of two means of mini-batches, is small.
+ */
+async function addMoment(
+  device: Device,
+  own: ShiftedMoment,
+  other: ShiftedMoment,
+  { count, sum }: { readonly count: number; readonly sum: Float64Array },
+): Promise<void> {
+  const [here, there] = [await own.shift.readFloat32(), await other.shift.readFloat32()];
+  const delta = Float64Array.from(there, (shift, i) => shift - (here[i] ?? 0));
+  const e = sum.map((total, i) => total - count * (there[i] ?? 0) + (count / 2) * (delta[i] ?? 0));
+  using received = await other.sum.copyTo(device);
+  const before = own.sum;
+  own.sum = device.scope(() => {
+    const rows = (first: Float64Array, second: Float64Array) =>
+      device.upload('float32', [2, sum.length], joined(first, second));
+    const total = device.add(before, received);
+    device.secondMoment(rows(delta, e), total, { y: rows(e, delta), precision: 'float32' });
+    return total;
+  });
+  before.dispose();
+}
+
+/** A sum [c] float64 and what is added to it; takes the sum's place. */
+async function plus(device: Device, own: Tensor | undefined, added: Float64Array): Promise<Tensor> {
+  if (own === undefined) throw new RangeError('Sums of no tokens to add to.');
+  const values = await own.readFloat64();
+  own.dispose();
+  const total = values.map((value, i) => value + (added[i] ?? 0));
+  return device.upload('float64', own.shape, total);
+}
+
+function joined(first: Float64Array, second: Float64Array): Float32Array {
+  const values = new Float32Array(first.length + second.length);
+  values.set(first);
+  values.set(second, first.length);
+  return values;
 }

@@ -66,6 +66,17 @@ Napi::Value Read(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value CopyTo(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    DeviceHandle& source = UnwrapDevice(info[0]);
+    const Tensor& tensor = UnwrapTensor(info[1]);
+    DeviceHandle& target = UnwrapDevice(info[2]);
+    const Tensor out = target->Empty(tensor.dtype(), tensor.shape());
+    const std::uint64_t ticket = source->CopyTo(target, tensor, out);
+    return PromiseWorker::Wait(info.Env(), source, ticket, ToJs(info.Env(), out));
+  });
+}
+
 Napi::Value Cancel(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] {
     UnwrapDevice(info[0])->Cancel();
@@ -124,6 +135,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("listDevices", Napi::Function::New<ListDevicesJs>(env));
   exports.Set("synchronize", Napi::Function::New<Synchronize>(env));
   exports.Set("read", Napi::Function::New<Read>(env));
+  exports.Set("copyTo", Napi::Function::New<CopyTo>(env));
   exports.Set("cancel", Napi::Function::New<Cancel>(env));
   exports.Set("release", Napi::Function::New<Release>(env));
   exports.Set("upload", Napi::Function::New<Upload>(env));

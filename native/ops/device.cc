@@ -26,11 +26,14 @@ Tensor Device::Zeros(DType dtype, Shape shape) {
 
 Tensor Device::Upload(DType dtype, Shape shape, const std::byte* bytes) {
   Tensor out = Empty(dtype, shape);
-  auto copy = std::make_shared<std::vector<std::byte>>(bytes, bytes + out.byte_count());
-  Enqueue([out, copy = std::move(copy)](Backend& backend) {
-    backend.CopyFromHost(out.Write().bytes, copy->data(), copy->size());
-  });
+  EnqueueUpload(out, std::make_shared<std::vector<std::byte>>(bytes, bytes + out.byte_count()));
   return out;
+}
+
+void Device::EnqueueUpload(const Tensor& out, HostBytes bytes) {
+  Enqueue([out, bytes = std::move(bytes)](Backend& backend) {
+    backend.CopyFromHost(out.Write().bytes, bytes->data(), bytes->size());
+  });
 }
 
 Tensor Device::UploadFile(DType dtype, Shape shape, const std::string& path, std::uint64_t offset) {
@@ -56,6 +59,20 @@ std::uint64_t Device::Download(const Tensor& tensor, std::byte* to) {
   return Enqueue([tensor, to](Backend& backend) {
     backend.CopyToHost(to, tensor.Read().bytes, tensor.byte_count());
     backend.Synchronize();
+  });
+}
+
+std::uint64_t Device::CopyTo(const std::shared_ptr<Device>& other, const Tensor& tensor,
+                             const Tensor& out) {
+  // Neither queue waits for the other, and a task keeps no device: whoever ends one joins its
+  // queue.
+  return Enqueue([tensor, out, target = std::weak_ptr(other)](Backend& backend) {
+    auto bytes = std::make_shared<std::vector<std::byte>>(tensor.byte_count());
+    backend.CopyToHost(bytes->data(), tensor.Read().bytes, bytes->size());
+    backend.Synchronize();
+    const std::shared_ptr<Device> device = target.lock();
+    if (device == nullptr) throw Error(ErrorCode::kAborted, "The device was closed.");
+    device->EnqueueUpload(out, std::move(bytes));
   });
 }
 

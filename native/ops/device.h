@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "native/backend/backend.h"
 #include "native/core/queue.h"
@@ -29,11 +30,18 @@ class Device {
   std::uint64_t Enqueue(std::function<void(Backend&)> task);
   // Copies a tensor to host memory that the caller keeps alive until the ticket is done.
   std::uint64_t Download(const Tensor& tensor, std::byte* to);
+  // Copies a tensor of this device to `out` of another, by way of the host. When the ticket is
+  // done, the other's part is in its queue.
+  std::uint64_t CopyTo(const std::shared_ptr<Device>& other, const Tensor& tensor,
+                       const Tensor& out);
   // Blocks; for worker threads only.
   void Wait(std::uint64_t ticket) { queue_.Wait(ticket); }
   void Cancel() { queue_.Cancel(); }
 
  private:
+  using HostBytes = std::shared_ptr<const std::vector<std::byte>>;
+  void EnqueueUpload(const Tensor& out, HostBytes bytes);
+
   std::string name_;
   std::shared_ptr<Backend> backend_;
   Queue queue_;

@@ -33,7 +33,7 @@ function counting(calls: string[]): Linear {
 }
 
 function states(final: readonly string[]) {
-  const held = new HeldStates(device, (name) => final.includes(name));
+  const held = new HeldStates((name) => final.includes(name));
   const x = device.upload('float32', [1, 1], Float32Array.of(0));
   const pass = (keep: boolean) => {
     const calls: string[] = [];

@@ -1,25 +1,8 @@
 // What must not change a result: the number of threads, and running again.
 
-import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
 import type { QuantizeOptions } from '../../lib/index.js';
-import { exampleModel, type Finished, finish } from './runs.js';
-
-/** Hashes of every file but the report, which holds times. */
-async function filesOf({ directory }: Finished): Promise<Record<string, string>> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  const names = entries
-    .filter((entry) => entry.isFile() && entry.name !== 'ballast.json')
-    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
-    .sort();
-  const hash = async (name: string) => {
-    const bytes = await readFile(join(directory, name));
-    return [name, createHash('sha256').update(bytes).digest('hex')] as const;
-  };
-  return Object.fromEntries(await Promise.all(names.map(hash)));
-}
+import { exampleModel, type Finished, filesOf, finish } from './runs.js';
 
 const sampling = { samples: 16, sequenceLength: 128, bits: 3 } as const;
 

@@ -1,10 +1,11 @@
 // What the tests of whole runs share: a quantization driven to its end, in a folder that goes when the test does, and
 // the trained models and texts beside the checkout, where they are.
 
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import {
@@ -53,6 +54,20 @@ export async function finish(
     if (event.type === 'done') return { directory, report: event.report };
   }
   throw new Error('The run ended without a report.');
+}
+
+/** Hashes of every file but the report, which holds times. */
+export async function filesOf({ directory }: Finished): Promise<Record<string, string>> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const names = entries
+    .filter((entry) => entry.isFile() && entry.name !== 'ballast.json')
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
+    .sort();
+  const hash = async (name: string) => {
+    const bytes = await readFile(join(directory, name));
+    return [name, createHash('sha256').update(bytes).digest('hex')] as const;
+  };
+  return Object.fromEntries(await Promise.all(names.map(hash)));
 }
 
 /** The layers of the first block; the run is left there. */

@@ -9,7 +9,7 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
 import { Device } from '../../lib/device/index.js';
 import { evaluatePerplexity } from '../../lib/evaluate/index.js';
-import { checkpointModel } from '../../lib/execution/index.js';
+import { checkpointModel, PerDevice } from '../../lib/execution/index.js';
 import { type Candidate, type SearchReport, search } from '../../lib/index.js';
 import { readModel } from '../../lib/models/index.js';
 import { randomOpt } from './random-opt.js';
@@ -37,8 +37,8 @@ async function heldOutPerplexity(directory: string): Promise<number> {
   const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const device = Device.open('cpu', { threads: 2 });
   try {
-    const stored = checkpointModel(device, checkpoint, model);
-    return (await evaluatePerplexity(device, stored, model, windows)).perplexity;
+    const stored = PerDevice.make([device], () => checkpointModel(device, checkpoint, model));
+    return (await evaluatePerplexity(stored, model, windows)).perplexity;
   } finally {
     device.close();
   }

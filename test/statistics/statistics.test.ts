@@ -60,6 +60,16 @@ function means(x: ArrayLike<number>): Float64Array {
   return sums.map((sum) => sum / tokens);
 }
 
+/** [sequence, channels]. */
+function positionMeans(values: ArrayLike<number>): Float64Array {
+  return Float64Array.from({ length: sequence * channels }, (_, i) => {
+    let sum = 0;
+    for (let sample = 0; sample < samples; sample++)
+      sum += at(values, sample * sequence * channels + i);
+    return sum / samples;
+  });
+}
+
 describe.each(splits)('statistics of %s', (_, ends) => {
   it('are the mean, the covariance and the second moment', async () => {
     using sums = new StatisticsSums(device, sequence, { moment: true, positions: true });
@@ -82,15 +92,10 @@ describe.each(splits)('statistics of %s', (_, ends) => {
     using sums = new StatisticsSums(device, sequence, { moment: false, positions: true });
     for (const batch of batches(inputs, ends)) sums.add(batch);
     using statistics = await sums.finish();
-    const expected = Float64Array.from({ length: sequence * channels }, (_, i) => {
-      let sum = 0;
-      for (let sample = 0; sample < samples; sample++)
-        sum += at(inputs, sample * sequence * channels + i);
-      return sum / samples;
-    });
-    const positionMeans = statistics.positionMeans;
-    if (positionMeans === undefined) throw new Error('No means per position.');
-    expectClose(await positionMeans.readFloat32(), expected, 1e-4);
+    const expected = positionMeans(inputs);
+    const found = statistics.positionMeans;
+    if (found === undefined) throw new Error('No means per position.');
+    expectClose(await found.readFloat32(), expected, 1e-4);
     expect(statistics.hasMoment).toBe(false);
   });
 
@@ -152,5 +157,54 @@ describe('statistics of a group', () => {
   it('of no tokens are refused', async () => {
     using sums = new StatisticsSums(device, sequence, { moment: true, positions: false });
     await expect(sums.finish()).rejects.toThrow('no tokens');
+  });
+});
+
+describe('sums of several devices', () => {
+  const others = [1, 2].map(() => Device.open('cpu', { threads: 1 }));
+  afterAll(() => {
+    for (const other of others) other.close();
+  });
+
+  it('add up on the first, whatever mini-batch each began with', async () => {
+    const float = normals(inputs.length, 2, 1e-3, 2e-3).map((value, i) => value + at(inputs, i));
+    const difference = float.map((value, i) => value - at(inputs, i));
+    const needs = { moments: true, quantizerMoment: true, drift: true, positions: true };
+    const devices = [device, ...others];
+    const sums = devices.map((place) => new GroupSums(place, sequence, needs));
+    // Samples 0 … 10, 11 … 23, and none.
+    for (const [i, [begin, end]] of (
+      [
+        [0, 11],
+        [11, samples],
+      ] as const
+    ).entries()) {
+      const part = (values: Float32Array) =>
+        float32(
+          devices[i] as Device,
+          [(end - begin) * sequence, channels],
+          values.subarray(begin * sequence * channels, end * sequence * channels),
+        );
+      const [x, seen] = [part(float), part(inputs)];
+      sums[i]?.add({ inputs: seen, reference: x, quantizerInputs: x });
+    }
+    const [first, ...rest] = sums as [GroupSums, ...GroupSums[]];
+    for (const other of rest) await first.merge(other);
+    using statistics = await first.finish();
+    const { inputs: own, quantizerInputs, drift } = statistics;
+    expect([own.count, quantizerInputs.count, drift?.difference.count]).toEqual([
+      tokens,
+      tokens,
+      tokens,
+    ]);
+    expectClose(await own.mean.readFloat64(), means(inputs), 1e-9);
+    expectClose(await own.covariance.readFloat32(), moment(inputs, inputs, true), 2e-5);
+    const expected = moment(float, float, true);
+    expectClose(await quantizerInputs.covariance.readFloat32(), expected, 2e-5);
+    if (drift === undefined || own.positionMeans === undefined) throw new Error('Not summed.');
+    expectClose(await own.positionMeans.readFloat32(), positionMeans(inputs), 1e-4);
+    const spread = moment(difference, difference, true);
+    expectClose(await drift.difference.covariance.readFloat32(), spread, 1e-9);
+    expectClose(await drift.cross(true).readFloat32(), moment(difference, inputs, true), 1e-5);
   });
 });

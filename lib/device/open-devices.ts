@@ -1,0 +1,38 @@
+// The devices that share a run's work, by their names. The CPU may be named more than once: each time it is a device with
+// a queue of its own, and a run over several is the same on any machine. A GPU twice would only halve its memory.
+
+import { BallastError } from '../errors.js';
+import { native } from '../native.js';
+import { Device, type DeviceOptions } from './device.js';
+
+/** A name of `listDevices`, 'cuda' for every GPU that is available, or a list of such names. */
+export type DeviceNames = string | readonly string[];
+
+/** One name for each device. Error: ERR_ARGUMENT for a GPU that is named twice. */
+export function deviceNames(names: DeviceNames): string[] {
+  const each = [names].flat().flatMap((name) => (name === 'cuda' ? gpuNames() : [name]));
+  const again = each.find((name, i) => name !== 'cpu' && each.indexOf(name) < i);
+  if (again === undefined) return each;
+  throw new BallastError(
+    'ERR_ARGUMENT',
+    `Expected each GPU once in device but received ${again} twice; only cpu may be named again.`,
+  );
+}
+
+/** Without one 'cuda' itself, which opening it refuses with the reason. */
+function gpuNames(): string[] {
+  const found = native.listDevices().filter(({ name, available }) => available && name !== 'cpu');
+  return found.length === 0 ? ['cuda'] : found.map(({ name }) => name);
+}
+
+/** Opens them in that order. The caller closes each. Errors: ERR_ARGUMENT, ERR_UNSUPPORTED for one that is not there. */
+export function openDevices(names: DeviceNames, options: DeviceOptions = {}): Device[] {
+  const opened: Device[] = [];
+  try {
+    for (const name of deviceNames(names)) opened.push(Device.open(name, options));
+    return opened;
+  } catch (error) {
+    for (const device of opened) device.close();
+    throw error;
+  }
+}
