@@ -10,6 +10,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer } from '@huggingface/tokenizers';
 
 const maxBytes = 100_000_000;
+const makeJson =
+  'make tokenizer.json of it (in transformers: AutoTokenizer.from_pretrained(directory).save_pretrained(directory))';
 
 /**
  * The text of a file, or undefined when there is none.
@@ -45,17 +47,13 @@ function missingTokenizer() {
   const other = ['tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model', 'vocab.txt'].find(
     (name) => existsSync(join(workerData.directory, name)),
   );
-  const save = 'AutoTokenizer.from_pretrained(directory).save_pretrained(directory)';
   if (other === undefined) {
     return withRemedy(
       'there is neither tokenizer.json nor vocab.json with merges.txt',
       'copy them from where the model comes from',
     );
   }
-  return withRemedy(
-    `there is only ${other}`,
-    `make tokenizer.json of it (in transformers: ${save})`,
-  );
+  return withRemedy(`there is only ${other}`, makeJson);
 }
 
 /**
@@ -66,21 +64,54 @@ function withRemedy(problem, remedy) {
   return Object.assign(new Error(problem), { remedy });
 }
 
+/**
+ * Tokens that stand for themselves wherever a text has them: those of the vocabulary that settings name as special.
+ * @param {Record<string, unknown>} vocab
+ * @param {Record<string, unknown>[]} settings
+ */
+function specialTokens(vocab, settings) {
+  const named = settings.flatMap((fields) =>
+    ['bos_token', 'eos_token', 'unk_token', 'pad_token', 'additional_special_tokens'].flatMap(
+      (name) => fields[name] ?? [],
+    ),
+  );
+  // A name, or an object with the name in `content`.
+  const names = named.map((token) =>
+    typeof token === 'object' && token !== null && 'content' in token ? token.content : token,
+  );
+  return [...new Set(names)]
+    .filter((name) => typeof name === 'string' && Object.hasOwn(vocab, name))
+    .map((content) => ({
+      id: vocab[/** @type {string} */ (content)],
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    }));
+}
+
 function readByteLevelBpe() {
   const vocab = readJson('vocab.json');
   const merges = read('merges.txt');
   if (vocab === undefined || merges === undefined) {
     throw missingTokenizer();
   }
+  const config = readJson('tokenizer_config.json') ?? {};
+  const { tokenizer_class: kind = 'GPT2Tokenizer' } = config;
+  if (!/^(GPT2|PreTrained)Tokenizer(Fast)?$/.test(String(kind))) {
+    throw withRemedy(`vocab.json and merges.txt do not say how ${kind} splits words`, makeJson);
+  }
   const byteLevel = {
     type: 'ByteLevel',
-    add_prefix_space: false,
+    add_prefix_space: config.add_prefix_space === true,
     trim_offsets: true,
     use_regex: true,
   };
   return {
     version: '1.0',
-    added_tokens: [],
+    added_tokens: specialTokens(vocab, [config, readJson('special_tokens_map.json') ?? {}]),
     normalizer: null,
     pre_tokenizer: byteLevel,
     post_processor: null,

@@ -51,6 +51,20 @@ describe('loadTokenizer', () => {
     expect(await tokenizer.encode('ab ab')).toEqual(Int32Array.of(3, 5));
   });
 
+  it('keeps special tokens of such a vocabulary whole, by either file that names them', async () => {
+    const vocab = { ...model.vocab, '<': 10, '/': 11, s: 12, '>': 13, '</s>': 14, '<a>': 15 };
+    const files = { 'vocab.json': JSON.stringify(vocab), 'merges.txt': model.merges.join('\n') };
+    const eos = { content: '</s>', lstrip: false };
+    const tokenizer = await tokenizerFrom({
+      ...files,
+      'tokenizer_config.json': JSON.stringify({ eos_token: eos, pad_token: '<none>' }),
+      'special_tokens_map.json': JSON.stringify({ additional_special_tokens: ['<a>'] }),
+    });
+    expect(await tokenizer.encode('ab</s><a>ab')).toEqual(Int32Array.of(3, 14, 15, 3));
+    const plain = await tokenizerFrom(files);
+    expect(await plain.encode('ab</s>')).toEqual(Int32Array.of(3, 10, 11, 12, 13));
+  });
+
   it('refuses what is missing, damaged or unknown', async () => {
     const cases: [Record<string, string>, RegExp][] = [
       [{}, /neither tokenizer.json nor vocab.json with merges.txt; copy them/],
@@ -63,6 +77,14 @@ describe('loadTokenizer', () => {
         /cannot be used: .*check tokenizer.json/,
       ],
       [{ 'vocab.json': '{}' }, /neither/],
+      [
+        {
+          'vocab.json': '{}',
+          'merges.txt': '',
+          'tokenizer_config.json': '{"tokenizer_class": "Qwen2Tokenizer"}',
+        },
+        /how Qwen2Tokenizer splits words; make tokenizer.json/,
+      ],
     ];
     for (const [files, message] of cases) {
       await expect(tokenizerFrom(files)).rejects.toThrow(message);
