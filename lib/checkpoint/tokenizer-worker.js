@@ -10,8 +10,6 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer } from '@huggingface/tokenizers';
 
 const maxBytes = 100_000_000;
-const makeJson =
-  'make tokenizer.json of it (in transformers: AutoTokenizer.from_pretrained(directory).save_pretrained(directory))';
 
 /**
  * The text of a file, or undefined when there is none.
@@ -53,7 +51,10 @@ function missingTokenizer() {
       'copy them from where the model comes from',
     );
   }
-  return withRemedy(`there is only ${other}`, makeJson);
+  return withRemedy(
+    `there is only ${other}`,
+    'make tokenizer.json of it (in transformers: AutoTokenizer.from_pretrained(directory).save_pretrained(directory))',
+  );
 }
 
 /**
@@ -99,10 +100,6 @@ function readByteLevelBpe() {
     throw missingTokenizer();
   }
   const config = readJson('tokenizer_config.json') ?? {};
-  const { tokenizer_class: kind = 'GPT2Tokenizer' } = config;
-  if (!/^(GPT2|PreTrained)Tokenizer(Fast)?$/.test(String(kind))) {
-    throw withRemedy(`vocab.json and merges.txt do not say how ${kind} splits words`, makeJson);
-  }
   const byteLevel = {
     type: 'ByteLevel',
     add_prefix_space: config.add_prefix_space === true,
