@@ -1,6 +1,6 @@
 // The public API: everything a caller may rely on, and nothing else.
 
-export { type DeviceInfo, listDevices } from './device/index.js';
+export { type DeviceInfo, type DeviceNames, listDevices } from './device/index.js';
 export { BallastError, type ErrorCode } from './errors.js';
 export {
   type DownloadEvent,

@@ -39,10 +39,9 @@ export function disposeEach(items: readonly unknown[]): void {
 
 /** Gives an error the name of the device it came from, where that is not the only one. */
 function onDevice(devices: readonly Device[], place: number, error: unknown): unknown {
-  const device = devices[place];
-  if (devices.length === 1 || device === undefined || !(error instanceof BallastError))
-    return error;
-  const name = `${device.name} (device ${place + 1} of ${devices.length})`;
+  if (devices.length === 1 || !(error instanceof BallastError)) return error;
+  if (error.code === 'ERR_ABORTED') return error;
+  const name = `${devices[place]?.name} (device ${place + 1} of ${devices.length})`;
   return new BallastError(error.code, `${name}: ${error.message}`, { cause: error });
 }
 

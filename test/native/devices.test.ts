@@ -1,7 +1,7 @@
 // The list of devices: always the CPU, and either GPUs or the reason why there is none.
 
-import { describe, expect, it } from 'vitest';
-import { Device, listDevices } from '../../lib/device/index.js';
+import { describe, expect, it, vi } from 'vitest';
+import { Device, deviceNames, listDevices, openDevices } from '../../lib/device/index.js';
 import { gpus } from './harness.js';
 
 describe('devices', () => {
@@ -29,5 +29,29 @@ describe('devices', () => {
     for (const name of ['gpu', 'cuda:', 'cuda:-1', 'cuda:99', 'cuda:0x']) {
       expect(() => Device.open(name)).toThrow(expect.objectContaining({ code: 'ERR_UNSUPPORTED' }));
     }
+  });
+
+  it('takes lists, the CPU as often as it is named, and cuda for every GPU', () => {
+    expect(deviceNames('cpu')).toEqual(['cpu']);
+    expect(deviceNames(['cpu', 'cpu'])).toEqual(['cpu', 'cpu']);
+    expect(deviceNames(['cpu', 'cuda'])).toEqual(['cpu', ...(gpus.length > 0 ? gpus : ['cuda'])]);
+    expect(() => deviceNames(['cuda:0', 'cpu', 'cuda:0'])).toThrow(
+      expect.objectContaining({ code: 'ERR_ARGUMENT' }),
+    );
+    const devices = openDevices(['cpu', 'cpu'], { threads: 1 });
+    expect(devices.map(({ name, description }) => [name, description])).toEqual([
+      ['cpu', expect.stringMatching(/1 thread/)],
+      ['cpu', expect.stringMatching(/1 thread/)],
+    ]);
+    for (const device of devices) device.close();
+  });
+
+  it('closes those of a list that were opened before one that is not there', () => {
+    const close = vi.spyOn(Device.prototype, 'close');
+    expect(() => openDevices(['cpu', 'cpu', 'cuda:99'])).toThrow(
+      expect.objectContaining({ code: 'ERR_UNSUPPORTED' }),
+    );
+    expect(close).toHaveBeenCalledTimes(2);
+    close.mockRestore();
   });
 });

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { Device } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
 import { evaluate, planMemory, type QuantizeOptions, quantize, search } from '../../lib/index.js';
+import { gpus } from '../native/harness.js';
 import { randomOpt } from './random-opt.js';
 import {
   exampleModel,
@@ -90,6 +91,20 @@ async function perplexity({ directory }: Finished, device: string | string[]): P
   const options = { texts: [exampleText], sequenceLength: 256, threads: 1, device };
   return (await evaluate(directory, options)).results[0]?.perplexity ?? Number.NaN;
 }
+
+describe.skipIf(gpus.length === 0)('a GPU and the CPU share a run', () => {
+  // Small enough for kernels that are emulated.
+  it.each([
+    ['cpu', gpus[0] ?? ''],
+    [gpus[0] ?? '', 'cpu'],
+  ])('%s, %s', async (...device) => {
+    const shape = { blocks: 1, hiddenSize: 32, mlpSize: 64 };
+    const model = await randomOpt(await temporaryFolder(), shape);
+    const options = { method: 'rtn', samples: 5, sequenceLength: 512, heldOut: 0, threads: 1 };
+    const one = await finish(model, options);
+    expectNear(await finish(model, { ...options, device }), one, 1e-4);
+  });
+});
 
 it('the same list gives the same bytes again', async () => {
   const options = { ...sampling, method: 'gptq', device: both };
