@@ -45,19 +45,26 @@ async function run(
 }
 
 function printInspection(inspection: Inspection): void {
-  const { quantization } = inspection;
+  const { quantization, quantizationMethod, vocabularySize, maxPositions } = inspection;
+  const method = quantizationMethod === undefined ? '' : `, ${quantizationMethod}`;
+  const byOthers = method === '' ? 'no' : `yes${method}, not by ballast`;
   printTable([
     ['model', inspection.model],
     ['type', inspection.modelType],
     ['blocks', `${inspection.blocks}`],
     ['hidden size', `${inspection.hiddenSize}`],
-    ['vocabulary', `${inspection.vocabularySize}`],
-    ['positions', `${inspection.maxPositions ?? 'unlimited'}`],
+    // Image classifiers have neither.
+    ...(vocabularySize === undefined
+      ? []
+      : [
+          ['vocabulary', `${vocabularySize}`],
+          ['positions', `${maxPositions ?? 'unlimited'}`],
+        ]),
     ['linears', `${inspection.linears}, ${count(inspection.linearParameters)} weights`],
     ['parameters', count(inspection.parameters)],
     ['tensors', `${inspection.tensors}, ${inspection.dtypes.join(', ')}`],
     ['size', bytes(inspection.bytes)],
-    ...(quantization === undefined ? [['quantized', 'no']] : [['quantized', 'yes']]),
+    ['quantized', quantization === undefined ? byOthers : `yes${method}`],
   ]);
   if (quantization !== undefined) printTable(facts(quantization), ['ballast.json', '']);
 }

@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { quantizationMethod } from '../checkpoint/float-weights.js';
 import {
   type BlockModel,
   countLinears,
@@ -36,6 +37,8 @@ export interface Inspection {
   readonly dtypes: readonly string[];
   /** Bytes of all tensors. */
   readonly bytes: number;
+  /** How the weights are quantized, as config.json says, by whatever tool; absent where they are float. */
+  readonly quantizationMethod?: string;
   /** The content of ballast.json, for a model that this library wrote. */
   readonly quantization?: Readonly<Record<string, unknown>>;
 }
@@ -56,6 +59,7 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
   const tensors = [...checkpoint.tensors.values()];
   const definition = readBlockModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const quantization = await readJsonObject(join(directory, 'ballast.json'));
+  const method = quantizationMethod(checkpoint.config);
   const { modelType, blocks, hiddenSize } = definition;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
   return {
@@ -71,6 +75,7 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
     tensors: tensors.length,
     dtypes: byFrequency(tensors.map(({ dtype }) => dtype)),
     bytes: sum(tensors.map(({ bytes }) => bytes)),
+    ...(method === undefined ? {} : { quantizationMethod: method }),
     ...(quantization === undefined ? {} : { quantization }),
   };
 }

@@ -3,6 +3,7 @@
 
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
   ballast,
@@ -53,6 +54,28 @@ describe('quantize --json', () => {
     const [result] = JSON.parse(evaluated.stdout).results;
     expect(result.perplexity).toBeGreaterThan(182);
     expect(result.perplexity).toBeLessThan(195);
+  });
+});
+
+describe('inspect', () => {
+  it('tells of weights that another tool has quantized', async () => {
+    const folder = await temporaryFolder();
+    const config = JSON.parse(await readFile(join(exampleModel, 'config.json'), 'utf8'));
+    const quantization_config = { quant_method: 'awq', bits: 4 };
+    await writeFile(
+      join(folder, 'config.json'),
+      JSON.stringify({ ...config, quantization_config }),
+    );
+    await symlink(join(exampleModel, 'model.safetensors'), join(folder, 'model.safetensors'));
+    const { stdout } = await ballast(['inspect', folder]);
+    expect(stdout).toMatch(/quantized +│ yes, awq, not by ballast/);
+  });
+
+  it('has no rows of texts for an image classifier', async () => {
+    const model = fileURLToPath(new URL('../vision/tiny/vit', import.meta.url));
+    const { stdout } = await ballast(['inspect', model]);
+    expect(stdout).toMatch(/type +│ vit /);
+    expect(stdout).not.toMatch(/vocabulary|positions|undefined/);
   });
 });
 
