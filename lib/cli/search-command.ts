@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { type QuantizeOptions, type SearchReport, search } from '../index.js';
-import { defaults, resolveOptions } from '../pipeline/options.js';
+import { resolveOptions, searchDefaults } from '../pipeline/options.js';
 import { scoreOf } from '../pipeline/scorer.js';
 import { number as digits } from './format.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
@@ -31,7 +31,7 @@ export function searchCommand(signal: AbortSignal): Command {
         'and writes the model with the best, which may be none.',
     )
     .argument('<model>', 'model directory, or hub id such as organisation/name');
-  addOptions(command, searchOptions, defaults);
+  addOptions(command, searchOptions, searchDefaults);
   return command
     .option('--json', 'print candidates and the report as JSON')
     .addHelpText('after', examples)

@@ -175,6 +175,9 @@ export const defaults = {
   maxShardBytes: 5e9,
 } as const satisfies Partial<QuantizeOptions>;
 
+/** Those of a search: to choose among dozens of combinations takes more held-out samples than to judge one bias. */
+export const searchDefaults = { ...defaults, heldOut: 1 / 2 } as const;
+
 const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   output: isString,
   calibration: isString,

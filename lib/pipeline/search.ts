@@ -13,7 +13,7 @@ import type { CalibrationData } from './calibration-data.js';
 import { enterModel } from './enter-model.js';
 import type { QuantizeEvent, RunReport } from './events.js';
 import { compensateModel } from './model-site.js';
-import type { QuantizeOptions, Site } from './options.js';
+import { type QuantizeOptions, type Site, searchDefaults } from './options.js';
 import { loadPrepared, type PreparedModel, prepareModel } from './prepared-model.js';
 import { quantizeBlocks } from './quantize.js';
 import { quantizeBlock } from './quantize-block.js';
@@ -48,8 +48,8 @@ export interface SearchReport {
 /**
  * Finds the sites that serve this model best, or that none does, and writes the model quantized with them. Language
  * models are compared by the perplexity of held-out samples, image classifiers by how far their predictions are from
- * the float model's. `options` are those of `quantize`; `sites` is what is searched for, and `heldOut` must not be 0.
- * Errors as `quantize`.
+ * the float model's. `options` are those of `quantize`; `sites` is what is searched for, and `heldOut`, by default
+ * 1/2 here, must not be 0. Errors as `quantize`.
  */
 export async function* search(
   model: string,
@@ -61,7 +61,8 @@ export async function* search(
       'Expected a compensation and held-out samples for a search: it compares biases on held-out samples.',
     );
   }
-  return yield* withRun(model, options, searchSites);
+  const heldOut = options.heldOut ?? searchDefaults.heldOut;
+  return yield* withRun(model, { ...options, heldOut }, searchSites);
 }
 
 async function* searchSites(
