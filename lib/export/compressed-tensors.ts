@@ -3,6 +3,7 @@
 // the format's signed values are ours less 2^(bits−1). Source: the package compressed-tensors 0.20.
 
 import { BallastError } from '../errors.js';
+import type { BlockModel } from '../models/index.js';
 import { pack, packedShape, unpack } from './bit-packing.js';
 import type { ExportFormat, Grid } from './format.js';
 import { bytesOf, decodeFloats, encodeFloats } from './half-precision.js';
@@ -105,20 +106,24 @@ function expectGrid({ actOrder, staticGroups }: Grid): void {
   );
 }
 
+function expectModel({ modelType, linears }: BlockModel): void {
+  const transposed = linears.find(({ layout: stored }) => stored === 'in_out');
+  if (transposed === undefined) return;
+  throw new BallastError(
+    'ERR_UNSUPPORTED',
+    `Expected weights stored [out, in] for format compressed-tensors but ${transposed.name} of ${modelType} is ` +
+      'stored [in, out]; use format huggingface.',
+  );
+}
+
 export const compressedTensors: ExportFormat = {
   name: 'compressed-tensors',
   summary: 'packed codes for vLLM and transformers, 2 to 8 bits',
   gridDefaults: { scaleDtype: 'float16' },
   expectGrid,
-  async open(input) {
-    for (const { name, layout: stored } of input.model.linears) {
-      if (stored !== 'in_out') continue;
-      throw new BallastError(
-        'ERR_UNSUPPORTED',
-        `Expected weights stored [out, in] for format compressed-tensors but ${name} of ${input.model.modelType} is ` +
-          'stored [in, out]; use format huggingface.',
-      );
-    }
+  expectModel,
+  open(input) {
+    expectModel(input.model);
     return openLayoutWriter(input, layout);
   },
   read: (input) => openLayoutReader(input, layout),

@@ -51,6 +51,7 @@ export interface Conversion {
 export async function convert(conversion: Conversion): Promise<number> {
   const { device, directory, format, output: target, overwrite, maxShardBytes } = conversion;
   const result = await openResult(device, directory, formats, { codes: true });
+  await format.expectModel?.(result.model, result.config);
   expectGridHolds(result.record.grid, format);
   const report = (await readJsonObject(join(directory, reportFile))) ?? {};
   const checkpoint = await restOfModel(directory, report);

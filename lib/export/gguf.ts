@@ -74,6 +74,7 @@ export const gguf: ExportFormat = {
   summary: 'one file for llama.cpp: Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0',
   gridDefaults: { groupSize: blockValues, scaleDtype: 'float16' },
   expectGrid,
+  expectModel: (model, config) => void llamaLayout(model, config),
   roundGrid,
   open,
   read: (input) => openGgufReader(input, blockTypeOf(input.grid), file),

@@ -17,6 +17,7 @@ export const onnx: ExportFormat = {
   expectActivations(dynamic) {
     if (dynamic) throw dynamicRange();
   },
+  expectModel: async (model) => void (await import('./onnx/model-graphs.js')).graphOf(model),
   open: async (input) => (await writer()).OnnxWriter.open(input),
   read: async (input) => (await reader()).openOnnxReader(input),
   tensorNames: async (directory) => (await reader()).tensorNames(directory),

@@ -7,6 +7,7 @@ import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { expectOuterShapes } from '../execution/index.js';
+import { findFormat } from '../export/index.js';
 import { type BlockModel, countLinears, readBlockModel, rewriteModel } from '../models/index.js';
 import { batchesOf, type CalibrationData, readCalibrationData } from './calibration-data.js';
 import { Clock } from './clock.js';
@@ -44,6 +45,7 @@ export async function* withRun<Event, Result>(
     const checkpoint = await Checkpoint.open(directory);
     const { config, model: definition } = modelOf(checkpoint, resolved);
     expectOuterShapes(checkpoint, definition);
+    await findFormat(resolved.format).expectModel?.(definition, config);
     expectGroups(definition, resolved);
     const { modelType, blocks } = definition;
     const linears = countLinears(definition);

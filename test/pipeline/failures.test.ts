@@ -134,6 +134,19 @@ describe('what is told before any work', () => {
     );
   });
 
+  it('a model that the format cannot hold', async () => {
+    const folder = await temporaryFolder();
+    const model = await randomOpt(folder, shape);
+    const output = join(folder, 'result');
+    for (const format of ['gguf', 'onnx']) {
+      const options = { ...sampling, calibration: '/nowhere/text.txt', output, format };
+      await expect(quantize(model, options).next()).rejects.toMatchObject({
+        code: 'ERR_UNSUPPORTED',
+        message: expect.stringMatching(/Expected a model of type .* but received opt/),
+      });
+    }
+  });
+
   it('weights that another tool has quantized', async () => {
     const folder = await temporaryFolder();
     const model = await randomOpt(folder, shape);

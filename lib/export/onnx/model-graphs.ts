@@ -12,13 +12,18 @@ const graphs: Readonly<Record<string, (model: BlockModel, tools: GraphTools) => 
   vit: visionTransformerGraph,
 };
 
-/** Error ERR_UNSUPPORTED for a model that has none. */
-export function openModelGraph(model: BlockModel, tools: GraphTools): ModelGraph {
+/** What opens the graph of a model. Error ERR_UNSUPPORTED for a model that has none. */
+export function graphOf(model: BlockModel) {
   const open = graphs[model.modelType];
-  if (open !== undefined) return open(model, tools);
+  if (open !== undefined) return open;
   throw new BallastError(
     'ERR_UNSUPPORTED',
     `Expected a model of type ${Object.keys(graphs).join(', ')} for format onnx but received ${model.modelType}; ` +
       'use format huggingface or compressed-tensors.',
   );
+}
+
+/** Error as `graphOf`. */
+export function openModelGraph(model: BlockModel, tools: GraphTools): ModelGraph {
+  return graphOf(model)(model, tools);
 }
