@@ -93,7 +93,7 @@ async function perplexity({ directory }: Finished, device: string | string[]): P
 }
 
 describe.skipIf(gpus.length === 0)('a GPU and the CPU share a run', () => {
-  // Small enough for kernels that are emulated.
+  // Small enough for kernels that are emulated, which take minutes.
   it.each([
     ['cpu', gpus[0] ?? ''],
     [gpus[0] ?? '', 'cpu'],
@@ -103,7 +103,7 @@ describe.skipIf(gpus.length === 0)('a GPU and the CPU share a run', () => {
     const options = { method: 'rtn', samples: 5, sequenceLength: 512, heldOut: 0, threads: 1 };
     const one = await finish(model, options);
     expectNear(await finish(model, { ...options, device }), one, 1e-4);
-  });
+  }, 600_000);
 });
 
 it('the same list gives the same bytes again', async () => {
