@@ -52,12 +52,16 @@ async function theirs(llama: Llama, path: string, ids: Int32Array) {
   return outputs.map(({ next }) => next.probabilities);
 }
 
-/** Log-probabilities [positions, vocabulary] of our own evaluator, on the very same file. */
-async function ours(directory: string, ids: Int32Array): Promise<Float64Array[]> {
+/** Log-probabilities [positions, vocabulary] of our own evaluator, on the very same file; `changes` are to its config.json. */
+async function ours(
+  directory: string,
+  ids: Int32Array,
+  changes: Record<string, unknown> = {},
+): Promise<Float64Array[]> {
   const device = Device.open('cpu');
   try {
     const files = await openModelFiles(directory);
-    const model = readModel(files.config, files.tensors);
+    const model = readModel({ ...files.config, ...changes }, files.tensors);
     const stored = await files.open(device, model);
     const context = { device, sequence: ids.length };
     const [states] = await runBlocks(stored, model, [ids], context);
@@ -149,6 +153,35 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     },
     600_000,
   );
+
+  it.each<[string, Record<string, unknown>]>([
+    ['Mistral', { model_type: 'mistral', sliding_window: null, tie_word_embeddings: false }],
+    ['Qwen2, biases of its own', { model_type: 'qwen2', rope_theta: 1e6 }],
+    [
+      'LLaMA with stretched frequencies',
+      {
+        rope_theta: 500,
+        rope_scaling: {
+          rope_type: 'llama3',
+          factor: 8,
+          low_freq_factor: 1,
+          high_freq_factor: 4,
+          original_max_position_embeddings: 32,
+        },
+      },
+    ],
+  ])('runs a random %s as we do', async (_, changes) => {
+    const device = Device.open('cpu');
+    const source = await randomLlama(changes, 'float32', 0.3);
+    const { directory } = await exportRandom(device, source, 'gguf');
+    device.close();
+    const drawn = Int32Array.from({ length: 96 }, (_, i) => (i * 37) % 256);
+    const other = await theirs(llama, join(directory, 'model.gguf'), drawn);
+    const { divergence } = compare(await ours(directory, drawn), other, drawn);
+    expect(divergence).toBeLessThan(1e-3);
+    const turnedOtherwise = await ours(directory, drawn, { rope_theta: 100, rope_scaling: null });
+    expect(compare(turnedOtherwise, other, drawn).divergence).toBeGreaterThan(20 * divergence);
+  });
 
   const expectSameTokens = async (path: string, directory: string, samples: string[]) => {
     const model = await llama.loadModel({ modelPath: path });

@@ -66,10 +66,11 @@ function tokenizer(): object {
   };
 }
 
-/** Writes a checkpoint with `changes` to the configuration. */
+/** Writes a checkpoint with `changes` to the configuration; all values have this standard deviation. */
 export async function randomLlama(
   changes: Record<string, unknown> = {},
   dtype: ScaleDtype = 'float32',
+  deviation = 0.1,
 ): Promise<Checkpoint> {
   const directory = join(await temporaryDirectory(), 'model');
   await mkdir(directory);
@@ -98,7 +99,7 @@ export async function randomLlama(
   );
   for (const [seed, { name, shape }] of plan.entries()) {
     const elements = shape.reduce((product, extent) => product * extent, 1);
-    await writer.write(name, encodeFloats(normals(elements, seed + 1, 0.1), dtype));
+    await writer.write(name, encodeFloats(normals(elements, seed + 1, deviation), dtype));
   }
   await writer.close();
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
