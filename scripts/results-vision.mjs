@@ -31,24 +31,24 @@ const methods = {
   'PTQ4ViT, activations': { activationRange: 'hessian', activationTwin: true },
   PTQ4ViT: { activationRange: 'hessian', activationTwin: true, weightSearch: 'hessian' },
 };
-/** Subsets of the sites that are fitted, by their names in the tables. */
-const siteSets = {
-  linear: ['linear'],
-  matmul: ['matmul'],
-  block: ['block'],
-  'linear + block': ['linear', 'block'],
-  'all but matmul': ['linear', 'attention', 'mlp', 'block'],
-};
+/** Subsets of the sites that are fitted. */
+const siteSets = [
+  ['linear'],
+  ['matmul'],
+  ['block'],
+  ['linear', 'block'],
+  ['linear', 'attention', 'mlp', 'block'],
+];
 const compensations = {
   none: { compensation: 'none' },
-  ...fitted('channel'),
-  ...fitted('position'),
+  // A bias of final hidden states is one per channel.
+  ...fitted('channel', [...siteSets, ['mlp', 'model']]),
+  ...fitted('position', siteSets),
 };
 
-function fitted(compensation) {
-  const named = Object.entries(siteSets);
+function fitted(compensation, sets) {
   return Object.fromEntries(
-    named.map(([name, sites]) => [`${compensation}: ${name}`, { compensation, sites }]),
+    sets.map((sites) => [`${compensation}: ${sites.join(' + ')}`, { compensation, sites }]),
   );
 }
 
