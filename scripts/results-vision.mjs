@@ -129,7 +129,7 @@ function summary(samples, precision, method, compensation) {
   return `${mean.toFixed(2)} ± ${Math.sqrt(squares / (found.length - 1)).toFixed(2)}`;
 }
 
-/** A table for each precision: a row for each compensation, a column for each method and number of images. */
+/** A table for each precision: a row for each compensation, a column for each method and number of images; none that is empty. */
 function tables() {
   const float = find('float');
   const lines = [`Float: ${float === undefined ? 'not measured' : float.top1.toFixed(2)}.`];
@@ -148,6 +148,7 @@ function tables() {
     lines.push(`| biases | ${there.map(({ title }) => title).join(' | ')} |`);
     lines.push(`|---|${there.map(() => '--:|').join('')}`);
     for (const [row, name] of Object.keys(compensations).entries()) {
+      if (!there.some(({ figures }) => figures[row])) continue;
       lines.push(`| ${name} | ${there.map(({ figures }) => figures[row]).join(' | ')} |`);
     }
   }
