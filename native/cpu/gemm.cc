@@ -1,10 +1,10 @@
-// A task is a rectangle of C over the whole depth, a stretch of it at a time. It packs a block of B
-// (as much as half a level-2 cache holds) and multiplies it with strip after strip of A; strips are
-// packed for the first block and kept for those that follow. Tasks share nothing and never wait;
-// the price, packing B once a rectangle, is small since rectangles are tall.
+// The depth is walked in stretches. At each, all threads pack a sheet of B together, as blocks of
+// half a level-2 cache at most; then each takes bands of rows of A, packs a band's strips, which
+// stay in its level-2 cache, and multiplies them with block after block.
 #include "native/cpu/gemm.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "native/cpu/scratch.h"
 
@@ -17,117 +17,139 @@ std::int64_t RoundUp(std::int64_t n, std::int64_t multiple) {
   return DivideUp(n, multiple) * multiple;
 }
 
-// The rectangles that C is cut into; the last ones may be smaller.
-struct Cut {
-  std::int64_t rows;
-  std::int64_t columns;
-};
-
-// Even parts of at most `most` items, whole multiples of `unit`.
-std::int64_t EvenPart(std::int64_t items, std::int64_t most, std::int64_t unit) {
-  return RoundUp(DivideUp(items, DivideUp(items, most)), unit);
-}
-
-// The columns of a block of B; one shallower than the kernel's depth may be wider.
-std::int64_t BlockColumns(const GemmKernels& kernels, std::int64_t depth) {
-  constexpr std::int64_t kDepthUnit = 64;  // no kernel pads the depth of a block to more
-  const std::int64_t padded = RoundUp(std::max<std::int64_t>(depth, 1), kDepthUnit);
-  return kernels.block_columns * (kernels.depth / std::min(padded, kernels.depth));
-}
-
-// So tall that the strips' part of A, packed, stays in a level-3 cache from one block to the next,
-// and all columns; then halved until there are a few for each thread, or packing would show.
-Cut CutFor(const GemmKernels& kernels, const Product& p, std::int64_t threads) {
-  constexpr std::int64_t kMostRows = 1024;
-  constexpr std::int64_t kLeast = 64;
-  constexpr std::int64_t kTasksPerThread = 4;
-  const std::int64_t wanted = threads == 1 ? 1 : threads * kTasksPerThread;
-  std::int64_t rows = std::min(kMostRows, p.rows);
-  std::int64_t columns = p.columns;
-  while (DivideUp(p.rows, rows) * DivideUp(p.columns, columns) < wanted &&
-         std::max(rows, columns) > kLeast) {
-    std::int64_t& longer = rows >= columns ? rows : columns;
-    longer = DivideUp(longer, 2);
-  }
-  return {EvenPart(p.rows, rows, kernels.strip_rows),
-          EvenPart(p.columns, columns, kernels.panel_columns)};
-}
-
-struct Rectangle {
-  std::int64_t row, rows, column, columns;
-};
-
-// One rectangle's working memory and place.
-class Task {
+// Memory that a thread keeps from product to product: these are over in milliseconds, and fresh
+// memory would cost a page fault every 4 KiB.
+class KeptMemory {
  public:
-  Task(const GemmKernels& kernels, const Product& p, const Rectangle& rectangle,
-       const Finish& finish)
-      : kernels_(kernels),
-        p_(p),
-        finish_(finish),
-        r_(rectangle),
-        block_columns_(EvenPart(r_.columns, BlockColumns(kernels, p.depth), kernels.panel_columns)),
-        kept_strips_(r_.columns > block_columns_ ? DivideUp(r_.rows, kernels.strip_rows) : 1),
-        strips_(kept_strips_ * kernels.strip_bytes),
-        block_(kernels.block_bytes) {}
+  std::byte* AtLeast(std::int64_t bytes) {
+    if (bytes > bytes_) {
+      bytes_ = 0;
+      memory_.reset();
+      memory_ = std::make_unique<Scratch<std::byte>>(bytes);
+      bytes_ = bytes;
+    }
+    return memory_->data();
+  }
 
-  void Run() {
-    for (std::int64_t k = 0; k < std::max<std::int64_t>(p_.depth, 1); k += kernels_.depth) {
-      packed_ = 0;
-      const std::int64_t end = r_.column + r_.columns;
-      for (std::int64_t j = r_.column; j < end; j += block_columns_) {
-        MultiplyBlock(j, std::min(block_columns_, end - j), k);
+ private:
+  std::unique_ptr<Scratch<std::byte>> memory_;
+  std::int64_t bytes_ = 0;
+};
+
+struct Span {
+  std::int64_t begin, end;
+};
+
+// Part `part` of `parts` of a span, cut at whole multiples of `unit` from its begin.
+Span PartOf(Span span, std::int64_t part, std::int64_t parts, std::int64_t unit) {
+  const std::int64_t units = DivideUp(span.end - span.begin, unit);
+  const auto bound = [&](std::int64_t i) {
+    return std::min(span.begin + units * i / parts * unit, span.end);
+  };
+  return {bound(part), bound(part + 1)};
+}
+
+// One stretch of the depth of some columns of C.
+class Sheet {
+ public:
+  Sheet(const Context& context, const GemmKernels& kernels, const Product& p, const Finish& finish)
+      : context_(context), kernels_(kernels), p_(p), finish_(finish) {}
+
+  void Run(Span columns, Span depth) {
+    columns_ = columns;
+    depth_ = depth;
+    thread_local KeptMemory memory;
+    const std::int64_t blocks = DivideUp(columns.end - columns.begin, kernels_.block_columns);
+    blocks_ = memory.AtLeast(blocks * kernels_.block_bytes);
+    context_.pool.ParallelFor(
+        blocks, 1,
+        [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) PackBlock(i);
+        },
+        context_.cancel);
+    const auto [bands, parts] = Cut(blocks);
+    context_.pool.ParallelFor(
+        bands * parts, 1,
+        [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            MultiplyBand(PartOf({0, p_.rows}, i / parts, bands, kernels_.strip_rows),
+                         PartOf({0, blocks}, i % parts, parts, 1));
+          }
+        },
+        context_.cancel);
+  }
+
+ private:
+  struct Counts {
+    std::int64_t bands, parts;
+  };
+  // Bands so tall that their strips fill half of a level-2 cache, a few for each thread; where rows
+  // do not suffice, the columns are cut as well.
+  Counts Cut(std::int64_t blocks) const {
+    constexpr std::int64_t kMostRows = 256;
+    constexpr std::int64_t kLeastRows = 64;
+    const std::int64_t threads = context_.pool.threads();
+    std::int64_t bands = RoundUp(DivideUp(p_.rows, kMostRows), threads);
+    bands = std::min(bands, DivideUp(p_.rows, kLeastRows));
+    const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
+    return {bands, std::min(blocks, DivideUp(wanted, bands))};
+  }
+
+  Span BlockSpan(std::int64_t i) const {
+    const std::int64_t begin = columns_.begin + i * kernels_.block_columns;
+    return {begin, std::min(begin + kernels_.block_columns, columns_.end)};
+  }
+
+  void PackBlock(std::int64_t i) const {
+    const auto [begin, end] = BlockSpan(i);
+    kernels_.pack_block(p_.b, {begin, end - begin, depth_.begin, depth_.end - depth_.begin},
+                        blocks_ + i * kernels_.block_bytes);
+  }
+
+  void MultiplyBand(Span rows, Span blocks) const {
+    thread_local KeptMemory memory;
+    const std::int64_t count = DivideUp(rows.end - rows.begin, kernels_.strip_rows);
+    std::byte* strips = memory.AtLeast(count * kernels_.strip_bytes);
+    std::int64_t packed = 0;
+    const std::int64_t depth = depth_.end - depth_.begin;
+    for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
+      const Span columns = BlockSpan(i);
+      for (std::int64_t s = 0; s < count; ++s) {
+        const std::int64_t row = rows.begin + s * kernels_.strip_rows;
+        if (p_.upper && row > columns.end - 1) break;
+        const std::int64_t height = std::min(kernels_.strip_rows, rows.end - row);
+        std::byte* strip = strips + s * kernels_.strip_bytes;
+        if (s >= packed) {
+          kernels_.pack_strip(p_.a, {row, height, depth_.begin, depth}, strip);
+          packed = s + 1;
+        }
+        MultiplyStrip(strip, i, {row, row + height}, columns);
       }
     }
   }
 
- private:
-  void MultiplyBlock(std::int64_t column, std::int64_t columns, std::int64_t k) {
-    const std::int64_t depth = std::min(kernels_.depth, p_.depth - k);
-    const bool last = k + depth >= p_.depth;
-    kernels_.pack_block(p_.b, {column, columns, k, depth}, block_.data());
-    for (std::int64_t s = 0; s * kernels_.strip_rows < r_.rows; ++s) {
-      const std::int64_t row = r_.row + s * kernels_.strip_rows;
-      const std::int64_t rows = std::min(kernels_.strip_rows, r_.row + r_.rows - row);
-      if (p_.upper && row > column + columns - 1) break;
-      if (s + 1 < packed_) Fetch(strips_.data() + (s + 1) * kernels_.strip_bytes);
-      kernels_.multiply(Strip(s, {row, rows, k, depth}), block_.data(), depth,
-                        {.out = p_.out + row * p_.stride + column,
-                         .stride = p_.stride,
-                         .rows = rows,
-                         .columns = columns,
-                         .update = k > 0 && p_.update == Update::kStore ? Update::kAdd : p_.update,
-                         .upper = p_.upper,
-                         .diagonal = column - row});
-      if (finish_ && last) finish_(row, rows, column, columns);
+  void MultiplyStrip(const std::byte* strip, std::int64_t block, Span rows, Span columns) const {
+    const bool again = depth_.begin > 0 && p_.update == Update::kStore;
+    kernels_.multiply(strip, blocks_ + block * kernels_.block_bytes, depth_.end - depth_.begin,
+                      {.out = p_.out + rows.begin * p_.stride + columns.begin,
+                       .stride = p_.stride,
+                       .rows = rows.end - rows.begin,
+                       .columns = columns.end - columns.begin,
+                       .update = again ? Update::kAdd : p_.update,
+                       .upper = p_.upper,
+                       .diagonal = columns.begin - rows.begin});
+    if (finish_ && depth_.end == p_.depth) {
+      finish_(rows.begin, rows.end - rows.begin, columns.begin, columns.end - columns.begin);
     }
   }
 
-  // Begins to move a packed strip into the level-2 cache.
-  void Fetch(const std::byte* strip) const {
-    for (std::int64_t i = 0; i < kernels_.strip_bytes; i += 64) __builtin_prefetch(strip + i, 0, 2);
-  }
-
-  // Strip s, packed unless it was before. Kernels read whole strips, and leave alone what the rows
-  // without data give.
-  const std::byte* Strip(std::int64_t s, const Range& range) {
-    std::byte* strip = strips_.data() + (kept_strips_ == 1 ? 0 : s) * kernels_.strip_bytes;
-    if (kept_strips_ == 1 || s >= packed_) {
-      kernels_.pack_strip(p_.a, range, strip);
-      packed_ = s + 1;
-    }
-    return strip;
-  }
-
+  const Context& context_;
   const GemmKernels& kernels_;
   const Product& p_;
   const Finish& finish_;
-  const Rectangle r_;
-  const std::int64_t block_columns_;
-  const std::int64_t kept_strips_;
-  std::int64_t packed_ = 0;  // strips of this stretch of the depth
-  Scratch<std::byte> strips_;
-  Scratch<std::byte> block_;
+  Span columns_{};
+  Span depth_{};
+  std::byte* blocks_ = nullptr;
 };
 
 }  // namespace
@@ -135,23 +157,16 @@ class Task {
 void Multiply(const Context& context, const GemmKernels& kernels, const Product& p,
               const Finish& finish) {
   if (p.rows == 0 || p.columns == 0) return;
-  const auto [rows, columns] = CutFor(kernels, p, context.pool.threads());
-  const std::int64_t row_parts = DivideUp(p.rows, rows);
-  const std::int64_t column_parts = DivideUp(p.columns, columns);
-  context.pool.ParallelFor(
-      row_parts * column_parts, 1,
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t task = begin; task < end; ++task) {
-          const std::int64_t row = task / column_parts * rows;
-          std::int64_t column = task % column_parts * columns;
-          const std::int64_t end = std::min(column + columns, p.columns);
-          if (p.upper) column = std::max(column, row);
-          if (column >= end) continue;
-          const Rectangle rectangle = {row, std::min(rows, p.rows - row), column, end - column};
-          Task(kernels, p, rectangle, finish).Run();
-        }
-      },
-      context.cancel);
+  constexpr std::int64_t kMostColumns = 4096;  // a sheet of 8 MiB, a good part of a level-3 cache
+  Sheet sheet(context, kernels, p, finish);
+  for (std::int64_t j = 0; j < p.columns; j += kMostColumns) {
+    std::int64_t k = 0;
+    do {
+      sheet.Run({j, std::min(j + kMostColumns, p.columns)},
+                {k, std::min(k + kernels.depth, p.depth)});
+      k += kernels.depth;
+    } while (k < p.depth);
+  }
 }
 
 }  // namespace ballast::cpu

@@ -12,8 +12,12 @@ struct BFloat16Words {
 
   template <class Window>
   static Floats Along(const Window& window, std::int64_t row, std::int64_t column) {
-    return reinterpret_cast<Floats>(
-        _mm512_cvtne2ps_pbh(window.At(row, 2 * column + kLanes), window.At(row, 2 * column)));
+    if constexpr (requires { WordsAt(window, row, column); }) {
+      return WordsAt(window, row, column);
+    } else {
+      return reinterpret_cast<Floats>(
+          _mm512_cvtne2ps_pbh(window.At(row, 2 * column + kLanes), window.At(row, 2 * column)));
+    }
   }
 
   template <class Window>

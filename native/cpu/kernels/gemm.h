@@ -84,9 +84,20 @@ struct Gemm {
     }
   }
 
+  // C arrives while the tile is computed; else its last loads and stores would wait for memory.
+  static void Fetch(std::int64_t rows, const Tile& tile) {
+    constexpr std::int64_t kLineFloats = 16;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t j = 0; j < kPanel; j += kLineFloats) {
+        __builtin_prefetch(tile.out + r * tile.stride + j, 1);
+      }
+    }
+  }
+
   // The tile of the fewest rows, of three heights, that covers `rows`.
   static void RunTile(std::int64_t rows, const float* strip, const float* panel, std::int64_t words,
                       const Tile& tile) {
+    Fetch(rows, tile);
     if (rows == 1) {
       Kernel::template Multiply<1>(strip, panel, words, tile);
     } else if (rows <= Kernel::kRows / 2) {

@@ -49,6 +49,16 @@ struct Window {
   }
 };
 
+// kLanes words of two neighbours along the row each, from word `column` of the row on, as they are
+// in memory.
+inline Floats WordsAt(const Window<Bfloat>& window, std::int64_t row, std::int64_t column) {
+  const std::int64_t n = window.columns - 2 * column;
+  if (row >= window.rows || n <= 0) return Floats{};
+  const Bfloat* p = window.data + row * window.stride + 2 * column;
+  __builtin_prefetch(p + window.ahead, 0, 2);
+  return n >= 2 * kLanes ? Load<Floats>(p) : LoadPart<Floats>(p, n);
+}
+
 // Calls f with the window of `operand` that `range` names, typed. The next one begins `step` items
 // later.
 template <class F>

@@ -1,5 +1,7 @@
-// Layer norm and RMS norm of one row. Sums, the mean and the division are float64: rows with a few
-// large channels (the ones that quantization cares about) would lose digits in float32.
+// Layer norm and RMS norm of one row. The mean, on which rows with a few large channels (the ones
+// that quantization cares about) would lose digits in float32, is summed in float64. Squares are
+// summed in float32 for a short stretch and in float64 from there: all of them are positive, so a
+// stretch loses some units of the last place at most.
 #include <math.h>
 
 #include "native/cpu/kernels/row_parts.h"
@@ -8,35 +10,89 @@
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
 
-// Σ f(x_i), f on vectors and on scalars alike.
+constexpr int kChains = 4;  // sums at a time: an addition takes some cycles
+
+// Begins to read the row behind, usually the next one, where `step` floats of this one are used:
+// a row's sums come first, and a thread would wait for them.
+inline void FetchNextRow(const float* x, std::int64_t n, int step) {
+  constexpr int kLineFloats = 16;
+  for (int i = 0; i < step; i += kLineFloats) __builtin_prefetch(x + n + i, 0, 2);
+}
+
+double SumOf(const float* x, std::int64_t n) {
+  Doubles sums[2 * kChains] = {};
+  std::int64_t i = 0;
+  for (; i + kChains * kLanes <= n; i += kChains * kLanes) {
+    FetchNextRow(x + i, n, kChains * kLanes);
+    for (int c = 0; c < 2 * kChains; ++c) sums[c] += LoadDoubles(x + i + c * (kLanes / 2));
+  }
+  for (; i + kLanes <= n; i += kLanes) {
+    sums[0] += LoadDoubles(x + i);
+    sums[1] += LoadDoubles(x + i + kLanes / 2);
+  }
+  for (int c = 1; c < 2 * kChains; ++c) sums[0] += sums[c];
+  double rest = 0;
+  for (; i < n; ++i) rest += static_cast<double>(x[i]);
+  return Sum(sums[0]) + rest;
+}
+
+// A float64 as the sum of two float32, so that x − centre rounds once only.
+struct Centre {
+  explicit Centre(double value)
+      : high(static_cast<float>(value)), low(static_cast<float>(value - high)) {}
+  Floats operator()(Floats x) const { return (x - high) - low; }
+
+  float high;
+  float low;
+};
+
+// Σ f(x_i)²
 template <class F>
-inline double SumOf(const float* x, std::int64_t n, F f) {
+double SumOfSquares(const float* x, std::int64_t n, F f) {
+  constexpr std::int64_t kStretch = 8 * kChains * kLanes;
   Doubles low{}, high{};
   std::int64_t i = 0;
+  while (n - i >= kChains * kLanes) {
+    Floats sums[kChains] = {};
+    const std::int64_t end = n - i < kStretch ? n : i + kStretch;
+    for (; i + kChains * kLanes <= end; i += kChains * kLanes) {
+      FetchNextRow(x + i, n, kChains * kLanes);
+      for (int c = 0; c < kChains; ++c) {
+        const Floats v = f(Load<Floats>(x + i + c * kLanes));
+        sums[c] = MultiplyAdd(v, v, sums[c]);
+      }
+    }
+    const Floats sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    low += Low(sum);
+    high += High(sum);
+  }
   for (; i + kLanes <= n; i += kLanes) {
-    low += f(LoadDoubles(x + i));
-    high += f(LoadDoubles(x + i + kLanes / 2));
+    const Floats v = f(Load<Floats>(x + i));
+    low += Low(v * v);
+    high += High(v * v);
   }
   double rest = 0;
-  for (; i < n; ++i) rest += f(static_cast<double>(x[i]));
+  for (; i < n; ++i) {
+    const float v = f(Splat(x[i]))[0];
+    rest += static_cast<double>(v) * v;
+  }
   return Sum(low + high) + rest;
 }
 
 void LayerNorm(const float* x, const float* weight, const float* bias, double eps, std::int64_t n,
                float* out) {
-  const double mean = SumOf(x, n, [](auto v) { return v; }) / static_cast<double>(n);
-  const double squares = SumOf(x, n, [mean](auto v) { return (v - mean) * (v - mean); });
-  const double inverse = 1 / sqrt(squares / static_cast<double>(n) + eps);
+  const Centre centre(SumOf(x, n) / static_cast<double>(n));
+  const double squares = SumOfSquares(x, n, centre);
+  const auto inverse = static_cast<float>(1 / sqrt(squares / static_cast<double>(n) + eps));
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    Floats y = Join((LoadDoubles(x + i) - mean) * inverse,
-                    (LoadDoubles(x + i + kLanes / 2) - mean) * inverse);
+    Floats y = centre(Load<Floats>(x + i)) * inverse;
     if (weight != nullptr) y = y * Load<Floats>(weight + i);
     if (bias != nullptr) y = y + Load<Floats>(bias + i);
     Store(out + i, y);
   }
   for (; i < n; ++i) {
-    float y = static_cast<float>((x[i] - mean) * inverse);
+    float y = centre(Splat(x[i]))[0] * inverse;
     if (weight != nullptr) y *= weight[i];
     if (bias != nullptr) y += bias[i];
     out[i] = y;
@@ -45,11 +101,13 @@ void LayerNorm(const float* x, const float* weight, const float* bias, double ep
 
 void RmsNorm(const float* x, const float* weight, double eps, float weight_offset, std::int64_t n,
              float* out) {
-  const double squares = SumOf(x, n, [](auto v) { return v * v; });
-  const double inverse = 1 / sqrt(squares / static_cast<double>(n) + eps);
-  Map(x, weight, n, out, [=](Floats v, Floats w) {
-    return Join(Low(v) * inverse, High(v) * inverse) * (w + weight_offset);
-  });
+  const double squares = SumOfSquares(x, n, [](Floats v) { return v; });
+  const auto inverse = static_cast<float>(1 / sqrt(squares / static_cast<double>(n) + eps));
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    Store(out + i, Load<Floats>(x + i) * inverse * (Load<Floats>(weight + i) + weight_offset));
+  }
+  for (; i < n; ++i) out[i] = x[i] * inverse * (weight[i] + weight_offset);
 }
 
 }  // namespace

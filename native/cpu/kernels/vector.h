@@ -47,6 +47,9 @@ static inline V LoadPart(const T* p, std::int64_t n) {
   if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
     const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
     return reinterpret_cast<V>(_mm512_maskz_loadu_epi32(mask, p));
+  } else if constexpr (sizeof(V) == 64 && sizeof(T) == 2) {
+    const __mmask32 mask = (1u << n) - 1;
+    return reinterpret_cast<V>(_mm512_maskz_loadu_epi16(mask, p));
   } else if constexpr (sizeof(V) == 32 && sizeof(T) == 2) {
     const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
     return reinterpret_cast<V>(_mm256_maskz_loadu_epi16(mask, p));
