@@ -97,13 +97,17 @@ describe.skipIf(gpus.length === 0)('a GPU and the CPU share a run', () => {
   it.each([
     ['cpu', gpus[0] ?? ''],
     [gpus[0] ?? '', 'cpu'],
-  ])('%s, %s', async (...device) => {
-    const shape = { blocks: 1, hiddenSize: 32, mlpSize: 64 };
-    const model = await randomOpt(await temporaryFolder(), shape);
-    const options = { method: 'rtn', samples: 5, sequenceLength: 512, heldOut: 0, threads: 1 };
-    const one = await finish(model, options);
-    expectNear(await finish(model, { ...options, device }), one, 1e-4);
-  }, 600_000);
+  ])(
+    '%s, %s',
+    async (...device) => {
+      const shape = { blocks: 1, hiddenSize: 32, mlpSize: 64 };
+      const model = await randomOpt(await temporaryFolder(), shape);
+      const options = { method: 'rtn', samples: 5, sequenceLength: 512, heldOut: 0, threads: 1 };
+      const one = await finish(model, options);
+      expectNear(await finish(model, { ...options, device }), one, 1e-4);
+    },
+    600_000,
+  );
 });
 
 it('the same list gives the same bytes again', async () => {
