@@ -10,7 +10,13 @@ export {
   uploadInput,
 } from './hidden-states.js';
 export { addPositionBias, executor, type LinearWeights } from './linear-execution.js';
-export { expectOuterShapes, type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
+export {
+  expectOuterShapes,
+  type LoadedBlock,
+  linearOf,
+  loadBlock,
+  loadWeights,
+} from './load-block.js';
 export { disposeEach, onEach, PerDevice } from './per-device.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
 export {

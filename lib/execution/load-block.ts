@@ -14,6 +14,13 @@ export interface LoadedBlock extends Disposable {
   readonly linears: ReadonlyMap<string, LinearWeights>;
 }
 
+/** Asking for another than the block's own linears is a defect of the caller. */
+export function linearOf({ linears }: LoadedBlock, name: string): LinearWeights {
+  const weights = linears.get(name);
+  if (weights === undefined) throw new RangeError(`The block has no linear ${name}.`);
+  return weights;
+}
+
 /**
  * Loads a block, and has the system read the one after it meanwhile. Errors: ERR_CHECKPOINT for a missing tensor, a shape
  * that contradicts config.json, NaN or infinity.

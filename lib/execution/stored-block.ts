@@ -6,6 +6,7 @@ import { type BlockContext, type BlockModel, shapeOf } from '../models/index.js'
 import { readActivations } from './activation-file.js';
 import { blockRunner } from './hidden-states.js';
 import { addPositionBias, executor } from './linear-execution.js';
+import { linearOf } from './load-block.js';
 import { PositionBiases } from './position-biases.js';
 import type { StoredModel } from './stored-model.js';
 
@@ -50,11 +51,10 @@ export async function loadStoredBlock(
   const quantized = new BlockActivations(device, quantizers);
   const linear = executor(
     device,
-    (linearName) => {
-      const weights = block.linears.get(linearName);
-      if (weights === undefined) throw new RangeError(`No linear ${linearName}.`);
-      return { ...weights, positionBias: positionBiases.get(linearName) };
-    },
+    (linearName) => ({
+      ...linearOf(block, linearName),
+      positionBias: positionBiases.get(linearName),
+    }),
     (linearName, x) => quantized.input(linearName, x),
   );
   const attended = { ...context, attend: quantized.attend };

@@ -73,8 +73,9 @@ async function fold(
     if (linear === undefined) throw new RangeError(`No linear ${slot.linear}.`);
     const folded = await foldedBias(device, linear.bias, linear.weight.dtype, bias);
     linear.bias?.dispose();
-    linears.set(slot.linear, { ...linear, bias: folded });
-    await shareLinear(run, replicas, slot.linear, { ...linear, bias: folded });
+    const compensated = { ...linear, bias: folded };
+    linears.set(slot.linear, compensated);
+    await shareLinear(run, replicas, slot.linear, compensated);
     return { dispose: () => {} };
   }
   // The output is the norm's, so the executed block still adds the norm's old bias.

@@ -6,13 +6,7 @@
 import { Random } from '../calibration/random.js';
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import {
-  blockRunner,
-  executor,
-  type LoadedBlock,
-  loadBlock,
-  loadWeights,
-} from '../execution/index.js';
+import { blockRunner, executor, linearOf, loadBlock, loadWeights } from '../execution/index.js';
 import type { BlockModel, VisionModel } from '../models/index.js';
 import type { Run } from './run.js';
 
@@ -45,11 +39,6 @@ export function expectGradients(model: BlockModel): VisionModel {
 
 async function outputGradients(run: Run, model: VisionModel, first: Tensor): Promise<Tensor[]> {
   const { device, checkpoint, context, throwIfAborted } = run;
-  const linearOf = (block: LoadedBlock) => (name: string) => {
-    const weights = block.linears.get(name);
-    if (weights === undefined) throw new RangeError(`The block has no linear ${name}.`);
-    return weights;
-  };
   const states: Tensor[] = [first];
   const gradients: Tensor[] = [];
   try {
@@ -59,7 +48,8 @@ async function outputGradients(run: Run, model: VisionModel, first: Tensor): Pro
       using block = await loadBlock(device, checkpoint, model, index);
       const runBlock = blockRunner(model, block.weights, context, index);
       const x = states[index] as Tensor;
-      states.push(device.scope(() => runBlock(x, executor(device, linearOf(block)))));
+      const linear = executor(device, (name) => linearOf(block, name));
+      states.push(device.scope(() => runBlock(x, linear)));
       await device.synchronize();
     }
     // 2. Backward.
@@ -67,7 +57,7 @@ async function outputGradients(run: Run, model: VisionModel, first: Tensor): Pro
     for (let index = model.blocks - 1; index > 0; index--) {
       throwIfAborted();
       using block = await loadBlock(device, checkpoint, model, index);
-      const find = linearOf(block);
+      const find = (name: string) => linearOf(block, name);
       const [x, outer] = [states[index] as Tensor, gradients[index] as Tensor];
       const linear = executor(device, find);
       const weightOf = (name: string) => find(name).weight;

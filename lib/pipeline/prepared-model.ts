@@ -4,7 +4,7 @@
 
 import type { BlockQuantizers } from '../activations/index.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { loadBlock, readActivations } from '../execution/index.js';
+import { linearOf, loadBlock, readActivations } from '../execution/index.js';
 import type { CalibrationData } from './calibration-data.js';
 import { quantizeBlocks } from './quantize.js';
 import type { PreparedBlock, Run } from './run.js';
@@ -35,8 +35,7 @@ export async function loadPrepared(
   const block = await loadBlock(device, checkpoint, model, index);
   return {
     weight: (linear) => {
-      const weight = block.linears.get(linear)?.weight;
-      if (weight === undefined) throw new RangeError(`No linear ${linear}.`);
+      const { weight } = linearOf(block, linear);
       return device.reshape(weight, weight.shape);
     },
     activations: activations[index],

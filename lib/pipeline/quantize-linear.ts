@@ -132,7 +132,12 @@ export async function foldedBias(
   );
 }
 
-export function disposeLinear({ codes, weight, bias, positionBias }: QuantizedLinear): void {
+export function disposeLinear({
+  codes,
+  weight,
+  bias,
+  positionBias,
+}: LinearWeights & Pick<QuantizedLinear, 'codes'>): void {
   for (const tensor of [...Object.values(codes ?? {}), weight, bias, positionBias])
     tensor?.dispose();
 }

@@ -9,12 +9,14 @@ import {
   executor,
   type LinearWeights,
   type LoadedBlock,
+  linearOf,
   loadBlock,
   onEach,
   type PerDevice,
 } from '../execution/index.js';
 import type { Attend, BlockContext } from '../models/index.js';
 import type { BlockRun, PathRunner } from './observe.js';
+import { disposeLinear } from './quantize-linear.js';
 import type { Run } from './run.js';
 
 export class Replica implements Disposable {
@@ -51,9 +53,7 @@ export class Replica implements Disposable {
 
   /** A linear as the checkpoint has it. */
   weightsOf(name: string): LinearWeights {
-    const weights = this.block.linears.get(name);
-    if (weights === undefined) throw new RangeError(`The block has no linear ${name}.`);
-    return weights;
+    return linearOf(this.block, name);
   }
 
   /** Runs mini-batches of this device, with attention of its own where it is given. */
@@ -91,7 +91,8 @@ export class Replica implements Disposable {
       bias: await bias?.copyTo(device),
       positionBias: await positionBias?.copyTo(device),
     };
-    disposeLinear(this.#quantized.get(name));
+    const before = this.#quantized.get(name);
+    if (before !== undefined) disposeLinear(before);
     this.#quantized.set(name, copy);
   }
 
@@ -120,8 +121,4 @@ export async function shareLinear(
   linear: LinearWeights,
 ): Promise<void> {
   await onEach(devices, (device) => replicas.of(device).takeLinear(name, linear));
-}
-
-function disposeLinear(linear: LinearWeights | undefined): void {
-  for (const tensor of [linear?.weight, linear?.bias, linear?.positionBias]) tensor?.dispose();
 }
