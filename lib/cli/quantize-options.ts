@@ -51,7 +51,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   },
   refit: {
     flags: '--refit <none|scales>',
-    help: 'scales: move each to where the layer loses least, once codes are found',
+    help: 'scales: move each to where the layer loses least, once codes are found; what gptq does with a joint fit',
   },
   activationBits: {
     flags: '--activation-bits <n>',

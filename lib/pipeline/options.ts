@@ -79,7 +79,10 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly rounds?: number;
   /** Order in which refits go through the columns; default 'cyclic', unless the method says otherwise. */
   readonly order?: 'cyclic' | 'greedy';
-  /** 'scales' moves each scale to where the layer's error is least, the codes being found; default 'none'. */
+  /**
+   * 'scales' moves each scale to where the layer's error is least, the codes being found (rtn, gptq). Default 'none', but
+   * 'scales' for gptq with a joint fit: all that is linear then follows from one objective.
+   */
   readonly refit?: 'none' | 'scales';
 
   /** Granularity of the bias; default 'channel'. */
@@ -232,11 +235,13 @@ export function resolveOptions(options: QuantizeOptions): {
   );
   const format = findFormat((present.format as string | undefined) ?? defaults.format);
   const quantizer = findQuantizer((present.method as string | undefined) ?? defaults.method);
+  const { fit, compensation } = { ...defaults, ...present } as Partial<ResolvedOptions>;
   const resolved = {
     output,
     calibration,
     ...defaults,
     ...quantizer.defaults,
+    ...(fit === 'joint' && compensation !== 'none' ? quantizer.jointDefaults : {}),
     ...format.gridDefaults,
     ...present,
   } as ResolvedOptions;
@@ -267,7 +272,10 @@ export function resolveOptions(options: QuantizeOptions): {
 }
 
 /** Refuses options that the method would not heed. */
-function expectMethodFor({ weightSearch, actOrder }: ResolvedOptions, quantizer: Quantizer): void {
+function expectMethodFor(
+  { weightSearch, actOrder, refit }: ResolvedOptions,
+  quantizer: Quantizer,
+): void {
   const expect = (option: string, what: string, can: (quantizer: Quantizer) => boolean) => {
     if (can(quantizer)) return;
     const able = quantizers.filter(can).map(({ name }) => name);
@@ -285,5 +293,8 @@ function expectMethodFor({ weightSearch, actOrder }: ResolvedOptions, quantizer:
   }
   if (actOrder) {
     expect('actOrder', 'can be told the order of columns', ({ takesOrder = false }) => takesOrder);
+  }
+  if (refit === 'scales') {
+    expect('refit', 'can be told to refit scales', ({ takesRefit = false }) => takesRefit);
   }
 }

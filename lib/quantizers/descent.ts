@@ -46,7 +46,7 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   const { device, moment } = fit;
   // In act-order descent ends 1–4 % lower; static groups stay where they are, so no format sees the order.
   const start = await prepareGptq(
-    { ...fit, options: { ...fit.options, actOrder: true, staticGroups: true } },
+    { ...fit, options: { ...fit.options, actOrder: true, staticGroups: true, refit: 'none' } },
     coarseGridOptions(fit.scheme),
   );
   const options = descendOptions(fit);

@@ -1,6 +1,7 @@
 // GPTQ (Frantar et al., arXiv 2210.17323): columns are quantized one after the other, and what each loses is made
 // good by those that follow, as H⁻¹ of the inputs' moment says. With H = R Rᵀ (R upper triangular) the factor that
-// the sweep needs is U = R⁻¹. Act-order sorts columns by decreasing diagonal of H.
+// the sweep needs is U = R⁻¹. Act-order sorts columns by decreasing diagonal of H. With `refit` 'scales', every scale
+// ends where the layer's own error is least, the codes staying what the sweep made them.
 
 import type { Device, GridOptions, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
@@ -12,6 +13,7 @@ import {
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
+import { refittedScales } from './refit.js';
 
 /** Beyond a tenfold mean diagonal nothing of the moment is left that would tell columns apart. */
 const maxDamping = 10;
@@ -88,12 +90,33 @@ function sweepInOrder(
   };
 }
 
+/** Scales that fit the codes best, where groups are runs of columns: in the sweep's order or in their own. */
+function withRefit(
+  input: GroupInput & { readonly moment: Tensor },
+  weight: Tensor,
+  found: QuantizedWeight,
+  order: Order | undefined,
+): QuantizedWeight {
+  const { device, moment, options } = input;
+  const inRuns = (rows: Tensor) =>
+    order === undefined ? rows : device.selectColumns(rows, order.forward);
+  const scales = refittedScales(
+    input,
+    inRuns(weight),
+    order === undefined ? moment : permuted(device, moment, order),
+    { ...found, codes: inRuns(found.codes) },
+    options.damping,
+  );
+  return { ...found, scales };
+}
+
 /** GPTQ on a grid of the caller's. */
 export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise<GroupQuantizer> {
   const { device, moment, options } = input;
   if (moment === undefined) {
     throw new BallastError('ERR_ARGUMENT', 'GPTQ needs the second moment of a linear’s inputs.');
   }
+  const fit = { ...input, moment };
   const order = options.actOrder
     ? await columnOrder(device, moment, input.scheme.groupSize)
     : undefined;
@@ -106,10 +129,15 @@ export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise
   );
   const channelWeights = grid.clipSteps > 0 ? diagonal(device, moment) : undefined;
   const sweep: Sweep = { device, factor, grid, channelWeights };
-  const quantize = (weight: Tensor): QuantizedWeight =>
-    order === undefined
-      ? device.gptq(weight, factor, grid, { channelWeights })
-      : sweepInOrder(sweep, weight, order, options.staticGroups);
+  const quantize = (weight: Tensor): QuantizedWeight => {
+    const found =
+      order === undefined
+        ? device.gptq(weight, factor, grid, { channelWeights })
+        : sweepInOrder(sweep, weight, order, options.staticGroups);
+    return options.refit === 'none'
+      ? found
+      : withRefit(fit, weight, found, options.staticGroups ? undefined : order);
+  };
   return {
     quantize: (weight) =>
       device.scope(() => ({ ...quantize(weight), damping: device.reshape(info, info.shape) })),
@@ -126,5 +154,7 @@ export const gptq: Quantizer = {
   summary: 'GPTQ: errors made good by the columns that follow (arXiv 2210.17323)',
   needsMoment: true,
   takesOrder: true,
+  takesRefit: true,
+  jointDefaults: { refit: 'scales' },
   forGroup: (input) => prepareGptq(input, gridOptions(input.scheme)),
 };

@@ -69,8 +69,12 @@ export interface Quantizer {
   readonly takesParameters?: true;
   /** Whether `actOrder` says in which order it takes columns. */
   readonly takesOrder?: true;
+  /** Whether `refit` says if its scales are moved once codes are found; others always do what is best for them. */
+  readonly takesRefit?: true;
   /** What it does best with, where that is not everybody's default. */
   readonly defaults?: Partial<QuantizerOptions & Pick<Scheme, 'clip'>>;
+  /** The same, where a bias is fitted jointly. */
+  readonly jointDefaults?: Partial<QuantizerOptions>;
   /**
    * Prepares what the group's linears share (a factorisation, say) and returns what quantizes each weight
    * [out, in] of a weight dtype. Work is queued.

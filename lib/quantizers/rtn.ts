@@ -15,6 +15,7 @@ import {
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
+import { refittedScales } from './refit.js';
 
 async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   const { device, moment, scheme, options } = input;
@@ -35,19 +36,7 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
     const codes = device.quantize(weight, scales, zeros, scheme.bits);
     if (!refits || moment === undefined) return { codes, scales, zeros };
     const start = { codes, scales, zeros };
-    const refitted = device.descend(weight, moment, start, {
-      bits: scheme.bits,
-      scaleDtype: scheme.scaleDtype,
-      // Groups of a row depend on each other; one scale to a row is settled at once.
-      rounds: scheme.groupSize === 0 ? 1 : options.rounds,
-      sweeps: 0,
-      refit: true,
-      greedy: false,
-      unrounded: false,
-      damping: 0,
-      tolerance: 1e-3,
-    });
-    return { codes, scales: refitted.scales, zeros };
+    return { codes, scales: refittedScales(input, weight, moment, start, 0), zeros };
   };
   return {
     quantize: (weight, found) => device.scope(() => quantize(weight, found)),
@@ -67,5 +56,6 @@ export const rtn: Quantizer = {
   summary: 'round to nearest',
   needsMoment: false,
   takesParameters: true,
+  takesRefit: true,
   forGroup,
 };

@@ -40,7 +40,10 @@ function shiftSeen(figures, method, path) {
 const onPath = (path) => (path === undefined ? '' : ` on ${path} inputs`);
 
 function timeRatio(figures, scheme) {
-  const pairs = figures.pairs(at(scheme, 'descent', 'joint'), at(scheme, 'GPTQ', 'joint'));
+  const pairs = figures.pairs(
+    at(scheme, 'descent', 'joint'),
+    at(scheme, 'GPTQ, no refit', 'joint'),
+  );
   if (pairs.length === 0) return undefined;
   const [descent, gptq] = [0, 1].map((i) => mean(pairs.map((pair) => pair[i].seconds.quantize)));
   return descent / gptq;

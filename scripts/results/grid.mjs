@@ -20,6 +20,9 @@ export const methods = {
   comq: { method: 'comq' },
 };
 
+/** What the joint fit of GPTQ is without its second half: beside the method itself in a few places. */
+export const withoutRefit = { 'GPTQ, no refit': { method: 'gptq', refit: 'none' } };
+
 export const fits = {
   none: { compensation: 'none' },
   sequential: { fit: 'sequential' },
@@ -34,6 +37,7 @@ export const paths = {
   'quantized, stale': { propagate: 'quantized', trueSequential: false },
 };
 
+const joint = { joint: fits.joint };
 const folder = (name) => name.replaceAll(/[ ,+]+/g, '-');
 
 export const cellId = ({ model, scheme, method, fit, path, clip, seed }) =>
@@ -49,7 +53,7 @@ function cell(place) {
     options: {
       ...{ samples: 64, sequenceLength, sampling: 'random', seed },
       ...schemes[scheme],
-      ...methods[method],
+      ...{ ...methods, ...withoutRefit }[method],
       ...fits[fit],
       ...(path ? paths[path] : {}),
       ...(clip ? { clip: 'mse' } : {}),
@@ -67,15 +71,23 @@ export function grid() {
       { none: 0, sequential: 0, joint: 0, asymmetric: 0 },
       seed,
     ),
+    ...product({ model: ['opt-7m'], scheme: ['w3', 'w2g64', 'w2'] }, withoutRefit, joint, seed),
+    ...product({ model: ['opt-7m-shifted'], scheme: ['w3'] }, withoutRefit, joint, seed),
     ...product(
       { model: ['opt-7m-shifted'], scheme: ['w3'], path: 'float' },
       { GPTQ: 0 },
       { sequential: 0, joint: 0 },
       seed,
     ),
+    ...product(
+      { model: ['opt-7m'], scheme: ['w3', 'w2g64'], path: 'float' },
+      withoutRefit,
+      joint,
+      seed,
+    ),
     ...Object.keys(paths).flatMap((path) =>
       product(
-        { model: ['opt-7m'], scheme: ['w3', 'w2g64', 'w2'], path },
+        { model: ['opt-7m'], scheme: ['w3', 'w2g64'], path },
         { GPTQ: 0 },
         { sequential: 0, joint: 0 },
         seed,

@@ -1,7 +1,7 @@
 // Tables in Markdown, from figures. A cell that has not been run is a dash.
 
 import { deviation, mean, meanError, meanPerplexity } from './figures.mjs';
-import { fits, methods, paths, schemes, texts } from './grid.mjs';
+import { fits, methods, paths, schemes, texts, withoutRefit } from './grid.mjs';
 
 const schemeNames = {
   w4: '4 bits',
@@ -37,7 +37,7 @@ function spread(values, digits) {
 
 /** Rows of methods, columns of fits, at one scheme. */
 function byMethod(figures, place, show, columns = Object.keys(fits)) {
-  const rows = Object.keys(methods).map((method) => [
+  const rows = Object.keys({ ...methods, ...withoutRefit }).map((method) => [
     method,
     ...columns.map((fit) => show(figures.at({ ...place, method, fit }))),
   ]);
@@ -93,7 +93,7 @@ export function shiftedTable(figures) {
 
 export function pathTable(figures) {
   const places = [...Object.keys(paths), undefined];
-  const rows = ['w3', 'w2g64', 'w2'].flatMap((scheme) =>
+  const rows = ['w3', 'w2g64'].flatMap((scheme) =>
     places.map((path) => [
       `${schemeNames[scheme]}, ${path ?? 'quantized, true-sequential'}`,
       ...['sequential', 'joint'].map((fit) =>

@@ -70,6 +70,11 @@ describe('wrong usage', () => {
       'Expected --act-order with --static-groups',
     ],
     [
+      'a refit that the method would not heed',
+      ['quantize', exampleModel, ...paths, '--method', 'comq', '--refit', 'scales'],
+      'Expected a method that can be told to refit scales (rtn, gptq) with --refit',
+    ],
+    [
       'an option that the method would not heed',
       ['quantize', exampleModel, ...paths, '--method', 'rtn', '--act-order'],
       'Expected a method that can be told the order of columns (gptq) with --act-order',

@@ -133,6 +133,35 @@ describe('refit', () => {
     ).rejects.toMatchObject({ code: 'ERR_ARGUMENT' });
   });
 
+  it.each([
+    { bits: 3 },
+    { bits: 2, groupSize: 64 },
+    { bits: 2, groupSize: 64, scaleDtype: 'float16' },
+    { bits: 2, groupSize: 64, actOrder: true },
+    { bits: 2, groupSize: 64, actOrder: true, staticGroups: true },
+  ] as const)('of scales takes more off what a sweep leaves: %o', async (changes) => {
+    const swept = await quantized('gptq', changes);
+    const refitted = await quantized('gptq', { ...changes, refit: 'scales' });
+    expect(await refitted.codes.readUint8()).toEqual(await swept.codes.readUint8());
+    const [before, after] = [
+      await total(device.quadraticForm(swept.delta, moment)),
+      await total(device.quadraticForm(refitted.delta, moment)),
+    ];
+    expect(after).toBeLessThan(0.99 * before);
+  });
+
+  it('of a single scale to a row is the least-squares solution', async () => {
+    const { codes, scales, zeros } = await quantized('gptq', { refit: 'scales', damping: 0 });
+    const ones = float32(device, [rows, 1], new Float32Array(rows).fill(1));
+    const unit = device.dequantize(codes, ones, zeros, 'float32');
+    const uw = await device.quadraticForm(unit, moment, weight).readFloat64();
+    const uu = await device.quadraticForm(unit, moment).readFloat64();
+    const found = await scales.readFloat32();
+    for (const [row, scale] of found.entries()) {
+      expect(scale / (at(uw, row) / at(uu, row))).toBeCloseTo(1, 4);
+    }
+  });
+
   it('brings less with each round', async () => {
     const errors = [];
     for (const rounds of [1, 2, 8]) errors.push(await error('descent', { rounds, damping: 1e-6 }));
