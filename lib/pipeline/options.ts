@@ -295,6 +295,6 @@ function expectMethodFor(
     expect('actOrder', 'can be told the order of columns', ({ takesOrder = false }) => takesOrder);
   }
   if (refit === 'scales') {
-    expect('refit', 'can be told to refit scales', ({ takesRefit = false }) => takesRefit);
+    expect("refit 'scales'", 'can be told to refit scales', ({ takesRefit = false }) => takesRefit);
   }
 }

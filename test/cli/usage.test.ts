@@ -72,7 +72,7 @@ describe('wrong usage', () => {
     [
       'a refit that the method would not heed',
       ['quantize', exampleModel, ...paths, '--method', 'comq', '--refit', 'scales'],
-      'Expected a method that can be told to refit scales (rtn, gptq) with --refit',
+      'Expected a method that can be told to refit scales (rtn, gptq) with refit',
     ],
     [
       'an option that the method would not heed',
