@@ -1,12 +1,14 @@
 // The boundary between the addon and `ballast-cuda.so`: plain functions in a table, plain structs,
 // errors as values. Each side carries a C++ runtime of its own, so no exception, no virtual table
-// and no std:: object crosses. Operands are the structs of native/backend/params.h, which own
-// nothing; both sides compile the same headers, and `layout` refuses a library of another build.
+// and no std:: object crosses. Operands are the structs of native/backend/params.h and
+// explicit_params.h, which own nothing; both sides compile the same headers, and `layout` refuses a
+// library of another build.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "native/backend/explicit_params.h"
 #include "native/backend/params.h"
 #include "native/core/cancel_token.h"
 
@@ -98,6 +100,12 @@ struct Functions {
   Operation<FactorizeParams> factorize;
   Operation<GptqParams> gptq;
   Operation<DescendParams> descend;
+  Operation<HeadProductParams> head_product;
+  Operation<SoftmaxParams> softmax;
+  Operation<TwinQuantizeParams> twin_quantize;
+  Operation<SoftmaxGradientParams> softmax_gradient;
+  Operation<LayerNormGradientParams> layer_norm_gradient;
+  Operation<ActivationGradientParams> activation_gradient;
 };
 
 template <class... T>
@@ -113,7 +121,9 @@ constexpr std::uint64_t kLayout =
     LayoutOf<Functions, View, MatmulParams, AttentionParams, LayerNormParams, RmsNormParams,
              RopeParams, EmbeddingParams, CrossEntropyParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
-             QuantizeParams, DequantizeParams, FactorizeParams, GptqParams, DescendParams>();
+             QuantizeParams, DequantizeParams, FactorizeParams, GptqParams, DescendParams,
+             HeadProductParams, SoftmaxParams, TwinQuantizeParams, SoftmaxGradientParams,
+             LayerNormGradientParams, ActivationGradientParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.
 constexpr const char* kEntryPoint = "ballast_cuda_functions";

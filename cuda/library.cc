@@ -131,6 +131,12 @@ constexpr Functions kFunctions = {
     .factorize = Run<Factorize>,
     .gptq = Run<Gptq>,
     .descend = Run<Descend>,
+    .head_product = Run<HeadProduct>,
+    .softmax = Run<Softmax>,
+    .twin_quantize = Run<TwinQuantize>,
+    .softmax_gradient = Run<SoftmaxGradient>,
+    .layer_norm_gradient = Run<LayerNormGradient>,
+    .activation_gradient = Run<ActivationGradient>,
 };
 
 }  // namespace

@@ -8,13 +8,6 @@
 namespace ballast::cuda {
 namespace {
 
-// Threads that a row of n channels can keep busy: whole warps.
-int ThreadsFor(std::int64_t n) {
-  int threads = kWarp;
-  while (threads < 512 && threads * 4 < n) threads *= 2;
-  return threads;
-}
-
 __global__ void layer_norm_kernel(const float* x, const float* weight, const float* bias,
                                   double eps, int n, float* out) {
   x += blockIdx.x * static_cast<std::int64_t>(n);
@@ -55,7 +48,7 @@ __global__ void rms_norm_kernel(const float* x, const float* weight, double eps,
 void LayerNorm(const Context& context, const LayerNormParams& p) {
   const std::int64_t rows = p.x.rows(), n = p.x.cols();
   if (rows == 0 || n == 0) return;
-  layer_norm_kernel<<<static_cast<unsigned>(rows), ThreadsFor(n), 0, context.stream>>>(
+  layer_norm_kernel<<<static_cast<unsigned>(rows), ThreadsForRow(n), 0, context.stream>>>(
       p.x.f32(), p.weight.f32(), p.bias.f32(), p.eps, static_cast<int>(n), p.out.f32());
   CheckLaunch("layerNorm");
 }
@@ -63,7 +56,7 @@ void LayerNorm(const Context& context, const LayerNormParams& p) {
 void RmsNorm(const Context& context, const RmsNormParams& p) {
   const std::int64_t rows = p.x.rows(), n = p.x.cols();
   if (rows == 0 || n == 0) return;
-  rms_norm_kernel<<<static_cast<unsigned>(rows), ThreadsFor(n), 0, context.stream>>>(
+  rms_norm_kernel<<<static_cast<unsigned>(rows), ThreadsForRow(n), 0, context.stream>>>(
       p.x.f32(), p.weight.f32(), p.eps, static_cast<float>(p.weight_offset), static_cast<int>(n),
       p.out.f32());
   CheckLaunch("rmsNorm");

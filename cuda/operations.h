@@ -39,4 +39,11 @@ void Factorize(const Context& context, const FactorizeParams& params);
 void Gptq(const Context& context, const GptqParams& params);
 void Descend(const Context& context, const DescendParams& params);
 
+void HeadProduct(const Context& context, const HeadProductParams& params);
+void Softmax(const Context& context, const SoftmaxParams& params);
+void TwinQuantize(const Context& context, const TwinQuantizeParams& params);
+void SoftmaxGradient(const Context& context, const SoftmaxGradientParams& params);
+void LayerNormGradient(const Context& context, const LayerNormGradientParams& params);
+void ActivationGradient(const Context& context, const ActivationGradientParams& params);
+
 }  // namespace ballast::cuda

@@ -16,15 +16,16 @@ void QuadraticForm(const Context& context, const QuadraticFormParams& params) {
   const Scratch<float> product(context, std::min(kBand, rows) * n);
   for (std::int64_t first = 0; first < rows; first += kBand) {
     const std::int64_t band = std::min(kBand, rows - first);
-    // The matrix is symmetric: its rows serve as its columns.
-    Multiply(context, "quadraticForm",
-             {.a = {.data = params.delta.f32() + first * n, .stride = n},
-              .b = {.data = params.matrix.bytes, .stride = n},
-              .rows = band,
-              .columns = n,
-              .depth = n,
-              .out = product.data(),
-              .stride = n});
+    // The rows of a symmetric matrix serve as its columns.
+    Multiply(
+        context, "quadraticForm",
+        {.a = {.data = params.delta.f32() + first * n, .stride = n},
+         .b = {.data = params.matrix.bytes, .stride = n, .depth_contiguous = params.other.empty()},
+         .rows = band,
+         .columns = n,
+         .depth = n,
+         .out = product.data(),
+         .stride = n});
     RowDot(context, "quadraticForm", product.data(), other.f32() + first * n, n, band, n,
            params.out.f64() + first);
   }

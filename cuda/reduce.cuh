@@ -4,10 +4,19 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
+
 namespace ballast::cuda {
 
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
+
+// Threads of a block that a row of n elements can keep busy: whole warps.
+inline int ThreadsForRow(std::int64_t n) {
+  int threads = kWarp;
+  while (threads < 512 && threads * 4 < n) threads *= 2;
+  return threads;
+}
 
 struct Sum {
   template <class T>

@@ -1,6 +1,5 @@
 // One line an operation, as in native/cpu/cpu_backend.cc. The virtual table and the exceptions stay
-// on this side of the boundary: a failure comes back as a value and is thrown here. Operations that
-// are missing are those that Backend says a backend may go without.
+// on this side of the boundary: a failure comes back as a value and is thrown here.
 #include "cuda/adapter/cuda_backend.h"
 
 #include <type_traits>
@@ -95,6 +94,18 @@ class CudaBackend final : public Backend {
   void Factorize(const FactorizeParams& p) override { Run(library_.factorize, p); }
   void Gptq(const GptqParams& p) override { Run(library_.gptq, p); }
   void Descend(const DescendParams& p) override { Run(library_.descend, p); }
+  void HeadProduct(const HeadProductParams& p) override { Run(library_.head_product, p); }
+  void Softmax(const SoftmaxParams& p) override { Run(library_.softmax, p); }
+  void TwinQuantize(const TwinQuantizeParams& p) override { Run(library_.twin_quantize, p); }
+  void SoftmaxGradient(const SoftmaxGradientParams& p) override {
+    Run(library_.softmax_gradient, p);
+  }
+  void LayerNormGradient(const LayerNormGradientParams& p) override {
+    Run(library_.layer_norm_gradient, p);
+  }
+  void ActivationGradient(const ActivationGradientParams& p) override {
+    Run(library_.activation_gradient, p);
+  }
 
  private:
   template <class Function, class... Arguments>

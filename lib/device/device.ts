@@ -213,7 +213,7 @@ export class Device extends Operations {
     return this.make(() => native.matvec(this.native, weight.handle, vector.handle));
   }
 
-  /** [out] float64: Δ_o M Δ_oᵀ per row, or Δ_o M other_oᵀ. */
+  /** [out] float64: Δ_o M Δ_oᵀ per row, M symmetric; or Δ_o M other_oᵀ with any M. */
   quadraticForm(delta: Tensor, matrix: Tensor, other?: Tensor): Tensor {
     return this.make(() =>
       native.quadraticForm(this.native, delta.handle, matrix.handle, other?.handle),

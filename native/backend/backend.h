@@ -12,7 +12,6 @@
 #include "native/backend/explicit_params.h"
 #include "native/backend/params.h"
 #include "native/core/cancel_token.h"
-#include "native/core/error.h"
 #include "native/core/memory.h"
 
 namespace ballast {
@@ -65,20 +64,13 @@ class Backend : public Memory {
   virtual void Gptq(const GptqParams&) = 0;
   virtual void Descend(const DescendParams&) = 0;
 
-  // Attention step by step, and gradients. Only calibration asks for them, so a backend may go
-  // without.
-  virtual void HeadProduct(const HeadProductParams&) { ThrowUnsupported("head product"); }
-  virtual void Softmax(const SoftmaxParams&) { ThrowUnsupported("softmax"); }
-  virtual void TwinQuantize(const TwinQuantizeParams&) { ThrowUnsupported("twin quantization"); }
-  virtual void SoftmaxGradient(const SoftmaxGradientParams&) { ThrowUnsupported("gradient"); }
-  virtual void LayerNormGradient(const LayerNormGradientParams&) { ThrowUnsupported("gradient"); }
-  virtual void ActivationGradient(const ActivationGradientParams&) { ThrowUnsupported("gradient"); }
-
- private:
-  [[noreturn]] void ThrowUnsupported(const std::string& operation) const {
-    throw Error(ErrorCode::kUnsupported, "Expected a device that has the operation " + operation +
-                                             " but " + Description() + " has not; use device cpu.");
-  }
+  // Attention step by step, and gradients: what calibration asks for.
+  virtual void HeadProduct(const HeadProductParams&) = 0;
+  virtual void Softmax(const SoftmaxParams&) = 0;
+  virtual void TwinQuantize(const TwinQuantizeParams&) = 0;
+  virtual void SoftmaxGradient(const SoftmaxGradientParams&) = 0;
+  virtual void LayerNormGradient(const LayerNormGradientParams&) = 0;
+  virtual void ActivationGradient(const ActivationGradientParams&) = 0;
 };
 
 }  // namespace ballast

@@ -233,7 +233,7 @@ struct DescendParams {
 // out[o] = Δ_o M Δ_oᵀ for every row of delta; with `other`, Δ_o M other_oᵀ.
 struct QuadraticFormParams {
   View delta;   // [out, in] float32
-  View matrix;  // [in, in] float32 symmetric
+  View matrix;  // [in, in] float32; symmetric where `other` is absent
   View other;   // optional [out, in] float32
   View out;     // [out] float64
 };

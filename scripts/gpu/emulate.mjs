@@ -1,6 +1,7 @@
 // Runs the operations' tests on the CUDA kernels without a GPU: translates cuda/ into plain C++ on top of
 // test/cuda-emulation, builds a `ballast-cuda.so` from it, puts it beside a copy of the addon and starts the tests with
-// that. x86-64, g++ and the headers of a CUDA toolkit are needed. Some four minutes.
+// that. x86-64, g++ and the headers of a CUDA toolkit are needed. Some four minutes the first time; later only
+// what changed is compiled.
 //
 //   node scripts/gpu/emulate.mjs [files or options for vitest]
 import { spawn, spawnSync } from 'node:child_process';
@@ -11,7 +12,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
-  rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -51,9 +52,13 @@ function translate(source) {
     .replaceAll('cudaFuncSetAttribute(', 'cudaFuncSetAttribute((const void*)');
 }
 
+/** Leaves a file alone that has this text already, so that its time is that of the last change. */
+function write(file, text) {
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
+}
+
 /** Translated sources; headers go to a folder that is searched before the originals. */
 function translateAll() {
-  rmSync(stage, { recursive: true, force: true });
   for (const folder of ['include/cuda', 'objects', 'build/Release']) {
     mkdirSync(path.join(stage, folder), { recursive: true });
   }
@@ -62,7 +67,7 @@ function translateAll() {
     if (!/\.cuh?$/.test(file) || file === 'tensor_core.cuh') continue;
     const text = translate(readFileSync(path.join(root, 'cuda', file), 'utf8'));
     const to = file.endsWith('.cuh') ? `include/cuda/${file}` : file.replace('.cu', '.cc');
-    writeFileSync(path.join(stage, to), text);
+    write(path.join(stage, to), text);
     if (to.endsWith('.cc')) sources.push(path.join(stage, to));
   }
   const plain = [
@@ -79,11 +84,28 @@ const flags = [
   ...['-I', path.join(stage, 'include'), '-I', emulation, '-I', root, '-isystem', cudaHeaders()],
 ];
 
-/** Compiles one file; rejects with what the compiler said. */
+/** Whether an object is younger than all it was made of, by the list that the compiler left with it, and this script. */
+function isCurrent(object, list) {
+  if (!existsSync(object) || !existsSync(list)) return false;
+  const sources = readFileSync(list, 'utf8')
+    .split(/[\s\\]+/)
+    .slice(1)
+    .filter(Boolean);
+  const changedAt = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+  const files = [fileURLToPath(import.meta.url), ...sources];
+  return files.every((file) => changedAt(file) < changedAt(object));
+}
+
+/** Compiles one file where that is due; rejects with what the compiler said. */
 function compile(source) {
-  const object = path.join(stage, 'objects', `${path.basename(source, '.cc')}.o`);
+  const stem = path.join(stage, 'objects', path.basename(source, '.cc'));
+  const [object, list] = [`${stem}.o`, `${stem}.d`];
+  if (isCurrent(object, list)) return object;
+  const dependencies = ['-MMD', '-MF', list];
   return new Promise((resolve, reject) => {
-    const child = spawn(compiler, [...flags, '-c', source, '-o', object], { stdio: 'inherit' });
+    const child = spawn(compiler, [...flags, ...dependencies, '-c', source, '-o', object], {
+      stdio: 'inherit',
+    });
     child.on('error', reject);
     child.on('close', (status) =>
       status === 0 ? resolve(object) : reject(new Error(`${source} does not compile.`)),

@@ -1,9 +1,17 @@
 // Attention step by step against attention in one: scores, softmax and mixing must give the same for every mask. And
 // gradients of each step, and of attention as a whole, against finite differences.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { AttentionOptions, Device, Tensor } from '../../lib/device/index.js';
-import { at, expectClose, float32, instructionSets, normals, openDevice } from './harness.js';
+import {
+  at,
+  describeDevices,
+  expectClose,
+  float32,
+  instructionSets,
+  normals,
+  openDevice,
+} from './harness.js';
 
 interface Case extends AttentionOptions {
   readonly batch: number;
@@ -34,7 +42,7 @@ const cases: [string, Partial<Case>][] = [
   ['a sequence of a photograph', { sequence: 197, headSize: 64, batch: 1 }],
 ];
 
-describe.each(instructionSets)('attention step by step (%s)', (instructionSet) => {
+describeDevices('attention step by step', instructionSets, (instructionSet) => {
   it.each(cases)('%s', async (_, changed) => {
     const device = openDevice(instructionSet, 2);
     const c = { ...plain, ...changed };
@@ -56,10 +64,10 @@ describe.each(instructionSets)('attention step by step (%s)', (instructionSet) =
   });
 });
 
-describe('gradients against finite differences', () => {
+describeDevices('gradients against finite differences', ['generic'], (instructionSet) => {
   let device: Device;
   beforeAll(() => {
-    device = openDevice(instructionSets[0] ?? 'generic', 2);
+    device = openDevice(instructionSet, 2);
   });
   afterAll(() => device.close());
 
@@ -146,7 +154,7 @@ describe('gradients against finite differences', () => {
   });
 });
 
-describe.each(instructionSets)('twin quantization (%s)', (instructionSet) => {
+describeDevices('twin quantization', instructionSets, (instructionSet) => {
   it('each side has its own step, limit and sign', async () => {
     const device = openDevice(instructionSet, 1);
     const values = [-9, -0.26, -0.1, 0, 0.4, 0.6, 1.5, 99, Number.NaN];

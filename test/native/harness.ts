@@ -105,6 +105,14 @@ export function at(values: ArrayLike<number>, index: number): number {
   return value;
 }
 
+/** A float32 number rounded to bfloat16, half to even. */
+export function toBfloat16(x: number): number {
+  const bits = new Uint32Array(Float32Array.of(x).buffer);
+  const pattern = at(bits, 0);
+  bits[0] = ((pattern + 0x7fff + ((pattern >>> 16) & 1)) & 0xffff0000) >>> 0;
+  return at(new Float32Array(bits.buffer), 0);
+}
+
 /** Every element within `tolerance` absolutely; NaN and infinities must match exactly. */
 export function expectClose(
   actual: ArrayLike<number>,

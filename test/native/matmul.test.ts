@@ -11,6 +11,7 @@ import {
   normals,
   openDevice,
   productInstructionSets,
+  toBfloat16,
 } from './harness.js';
 
 interface Case {
@@ -54,13 +55,6 @@ const cases: [string, Partial<Case>][] = [
   ['residual', { residual: true }],
   ['activation before residual', { bias: true, residual: true, activation: 'relu' }],
 ];
-
-const toBfloat16 = (x: number) => {
-  const bits = new Uint32Array(Float32Array.of(x).buffer);
-  const pattern = at(bits, 0);
-  bits[0] = ((pattern + 0x7fff + ((pattern >>> 16) & 1)) & 0xffff0000) >>> 0;
-  return at(new Float32Array(bits.buffer), 0);
-};
 
 function operandsOf(c: Case) {
   return {

@@ -159,21 +159,24 @@ describeDevices('second moment', productInstructionSets, (instructionSet) => {
   ])('quadratic forms of [%i, %i]', async (rows, n) => {
     const device = openDevice(instructionSet);
     const [delta, other, matrix] = [normals(rows * n, 1), normals(rows * n, 2), normals(n * n, 3)];
-    for (let i = 0; i < n; ++i)
-      for (let j = 0; j < i; ++j) matrix[i * n + j] = at(matrix, j * n + i);
-    const form = (right: Float32Array) =>
+    const symmetric = matrix.map((_, k) => {
+      const [i, j] = [Math.floor(k / n), k % n];
+      return at(matrix, Math.min(i, j) * n + Math.max(i, j));
+    });
+    const form = (middle: Float32Array, right: Float32Array) =>
       Float64Array.from({ length: rows }, (_, o) => {
         let sum = 0;
         for (let i = 0; i < n; ++i) {
           for (let j = 0; j < n; ++j) {
-            sum += at(delta, o * n + i) * at(matrix, i * n + j) * at(right, o * n + j);
+            sum += at(delta, o * n + i) * at(middle, i * n + j) * at(right, o * n + j);
           }
         }
         return sum;
       });
-    const [d, m] = [float32(device, [rows, n], delta), float32(device, [n, n], matrix)];
-    expectClose(await device.quadraticForm(d, m).readFloat64(), form(delta), 1e-5 * n);
-    const o = float32(device, [rows, n], other);
-    expectClose(await device.quadraticForm(d, m, o).readFloat64(), form(other), 1e-5 * n);
+    const [d, o] = [float32(device, [rows, n], delta), float32(device, [rows, n], other)];
+    const [m, s] = [float32(device, [n, n], matrix), float32(device, [n, n], symmetric)];
+    const [own, mixed] = [device.quadraticForm(d, s), device.quadraticForm(d, m, o)];
+    expectClose(await own.readFloat64(), form(symmetric, delta), 1e-5 * n);
+    expectClose(await mixed.readFloat64(), form(matrix, other), 1e-5 * n);
   });
 });

@@ -1,7 +1,7 @@
 // Gradients through head and blocks against torch: of a loss that weighs the logits, with respect to every block's input
 // and every linear's output.
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device, type Tensor } from '../../lib/device/index.js';
 import {
@@ -12,16 +12,18 @@ import {
   uploadInput,
 } from '../../lib/execution/index.js';
 import { readVisionModel, shapeOf } from '../../lib/models/index.js';
-import { float32 } from '../native/harness.js';
+import { describeDevices, float32 } from '../native/harness.js';
 import { directoryOf, floatsOf, variants } from './fixtures.js';
 
-let device: Device;
-beforeAll(() => {
-  device = Device.open('cpu', { threads: 2 });
+describeDevices('gradients', ['cpu'], (kind) => {
+  it.each(variants)('%s', { timeout: 600_000 }, async (variant) => {
+    const device = Device.open(kind, { threads: 2 });
+    onTestFinished(() => device.close());
+    await compare(device, variant);
+  });
 });
-afterAll(() => device.close());
 
-test.each(variants)('%s', async (variant) => {
+async function compare(device: Device, variant: string): Promise<void> {
   const checkpoint = await Checkpoint.open(directoryOf(variant));
   const model = readVisionModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const context = { device, sequence: model.sequence };
@@ -67,4 +69,4 @@ test.each(variants)('%s', async (variant) => {
     await expectNear(`${index}.input`, input);
     gradient = input;
   }
-});
+}
