@@ -56,7 +56,7 @@ const imageOptions: OptionTable<Pick<EvaluateImagesOptions, 'images'>> = {
 const sharedOptions: OptionTable<Omit<EvaluateImagesOptions, 'images'>> = {
   device: {
     flags: '--device <names>',
-    help: 'names of `ballast devices`, which share the texts; cuda for every GPU',
+    help: 'names of `ballast devices`, which share the work; cuda for every GPU',
     parse: nameOrList,
   },
   threads: {

@@ -5,6 +5,7 @@
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import {
+  dealt,
   disposeAll,
   embed,
   type Input,
@@ -55,15 +56,15 @@ export async function evaluatePerplexity(
   }
   const batches = miniBatches(windows);
   const { devices } = stored;
+  const places = dealt(devices, batches);
   const { signal, onProgress } = options;
   const losses = await onEach(devices, async (device, hasFailed) => {
-    const place = devices.indexOf(device);
-    const own = batches.filter((_, i) => i % devices.length === place);
+    const own = batches.filter((_, i) => places[i] === device);
     const throwIfStopped = () => {
       if (signal?.aborted || hasFailed()) throw aborted();
     };
     const context = { device, sequence };
-    const progress = { throwIfStopped, onProgress: place === 0 ? onProgress : undefined };
+    const progress = { throwIfStopped, onProgress: device === devices[0] ? onProgress : undefined };
     const states = await runBlocks(stored.of(device), model, own, context, progress);
     try {
       return await negativeLogLikelihood(stored.of(device), model, own, states, context);

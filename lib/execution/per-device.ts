@@ -32,6 +32,11 @@ export async function onEach<Result>(
   throw failures[0];
 }
 
+/** The device of each item, such as a mini-batch: dealt in turn, from the first device on. */
+export function dealt(devices: readonly Device[], items: readonly unknown[]): Device[] {
+  return items.map((_, i) => devices[i % devices.length] as Device);
+}
+
 /** What is not disposable is left alone. */
 export function disposeEach(items: readonly unknown[]): void {
   for (const item of items) (item as Partial<Disposable> | undefined)?.[Symbol.dispose]?.();

@@ -2,7 +2,14 @@
 // fitted ones and those that judge are each dealt from the first device on, so that it has some of both.
 
 import type { Device } from '../device/index.js';
-import { type Input, loadWeights, mapBatches, PerDevice, uploadInput } from '../execution/index.js';
+import {
+  dealt,
+  type Input,
+  loadWeights,
+  mapBatches,
+  PerDevice,
+  uploadInput,
+} from '../execution/index.js';
 import { batchesOf, type CalibrationData } from './calibration-data.js';
 import { Paths, type Run } from './run.js';
 
@@ -19,8 +26,4 @@ export async function enterModel(run: Run, data: CalibrationData): Promise<Paths
   };
   const places = [...dealt(devices, fitted), ...dealt(devices, heldOut)];
   return new Paths(await mapBatches(places, enter, throwIfAborted));
-}
-
-function dealt(devices: readonly Device[], batches: readonly Input[]): Device[] {
-  return batches.map((_, i) => devices[i % devices.length] as Device);
 }

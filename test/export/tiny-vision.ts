@@ -13,10 +13,10 @@ import { finish, temporaryFolder } from '../pipeline/runs.js';
 import { directoryOf, floatsOf, writeTensors } from '../vision/fixtures.js';
 
 /** Random ones, to calibrate on. */
-const images = 8;
+const few = 8;
 
-/** A tiny model that can be quantized, and eight images; `fields` go into its config.json. */
-export async function tinyModel(variant: string, fields: object = {}) {
+/** A tiny model that can be quantized, and random images; `fields` go into its config.json. */
+export async function tinyModel(variant: string, fields: object = {}, images = few) {
   const directory = join(await temporaryFolder(), 'model');
   cpSync(directoryOf(variant), directory, { recursive: true });
   const file = join(directory, 'config.json');
@@ -30,7 +30,11 @@ export async function tinyModel(variant: string, fields: object = {}) {
   const pixels = normals(images * size * size * channels, 7, 40, 128);
   writeTensors(calibration, {
     images: { dtype: 'U8', shape, data: Uint8Array.from(pixels) },
-    labels: { dtype: 'I64', shape: [images], data: new BigInt64Array(images) },
+    labels: {
+      dtype: 'I64',
+      shape: [images],
+      data: BigInt64Array.from({ length: images }, (_, i) => BigInt(i % 7)),
+    },
   });
   return { directory, calibration };
 }
@@ -42,7 +46,7 @@ export async function quantizedTiny(
   fields: object = {},
 ): Promise<string> {
   const { directory: model, calibration } = await tinyModel(variant, fields);
-  const given = { method: 'rtn', samples: images, heldOut: 0, format: 'onnx', ...options };
+  const given = { method: 'rtn', samples: few, heldOut: 0, format: 'onnx', ...options };
   return (await finish(model, { ...given, calibration })).directory;
 }
 
