@@ -58,19 +58,27 @@ inline float Cut(double x) {
   return beyond ? std::nextafter(rounded, 0.0f) : rounded;
 }
 
+// Both elements of a word are finite.
+inline bool IsFinite(unsigned word) {
+  return (word & 0x7f80u) != 0x7f80u && (word & 0x7f800000u) != 0x7f800000u;
+}
+
 inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
   const int lane = emulation::Lane();
   const Fragments own = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
   std::memcpy(emulation::Mailbox(lane), &own, sizeof own);
   emulation::WaitForWarp();
+  const auto of = [](int lane) { return static_cast<const Fragments*>(emulation::Mailbox(lane)); };
   for (int i = 0; i < 4; ++i) {
     const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
     double total = sum[i];
-    for (int k = 0; k < 16; ++k) {
-      Fragments left, right;
-      std::memcpy(&left, emulation::Mailbox(row % 8 * 4 + k % 8 / 2), sizeof left);
-      std::memcpy(&right, emulation::Mailbox(column * 4 + k % 8 / 2), sizeof right);
-      total += ElementOf(left.a[row / 8 + k / 8 * 2], k % 2) * ElementOf(right.b[k / 8], k % 2);
+    for (int k = 0; k < 16; k += 2) {
+      const unsigned left = of(row % 8 * 4 + k % 8 / 2)->a[row / 8 + k / 8 * 2];
+      const unsigned right = of(column * 4 + k % 8 / 2)->b[k / 8];
+      // Small products are padding for the most part.
+      if ((left == 0 && IsFinite(right)) || (right == 0 && IsFinite(left))) continue;
+      total += ElementOf(left, 0) * ElementOf(right, 0);
+      total += ElementOf(left, 1) * ElementOf(right, 1);
     }
     sum[i] = Cut(total);
   }
