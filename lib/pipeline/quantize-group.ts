@@ -1,6 +1,6 @@
 // The linears of one input group: they share statistics, a factorisation and the target's correction.
 
-import { asymmetricTarget, ownTarget } from '../compensation/index.js';
+import { asymmetricTarget, minTargetDamping, ownTarget } from '../compensation/index.js';
 import type { LinearWeights } from '../execution/index.js';
 import type { GroupParameters } from '../quantizers/index.js';
 import { type InputGroup, leaderOf, type ObservedGroup } from './observe.js';
@@ -44,7 +44,7 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
         : undefined;
     using target =
       options.target === 'float' && run.prepared === undefined
-        ? asymmetricTarget(device, fitted, centred, options.damping)
+        ? asymmetricTarget(device, fitted, centred, Math.max(options.damping, minTargetDamping))
         : ownTarget(device);
     for (const name of group) {
       throwIfAborted();

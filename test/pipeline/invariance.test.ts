@@ -1,4 +1,4 @@
-// What must not change a result: the number of threads, and running again.
+// What must not change a result: the number of threads, running again, and options that have no part in it.
 
 import { expect, it } from 'vitest';
 import type { QuantizeOptions } from '../../lib/index.js';
@@ -29,4 +29,14 @@ it('a seed gives the same result again, and another seed another', async () => {
   const weights = async (run: Finished) => (await filesOf(run))['model.safetensors'];
   expect(await weights(first)).toHaveLength(64);
   expect(await weights(other)).not.toEqual(await weights(first));
+});
+
+it('a float target is damped however little the quantizer is', async () => {
+  const run = { ...sampling, samples: 4, method: 'rtn', target: 'float' } as const;
+  // Rounding to nearest takes no damping, so the target's is all there is.
+  const damped = async (damping: number) =>
+    (await finish(exampleModel, { ...run, damping })).report.layers;
+  const undamped = await damped(0);
+  expect(undamped).toEqual(await damped(0.01));
+  expect(undamped).not.toEqual(await damped(0.1));
 });
