@@ -13,7 +13,7 @@ const maxDamping = 10;
 
 /**
  * Share of the mean diagonal that damping should be at least, however little the quantizer does with. It solves for no
- * inverse, the target does: undamped, COMQ at 4 bits ended at 0.7 % error where it now has 0.1 %.
+ * inverse, the target does: undamped, COMQ at 4 bits lost 0.6 – 1.3 %, where it now loses 0.12 %.
  */
 export const minTargetDamping = 0.01;
 
