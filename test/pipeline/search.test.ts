@@ -75,7 +75,8 @@ it('scores no compensation by weights that expect none, and activations as they 
   const shape = { blocks: 1, hiddenSize: 64, mlpSize: 128, preNorm: true };
   const model = await randomOpt(await temporaryFolder(), shape);
   const activations = { activationBits: 4, activationSites: ['linear', 'attention'] } as const;
-  const gptq = { ...options, ...activations, method: 'gptq' } as const;
+  // All but the compensation is as the search was told, and a joint fit refits scales unless told otherwise.
+  const gptq = { ...options, ...activations, method: 'gptq', refit: 'scales' } as const;
   const events = search(model, { ...gptq, calibration: exampleText, output });
   let found: SearchReport | undefined;
   while (found === undefined) {
