@@ -4,6 +4,7 @@
 #include "cuda/grid_loop.cuh"
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
+#include "cuda/row_moments.cuh"
 
 namespace ballast::cuda {
 namespace {
@@ -54,15 +55,8 @@ __global__ void layer_norm_gradient_kernel(const float* x, const float* weight,
   x += first;
   gradient += first;
   out += first;
-  double sum = 0;
-  for (int i = threadIdx.x; i < n; i += blockDim.x) sum += x[i];
-  const double mean = block_reduce(sum, Sum{}, 0.0) / n;
-  double squares = 0;
-  for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    const double distance = x[i] - mean;
-    squares += distance * distance;
-  }
-  const double r = 1 / sqrt(block_reduce(squares, Sum{}, 0.0) / n + eps);
+  const RowMoments moments = row_moments(x, n, eps);
+  const double mean = moments.mean, r = moments.inverse;
   const auto scaled = [=](int i) {
     return weight == nullptr ? gradient[i] : static_cast<double>(gradient[i]) * weight[i];
   };

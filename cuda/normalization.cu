@@ -4,6 +4,7 @@
 #include "cuda/check.h"
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
+#include "cuda/row_moments.cuh"
 
 namespace ballast::cuda {
 namespace {
@@ -12,15 +13,7 @@ __global__ void layer_norm_kernel(const float* x, const float* weight, const flo
                                   double eps, int n, float* out) {
   x += blockIdx.x * static_cast<std::int64_t>(n);
   out += blockIdx.x * static_cast<std::int64_t>(n);
-  double sum = 0;
-  for (int i = threadIdx.x; i < n; i += blockDim.x) sum += x[i];
-  const double mean = block_reduce(sum, Sum{}, 0.0) / n;
-  double squares = 0;
-  for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    const double distance = x[i] - mean;
-    squares += distance * distance;
-  }
-  const double inverse = 1 / sqrt(block_reduce(squares, Sum{}, 0.0) / n + eps);
+  const auto [mean, inverse] = row_moments(x, n, eps);
   for (int i = threadIdx.x; i < n; i += blockDim.x) {
     auto value = static_cast<float>((x[i] - mean) * inverse);
     if (weight != nullptr) value *= weight[i];
