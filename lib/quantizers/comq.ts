@@ -3,10 +3,11 @@
 // those before; then scales and codes are refitted in turn.
 
 import type { Tensor } from '../device/index.js';
-import { descendOptions, expectMoment } from './descent.js';
+import { descendOptions } from './descent.js';
 import { diagonal } from './diagonal.js';
 import {
   coarseGridOptions,
+  expectMoment,
   type GroupInput,
   type GroupQuantizer,
   type QuantizedWeight,

@@ -4,26 +4,15 @@
 // Codes: COMQ (arXiv 2403.07134). Start: GPTQ (arXiv 2210.17323).
 
 import type { DescendOptions, Tensor } from '../device/index.js';
-import { BallastError } from '../errors.js';
 import { prepareGptq } from './gptq.js';
 import {
   coarseGridOptions,
+  expectMoment,
   type GroupInput,
   type GroupQuantizer,
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
-
-/** The input with its moment. */
-type Fit = GroupInput & { readonly moment: Tensor };
-
-export function expectMoment(name: string, input: GroupInput): Fit {
-  const { moment } = input;
-  if (moment === undefined) {
-    throw new BallastError('ERR_ARGUMENT', `${name} needs the second moment of a linear's inputs.`);
-  }
-  return { ...input, moment };
-}
 
 export function descendOptions({ scheme, options }: GroupInput): DescendOptions {
   return {

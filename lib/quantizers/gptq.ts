@@ -4,12 +4,13 @@
 // ends where the layer's own error is least, the codes staying what the sweep made them.
 
 import type { Device, GridOptions, Tensor } from '../device/index.js';
-import { BallastError } from '../errors.js';
 import { diagonal } from './diagonal.js';
 import {
+  expectMoment,
   type GroupInput,
   type GroupQuantizer,
   gridOptions,
+  type MomentInput,
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
@@ -92,7 +93,7 @@ function sweepInOrder(
 
 /** Scales that fit the codes best, where groups are runs of columns: in the sweep's order or in their own. */
 function withRefit(
-  input: GroupInput & { readonly moment: Tensor },
+  input: MomentInput,
   weight: Tensor,
   found: QuantizedWeight,
   order: Order | undefined,
@@ -112,11 +113,8 @@ function withRefit(
 
 /** GPTQ on a grid of the caller's. */
 export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise<GroupQuantizer> {
-  const { device, moment, options } = input;
-  if (moment === undefined) {
-    throw new BallastError('ERR_ARGUMENT', 'GPTQ needs the second moment of a linear’s inputs.');
-  }
-  const fit = { ...input, moment };
+  const fit = expectMoment('GPTQ', input);
+  const { device, moment, options } = fit;
   const order = options.actOrder
     ? await columnOrder(device, moment, input.scheme.groupSize)
     : undefined;

@@ -2,6 +2,7 @@
 // parameters. It knows neither models nor whether a bias will follow: the moment that it is handed decides that.
 
 import type { Device, GridOptions, Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
 
 /** The grid that codes live on. */
 export interface Scheme {
@@ -57,6 +58,18 @@ export interface GroupInput {
   readonly moment?: Tensor | undefined;
   readonly scheme: Scheme;
   readonly options: QuantizerOptions;
+}
+
+/** The same with its moment there. */
+export type MomentInput = GroupInput & { readonly moment: Tensor };
+
+/** Throws ERR_ARGUMENT where there is none. */
+export function expectMoment(name: string, input: GroupInput): MomentInput {
+  const { moment } = input;
+  if (moment === undefined) {
+    throw new BallastError('ERR_ARGUMENT', `${name} needs the second moment of a linear's inputs.`);
+  }
+  return { ...input, moment };
 }
 
 export interface Quantizer {
