@@ -95,16 +95,22 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
     const std::int64_t begin = p.window > 0 ? std::max<std::int64_t>(query - p.window + 1, 0) : 0;
     const std::int64_t end = p.causal ? query + 1 : sequence;
     const std::int64_t seen = end - begin;
+    const float* scores = in;
     if (cap > 0) {
-      kernels.softcap(in + begin, cap, seen, out + begin);
-    } else {
-      std::copy(in + begin, in + end, out + begin);
+      kernels.softcap(scores + begin, cap, seen, out + begin);
+      scores = out;
     }
     if (slope != 0) {
-      for (std::int64_t j = begin; j < end; ++j) out[j] += slope * static_cast<float>(j - query);
+      for (std::int64_t j = begin; j < end; ++j) {
+        out[j] = scores[j] + slope * static_cast<float>(j - query);
+      }
+      scores = out;
     }
-    if (bias != nullptr) kernels.add(out + begin, bias + begin, seen, out + begin);
-    kernels.softmax(out + begin, seen);
+    if (bias != nullptr) {
+      kernels.add(scores + begin, bias + begin, seen, out + begin);
+      scores = out;
+    }
+    kernels.softmax(scores + begin, seen, out + begin);
     std::fill(out, out + begin, 0.0f);
     std::fill(out + end, out + sequence, 0.0f);
   });

@@ -100,8 +100,8 @@ struct RowKernels {
   void (*rope)(const float* x, const float* cos, const float* sin, std::int64_t half,
                bool interleaved, float* out);
 
-  // x ← exp(x) / Σ exp(x), in place; the sum is float64.
-  void (*softmax)(float* x, std::int64_t n);
+  // out = exp(x) / Σ exp(x); out may be x.
+  void (*softmax)(const float* x, std::int64_t n, float* out);
   // log Σ exp(x)
   double (*log_sum_exp)(const float* x, std::int64_t n);
   // sum[c] += Σ_rows x[row, c], rows in order.

@@ -12,18 +12,11 @@ namespace {
 
 constexpr int kChains = 4;  // sums at a time: an addition takes some cycles
 
-// Begins to read the row behind, usually the next one, where `step` floats of this one are used:
-// a row's sums come first, and a thread would wait for them.
-inline void FetchNextRow(const float* x, std::int64_t n, int step) {
-  constexpr int kLineFloats = 16;
-  for (int i = 0; i < step; i += kLineFloats) __builtin_prefetch(x + n + i, 0, 2);
-}
-
 double SumOf(const float* x, std::int64_t n) {
   Doubles sums[2 * kChains] = {};
   std::int64_t i = 0;
   for (; i + kChains * kLanes <= n; i += kChains * kLanes) {
-    FetchNextRow(x + i, n, kChains * kLanes);
+    FetchRowBehind(x + i, n, kChains * kLanes);
     for (int c = 0; c < 2 * kChains; ++c) sums[c] += LoadDoubles(x + i + c * (kLanes / 2));
   }
   for (; i + kLanes <= n; i += kLanes) {
@@ -56,7 +49,6 @@ double SumOfSquares(const float* x, std::int64_t n, F f) {
     Floats sums[kChains] = {};
     const std::int64_t end = n - i < kStretch ? n : i + kStretch;
     for (; i + kChains * kLanes <= end; i += kChains * kLanes) {
-      FetchNextRow(x + i, n, kChains * kLanes);
       for (int c = 0; c < kChains; ++c) {
         const Floats v = f(Load<Floats>(x + i + c * kLanes));
         sums[c] = MultiplyAdd(v, v, sums[c]);

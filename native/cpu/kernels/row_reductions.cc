@@ -7,33 +7,51 @@
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
 
+constexpr int kChains = 4;  // of an operation that takes some cycles
+
 // The largest value keeps every exponential at or below 1.
 float LargestOf(const float* x, std::int64_t n) {
-  Floats largest = Splat(-INFINITY);
+  Floats largest[kChains];
+  for (Floats& chain : largest) chain = Splat(-INFINITY);
   std::int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) largest = Max(Load<Floats>(x + i), largest);
-  float top = Largest(largest);
+  for (; i + kChains * kLanes <= n; i += kChains * kLanes) {
+    for (int c = 0; c < kChains; ++c) {
+      largest[c] = Max(Load<Floats>(x + i + c * kLanes), largest[c]);
+    }
+  }
+  for (; i + kLanes <= n; i += kLanes) largest[0] = Max(Load<Floats>(x + i), largest[0]);
+  float top = Largest(Max(Max(largest[0], largest[1]), Max(largest[2], largest[3])));
   for (; i < n; ++i) top = x[i] > top ? x[i] : top;
   return top;
 }
 
-// Σ exp(x − top): float32 vectors of exponentials, summed in float64; use(i, count, vector) sees
-// each.
+// Σ exp(x − top); use(i, count, exponentials) sees each vector. They are summed in float32 for a
+// short stretch and in float64 from there: all are positive, so a stretch loses some units of the
+// last place at most.
 template <class Use>
 inline double SumExponentials(const float* x, std::int64_t n, float top, Use use) {
+  constexpr std::int64_t kStretch = 8 * kLanes;
   Doubles low{}, high{};
-  for (std::int64_t i = 0; i < n; i += kLanes) {
-    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
-    Floats v = Splat(-INFINITY);
-    if (count == kLanes) {
-      v = Load<Floats>(x + i);
-    } else {
-      memcpy(&v, x + i, static_cast<std::size_t>(count) * sizeof(float));
+  for (std::int64_t i = 0; i < n;) {
+    Floats sum{};
+    const std::int64_t end = n - i < kStretch ? n : i + kStretch;
+    for (; i + kLanes <= end; i += kLanes) {
+      FetchRowBehind(x + i, n, kLanes);
+      const Floats e = Exp(Load<Floats>(x + i) - top);
+      use(i, kLanes, e);
+      sum += e;
     }
-    const Floats e = Exp(v - top);
-    use(i, count, e);
-    low += Low(e);
-    high += High(e);
+    if (i < end) {
+      const std::int64_t count = end - i;
+      Floats v = Splat(-INFINITY);
+      memcpy(&v, x + i, static_cast<std::size_t>(count) * sizeof(float));
+      const Floats e = Exp(v - top);
+      use(i, count, e);
+      sum += e;
+      i = end;
+    }
+    low += Low(sum);
+    high += High(sum);
   }
   return Sum(low + high);
 }
@@ -44,17 +62,17 @@ double LogSumExp(const float* x, std::int64_t n) {
   return static_cast<double>(top) + log(sum);
 }
 
-void Softmax(float* x, std::int64_t n) {
+void Softmax(const float* x, std::int64_t n, float* out) {
   const double sum =
-      SumExponentials(x, n, LargestOf(x, n), [x](std::int64_t i, std::int64_t count, Floats e) {
+      SumExponentials(x, n, LargestOf(x, n), [out](std::int64_t i, std::int64_t count, Floats e) {
         if (count == kLanes) {
-          Store(x + i, e);
+          Store(out + i, e);
         } else {
-          StorePart(x + i, e, count);
+          StorePart(out + i, e, count);
         }
       });
   const auto factor = static_cast<float>(1 / sum);
-  Map(x, n, x, [factor](Floats e) { return e * factor; });
+  Map(out, n, out, [factor](Floats e) { return e * factor; });
 }
 
 template <int kRows>

@@ -183,9 +183,20 @@ static inline double Sum(Doubles x) {
 }
 
 static inline float Largest(Floats x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps(x);
+#else
   float largest = x[0];
   for (int i = 1; i < kLanes; ++i) largest = x[i] > largest ? x[i] : largest;
   return largest;
+#endif
+}
+
+// Begins to read the row behind this one of n, usually the next, where `step` floats of this one
+// are used: between the first pass over a row and the last no memory would be read.
+static inline void FetchRowBehind(const float* x, std::int64_t n, int step) {
+  constexpr int kLineFloats = 16;
+  for (int i = 0; i < step; i += kLineFloats) __builtin_prefetch(x + n + i, 0, 2);
 }
 
 // out[i] = f(in[i]) for n elements.

@@ -10,6 +10,19 @@ namespace ballast::cpu::BALLAST_ISA {
 
 static inline Floats PowerOfTwo(Ints k) { return Bits((k + 127) << 23); }
 
+// x·2^n for whole n, rounded once where the result is subnormal. Without an instruction for it the
+// power is applied in two halves: results then pass through the subnormal numbers down to zero and
+// up to infinity without a special case.
+static inline Floats ScaleByPowerOfTwo(Floats x, Floats n) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_scalef_ps(0xffff, x, n);
+#else
+  const Ints k = Bits(n + kRounder) - Bits(Splat(kRounder));
+  const Ints first = k >> 1;
+  return x * PowerOfTwo(first) * PowerOfTwo(k - first);
+#endif
+}
+
 // Horner's rule, the highest coefficient first.
 template <class... Coefficients>
 static inline Floats Polynomial(Floats x, float highest, Coefficients... lower) {
@@ -18,20 +31,15 @@ static inline Floats Polynomial(Floats x, float highest, Coefficients... lower) 
   return p;
 }
 
-// e^x = 2^k e^r with |r| <= log(2)/2. The power of two is applied in two halves: results then pass
-// through the subnormal numbers down to zero and up to infinity without a special case.
+// e^x = 2^n e^r with |r| <= log(2)/2.
 static inline Floats Exp(Floats x) {
   x = Min(Splat(89.0f), Max(Splat(-104.0f), x));
-  const Floats shifted = MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder));
-  const Ints k = Bits(shifted) - Bits(Splat(kRounder));
-  const Floats n = shifted - kRounder;
+  const Floats n = MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder)) - kRounder;
   // log(2) in two parts; the first has so few digits that n times it is exact.
   const Floats r = MultiplyAdd(n, Splat(2.12194440e-4f), MultiplyAdd(n, Splat(-0.693359375f), x));
   const Floats p = Polynomial(r, 0.000199179733f, 0.001394619f, 0.00833326485f, 0.0416662693f,
                               0.166666672f, 0.5f);
-  const Floats result = MultiplyAdd(p * r, r, r) + 1.0f;
-  const Ints first = k >> 1;
-  return result * PowerOfTwo(first) * PowerOfTwo(k - first);
+  return ScaleByPowerOfTwo(MultiplyAdd(p * r, r, r) + 1.0f, n);
 }
 
 static inline Floats WithSign(Floats magnitude, Floats sign) {
