@@ -11,14 +11,21 @@ Engine::Engine(int device) {
   Check(cudaDeviceGetAttribute(&context_.processors, cudaDevAttrMultiProcessorCount, device),
         "reading its properties");
   PreparePool(device);
-  Check(cudaStreamCreateWithFlags(&context_.stream, cudaStreamNonBlocking), "creating a stream");
+  upload_context_ = context_;
+  for (Context* context : {&context_, &upload_context_}) {
+    Check(cudaStreamCreateWithFlags(&context->stream, cudaStreamNonBlocking), "creating a stream");
+  }
+  Check(cudaEventCreateWithFlags(&uploaded_, cudaEventDisableTiming), "creating an event");
 }
 
 Engine::~Engine() {
   cudaSetDevice(context_.device);
-  // Waits for what is under way, then releases the stream; a lost device has nothing to wait for.
-  cudaStreamSynchronize(context_.stream);
-  cudaStreamDestroy(context_.stream);
+  // Waits for what is under way, then releases the streams; a lost device has nothing to wait for.
+  for (const Context* context : {&upload_context_, &context_}) {
+    cudaStreamSynchronize(context->stream);
+    cudaStreamDestroy(context->stream);
+  }
+  cudaEventDestroy(uploaded_);
   cudaGetLastError();
 }
 
@@ -33,6 +40,18 @@ void Engine::CopyFromHost(std::byte* to, const std::byte* from, std::size_t byte
 
 void Engine::CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes) {
   if (bytes > 0) staging_.ToHost(Enter(), to, from, bytes);
+}
+
+std::byte* Engine::UploadAhead(const std::byte* from, std::size_t bytes) {
+  Enter();
+  Scratch<std::byte> copy(upload_context_, static_cast<std::int64_t>(bytes));
+  if (bytes > 0) upload_staging_.ToDevice(upload_context_, copy.data(), from, bytes);
+  Check(cudaEventRecord(uploaded_, upload_context_.stream), "copying to the GPU");
+  return copy.Release();
+}
+
+void Engine::AwaitUploads() const {
+  Check(cudaStreamWaitEvent(Enter().stream, uploaded_, 0), "waiting for a copy to the GPU");
 }
 
 void Engine::Copy(std::byte* to, const std::byte* from, std::size_t bytes) const {

@@ -1,5 +1,6 @@
-// One stream on one GPU with the memory that its copies need. The adapter's calls for an engine
-// come one at a time, except Free, which any thread may call.
+// One GPU with a stream for all that is queued and one for uploads beside it, and the memory that
+// copies need. The adapter's calls for an engine come one at a time, with two exceptions:
+// UploadAhead has a thread of its own, and any thread may call AwaitUploads and Free.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +23,10 @@ struct Engine {
 
   void CopyFromHost(std::byte* to, const std::byte* from, std::size_t bytes);
   void CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes);
+  // Memory of the upload stream with a copy of host bytes, in that stream; returns when the source
+  // has been read. Whoever uses or frees it in the other stream calls AwaitUploads before.
+  std::byte* UploadAhead(const std::byte* from, std::size_t bytes);
+  void AwaitUploads() const;
   void Copy(std::byte* to, const std::byte* from, std::size_t bytes) const;
   void Zero(std::byte* to, std::size_t bytes) const;
   void Synchronize() const;
@@ -29,6 +34,9 @@ struct Engine {
  private:
   Context context_;
   Staging staging_;
+  Context upload_context_;
+  Staging upload_staging_;
+  cudaEvent_t uploaded_ = nullptr;  // behind the last upload
 };
 
 }  // namespace ballast::cuda

@@ -68,6 +68,8 @@ struct Functions {
   void (*free)(Engine*, std::byte*);
   void (*copy_from_host)(Engine*, std::byte*, const std::byte*, std::size_t, Failure*);
   void (*copy_to_host)(Engine*, std::byte*, const std::byte*, std::size_t, Failure*);
+  std::byte* (*upload_ahead)(Engine*, const std::byte*, std::size_t, Failure*);
+  void (*await_uploads)(Engine*, Failure*);
   void (*copy)(Engine*, std::byte*, const std::byte*, std::size_t, Failure*);
   void (*zero)(Engine*, std::byte*, std::size_t, Failure*);
   void (*synchronize)(Engine*, Failure*);

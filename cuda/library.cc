@@ -71,6 +71,16 @@ void CopyToHost(Engine* engine, std::byte* to, const std::byte* from, std::size_
   Guard(failure, [&] { engine->CopyToHost(to, from, bytes); });
 }
 
+std::byte* UploadAhead(Engine* engine, const std::byte* from, std::size_t bytes, Failure* failure) {
+  std::byte* pointer = nullptr;
+  Guard(failure, [&] { pointer = engine->UploadAhead(from, bytes); });
+  return pointer;
+}
+
+void AwaitUploads(Engine* engine, Failure* failure) {
+  Guard(failure, [&] { engine->AwaitUploads(); });
+}
+
 void Copy(Engine* engine, std::byte* to, const std::byte* from, std::size_t bytes,
           Failure* failure) {
   Guard(failure, [&] { engine->Copy(to, from, bytes); });
@@ -100,6 +110,8 @@ constexpr Functions kFunctions = {
     .free = FreeOn,
     .copy_from_host = CopyFromHost,
     .copy_to_host = CopyToHost,
+    .upload_ahead = UploadAhead,
+    .await_uploads = AwaitUploads,
     .copy = Copy,
     .zero = Zero,
     .synchronize = Synchronize,

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "cuda/context.h"
 
@@ -31,6 +32,8 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
 
   T* data() const { return data_; }
+  // The caller frees it.
+  T* Release() { return std::exchange(data_, nullptr); }
 
  private:
   const Context& context_;

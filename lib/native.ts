@@ -83,7 +83,6 @@ export interface NativeAddon {
     path: string,
     offset: number,
   ): NativeTensor;
-  readAhead(device: Device, path: string, offset: number, bytes: number): void;
   zeros(device: Device, dtype: DType, shape: Shape): NativeTensor;
   reshape(device: Device, tensor: Handle, shape: Shape): NativeTensor;
   sliceRows(device: Device, tensor: Handle, begin: number, end: number): NativeTensor;

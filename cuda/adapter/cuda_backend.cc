@@ -41,6 +41,10 @@ class CudaBackend final : public Backend {
   void CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes) override {
     Try(library_.copy_to_host, to, from, bytes);
   }
+  std::byte* UploadAhead(const std::byte* from, std::size_t bytes) override {
+    return Try(library_.upload_ahead, from, bytes);
+  }
+  void AwaitUploads() override { Try(library_.await_uploads); }
   void Copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
     Try(library_.copy, to, from, bytes);
   }

@@ -23,8 +23,21 @@ export function loadTensor(
   device: Device,
   checkpoint: Checkpoint,
   name: string,
-  options: { readonly dtype?: DType } = {},
+  { dtype }: { readonly dtype?: DType } = {},
 ): Tensor {
+  const stored = uploadTensor(device, checkpoint, name);
+  return dtype === undefined ? stored : converted(stored, dtype);
+}
+
+/** Takes the tensor's place. */
+export function converted(stored: Tensor, dtype: DType): Tensor {
+  if (stored.dtype === dtype) return stored;
+  using replaced = stored;
+  return replaced.device.cast(replaced, dtype);
+}
+
+/** The same in the tensor's own type. What uses it waits until it is there. */
+export function uploadTensor(device: Device, checkpoint: Checkpoint, name: string): Tensor {
   const { dtype: stored, shape, file, offset } = checkpoint.tensor(name);
   if (!isDeviceType(stored)) {
     throw new BallastError(
@@ -33,9 +46,7 @@ export function loadTensor(
         'convert the checkpoint to float16, bfloat16 or float32 first.',
     );
   }
-  const { dtype = stored } = options;
-  if (dtype === stored) return device.uploadFile(stored, shape, file, offset);
-  return device.scope(() => device.cast(device.uploadFile(stored, shape, file, offset), dtype));
+  return device.uploadFile(stored, shape, file, offset);
 }
 
 function isDeviceType(dtype: TensorDtype): dtype is TensorDtype & DType {

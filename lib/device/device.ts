@@ -130,14 +130,12 @@ export class Device extends Operations {
     return this.make(() => native.upload(this.native, dtype, shape, data));
   }
 
-  /** A tensor of a file's bytes from `offset` on, memory-mapped. */
+  /**
+   * A tensor of a file's bytes from `offset` on, memory-mapped. They are on their way at once: a GPU copies them beside
+   * its queue, which waits for them where they are used; for the CPU the system begins to read them.
+   */
   uploadFile(dtype: DType, shape: readonly number[], path: string, offset: number): Tensor {
     return this.make(() => native.uploadFile(this.native, dtype, shape, path, offset));
-  }
-
-  /** Asks the system to begin reading a part of a file that `uploadFile` will want soon. Does not wait. */
-  readAhead(path: string, offset: number, bytes: number): void {
-    this.call(() => native.readAhead(this.native, path, offset, bytes));
   }
 
   zeros(dtype: DType, shape: readonly number[]): Tensor {

@@ -113,7 +113,7 @@ export async function evaluate(model: string, options: EvaluateOptions): Promise
   };
   signal?.addEventListener('abort', cancel);
   try {
-    const stored = await PerDevice.load(devices, (place) => files.open(place, language));
+    using stored = await PerDevice.load(devices, (place) => files.open(place, language));
     const results: TextResult[] = [];
     for (const [i, path] of texts.entries()) {
       const text = basename(path);

@@ -1,4 +1,5 @@
 export { activationFile, readActivations } from './activation-file.js';
+export { BlockLoader } from './block-loader.js';
 export {
   batchSize,
   blockRunner,

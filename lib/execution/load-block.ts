@@ -2,7 +2,7 @@
 // else in float32. Values that are not finite are refused here, where file and tensor can still be named.
 
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import { loadTensor } from '../checkpoint/load-tensor.js';
+import { converted, loadTensor, uploadTensor } from '../checkpoint/load-tensor.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type BlockModel, shapeOf, Weights } from '../models/index.js';
@@ -22,14 +22,15 @@ export function linearOf({ linears }: LoadedBlock, name: string): LinearWeights 
 }
 
 /**
- * Loads a block, and has the system read the one after it meanwhile. Errors: ERR_CHECKPOINT for a missing tensor, a shape
- * that contradicts config.json, NaN or infinity.
+ * Loads a block. Errors: ERR_CHECKPOINT for a missing tensor, a shape that contradicts config.json, NaN or infinity.
+ * `uploaded` tensors, in their own types by full name, are not uploaded again; those that are used are taken out of it.
  */
 export async function loadBlock(
   device: Device,
   checkpoint: Checkpoint,
   model: BlockModel,
   index: number,
+  uploaded: Map<string, Tensor> = new Map(),
 ): Promise<LoadedBlock> {
   const block = model.blockName(index);
   const { blockTensors, linears: specs } = shapeOf(model, index);
@@ -37,7 +38,9 @@ export async function loadBlock(
   const load = (name: string, shape?: readonly number[], dtype?: 'float32') => {
     const full = `${block}.${name}`;
     if (shape !== undefined) expectShape(checkpoint, full, shape);
-    const tensor = loadTensor(device, checkpoint, full, dtype === undefined ? {} : { dtype });
+    const stored = uploaded.get(full) ?? uploadTensor(device, checkpoint, full);
+    uploaded.delete(full);
+    const tensor = converted(stored, dtype ?? stored.dtype);
     loaded.push(tensor);
     return tensor;
   };
@@ -67,7 +70,6 @@ export async function loadBlock(
         bias === undefined ? [] : [[`${block}.${name}.bias`, bias] as const],
       ),
     ]);
-    readAhead(device, checkpoint, model, index + 1);
     const dispose = () => {
       for (const tensor of loaded) tensor.dispose();
     };
@@ -75,20 +77,6 @@ export async function loadBlock(
   } catch (error) {
     for (const tensor of loaded) tensor.dispose();
     throw error;
-  }
-}
-
-/** Tensors that are missing are the error of whoever loads them. */
-function readAhead(device: Device, checkpoint: Checkpoint, model: BlockModel, index: number): void {
-  if (index >= model.blocks) return;
-  const { blockTensors, linears } = shapeOf(model, index);
-  const names = [
-    ...blockTensors,
-    ...linears.flatMap(({ name }) => [`${name}.weight`, `${name}.bias`]),
-  ];
-  for (const name of names) {
-    const tensor = checkpoint.tensors.get(`${model.blockName(index)}.${name}`);
-    if (tensor !== undefined) device.readAhead(tensor.file, tensor.offset, tensor.bytes);
   }
 }
 

@@ -4,11 +4,14 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import type { BlockModel, Weights } from '../models/index.js';
-import { expectOuterShapes, type LoadedBlock, loadBlock, loadWeights } from './load-block.js';
+import { BlockLoader } from './block-loader.js';
+import { expectOuterShapes, type LoadedBlock, loadWeights } from './load-block.js';
 
-export interface StoredModel {
+/** Disposing it, where it can be, drops the block that is on its way. */
+export interface StoredModel extends Partial<Disposable> {
   /** Where the files lie, and what a run of this library has left beside them. */
   readonly directory: string;
+  /** The caller disposes the block. */
   loadBlock(index: number): Promise<LoadedBlock>;
   /** Tensors outside blocks, by full name. */
   loadWeights(names: readonly string[]): Promise<Weights>;
@@ -25,9 +28,11 @@ export function checkpointModel(
   replaced?: ReadonlyMap<string, Tensor>,
 ): StoredModel {
   expectOuterShapes(checkpoint, model);
+  const blocks = new BlockLoader(device, checkpoint, model);
   return {
     directory: checkpoint.directory,
-    loadBlock: (index) => loadBlock(device, checkpoint, model, index),
+    loadBlock: (index) => blocks.load(index),
     loadWeights: (names) => loadWeights(device, checkpoint, names, replaced),
+    [Symbol.dispose]: () => blocks[Symbol.dispose](),
   };
 }

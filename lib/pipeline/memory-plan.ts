@@ -38,6 +38,8 @@ export interface MemoryPlan {
 
 /** What the parts are counted from. */
 interface Plan {
+  /** Whether the next block's weights are brought into its own memory while a block is worked on. */
+  readonly loadsAhead: boolean;
   readonly checkpoint: Checkpoint;
   readonly model: BlockModel;
   readonly options: ResolvedOptions;
@@ -64,15 +66,17 @@ export async function planMemory(model: string, options: QuantizeOptions): Promi
   const sequence = isLanguageModel(definition)
     ? sequenceLengthOf(definition, resolved)
     : (definition as VisionModel).sequence;
-  const devices = deviceNames(resolved.device).length;
+  const names = deviceNames(resolved.device);
+  const devices = names.length;
   const kinds = [resolved.samples, judgesOf(resolved)];
   const samples = sum(kinds.map((count) => shareOf(count, sequence, devices)));
   const run = { options: resolved, quantizer, sites, model: definition, keepsStates: false };
-  const names = definition.linears.map(({ name }) => name);
+  const linears = definition.linears.map(({ name }) => name);
   const plan: Plan = {
     ...{ checkpoint, model: definition, options: resolved, samples, devices },
+    loadsAhead: names[0] !== 'cpu',
     paths: neededPaths(run),
-    needs: needsOf(run, names, true),
+    needs: needsOf(run, linears, true),
     needsFactor: quantizer.needsMoment,
   };
   const blocks = Array.from({ length: definition.blocks }, (_, index) => {
@@ -93,8 +97,10 @@ function shareOf(samples: number, sequence: number, devices: number): number {
 function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
   const shape = shapeOf(plan.model, index);
   const sequence = shape.sequence ?? embedded;
+  const next = plan.loadsAhead && index + 1 < plan.model.blocks;
   return [
     { what: 'weights of a block', bytes: blockBytes(plan, index) },
+    ...(next ? [{ what: 'weights of the next', bytes: storedBytes(plan, index + 1) }] : []),
     { what: 'hidden states', bytes: stateBytes(plan, shape, sequence) },
     { what: 'statistics', bytes: statisticsBytes(plan, shape) },
     { what: 'a linear at work', bytes: linearBytes(shape) },
@@ -103,12 +109,20 @@ function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
 }
 
 /** As stored, and the quantized weight and its codes beside it. */
-function blockBytes({ checkpoint, model }: Plan, index: number): number {
-  const stored = shapeOf(model, index).linears.map(({ name }) => {
-    const { bytes, shape } = checkpoint.tensor(`${model.blockName(index)}.${name}.weight`);
-    return 2 * bytes + shape.reduce((product, extent) => product * extent, 1);
-  });
-  return sum(stored);
+function blockBytes(plan: Plan, index: number): number {
+  const sizes = storedWeights(plan, index).map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  return 2 * storedBytes(plan, index) + sum(sizes);
+}
+
+function storedBytes(plan: Plan, index: number): number {
+  return sum(storedWeights(plan, index).map(({ bytes }) => bytes));
+}
+
+function storedWeights({ checkpoint, model }: Plan, index: number) {
+  const block = model.blockName(index);
+  return shapeOf(model, index).linears.map(({ name }) =>
+    checkpoint.tensor(`${block}.${name}.weight`),
+  );
 }
 
 /** Of each path, and once more: what leaves a block stands beside what enters it. */

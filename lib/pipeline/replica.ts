@@ -10,7 +10,6 @@ import {
   type LinearWeights,
   type LoadedBlock,
   linearOf,
-  loadBlock,
   onEach,
   type PerDevice,
 } from '../execution/index.js';
@@ -47,8 +46,7 @@ export class Replica implements Disposable {
   }
 
   static async load(run: Run, index: number, device: Device): Promise<Replica> {
-    const block = await loadBlock(device, run.checkpoint, run.model, index);
-    return new Replica(run, index, device, block);
+    return new Replica(run, index, device, await run.loaders.of(device).load(index));
   }
 
   /** A linear as the checkpoint has it. */

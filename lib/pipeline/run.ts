@@ -4,7 +4,7 @@ import type { BlockQuantizers } from '../activations/index.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { disposeAll } from '../execution/index.js';
+import { type BlockLoader, disposeAll, type PerDevice } from '../execution/index.js';
 import type { BlockContext, BlockModel, Config } from '../models/index.js';
 import type { Quantizer } from '../quantizers/index.js';
 import type { Clock } from './clock.js';
@@ -29,6 +29,8 @@ export interface Run {
   readonly devices: readonly Device[];
   readonly checkpoint: Checkpoint;
   readonly model: BlockModel;
+  /** Of the checkpoint's blocks. */
+  readonly loaders: PerDevice<BlockLoader>;
   /** config.json of the result; see `ExportInput`. */
   readonly config: Config;
   readonly quantizer: Quantizer;

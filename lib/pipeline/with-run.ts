@@ -6,7 +6,7 @@ import { expectFloatWeights } from '../checkpoint/float-weights.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { expectOuterShapes } from '../execution/index.js';
+import { BlockLoader, expectOuterShapes, PerDevice } from '../execution/index.js';
 import { findFormat } from '../export/index.js';
 import { type BlockModel, countLinears, readBlockModel, rewriteModel } from '../models/index.js';
 import { batchesOf, type CalibrationData, readCalibrationData } from './calibration-data.js';
@@ -62,6 +62,10 @@ export async function* withRun<Event, Result>(
     // A device without a mini-batch would only hold weights.
     const devices = opened.slice(0, fitted.length);
     const device = devices[0] as Device;
+    using loaders = PerDevice.make(
+      devices,
+      (place) => new BlockLoader(place, checkpoint, definition),
+    );
     using gradients = new LossGradients();
     const run: Run = {
       source: model,
@@ -69,6 +73,7 @@ export async function* withRun<Event, Result>(
       devices,
       checkpoint,
       model: definition,
+      loaders,
       config,
       quantizer,
       options: resolved,

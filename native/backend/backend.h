@@ -1,7 +1,7 @@
 // The list of operations as a pure interface. A backend validates nothing (native/ops did) and may
 // assume contiguous operands of the stated dtypes. Methods are called on a queue's thread, one at a
 // time per queue; a backend may serve several queues. "Queued" backends (CUDA) return once the work
-// is in their stream; Synchronize waits for it.
+// is in their stream; Synchronize waits for it. Free and AwaitUploads may be called on any thread.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +25,11 @@ class Backend : public Memory {
 
   virtual void CopyFromHost(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
   virtual void CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
+  // A copy of host bytes, made beside the queue: called on a thread of its own, one at a time, and
+  // done with the source when it returns the copy's memory. What is queued after AwaitUploads sees
+  // every copy that has been returned by then.
+  virtual std::byte* UploadAhead(const std::byte* from, std::size_t bytes) = 0;
+  virtual void AwaitUploads() = 0;
   virtual void Copy(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
   virtual void Zero(std::byte* to, std::size_t bytes) = 0;
   // True where device memory is host memory: uploads may borrow it.

@@ -113,11 +113,6 @@ Tensor UploadFile(Device& device, DType dtype, const Shape& shape, const std::st
   return device.UploadFile(dtype, shape, path, static_cast<std::uint64_t>(offset));
 }
 
-// The system begins to read these bytes; nobody waits for them.
-void ReadAhead(Device&, const std::string& path, std::int64_t offset, std::int64_t bytes) {
-  MappedFile::Open(path, static_cast<std::uint64_t>(offset), static_cast<std::size_t>(bytes));
-}
-
 Tensor Zeros(Device& device, DType dtype, const Shape& shape) { return device.Zeros(dtype, shape); }
 
 Tensor ReshapeOn(Device&, const Tensor& tensor, const Shape& shape) {
@@ -140,7 +135,6 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("release", Napi::Function::New<Release>(env));
   exports.Set("upload", Napi::Function::New<Upload>(env));
   Define<UploadFile>(exports, "uploadFile");
-  Define<ReadAhead>(exports, "readAhead");
   Define<Zeros>(exports, "zeros");
   Define<ReshapeOn>(exports, "reshape");
   Define<SliceRowsOn>(exports, "sliceRows");

@@ -1,10 +1,13 @@
 // The bytes behind one or more tensors. Owned storage is allocated by the first task that writes it
-// and released with its last holder, so memory follows execution and not enqueueing. Borrowed
-// storage keeps somebody else's memory (a mapped file) alive.
+// and released with its last holder, so memory follows execution and not enqueueing; or its bytes
+// are on their way, and the first task that needs them takes them over. Borrowed storage keeps
+// somebody else's memory (a mapped file) alive.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "native/core/memory.h"
 
@@ -14,6 +17,9 @@ class Storage {
  public:
   Storage(std::shared_ptr<Memory> memory, std::size_t bytes)
       : memory_(std::move(memory)), bytes_(bytes) {}
+  // `arrive` returns memory of `memory` that holds the bytes.
+  Storage(std::shared_ptr<Memory> memory, std::size_t bytes, std::function<std::byte*()> arrive)
+      : memory_(std::move(memory)), arrive_(std::move(arrive)), bytes_(bytes) {}
   Storage(std::shared_ptr<const void> owner, std::byte* data, std::size_t bytes)
       : owner_(std::move(owner)), data_(data), bytes_(bytes) {}
   ~Storage() {
@@ -23,9 +29,12 @@ class Storage {
   Storage& operator=(const Storage&) = delete;
 
   // Called by tasks only. Null until a task has written.
-  std::byte* data() const { return data_; }
+  std::byte* data() {
+    if (arrive_ != nullptr) data_ = std::exchange(arrive_, nullptr)();
+    return data_;
+  }
   std::byte* Ensure() {
-    if (data_ == nullptr) data_ = memory_->Allocate(bytes_);
+    if (data() == nullptr) data_ = memory_->Allocate(bytes_);
     return data_;
   }
   std::size_t bytes() const { return bytes_; }
@@ -34,6 +43,7 @@ class Storage {
  private:
   std::shared_ptr<Memory> memory_;
   std::shared_ptr<const void> owner_;
+  std::function<std::byte*()> arrive_;
   std::byte* data_ = nullptr;
   std::size_t bytes_;
 };

@@ -60,6 +60,12 @@ class CpuBackend final : public Backend {
   void CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes) override {
     Copy(to, from, bytes);
   }
+  std::byte* UploadAhead(const std::byte* from, std::size_t bytes) override {
+    std::byte* to = Allocate(bytes);
+    Copy(to, from, bytes);
+    return to;
+  }
+  void AwaitUploads() override {}  // copies are whole when they are returned
   void Copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }

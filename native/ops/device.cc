@@ -5,12 +5,14 @@
 #include <vector>
 
 #include "native/core/mapped_file.h"
+#include "native/ops/file_upload.h"
 
 namespace ballast {
 
 Device::Device(std::string name, std::unique_ptr<Backend> backend)
     : name_(std::move(name)), backend_(std::move(backend)) {
   backend_->SetCancelToken(&queue_.cancel_token());
+  if (!backend_->SharesHostMemory()) uploads_.emplace();
 }
 
 Tensor Device::Empty(DType dtype, Shape shape) const {
@@ -44,11 +46,15 @@ Tensor Device::UploadFile(DType dtype, Shape shape, const std::string& path, std
   if (backend_->SharesHostMemory() && aligned) {
     return Tensor(std::make_shared<Storage>(file, file->data(), bytes), dtype, shape);
   }
-  Tensor out = Empty(dtype, shape);
-  Enqueue([out, file](Backend& backend) {
-    backend.CopyFromHost(out.Write().bytes, file->data(), out.byte_count());
-  });
-  return out;
+  const auto upload = std::make_shared<FileUpload>(backend_, file, bytes);
+  if (uploads_) {
+    // What nobody wants any more when its turn comes is not copied.
+    uploads_->Enqueue([wanted = std::weak_ptr(upload)] {
+      if (const auto upload = wanted.lock()) upload->Run();
+    });
+  }
+  auto take = [upload] { return upload->Take(); };
+  return Tensor(std::make_shared<Storage>(backend_, bytes, std::move(take)), dtype, shape);
 }
 
 std::uint64_t Device::Enqueue(std::function<void(Backend&)> task) {

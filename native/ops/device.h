@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,8 @@ class Device {
   Tensor Zeros(DType dtype, Shape shape);
   // The whole value of a host buffer, copied at once: the caller may reuse the buffer.
   Tensor Upload(DType dtype, Shape shape, const std::byte* bytes);
-  // A tensor of a file's bytes, mapped, and borrowed where the device shares the host's memory.
+  // A tensor of a file's bytes, mapped, and borrowed where the device shares the host's memory;
+  // elsewhere copied beside the queue, however early it is asked for.
   Tensor UploadFile(DType dtype, Shape shape, const std::string& path, std::uint64_t offset);
 
   std::uint64_t Enqueue(std::function<void(Backend&)> task);
@@ -44,6 +46,8 @@ class Device {
 
   std::string name_;
   std::shared_ptr<Backend> backend_;
+  // The thread that copies files; none where they are borrowed.
+  std::optional<Queue> uploads_;
   Queue queue_;
 };
 

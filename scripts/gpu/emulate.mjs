@@ -47,7 +47,13 @@ function translate(source) {
     )
     .replace(
       /([A-Za-z_]\w*(?:<[^<>;()]*>)?)<<<([\s\S]*?)>>>\s*\(([\s\S]*?)\);/g,
-      'emulation::Launch(emulation::Config($2), [&] { $1($3); });',
+      (_, kernel, config, values) => {
+        // Templates may be deduced from values, but not from a list in braces.
+        const body = values.trimStart().startsWith('{')
+          ? kernel
+          : `[=](const auto&... values) { ${kernel}(values...); }`;
+        return `emulation::Launch(emulation::Config(${config}), ${body}, ${values});`;
+      },
     )
     .replaceAll('cudaFuncSetAttribute(', 'cudaFuncSetAttribute((const void*)');
 }

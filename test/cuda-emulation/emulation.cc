@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <mutex>
 
 // Saves the callee's registers on the stack, exchanges stacks, restores. x86-64, System V.
 extern "C" void emulation_switch(void** save, void* load);
@@ -51,7 +50,6 @@ struct Barrier {
   long round = 0;
 };
 
-std::recursive_mutex launching;
 const std::function<void()>* running;
 void* scheduler;
 std::vector<Fiber> fibers;
@@ -137,8 +135,7 @@ void* Mailbox(int lane) { return mailboxes[current->number / 32 * 32 + lane].dat
 void WaitForBlock() { Arrive(all); }
 void WaitForWarp() { Arrive(warps[current->number / 32]); }
 
-void Launch(const Config& config, const std::function<void()>& kernel) {
-  const std::lock_guard lock(launching);
+void RunKernel(const Config& config, const std::function<void()>& kernel) {
   const int threads = static_cast<int>(config.block.x * config.block.y * config.block.z);
   if (config.grid.x * config.grid.y * config.grid.z == 0) Fail("a launch of no block");
   if (config.grid.y > 65535 || config.grid.z > 65535) Fail("a grid that is too high");

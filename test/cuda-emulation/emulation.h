@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <type_traits>
 #include <vector>
 
 #undef __global__
@@ -46,11 +47,12 @@ struct Fiber {
 };
 
 struct Config {
-  Config(dim3 grid, dim3 block, std::size_t shared_bytes = 0, cudaStream_t = nullptr)
-      : grid(grid), block(block), shared_bytes(shared_bytes) {}
+  Config(dim3 grid, dim3 block, std::size_t shared_bytes = 0, cudaStream_t stream = nullptr)
+      : grid(grid), block(block), shared_bytes(shared_bytes), stream(stream) {}
   dim3 grid;
   dim3 block;
   std::size_t shared_bytes;
+  cudaStream_t stream;
 };
 
 extern Fiber* current;
@@ -61,7 +63,9 @@ extern unsigned char* shared_memory;
 
 // Prints what a kernel did wrong and ends the process.
 [[noreturn]] void Fail(const char* what);
-void Launch(const Config& config, const std::function<void()>& kernel);
+// Puts work into a stream (streams.cc), which does it as late as whoever waits for it allows.
+void Enqueue(cudaStream_t stream, std::function<void()> work);
+void RunKernel(const Config& config, const std::function<void()>& kernel);
 void WaitForBlock();
 void WaitForWarp();
 // 16 words through which the lanes of the current warp see each other's values.
@@ -77,6 +81,17 @@ T Receive(T own, int lane) {
   std::memcpy(&other, Mailbox(lane), sizeof other);
   WaitForWarp();
   return other;
+}
+
+// A launch: arguments are evaluated now, the kernel runs when its stream comes to it.
+template <class... Values>
+void Launch(const Config& config, void (*kernel)(Values...),
+            std::type_identity_t<Values>... values) {
+  Enqueue(config.stream, [=] { RunKernel(config, [&] { kernel(values...); }); });
+}
+template <class Kernel, class... Values>
+void Launch(const Config& config, const Kernel& kernel, const Values&... values) {
+  Enqueue(config.stream, [=] { RunKernel(config, [&] { kernel(values...); }); });
 }
 
 }  // namespace emulation

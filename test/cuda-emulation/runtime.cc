@@ -1,105 +1,144 @@
-// The functions of the CUDA runtime that the backend calls, on host memory. Streams run at once.
-// New memory is NaN and stands between guards, which are looked at when it is released.
-#include <algorithm>
-#include <cstdlib>
-#include <map>
+// The functions of the CUDA runtime that the backend calls, for two GPUs that lie in host memory
+// and cannot see each other's. What streams and memory do: streams.h.
 #include <mutex>
+#include <vector>
 
-#include "emulation.h"
+#include "streams.h"
 
 namespace {
 
-constexpr std::size_t kGuard = 512;
-constexpr unsigned char kPattern = 0xff;
-std::mutex mutex;
-std::map<void*, std::size_t> allocated;
+constexpr int kDevices = 2;
+thread_local int current_device = 0;
 
-bool Untouched(const unsigned char* from) {
-  return std::all_of(from, from + kGuard, [](unsigned char byte) { return byte == kPattern; });
+using emulation::runtime;
+using Lock = std::lock_guard<std::recursive_mutex>;
+
+cudaMemPool_t PoolOf(int device) {
+  return reinterpret_cast<cudaMemPool_t>(static_cast<std::uintptr_t>(device) + 1);
+}
+int DeviceOf(cudaMemPool_t pool) {
+  return static_cast<int>(reinterpret_cast<std::uintptr_t>(pool)) - 1;
+}
+
+void ExpectOn(int device, const void* pointer, std::size_t bytes) {
+  if (emulation::ExpectAllocated(pointer, bytes) != device) {
+    emulation::Fail("a copy reaches memory of another GPU");
+  }
 }
 
 }  // namespace
 
 extern "C" {
 
-cudaError_t cudaMallocAsync(void** pointer, size_t bytes, cudaStream_t) {
-  const std::size_t whole = (bytes + 2 * kGuard + 255) / 256 * 256;
-  auto* start = static_cast<unsigned char*>(std::aligned_alloc(256, whole));
-  std::memset(start, kPattern, whole);
-  *pointer = start + kGuard;
-  const std::lock_guard lock(mutex);
-  allocated[*pointer] = bytes;
+cudaError_t cudaMallocAsync(void** pointer, size_t bytes, cudaStream_t stream) {
+  const Lock lock(runtime);
+  *pointer = emulation::Allocate(bytes, emulation::DeviceOf(stream), stream);
+  return *pointer == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
+  const Lock lock(runtime);
+  emulation::Free(pointer, stream);
   return cudaSuccess;
 }
-
-cudaError_t cudaFreeAsync(void* pointer, cudaStream_t) {
-  const std::lock_guard lock(mutex);
-  const auto found = allocated.find(pointer);
-  if (found == allocated.end()) emulation::Fail("memory was released that was not allocated");
-  auto* data = static_cast<unsigned char*>(pointer);
-  if (!Untouched(data - kGuard) || !Untouched(data + found->second)) {
-    emulation::Fail("a kernel wrote outside its memory");
-  }
-  allocated.erase(found);
-  std::free(data - kGuard);
-  return cudaSuccess;
-}
-
 cudaError_t cudaMallocHost(void** pointer, size_t bytes) {
-  *pointer = std::malloc(bytes);
+  const Lock lock(runtime);
+  *pointer = emulation::AllocateHost(bytes);
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* pointer) {
-  std::free(pointer);
+  const Lock lock(runtime);
+  emulation::FreeHost(pointer);
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
-                            cudaStream_t) {
-  std::memcpy(to, from, bytes);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  const Lock lock(runtime);
+  const int device = emulation::DeviceOf(stream);
+  if (kind == cudaMemcpyHostToDevice && !emulation::IsPinned(from)) {
+    const auto* start = static_cast<const unsigned char*>(from);
+    emulation::Enqueue(stream, [=, read = std::vector(start, start + bytes)] {
+      ExpectOn(device, to, bytes);
+      std::memcpy(to, read.data(), bytes);
+    });
+    return cudaSuccess;
+  }
+  emulation::Enqueue(stream, [=] {
+    if (kind != cudaMemcpyDeviceToHost) ExpectOn(device, to, bytes);
+    if (kind != cudaMemcpyHostToDevice) ExpectOn(device, from, bytes);
+    std::memcpy(to, from, bytes);
+  });
   return cudaSuccess;
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch,
-                              size_t width, size_t height, cudaMemcpyKind, cudaStream_t) {
-  for (size_t row = 0; row < height; ++row) {
-    std::memcpy(static_cast<char*>(to) + row * to_pitch,
-                static_cast<const char*>(from) + row * from_pitch, width);
-  }
+                              size_t width, size_t height, cudaMemcpyKind, cudaStream_t stream) {
+  emulation::Enqueue(stream, [=] {
+    for (size_t row = 0; row < height; ++row) {
+      std::memcpy(static_cast<char*>(to) + row * to_pitch,
+                  static_cast<const char*>(from) + row * from_pitch, width);
+    }
+  });
   return cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
-  std::memset(to, value, bytes);
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  emulation::Enqueue(stream, [=] { std::memset(to, value, bytes); });
   return cudaSuccess;
 }
 cudaError_t cudaMemset2DAsync(void* to, size_t pitch, int value, size_t width, size_t height,
-                              cudaStream_t) {
-  for (size_t row = 0; row < height; ++row) {
-    std::memset(static_cast<char*>(to) + row * pitch, value, width);
-  }
+                              cudaStream_t stream) {
+  emulation::Enqueue(stream, [=] {
+    for (size_t row = 0; row < height; ++row) {
+      std::memset(static_cast<char*>(to) + row * pitch, value, width);
+    }
+  });
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = nullptr;
+  *stream = emulation::NewStream(current_device);
   return cudaSuccess;
 }
-cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamDestroy(cudaStream_t stream) { return cudaStreamSynchronize(stream); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const Lock lock(runtime);
+  emulation::Finish(stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const Lock lock(runtime);
+  emulation::Wait(stream, event);
+  return cudaSuccess;
+}
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = reinterpret_cast<cudaEvent_t>(&mutex);  // anything but null
+  *event = emulation::NewEvent();
   return cudaSuccess;
 }
-cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  const Lock lock(runtime);
+  emulation::Delete(event);
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const Lock lock(runtime);
+  emulation::Record(event, stream);
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const Lock lock(runtime);
+  emulation::Finish(event);
+  return cudaSuccess;
+}
 
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 const char* cudaGetErrorName(cudaError_t) { return "emulated"; }
 const char* cudaGetErrorString(cudaError_t) { return "emulated"; }
 
-cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+cudaError_t cudaSetDevice(int device) {
+  current_device = device;
+  return cudaSuccess;
+}
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = kDevices;
   return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int* version) {
@@ -116,18 +155,20 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::strcpy(properties->name, "emulated on the CPU");
   properties->major = 8;
-  properties->totalGlobalMem = std::size_t{1} << 30;
+  properties->totalGlobalMem = emulation::kDeviceBytes;
   properties->memoryPoolsSupported = 1;
   return cudaSuccess;
 }
-cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
-  *pool = nullptr;
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
+  *pool = PoolOf(device);
   return cudaSuccess;
 }
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) { return cudaSuccess; }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
-  *free = *total = std::size_t{1} << 30;
+  const Lock lock(runtime);
+  *free = emulation::FreeBytes(current_device);
+  *total = emulation::kDeviceBytes;
   return cudaSuccess;
 }
 cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }

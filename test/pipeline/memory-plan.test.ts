@@ -45,6 +45,18 @@ it.each([
   expect(ratio).toBeLessThan(2);
 });
 
+it("a GPU holds the next block's weights too, where there is a next", async () => {
+  const options = { output: 'result', calibration: exampleText };
+  const bytes = async (blocks: number, device: string) => {
+    const model = await randomOpt(await temporaryFolder(), { ...small, blocks });
+    return (await planMemory(model, { ...options, device })).bytes;
+  };
+  // Four projections of 64 × 64 and two of the MLP, as float32.
+  const weights = 6 * 64 * 64 * 4;
+  expect((await bytes(2, 'cuda:0')) - (await bytes(2, 'cpu'))).toBe(weights);
+  expect(await bytes(1, 'cuda:0')).toBe(await bytes(1, 'cpu'));
+});
+
 it('refuses what the run would refuse', async () => {
   const model = await randomOpt(await temporaryFolder(), small);
   const options = { output: 'result', calibration: exampleText, groupSize: 48 };

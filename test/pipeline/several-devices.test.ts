@@ -100,7 +100,7 @@ describe.skipIf(gpus.length === 0)('a GPU and the CPU share a run', () => {
   ])(
     '%s, %s',
     async (...device) => {
-      const shape = { blocks: 1, hiddenSize: 32, mlpSize: 64 };
+      const shape = { blocks: 2, hiddenSize: 32, mlpSize: 64 };
       const model = await randomOpt(await temporaryFolder(), shape);
       const options = { method: 'rtn', samples: 5, sequenceLength: 512, heldOut: 0, threads: 1 };
       const one = await finish(model, options);
