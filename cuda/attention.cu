@@ -1,9 +1,11 @@
-// Picks the tile for the head size: the larger the head, the fewer queries and keys at a time, so
-// that all tiles fit the shared memory of every supported GPU.
+// Picks the kernel for the precision, and for float32 the tile for the head size: the larger the
+// head, the fewer queries and keys at a time, so that all tiles fit the shared memory of every
+// supported GPU.
 #include <string>
 
 #include "cuda/attention_kernel.cuh"
 #include "cuda/check.h"
+#include "cuda/flash_attention.h"
 #include "cuda/operations.h"
 #include "native/core/error.h"
 
@@ -53,6 +55,7 @@ void Attention(const Context& context, const AttentionParams& p) {
       .scale = static_cast<float>(p.scale),
       .softcap = static_cast<float>(p.softcap),
       .causal = p.causal};
+  if (p.precision == Precision::kBFloat16) return FlashAttention(context, arguments);
   if (head_size <= 64) return Launch<AttentionTile<64, 64, 64>>(context, arguments);
   if (head_size <= 128) return Launch<AttentionTile<128, 64, 64>>(context, arguments);
   Launch<AttentionTile<256, 32, 32>>(context, arguments);

@@ -6,32 +6,13 @@
 
 #include <cstdint>
 
+#include "cuda/attention_arguments.cuh"
 #include "cuda/reduce.cuh"
 
 namespace ballast::cuda {
 
 constexpr int kAttentionSide = 16;
 constexpr int kAttentionThreads = kAttentionSide * kAttentionSide;
-
-struct AttentionArguments {
-  const float* query;
-  const float* key;
-  const float* value;
-  const float* slopes;  // or null
-  const float* bias;    // or null
-  std::int64_t bias_rows;
-  float* out;
-  std::int64_t batch;
-  int sequence;
-  int heads;
-  int key_value_heads;
-  int head_size;
-  int blocks;  // of queries in a sequence
-  int window;  // 0: none
-  float scale;
-  float softcap;  // 0: none
-  bool causal;
-};
 
 // kHead: head sizes up to it. Rows of shared tiles are 16 bytes longer than they are wide, which
 // spreads the rows that a warp reads at once over the banks.
@@ -62,18 +43,6 @@ __device__ __forceinline__ void load_rows(const float* from, std::int64_t stride
 
 __device__ __forceinline__ float4 at4(const float* data) {
   return *reinterpret_cast<const float4*>(data);
-}
-
-// `bias` is the rows of the sequence and head, or null.
-__device__ __forceinline__ float score_of(const AttentionArguments& p, float product, float slope,
-                                          const float* bias, int query, int key) {
-  if (key >= p.sequence || (p.causal && key > query) || (p.window > 0 && query - key >= p.window)) {
-    return -INFINITY;
-  }
-  if (p.softcap > 0) product = tanhf(product / p.softcap) * p.softcap;
-  product += slope * static_cast<float>(key - query);
-  if (bias == nullptr || query >= p.sequence) return product;
-  return product + bias[static_cast<std::int64_t>(query) * p.sequence + key];
 }
 
 // scores = queries · keysᵀ for the thread's rows ty·kRows … and columns tx, tx + 16, …
@@ -147,9 +116,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const Atte
   const std::int64_t offset = (token0 + first) * stride + head * p.head_size;
   const std::int64_t key_offset = token0 * key_stride + shared_head * p.head_size;
   const float slope = p.slopes == nullptr ? 0.0f : p.slopes[head];
-  const std::int64_t bias_row =
-      blockIdx.x % columns * p.sequence;  // sequence by sequence, head by head
-  const float* bias = p.bias == nullptr ? nullptr : p.bias + bias_row % p.bias_rows * p.sequence;
+  const float* bias = bias_of(p, blockIdx.x % columns / p.heads, head);
   load_rows<T, T::kQueries>(p.query + offset, stride, p.sequence - first, p.head_size, p.scale,
                             queries);
 

@@ -118,6 +118,7 @@ export interface NativeAddon {
       softcap: number;
       window: number;
       causal: boolean;
+      precision: Precision;
     },
   ): NativeTensor;
   layerNorm(device: Device, x: Handle, weight: Optional, bias: Optional, eps: number): NativeTensor;

@@ -155,6 +155,7 @@ export abstract class Operations {
           softcap: options.softcap ?? 0,
           window: options.window ?? 0,
           causal: options.causal ?? true,
+          precision: this.precision,
         },
       ),
     );

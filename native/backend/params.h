@@ -34,7 +34,8 @@ struct MatmulParams {
 // Query head h reads key/value head h / (heads / key_value_heads).
 // score = scale·q·k, then softcap·tanh(score/softcap) if softcap > 0, then + slope_h·(key − query)
 // with alibi, then + bias[b mod windows, h, query, key] for sequence b; masked where key > query
-// (causal) or query − key >= window (window > 0).
+// (causal) or query − key >= window (window > 0). With kBFloat16 a backend may round q, k, the
+// weights and v to bfloat16, as for any product; the CPU does not.
 struct AttentionParams {
   View query;         // [batch·sequence, heads·head_size] float32
   View key;           // [batch·sequence, key_value_heads·head_size]
@@ -49,6 +50,7 @@ struct AttentionParams {
   double softcap = 0;
   std::int64_t window = 0;
   bool causal = true;
+  Precision precision = Precision::kFloat32;
 };
 
 // out = (x − mean) / sqrt(var + eps) · weight + bias over each row; biased variance, float64 sums.

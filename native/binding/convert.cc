@@ -142,6 +142,7 @@ AttentionOptions FromJs(const Napi::Value& value, As<AttentionOptions>) {
   Field(value, "softcap", options.softcap);
   Field(value, "window", options.window);
   Field(value, "causal", options.causal);
+  Field(value, "precision", options.precision);
   return options;
 }
 

@@ -58,7 +58,8 @@ Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const T
                        .scale = options.scale,
                        .softcap = options.softcap,
                        .window = options.window,
-                       .causal = options.causal});
+                       .causal = options.causal,
+                       .precision = options.precision});
   });
   return out;
 }

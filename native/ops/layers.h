@@ -22,6 +22,7 @@ struct AttentionOptions {
   double softcap = 0;
   std::int64_t window = 0;
   bool causal = true;
+  Precision precision = Precision::kFloat32;
 };
 Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const Tensor& value,
                  const OptionalTensor& alibi_slopes, const OptionalTensor& bias,

@@ -1,4 +1,4 @@
-// Rates of the operations on a GPU at the shapes of large models: TFLOP/s of products, GB/s (bytes read plus bytes
+// Rates of the operations on a GPU at the shapes of large models: TFLOP/s of products and attention, GB/s (bytes read plus bytes
 // written) of what moves memory, and the share of the copy rate of the same run. torch-rates.py prints the peer's.
 //
 //   node scripts/gpu/rates.mjs [device]          default cuda:0
@@ -50,21 +50,42 @@ async function measureProducts(precision) {
   device.close();
 }
 
+/** As in a block of LLaMA-3-8B. Of the products, causal attention needs half. */
+async function measureAttention(precision) {
+  const device = Device.open(name, { precision });
+  const [batch, sequence, heads, keyValueHeads, headSize] = [8, 2048, 32, 8, 128];
+  const query = random(device, batch * sequence, heads * headSize);
+  const [key, value] = [1, 2].map(() => random(device, batch * sequence, keyValueHeads * headSize));
+  const options = { sequence, heads, keyValueHeads, scale: headSize ** -0.5 };
+  const time = await seconds(device, () => device.attention(query, key, value, options));
+  const rate = ((2 * batch * heads * headSize * sequence ** 2) / time) * 1e-12;
+  console.log(
+    `${precision} attention, causal: ${batch} x ${sequence} tokens, ${heads} heads of ${headSize}, ${keyValueHeads} of keys`,
+    ` ${rate.toFixed(1)} TFLOP/s`,
+  );
+  device.close();
+}
+
 async function measureMemory() {
   const device = Device.open(name);
   const [rows, columns] = [16384, 4096];
   const x = random(device, rows, columns);
   const [weight, bias] = [random(device, 1, columns), random(device, 1, columns)];
   const [w, b] = [weight, bias].map((row) => device.reshape(row, [columns]));
+  const head = device.reshape(random(device, 1, 128), [128]);
+  const [cos, sin] = [random(device, 2048, 64), random(device, 2048, 64)];
   const sum = device.zeros('float64', [columns]);
   const fake = (granularity) => device.fakeQuantize(x, { bits: 8, granularity });
   // Times the size of x: how often it must be read or written at least.
   const cases = [
     ['copy', 2, () => device.scale(x, 1)],
     ['add', 3, () => device.add(x, x)],
+    ['add a row to each', 2, () => device.add(x, w)],
     ['gelu', 2, () => device.activate('gelu', x)],
     ['layer norm', 2, () => device.layerNorm(x, w, b, 1e-5)],
     ['rms norm', 2, () => device.rmsNorm(x, w, 1e-5)],
+    ['rms norm per head', 2, () => device.rmsNorm(x, head, 1e-5)],
+    ['rotary embedding', 2, () => device.rope(x, cos, sin, { sequence: 2048, headSize: 128 })],
     ['fake quantization, per row', 2, () => fake('row')],
     ['fake quantization, per tensor', 3, () => fake('tensor')],
     ['channel sum', 1, () => device.channelSum(x, sum)],
@@ -114,6 +135,9 @@ async function measureQuantization() {
   device.close();
 }
 
-for (const precision of ['bfloat16', 'float32']) await measureProducts(precision);
+for (const precision of ['bfloat16', 'float32']) {
+  await measureProducts(precision);
+  await measureAttention(precision);
+}
 await measureMemory();
 await measureQuantization();

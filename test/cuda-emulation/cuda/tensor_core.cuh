@@ -39,6 +39,18 @@ inline void load_matrices(unsigned (&out)[4], const void* row) {
   }
 }
 
+inline void load_matrices_transposed(unsigned (&out)[4], const void* row) {
+  ExpectAligned(row);
+  const int lane = emulation::Lane();
+  for (int matrix = 0; matrix < 4; ++matrix) {
+    for (int i = 0; i < 2; ++i) {
+      const void* from = emulation::Receive(row, matrix * 8 + lane % 4 * 2 + i);
+      std::memcpy(reinterpret_cast<char*>(&out[matrix]) + 2 * i,
+                  static_cast<const char*>(from) + lane / 4 * 2, 2);
+    }
+  }
+}
+
 struct Fragments {
   unsigned a[4];
   unsigned b[2];
@@ -84,5 +96,7 @@ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], const unsigned
   }
   emulation::WaitForWarp();
 }
+
+inline float exp2_approximate(float x) { return x < -126 ? 0.0f : std::exp2(x); }
 
 }  // namespace ballast::cuda

@@ -1,0 +1,159 @@
+// Attention in float64 as a loop over all pairs, with what bounds on errors are made of, and the cases that every kernel
+// is held to: masks, grouped heads, alibi, soft-capping, biases, odd sizes.
+
+import { at, normals } from './harness.js';
+
+export interface Case {
+  batch: number;
+  sequence: number;
+  heads: number;
+  keyValueHeads: number;
+  headSize: number;
+  causal: boolean;
+  window: number;
+  softcap: number;
+  alibi: boolean;
+  /** Windows of the bias on scores; 0 for no bias. */
+  windows: number;
+}
+
+export const plain: Case = {
+  batch: 1,
+  sequence: 70,
+  heads: 2,
+  keyValueHeads: 2,
+  headSize: 32,
+  causal: true,
+  window: 0,
+  softcap: 0,
+  alibi: false,
+  windows: 0,
+};
+
+export const cases: [string, Partial<Case>][] = [
+  ['causal', { batch: 2 }],
+  ['a sequence beyond a tile of keys', { sequence: 300, headSize: 16 }],
+  ['not causal', { causal: false, sequence: 197 }],
+  ['grouped heads', { heads: 4, keyValueHeads: 2, headSize: 24 }],
+  ['one key/value head', { heads: 3, keyValueHeads: 1 }],
+  ['odd head size', { headSize: 7, sequence: 33 }],
+  ['head size 80', { headSize: 80 }],
+  ['window', { window: 20, sequence: 200 }],
+  ['window of one token', { window: 1 }],
+  ['window, not causal', { window: 5, causal: false }],
+  ['soft-capping', { softcap: 2 }],
+  ['alibi', { alibi: true }],
+  ['all at once', { alibi: true, softcap: 3, window: 40, keyValueHeads: 1, sequence: 150 }],
+  ['a bias on scores', { windows: 1, batch: 2, causal: false, sequence: 49 }],
+  ['a bias for each of three windows', { windows: 3, batch: 6, sequence: 33 }],
+  [
+    'a bias beyond a tile of keys',
+    { windows: 2, batch: 2, sequence: 150, window: 90, alibi: true },
+  ],
+  ['heads of 128, several tiles', { headSize: 128, sequence: 150, keyValueHeads: 1 }],
+  [
+    'heads of 72, all at once',
+    { headSize: 72, sequence: 140, alibi: true, softcap: 3, window: 70 },
+  ],
+  ['heads of 200, several tiles', { headSize: 200, sequence: 90, heads: 1, keyValueHeads: 1 }],
+  [
+    'heads of 132, all at once',
+    { headSize: 132, sequence: 70, softcap: 3, windows: 1, window: 40 },
+  ],
+  ['one token', { sequence: 1, batch: 3 }],
+];
+
+export const slopes = (heads: number) =>
+  Array.from({ length: heads }, (_, head) => 2 ** -(head + 1));
+
+/** [windows, heads, sequence, sequence]; a few pairs are out of sight. */
+export const biases = ({ windows, heads, sequence }: Case) =>
+  normals(windows * heads * sequence * sequence, 4).map((value, i) =>
+    i % 11 === 3 ? -100 : value,
+  );
+
+function scoreOf(
+  c: Case,
+  head: number,
+  product: number,
+  query: number,
+  key: number,
+  bias: number,
+): number {
+  if ((c.causal && key > query) || (c.window > 0 && query - key >= c.window)) return -Infinity;
+  const scaled = product / Math.sqrt(c.headSize);
+  const capped = c.softcap > 0 ? c.softcap * Math.tanh(scaled / c.softcap) : scaled;
+  return capped + (c.alibi ? at(slopes(c.heads), head) * (key - query) : 0) + bias;
+}
+
+/** Query, key and value. */
+export type Operands = [Float32Array, Float32Array, Float32Array];
+
+/** An element each, of tensors of tokens. */
+export interface Reference {
+  readonly out: Float64Array;
+  /** Σ_j w_j |v_j|. */
+  readonly magnitude: Float64Array;
+  /** Σ_j w_j |v_j − out|. */
+  readonly spread: Float64Array;
+  /** scale · Σ_d |q_d k_d| of the key where that is largest. */
+  readonly reach: Float64Array;
+}
+
+const known = new Map<string, Reference>();
+
+/** Computed once for each name. */
+export function referenceOf(name: string, c: Case, operands: Operands): Reference {
+  const found = known.get(name) ?? reference(c, ...operands);
+  known.set(name, found);
+  return found;
+}
+
+function reference(c: Case, q: Float32Array, k: Float32Array, v: Float32Array): Reference {
+  const [out, magnitude, spread, reach] = [0, 1, 2, 3].map(() => new Float64Array(q.length)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  const bias = biases(c);
+  const row = (data: Float32Array, token: number, heads: number, head: number) =>
+    data.subarray((token * heads + head) * c.headSize, (token * heads + head + 1) * c.headSize);
+  for (let index = 0; index < c.batch * c.heads * c.sequence; ++index) {
+    const i = index % c.sequence;
+    const head = Math.floor(index / c.sequence) % c.heads;
+    const sequence = Math.floor(index / c.sequence / c.heads);
+    const shared = Math.floor(head / (c.heads / c.keyValueHeads));
+    const query = row(q, sequence * c.sequence + i, c.heads, head);
+    let farthest = 0;
+    const scores = Array.from({ length: c.sequence }, (_, j) => {
+      const key = row(k, sequence * c.sequence + j, c.keyValueHeads, shared);
+      let [product, absolute] = [0, 0];
+      for (let d = 0; d < c.headSize; ++d) {
+        const term = at(query, d) * at(key, d);
+        product += term;
+        absolute += Math.abs(term);
+      }
+      farthest = Math.max(farthest, absolute);
+      const pair = (((sequence % (c.windows || 1)) * c.heads + head) * c.sequence + i) * c.sequence;
+      return scoreOf(c, head, product, i, j, bias[pair + j] ?? 0);
+    });
+    const top = Math.max(...scores);
+    const weights = scores.map((score) => Math.exp(score - top));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const begin = ((sequence * c.sequence + i) * c.heads + head) * c.headSize;
+    const sumOver = (into: Float64Array, f: (value: number, d: number) => number) =>
+      weights.forEach((weight, j) => {
+        if (weight === 0) return;
+        const value = row(v, sequence * c.sequence + j, c.keyValueHeads, shared);
+        for (let d = 0; d < c.headSize; ++d) {
+          into[begin + d] = at(into, begin + d) + (weight / total) * f(at(value, d), begin + d);
+        }
+      });
+    sumOver(out, (value) => value);
+    sumOver(magnitude, Math.abs);
+    sumOver(spread, (value, d) => Math.abs(value - at(out, d)));
+    reach.fill(farthest / Math.sqrt(c.headSize), begin, begin + c.headSize);
+  }
+  return { out, magnitude, spread, reach };
+}
