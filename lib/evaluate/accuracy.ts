@@ -2,7 +2,7 @@
 // five. Several devices, each with the whole model, share the mini-batches.
 
 import { BallastError } from '../errors.js';
-import { batchSize, dealt, onEach, type PerDevice } from '../execution/index.js';
+import { batchSize, dealt, onPlaces, type PerDevice } from '../execution/index.js';
 import type { ImageSet } from '../images/index.js';
 import type { VisionModel } from '../models/index.js';
 import type { ImageClassifier } from './image-classifier.js';
@@ -28,20 +28,17 @@ export async function evaluateAccuracy(
   set: ImageSet,
   { signal, onProgress }: AccuracyOptions = {},
 ): Promise<Accuracy> {
-  const { devices } = classifiers;
   const count = set.labels.length;
   const batches = batchesOf(count, batchSize(model.sequence));
-  const places = dealt(devices, batches);
+  const places = dealt(classifiers.devices, batches);
   let done = 0;
   onProgress?.(done, count);
-  const ranks = await onEach(devices, async (device, hasFailed) => {
-    const found: number[] = [];
-    for (const batch of batches.filter((_, i) => places[i] === device)) {
-      if (signal?.aborted || hasFailed()) throw aborted();
-      found.push(...(await ranksOf(batch, set, classifiers.of(device), model)));
-      done += batch.length;
-      onProgress?.(done, count);
-    }
+  const ranks = await onPlaces(places, async (i, device) => {
+    if (signal?.aborted) throw aborted();
+    const batch = batches[i] ?? [];
+    const found = await ranksOf(batch, set, classifiers.of(device), model);
+    done += batch.length;
+    onProgress?.(done, count);
     return found;
   });
   const percentBelow = (limit: number) =>

@@ -3,23 +3,26 @@
 // for the entropy of p, which only p decides; no labels are needed.
 
 import type { Tensor } from '../device/index.js';
-import type { StoredModel } from '../execution/index.js';
-import type { BlockContext, VisionModel } from '../models/index.js';
+import { onPlaces, PerDevice, type StoredModel } from '../execution/index.js';
+import type { VisionModel } from '../models/index.js';
 
-/** Logits [images, classes] of each mini-batch, given its hidden states after the last block. */
+/** Logits [images, classes] of each mini-batch, given its hidden states after the last block, on whatever device. */
 export async function classLogits(
-  stored: StoredModel,
+  stored: PerDevice<StoredModel>,
   model: VisionModel,
   states: readonly Tensor[],
-  context: BlockContext,
 ): Promise<Float32Array[]> {
-  using head = await stored.loadWeights(model.headTensors);
-  const logits: Float32Array[] = [];
-  for (const x of states) {
-    using rows = context.device.scope(() => model.head(x, head, context));
-    logits.push(await rows.readFloat32());
-  }
-  return logits;
+  const places = states.map(({ device }) => device);
+  using heads = await PerDevice.load([...new Set(places)], (device) =>
+    stored.of(device).loadWeights(model.headTensors),
+  );
+  return await onPlaces(places, async (batch, device) => {
+    const context = { device, sequence: model.sequence };
+    using logits = device.scope(() =>
+      model.head(states[batch] as Tensor, heads.of(device), context),
+    );
+    return await logits.readFloat32();
+  });
 }
 
 /** In nats, computed in float64; logits [images, classes] of mini-batches of the same images, of p and of q. */

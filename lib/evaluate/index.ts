@@ -18,11 +18,6 @@ export {
   type TextResult,
 } from './evaluate-model.js';
 export type { DownloadEvent } from './fetch-model.js';
+export { type EvaluationOptions, finalStates, runBlocks } from './final-states.js';
 export { type Inspection, type InspectOptions, inspect } from './inspect.js';
-export {
-  type EvaluationOptions,
-  evaluatePerplexity,
-  negativeLogLikelihood,
-  type Perplexity,
-  runBlocks,
-} from './perplexity.js';
+export { evaluatePerplexity, negativeLogLikelihood, type Perplexity } from './perplexity.js';

@@ -1,34 +1,18 @@
 // Perplexity over non-overlapping windows: each window predicts its tokens 2 … T from those before; the result
-// is exp of the mean negative log-likelihood over all predicted tokens. The model moves through memory block by
-// block while the hidden states of all windows stay. Several devices each take a share of the windows through it.
+// is exp of the mean negative log-likelihood over all predicted tokens. Several devices share the windows.
 
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import {
-  dealt,
   disposeAll,
-  embed,
-  type Input,
-  loadStoredBlock,
   miniBatches,
-  onEach,
-  openCompanions,
-  type PerDevice,
+  onPlaces,
+  PerDevice,
   type StoredModel,
   uploadInput,
 } from '../execution/index.js';
-import type { BlockContext, BlockModel, LanguageModel } from '../models/index.js';
-
-export interface EvaluationOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each block and after the head, which are `total` steps together. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
-interface BlockProgress extends Pick<EvaluationOptions, 'onProgress'> {
-  /** Called before each block. */
-  readonly throwIfStopped?: () => void;
-}
+import type { BlockContext, LanguageModel, Weights } from '../models/index.js';
+import { type EvaluationOptions, finalStates } from './final-states.js';
 
 export interface Perplexity {
   readonly perplexity: number;
@@ -55,91 +39,64 @@ export async function evaluatePerplexity(
     );
   }
   const batches = miniBatches(windows);
-  const { devices } = stored;
-  const places = dealt(devices, batches);
-  const { signal, onProgress } = options;
-  const losses = await onEach(devices, async (device, hasFailed) => {
-    const own = batches.filter((_, i) => places[i] === device);
-    const throwIfStopped = () => {
-      if (signal?.aborted || hasFailed()) throw aborted();
-    };
-    const context = { device, sequence };
-    const progress = { throwIfStopped, onProgress: device === devices[0] ? onProgress : undefined };
-    const states = await runBlocks(stored.of(device), model, own, context, progress);
-    try {
-      return await negativeLogLikelihood(stored.of(device), model, own, states, context);
-    } finally {
-      disposeAll(states);
-    }
-  });
-  onProgress?.(model.blocks + 1, model.blocks + 1);
-  const total = losses.reduce((sum, loss) => sum + loss, 0);
-  const tokens = windows.length * (sequence - 1);
-  return { perplexity: Math.exp(total / tokens), tokens, windows: windows.length };
-}
-
-function aborted(): BallastError {
-  return new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
-}
-
-/** Hidden states after the last block, one tensor a mini-batch. */
-export async function runBlocks(
-  stored: StoredModel,
-  model: BlockModel,
-  batches: readonly Input[],
-  context: BlockContext,
-  { throwIfStopped, onProgress }: BlockProgress = {},
-): Promise<Tensor[]> {
-  const { device } = context;
-  const companions = await openCompanions(stored, model);
-  using embedding = await stored.loadWeights(model.embedTensors);
-  const states = await embed(model, embedding, batches, context);
-  for (let index = 0; index < model.blocks; index++) {
-    try {
-      throwIfStopped?.();
-      using block = await loadStoredBlock(stored, model, index, context, companions);
-      for (const [i, x] of states.entries()) {
-        states[i] = device.scope(() => block.run(x));
-        x.dispose();
-        await device.synchronize();
-      }
-    } catch (error) {
-      disposeAll(states);
-      throw error;
-    }
-    onProgress?.(index + 1, model.blocks + 1);
+  const states = await finalStates(stored, model, batches, sequence, options);
+  try {
+    const total = await negativeLogLikelihood(stored, model, batches, states, sequence);
+    options.onProgress?.(model.blocks + 1, model.blocks + 1);
+    const tokens = windows.length * (sequence - 1);
+    return { perplexity: Math.exp(total / tokens), tokens, windows: windows.length };
+  } finally {
+    disposeAll(states);
   }
-  return states;
 }
 
-/** Summed over all predicted tokens of the mini-batches, given their hidden states after the last block. */
+/**
+ * Summed over all predicted tokens of the mini-batches, given their hidden states after the last block, each on whatever
+ * device; sums of mini-batches are added in their order, so that the result is the same on any number of devices.
+ */
 export async function negativeLogLikelihood(
-  stored: StoredModel,
+  stored: PerDevice<StoredModel>,
   model: LanguageModel,
   batches: readonly Int32Array[],
   states: readonly Tensor[],
+  sequence: number,
+): Promise<number> {
+  const places = states.map(({ device }) => device);
+  using heads = await PerDevice.load([...new Set(places)], (device) =>
+    stored.of(device).loadWeights(model.headTensors),
+  );
+  const losses = await onPlaces(places, (i, device) =>
+    lossOf(model, heads.of(device), batches[i] as Int32Array, states[i] as Tensor, {
+      device,
+      sequence,
+    }),
+  );
+  return losses.reduce((sum, loss) => sum + loss, 0);
+}
+
+/** Of one mini-batch. */
+async function lossOf(
+  model: LanguageModel,
+  head: Weights,
+  ids: Int32Array,
+  state: Tensor,
   context: BlockContext,
 ): Promise<number> {
   const { device, sequence } = context;
-  using head = await stored.loadWeights(model.headTensors);
+  // The next token of each position; the last of a window predicts nothing.
+  const targets = Int32Array.from(ids, (_, row) =>
+    row % sequence === sequence - 1 ? -1 : (ids[row + 1] ?? -1),
+  );
   let total = 0;
-  for (const [i, ids] of batches.entries()) {
-    const state = states[i];
-    if (state === undefined) throw new RangeError('A mini-batch without hidden states.');
-    // The next token of each position; the last of a window predicts nothing.
-    const targets = Int32Array.from(ids, (_, row) =>
-      row % sequence === sequence - 1 ? -1 : (ids[row + 1] ?? -1),
+  for (let begin = 0; begin < ids.length; begin += logitRows) {
+    const end = Math.min(begin + logitRows, ids.length);
+    using losses = device.scope(() =>
+      device.crossEntropy(
+        model.head(device.sliceRows(state, begin, end), head, context),
+        uploadInput(device, targets.subarray(begin, end)),
+      ),
     );
-    for (let begin = 0; begin < ids.length; begin += logitRows) {
-      const end = Math.min(begin + logitRows, ids.length);
-      using losses = device.scope(() =>
-        device.crossEntropy(
-          model.head(device.sliceRows(state, begin, end), head, context),
-          uploadInput(device, targets.subarray(begin, end)),
-        ),
-      );
-      total += (await losses.readFloat64()).reduce((sum, loss) => sum + loss, 0);
-    }
+    total += (await losses.readFloat64()).reduce((sum, loss) => sum + loss, 0);
   }
   return total;
 }

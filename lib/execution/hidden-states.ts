@@ -4,7 +4,7 @@
 
 import type { Device, Tensor } from '../device/index.js';
 import type { BlockContext, BlockModel, Hold, Linear, Weights } from '../models/index.js';
-import { onEach } from './per-device.js';
+import { onPlaces } from './per-device.js';
 
 /**
  * Tokens of one mini-batch: enough for matrix products to run at full speed, and few enough that what an operation
@@ -64,29 +64,24 @@ export async function embed(
 /**
  * What `body` makes of each mini-batch on the device where it lies, given one device a mini-batch: devices work at the
  * same time, each on its own mini-batches in their order, waiting after each. `body` only enqueues; what it makes besides
- * is disposed. After an error other devices end with the mini-batch they are at. `throwIfStopped` is called before each.
+ * is disposed. Errors as `onPlaces`. `throwIfStopped` is called before each.
  */
 export async function mapBatches(
   places: readonly Device[],
   body: (batch: number, device: Device) => Tensor | undefined,
   throwIfStopped: () => void = () => {},
 ): Promise<Tensor[]> {
-  const made: (Tensor | undefined)[] = places.map(() => undefined);
-  const run = async (device: Device, hasFailed: () => boolean) => {
-    for (const batch of places.keys()) {
-      if (places[batch] !== device) continue;
-      if (hasFailed()) return;
-      throwIfStopped();
-      made[batch] = device.scope(() => body(batch, device));
+  const made = await onPlaces(places, async (batch, device) => {
+    throwIfStopped();
+    const tensor = device.scope(() => body(batch, device));
+    try {
       await device.synchronize();
+      return tensor;
+    } catch (error) {
+      tensor?.dispose();
+      throw error;
     }
-  };
-  try {
-    await onEach([...new Set(places)], run);
-  } catch (error) {
-    for (const tensor of made) tensor?.dispose();
-    throw error;
-  }
+  });
   return made.filter((tensor) => tensor !== undefined);
 }
 

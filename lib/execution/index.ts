@@ -18,7 +18,7 @@ export {
   loadBlock,
   loadWeights,
 } from './load-block.js';
-export { dealt, disposeEach, onEach, PerDevice } from './per-device.js';
+export { dealt, disposeEach, onEach, onPlaces, PerDevice } from './per-device.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
 export {
   type Companions,

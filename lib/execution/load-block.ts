@@ -87,24 +87,26 @@ export function expectOuterShapes(checkpoint: Checkpoint, model: BlockModel): vo
   }
 }
 
-/** Tensors outside blocks (embedding, head), by full name; `float32` for all but large tables. */
+/**
+ * Tensors outside blocks (embedding, head), by full name; `float32` for all but large tables. Those that `replaced` has,
+ * on whatever device, stand in for the checkpoint's.
+ */
 export async function loadWeights(
   device: Device,
   checkpoint: Checkpoint,
   names: readonly string[],
   replaced: ReadonlyMap<string, Tensor> = new Map(),
 ): Promise<Weights> {
-  const tensors = names.map((name) => {
-    const tensor = replaced.get(name);
-    // A handle of its own: whoever replaced it disposes theirs.
-    if (tensor !== undefined) return [name, device.reshape(tensor, tensor.shape)] as const;
+  const tensors: (readonly [string, Tensor])[] = [];
+  for (const name of names) {
     // Matrices stay as they are stored: embedding and matmul read every weight dtype.
     const matrix = checkpoint.tensor(name).shape.length === 2;
-    return [
-      name,
-      loadTensor(device, checkpoint, name, matrix ? {} : { dtype: 'float32' }),
-    ] as const;
-  });
+    // A handle of its own: whoever replaced it disposes theirs.
+    const tensor =
+      (await replaced.get(name)?.copyTo(device)) ??
+      loadTensor(device, checkpoint, name, matrix ? {} : { dtype: 'float32' });
+    tensors.push([name, tensor]);
+  }
   await expectFinite(device, checkpoint, tensors);
   return new Weights(tensors);
 }

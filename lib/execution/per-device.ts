@@ -32,6 +32,31 @@ export async function onEach<Result>(
   throw failures[0];
 }
 
+/**
+ * What `body` makes of each item on its device, given one device an item: devices work at the same time, each on its own
+ * items in their order. Results in the items' order. Errors as `onEach`; other devices end with the item they are at, and
+ * what was made is disposed.
+ */
+export async function onPlaces<Result>(
+  places: readonly Device[],
+  body: (item: number, device: Device) => Promise<Result>,
+): Promise<Result[]> {
+  const made: Result[] = [];
+  try {
+    await onEach([...new Set(places)], async (device, hasFailed) => {
+      for (const [item, place] of places.entries()) {
+        if (place !== device) continue;
+        if (hasFailed()) return;
+        made[item] = await body(item, device);
+      }
+    });
+  } catch (error) {
+    disposeEach(made);
+    throw error;
+  }
+  return made;
+}
+
 /** The device of each item, such as a mini-batch: dealt in turn, from the first device on. */
 export function dealt(devices: readonly Device[], items: readonly unknown[]): Device[] {
   return items.map((_, i) => devices[i % devices.length] as Device);

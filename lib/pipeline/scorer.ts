@@ -4,11 +4,11 @@
 import type { Tensor } from '../device/index.js';
 import {
   classLogits,
+  finalStates,
   meanDivergence,
   negativeLogLikelihood,
-  runBlocks,
 } from '../evaluate/index.js';
-import { checkpointModel, disposeAll, type StoredModel } from '../execution/index.js';
+import { checkpointModel, disposeAll, PerDevice, type StoredModel } from '../execution/index.js';
 import { isLanguageModel, type LanguageModel, type VisionModel } from '../models/index.js';
 import { batchesOf, type CalibrationData } from './calibration-data.js';
 import type { Run } from './run.js';
@@ -26,8 +26,8 @@ export interface HeldOutScore {
 
 export interface Scorer {
   readonly metric: keyof HeldOutScore;
-  /** `states` after the last block, one tensor a held-out mini-batch; `stored` holds the head. */
-  score(stored: StoredModel, states: readonly Tensor[]): Promise<number>;
+  /** `states` after the last block, one tensor a held-out mini-batch, on its device; `stored` holds the head. */
+  score(stored: PerDevice<StoredModel>, states: readonly Tensor[]): Promise<number>;
 }
 
 /** The value, whatever the metric. */
@@ -48,24 +48,26 @@ function perplexityScorer({ context }: Run, model: LanguageModel, data: Calibrat
   return {
     metric: 'heldOutPerplexity',
     score: async (stored, states) =>
-      Math.exp((await negativeLogLikelihood(stored, model, ids, states, context)) / predictions),
+      Math.exp(
+        (await negativeLogLikelihood(stored, model, ids, states, context.sequence)) / predictions,
+      ),
   };
 }
 
 /** The float model's predictions are made once. */
 async function divergenceScorer(
-  { device, checkpoint, context }: Run,
+  { devices, checkpoint, context }: Run,
   model: VisionModel,
   data: CalibrationData,
 ): Promise<Scorer> {
-  const float = checkpointModel(device, checkpoint, model);
-  const states = await runBlocks(float, model, batchesOf(data).heldOut, context);
+  using float = PerDevice.make(devices, (device) => checkpointModel(device, checkpoint, model));
+  const states = await finalStates(float, model, batchesOf(data).heldOut, context.sequence);
   try {
-    const expected = await classLogits(float, model, states, context);
+    const expected = await classLogits(float, model, states);
     return {
       metric: 'heldOutDivergence',
       score: async (stored, reached) =>
-        meanDivergence(expected, await classLogits(stored, model, reached, context), model.classes),
+        meanDivergence(expected, await classLogits(stored, model, reached), model.classes),
     };
   } finally {
     disposeAll(states);

@@ -8,7 +8,7 @@ import { ioError } from '../checkpoint/io-error.js';
 import { makeDirectories } from '../checkpoint/make-directories.js';
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { checkpointModel, disposeAll } from '../execution/index.js';
+import { checkpointModel, PerDevice } from '../execution/index.js';
 import type { CalibrationData } from './calibration-data.js';
 import { enterModel } from './enter-model.js';
 import type { QuantizeEvent, RunReport } from './events.js';
@@ -131,7 +131,7 @@ async function score(
   quantized: PreparedModel,
   { metric, score }: Scorer,
 ): Promise<Candidate[]> {
-  const { device, model, checkpoint, heldOutFrom, options } = run;
+  const { devices, model, checkpoint, heldOutFrom, options } = run;
   const withModel: readonly Site[] | undefined = canTake(model, options, 'model')
     ? [...sites, 'model']
     : undefined;
@@ -141,22 +141,19 @@ async function score(
     using prepared = await loadPrepared(run, quantized, index);
     using _block = await quantizeBlock({ ...fitting, prepared }, index, paths, () => {});
   }
-  const last = paths.quantized.slice(heldOutFrom);
-  // The score is made on one device.
-  const judged = await Promise.all(last.map((state) => state.copyTo(device)));
+  // Each is scored on the device where it lies.
+  const judged = paths.quantized.slice(heldOutFrom);
   const candidate = async (
     chosen: readonly Site[],
     replaced?: ReadonlyMap<string, Tensor>,
   ): Promise<Candidate> => {
-    const stored = checkpointModel(device, checkpoint, model, replaced);
+    using stored = PerDevice.make(devices, (device) =>
+      checkpointModel(device, checkpoint, model, replaced),
+    );
     return { sites: chosen, [metric]: await score(stored, judged) };
   };
-  try {
-    const candidates = [await candidate(sites)];
-    if (withModel === undefined) return candidates;
-    using bias = await compensateModel(fitting, paths);
-    return [...candidates, await candidate(withModel, bias?.replaced)];
-  } finally {
-    disposeAll(judged);
-  }
+  const candidates = [await candidate(sites)];
+  if (withModel === undefined) return candidates;
+  using bias = await compensateModel(fitting, paths);
+  return [...candidates, await candidate(withModel, bias?.replaced)];
 }

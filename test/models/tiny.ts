@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
 import type { Device } from '../../lib/device/index.js';
-import { runBlocks } from '../../lib/evaluate/perplexity.js';
+import { runBlocks } from '../../lib/evaluate/index.js';
 import { checkpointModel, disposeAll, loadWeights } from '../../lib/execution/index.js';
 import { type LanguageModel, readModel } from '../../lib/models/index.js';
 

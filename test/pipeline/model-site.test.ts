@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
-import { runBlocks } from '../../lib/evaluate/perplexity.js';
+import { runBlocks } from '../../lib/evaluate/index.js';
 import {
   checkpointModel,
   disposeAll,

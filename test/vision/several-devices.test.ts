@@ -1,11 +1,12 @@
 // Images on several devices: accuracy is the same to the last digit, since a row's digits do not depend on its company,
 // and calibration agrees with one device to the rounding of sums.
 
+import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
-import { evaluateImages } from '../../lib/index.js';
+import { evaluateImages, search } from '../../lib/index.js';
 import { tinyModel } from '../export/tiny-vision.js';
-import { finish } from '../pipeline/runs.js';
+import { finish, temporaryFolder } from '../pipeline/runs.js';
 
 /** Three mini-batches: no even split. */
 const images = 450;
@@ -36,6 +37,29 @@ describe('evaluation on two devices', () => {
     expect(logits.mock.calls.length).toBeLessThan(3);
     logits.mockRestore();
   });
+});
+
+it('a search scores on two devices as on one', async () => {
+  const { directory, calibration } = await tinyModel('vit', {}, images);
+  const given = { calibration, samples: images - 10, method: 'rtn', bits: 3, threads } as const;
+  const scores = async (device: string[]) => {
+    const output = join(await temporaryFolder(), 'result');
+    const found = new Map<string, number>();
+    for await (const event of search(directory, { ...given, output, device })) {
+      if (event.type !== 'candidate') continue;
+      const { sites, heldOutDivergence } = event.candidate;
+      found.set(sites.join(' + '), heldOutDivergence ?? Number.NaN);
+    }
+    return found;
+  };
+  const one = await scores(['cpu']);
+  const two = await scores(both);
+  expect([...two.keys()]).toEqual([...one.keys()]);
+  // Where nothing is fitted, no sum of several devices is on the way.
+  expect(two.get('')).toBe(one.get(''));
+  for (const [sites, score] of two) {
+    expect(Math.abs(score / (one.get(sites) ?? Number.NaN) - 1)).toBeLessThan(1e-3);
+  }
 });
 
 it('calibration on two devices agrees with that on one', async () => {

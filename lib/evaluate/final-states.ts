@@ -1,0 +1,96 @@
+// Mini-batches through all blocks of a model: it moves through memory block by block while the hidden states of all
+// mini-batches stay. Several devices each take a share of the mini-batches through it.
+
+import type { Tensor } from '../device/index.js';
+import { BallastError } from '../errors.js';
+import {
+  dealt,
+  disposeAll,
+  disposeEach,
+  embed,
+  type Input,
+  loadStoredBlock,
+  onEach,
+  openCompanions,
+  type PerDevice,
+  type StoredModel,
+} from '../execution/index.js';
+import type { BlockContext, BlockModel } from '../models/index.js';
+
+export interface EvaluationOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each block and after the head, which are `total` steps together. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+interface BlockProgress extends Pick<EvaluationOptions, 'onProgress'> {
+  /** Called before each block. */
+  readonly throwIfStopped?: () => void;
+}
+
+/**
+ * Hidden states after the last block, one tensor a mini-batch, each on the device that it was dealt to. Errors:
+ * ERR_ABORTED, and those of loading.
+ */
+export async function finalStates(
+  stored: PerDevice<StoredModel>,
+  model: BlockModel,
+  batches: readonly Input[],
+  sequence: number,
+  { signal, onProgress }: EvaluationOptions = {},
+): Promise<Tensor[]> {
+  const places = dealt(stored.devices, batches);
+  const reached: Tensor[] = [];
+  try {
+    await onEach([...new Set(places)], async (device, hasFailed) => {
+      const own = [...batches.keys()].filter((batch) => places[batch] === device);
+      const inputs = own.map((batch) => batches[batch] as Input);
+      const context = { device, sequence };
+      const states = await runBlocks(stored.of(device), model, inputs, context, {
+        throwIfStopped: () => {
+          if (signal?.aborted || hasFailed()) throw aborted();
+        },
+        onProgress: device === places[0] ? onProgress : undefined,
+      });
+      for (const [i, batch] of own.entries()) reached[batch] = states[i] as Tensor;
+    });
+    return reached;
+  } catch (error) {
+    disposeEach(reached);
+    throw error;
+  }
+}
+
+function aborted(): BallastError {
+  return new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
+}
+
+/** Hidden states after the last block, one tensor a mini-batch. */
+export async function runBlocks(
+  stored: StoredModel,
+  model: BlockModel,
+  batches: readonly Input[],
+  context: BlockContext,
+  { throwIfStopped, onProgress }: BlockProgress = {},
+): Promise<Tensor[]> {
+  const { device } = context;
+  const companions = await openCompanions(stored, model);
+  using embedding = await stored.loadWeights(model.embedTensors);
+  const states = await embed(model, embedding, batches, context);
+  for (let index = 0; index < model.blocks; index++) {
+    try {
+      throwIfStopped?.();
+      using block = await loadStoredBlock(stored, model, index, context, companions);
+      for (const [i, x] of states.entries()) {
+        states[i] = device.scope(() => block.run(x));
+        x.dispose();
+        await device.synchronize();
+      }
+    } catch (error) {
+      disposeAll(states);
+      throw error;
+    }
+    onProgress?.(index + 1, model.blocks + 1);
+  }
+  return states;
+}
