@@ -1,6 +1,6 @@
 // Arithmetic on single elements. Every kernel reads and writes each element once.
 #include "cuda/activation.cuh"
-#include "cuda/grid_loop.cuh"
+#include "cuda/map.cuh"
 #include "cuda/operations.h"
 
 namespace ballast::cuda {
@@ -9,15 +9,12 @@ namespace {
 // With the operation as a type: one kernel each, no branch inside.
 template <class F>
 void Combine(const Context& context, const BinaryParams& p, F f) {
-  const float* a = p.a.f32();
-  const float* b = p.b.f32();
-  float* out = p.out.f32();
   const std::int64_t count = p.a.shape.elements(), period = p.b.shape.elements();
+  const Whole a = {p.a.f32()};
   if (count == period) {
-    ForEach(context, "binary", count, [=] __device__(std::int64_t i) { out[i] = f(a[i], b[i]); });
+    Map(context, "binary", count, p.out.f32(), f, a, Whole{p.b.f32()});
   } else {
-    ForEach(context, "binary", count,
-            [=] __device__(std::int64_t i) { out[i] = f(a[i], b[i % period]); });
+    Map(context, "binary", count, p.out.f32(), f, a, Repeated{p.b.f32(), period});
   }
 }
 
@@ -29,6 +26,17 @@ struct Subtract {
 };
 struct Multiply {
   __device__ float operator()(float a, float b) const { return a * b; }
+};
+
+// The same of one operand.
+template <class F>
+void MapOne(const Context& context, const char* operation, const MapParams& p, F f) {
+  Map(context, operation, p.in.shape.elements(), p.out.f32(), f, Whole{p.in.f32()});
+}
+
+template <Activation kKind>
+struct Activated {
+  __device__ float operator()(float x) const { return activate_element(kKind, x); }
 };
 
 }  // namespace
@@ -45,27 +53,34 @@ void Binary(const Context& context, const BinaryParams& params) {
 }
 
 void Scale(const Context& context, const MapParams& params) {
-  const float* in = params.in.f32();
-  float* out = params.out.f32();
   const double factor = params.value;  // such as 1/n: seldom a float32
-  ForEach(context, "scale", params.in.shape.elements(),
-          [=] __device__(std::int64_t i) { out[i] = static_cast<float>(in[i] * factor); });
+  MapOne(context, "scale", params,
+         [=] __device__(float x) { return static_cast<float>(x * factor); });
 }
 
 void Activate(const Context& context, const MapParams& params) {
-  const float* in = params.in.f32();
-  float* out = params.out.f32();
-  const Activation kind = params.activation;
-  ForEach(context, "activate", params.in.shape.elements(),
-          [=] __device__(std::int64_t i) { out[i] = activate_element(kind, in[i]); });
+  const auto map = [&](auto f) { MapOne(context, "activate", params, f); };
+  switch (params.activation) {
+    case Activation::kRelu:
+      return map(Activated<Activation::kRelu>{});
+    case Activation::kGelu:
+      return map(Activated<Activation::kGelu>{});
+    case Activation::kGeluTanh:
+      return map(Activated<Activation::kGeluTanh>{});
+    case Activation::kQuickGelu:
+      return map(Activated<Activation::kQuickGelu>{});
+    case Activation::kSilu:
+      return map(Activated<Activation::kSilu>{});
+    case Activation::kTanh:
+      return map(Activated<Activation::kTanh>{});
+    default:
+      return map(Activated<Activation::kNone>{});
+  }
 }
 
 void Softcap(const Context& context, const MapParams& params) {
-  const float* in = params.in.f32();
-  float* out = params.out.f32();
   const auto cap = static_cast<float>(params.value);
-  ForEach(context, "softcap", params.in.shape.elements(),
-          [=] __device__(std::int64_t i) { out[i] = tanhf(in[i] / cap) * cap; });
+  MapOne(context, "softcap", params, [=] __device__(float x) { return tanhf(x / cap) * cap; });
 }
 
 }  // namespace ballast::cuda

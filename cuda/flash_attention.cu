@@ -40,20 +40,18 @@ __global__ void __launch_bounds__(kPackThreads)
   }
 }
 
-bool IsAligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
-
 template <class T, bool kPlain>
 void Launch(const Context& context, AttentionArguments p) {
   p.blocks = static_cast<int>(DivideUp(p.sequence, T::kQueries));
   const std::int64_t key_tiles = DivideUp(p.sequence, T::kKeys);
   const std::int64_t tiles = p.batch * p.key_value_heads * key_tiles;
   const Scratch<Bfloat> keys(context, tiles * T::kElements), values(context, tiles * T::kElements);
-  const FlashArguments f = {.attention = p,
-                            .keys = keys.data(),
-                            .values = values.data(),
-                            .key_tiles = static_cast<int>(key_tiles),
-                            .vectors = p.head_size % 4 == 0 && IsAligned(p.query) &&
-                                       IsAligned(p.key) && IsAligned(p.value) && IsAligned(p.out)};
+  const FlashArguments f = {
+      .attention = p,
+      .keys = keys.data(),
+      .values = values.data(),
+      .key_tiles = static_cast<int>(key_tiles),
+      .vectors = p.head_size % kWide == 0 && AreAligned(p.query, p.key, p.value, p.out)};
   round_keys_kernel<T><<<static_cast<unsigned>(tiles), kPackThreads, 0, context.stream>>>(
       f, keys.data(), values.data());
   CheckLaunch("attention");

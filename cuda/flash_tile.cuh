@@ -7,6 +7,7 @@
 #include "cuda/numbers.cuh"
 #include "cuda/reduce.cuh"
 #include "cuda/tensor_core.cuh"
+#include "cuda/wide.cuh"
 
 namespace ballast::cuda {
 

@@ -55,7 +55,7 @@ __global__ void layer_norm_gradient_kernel(const float* x, const float* weight,
   x += first;
   gradient += first;
   out += first;
-  const RowMoments moments = row_moments(x, n, eps);
+  const RowMoments moments = row_moments<BlockRow>(x, n, eps);
   const double mean = moments.mean, r = moments.inverse;
   const auto scaled = [=](int i) {
     return weight == nullptr ? gradient[i] : static_cast<double>(gradient[i]) * weight[i];

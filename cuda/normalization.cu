@@ -1,58 +1,119 @@
-// One block a row. Sums, the mean and the division are float64: rows with a few large channels (the
-// ones that quantization cares about) would lose digits in float32. The row is read again from the
-// cache for each pass.
+// Sums, the mean and the division are float64: rows with a few large channels (the ones that
+// quantization cares about) would lose digits in float32. The row is read again from the cache for
+// each pass.
 #include "cuda/check.h"
+#include "cuda/context.h"
 #include "cuda/operations.h"
-#include "cuda/reduce.cuh"
 #include "cuda/row_moments.cuh"
 
 namespace ballast::cuda {
 namespace {
 
-__global__ void layer_norm_kernel(const float* x, const float* weight, const float* bias,
-                                  double eps, int n, float* out) {
-  x += blockIdx.x * static_cast<std::int64_t>(n);
-  out += blockIdx.x * static_cast<std::int64_t>(n);
-  const auto [mean, inverse] = row_moments(x, n, eps);
-  for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    auto value = static_cast<float>((x[i] - mean) * inverse);
-    if (weight != nullptr) value *= weight[i];
-    if (bias != nullptr) value += bias[i];
-    out[i] = value;
+struct NormArguments {
+  const float* x;
+  const float* weight;  // or null
+  const float* bias;    // or null
+  float* out;
+  std::int64_t rows;
+  int n;
+  double eps;
+  float weight_offset;
+};
+
+// f(x_i) times the weight, plus the bias.
+template <class Shape, class F>
+__device__ __forceinline__ void write_row(const NormArguments& p, const float* x, float* out, F f) {
+  constexpr int kWidth = Shape::kWidth;
+  for (int i = threadIdx.x; i < p.n / kWidth; i += blockDim.x) {
+    const auto in = load_floats<kWidth>(x, i);
+    Floats<kWidth> weight, bias, result;
+    if (p.weight != nullptr) weight = load_floats<kWidth>(p.weight, i);
+    if (p.bias != nullptr) bias = load_floats<kWidth>(p.bias, i);
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j) {
+      float value = f(in.of[j]);
+      if (p.weight != nullptr) value *= weight.of[j] + p.weight_offset;
+      if (p.bias != nullptr) value += bias.of[j];
+      result.of[j] = value;
+    }
+    store_floats(out, i, result);
   }
 }
 
-__global__ void rms_norm_kernel(const float* x, const float* weight, double eps,
-                                float weight_offset, int n, float* out) {
-  x += blockIdx.x * static_cast<std::int64_t>(n);
-  out += blockIdx.x * static_cast<std::int64_t>(n);
-  double squares = 0;
-  for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    squares += static_cast<double>(x[i]) * x[i];
+__device__ __forceinline__ std::int64_t own_row() {
+  return static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+}
+
+template <class Shape>
+__global__ void layer_norm_kernel(const NormArguments p) {
+  const std::int64_t row = own_row();
+  if (row >= p.rows) return;
+  const float* x = p.x + row * p.n;
+  const auto [mean, inverse] = row_moments<Shape>(x, p.n, p.eps);
+  write_row<Shape>(p, x, p.out + row * p.n, [mean = mean, inverse = inverse](double value) {
+    return static_cast<float>((value - mean) * inverse);
+  });
+}
+
+template <class Shape>
+__global__ void rms_norm_kernel(const NormArguments p) {
+  const std::int64_t row = own_row();
+  if (row >= p.rows) return;
+  const float* x = p.x + row * p.n;
+  const double squares = row_sum<Shape>(x, p.n, [](double value) { return value * value; });
+  const double inverse = 1 / sqrt(squares / p.n + p.eps);
+  write_row<Shape>(p, x, p.out + row * p.n,
+                   [inverse](double value) { return static_cast<float>(value * inverse); });
+}
+
+// Calls launch(shape, blocks, threads) with how rows are best divided.
+template <class F>
+void WithRowShape(const NormArguments& p, F launch) {
+  if (p.rows == 0 || p.n == 0) return;
+  const bool wide = p.n % kWide == 0 && AreAligned(p.x, p.weight, p.bias, p.out);
+  if (p.n <= kLongestWarpRow) {
+    const auto blocks = static_cast<unsigned>(DivideUp(p.rows, kRowWarps));
+    const dim3 threads(kWarp, kRowWarps);
+    return wide ? launch(RowShape<kWide, true>{}, blocks, threads)
+                : launch(RowShape<1, true>{}, blocks, threads);
   }
-  const double inverse = 1 / sqrt(block_reduce(squares, Sum{}, 0.0) / n + eps);
-  for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    out[i] = static_cast<float>(x[i] * inverse) * (weight[i] + weight_offset);
-  }
+  const auto blocks = static_cast<unsigned>(p.rows);
+  wide ? launch(RowShape<kWide, false>{}, blocks, dim3(ThreadsForRow(p.n / kWide)))
+       : launch(RowShape<1, false>{}, blocks, dim3(ThreadsForRow(p.n)));
 }
 
 }  // namespace
 
-void LayerNorm(const Context& context, const LayerNormParams& p) {
-  const std::int64_t rows = p.x.rows(), n = p.x.cols();
-  if (rows == 0 || n == 0) return;
-  layer_norm_kernel<<<static_cast<unsigned>(rows), ThreadsForRow(n), 0, context.stream>>>(
-      p.x.f32(), p.weight.f32(), p.bias.f32(), p.eps, static_cast<int>(n), p.out.f32());
-  CheckLaunch("layerNorm");
+void LayerNorm(const Context& context, const LayerNormParams& params) {
+  const NormArguments p = {.x = params.x.f32(),
+                           .weight = params.weight.f32(),
+                           .bias = params.bias.f32(),
+                           .out = params.out.f32(),
+                           .rows = params.x.rows(),
+                           .n = static_cast<int>(params.x.cols()),
+                           .eps = params.eps,
+                           .weight_offset = 0};
+  WithRowShape(p, [&](auto shape, unsigned blocks, dim3 threads) {
+    using Shape = decltype(shape);
+    layer_norm_kernel<Shape><<<blocks, threads, 0, context.stream>>>(p);
+    CheckLaunch("layerNorm");
+  });
 }
 
-void RmsNorm(const Context& context, const RmsNormParams& p) {
-  const std::int64_t rows = p.x.rows(), n = p.x.cols();
-  if (rows == 0 || n == 0) return;
-  rms_norm_kernel<<<static_cast<unsigned>(rows), ThreadsForRow(n), 0, context.stream>>>(
-      p.x.f32(), p.weight.f32(), p.eps, static_cast<float>(p.weight_offset), static_cast<int>(n),
-      p.out.f32());
-  CheckLaunch("rmsNorm");
+void RmsNorm(const Context& context, const RmsNormParams& params) {
+  const NormArguments p = {.x = params.x.f32(),
+                           .weight = params.weight.f32(),
+                           .bias = nullptr,
+                           .out = params.out.f32(),
+                           .rows = params.x.rows(),
+                           .n = static_cast<int>(params.x.cols()),
+                           .eps = params.eps,
+                           .weight_offset = static_cast<float>(params.weight_offset)};
+  WithRowShape(p, [&](auto shape, unsigned blocks, dim3 threads) {
+    using Shape = decltype(shape);
+    rms_norm_kernel<Shape><<<blocks, threads, 0, context.stream>>>(p);
+    CheckLaunch("rmsNorm");
+  });
 }
 
 }  // namespace ballast::cuda

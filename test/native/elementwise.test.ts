@@ -146,10 +146,17 @@ function arithmeticTests(device: Device): void {
     );
   });
 
-  it('adds a row to each row', async () => {
-    const [a, b] = [normals(700 * 133, 3), normals(133, 4)];
-    const out = device.add(float32(device, [700, 133], a), float32(device, [133], b));
-    expect(await out.readFloat32()).toEqual(a.map((x, i) => x + at(b, i % 133)));
+  it.each([132, 133])('adds a row to each row of %i', async (n) => {
+    const [a, b] = [normals(700 * n, 3), normals(n, 4)];
+    const out = device.add(float32(device, [700, n], a), float32(device, [n], b));
+    expect(await out.readFloat32()).toEqual(a.map((x, i) => x + at(b, i % n)));
+  });
+
+  it('takes rows that begin anywhere in memory', async () => {
+    const [a, b] = [normals(9 * 5, 3), normals(8 * 5, 4)];
+    const slice = device.sliceRows(float32(device, [9, 5], a), 1, 9);
+    const out = device.multiply(slice, float32(device, [8, 5], b));
+    expect(await out.readFloat32()).toEqual(b.map((x, i) => x * at(a, i + 5)));
   });
 
   it('soft-caps', async () => {

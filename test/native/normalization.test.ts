@@ -29,7 +29,7 @@ function normalize(x: Float32Array, n: number, eps: number, centre: boolean): Fl
 describeDevices('normalization', instructionSets, (instructionSet) => {
   const device = openDevice(instructionSet);
 
-  it.each([1, 7, 16, 33, 257, 768])('layer norm of %i channels', async (n) => {
+  it.each([1, 7, 16, 33, 257, 768, 1030, 8200])('layer norm of %i channels', async (n) => {
     const x = normals(rows * n, 2, 1, 100);
     const [weight, bias] = [normals(n, 3), normals(n, 4)];
     const expected = normalize(x, n, 1e-5, true).map(
@@ -50,7 +50,7 @@ describeDevices('normalization', instructionSets, (instructionSet) => {
     expectClose(await out.readFloat32(), normalize(x, 20, 1e-3, true), 1e-6);
   });
 
-  it.each([1, 16, 100, 704])('RMS norm of %i channels, weight offset 1', async (n) => {
+  it.each([1, 16, 100, 704, 1028])('RMS norm of %i channels, weight offset 1', async (n) => {
     const x = normals(rows * n, 6, 3);
     const weight = normals(n, 7);
     const expected = normalize(x, n, 1e-6, false).map((v, i) => v * (at(weight, i % n) + 1));
