@@ -59,6 +59,19 @@ void Engine::Copy(std::byte* to, const std::byte* from, std::size_t bytes) const
   Check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, Enter().stream), "copying");
 }
 
+std::byte* Engine::CopyToPeer(const Engine& target, const std::byte* from, std::size_t bytes) {
+  const Context& context = Enter();
+  const int device = target.context_.device;
+  if (peers_.insert(device).second) OpenPools(context.device, device);
+  // The allocation stands in this stream, so nothing of the other GPU's has to be waited for.
+  Scratch<std::byte> copy(context, AllocateOnPeer(context, device, bytes));
+  if (copy.data() == nullptr) return nullptr;
+  Check(cudaMemcpyPeerAsync(copy.data(), device, from, context.device, bytes, context.stream),
+        "copying to another GPU");
+  Synchronize();
+  return copy.Release();
+}
+
 void Engine::Zero(std::byte* to, std::size_t bytes) const {
   if (bytes > 0) Check(cudaMemsetAsync(to, 0, bytes, Enter().stream), "filling with zeros");
 }

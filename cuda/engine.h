@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <set>
 
 #include "cuda/context.h"
 #include "cuda/staging.h"
@@ -28,6 +29,9 @@ struct Engine {
   std::byte* UploadAhead(const std::byte* from, std::size_t bytes);
   void AwaitUploads() const;
   void Copy(std::byte* to, const std::byte* from, std::size_t bytes) const;
+  // Memory of another GPU with a copy of this one's bytes, whole on return; null where that one has
+  // no memory left in its pool. Only asks which GPU the other engine is.
+  std::byte* CopyToPeer(const Engine& target, const std::byte* from, std::size_t bytes);
   void Zero(std::byte* to, std::size_t bytes) const;
   void Synchronize() const;
 
@@ -37,6 +41,7 @@ struct Engine {
   Context upload_context_;
   Staging upload_staging_;
   cudaEvent_t uploaded_ = nullptr;  // behind the last upload
+  std::set<int> peers_;             // GPUs whose memory has been opened to this one
 };
 
 }  // namespace ballast::cuda

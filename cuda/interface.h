@@ -71,6 +71,7 @@ struct Functions {
   std::byte* (*upload_ahead)(Engine*, const std::byte*, std::size_t, Failure*);
   void (*await_uploads)(Engine*, Failure*);
   void (*copy)(Engine*, std::byte*, const std::byte*, std::size_t, Failure*);
+  std::byte* (*copy_to_peer)(Engine*, Engine* target, const std::byte*, std::size_t, Failure*);
   void (*zero)(Engine*, std::byte*, std::size_t, Failure*);
   void (*synchronize)(Engine*, Failure*);
 

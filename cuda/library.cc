@@ -86,6 +86,13 @@ void Copy(Engine* engine, std::byte* to, const std::byte* from, std::size_t byte
   Guard(failure, [&] { engine->Copy(to, from, bytes); });
 }
 
+std::byte* CopyToPeer(Engine* engine, Engine* target, const std::byte* from, std::size_t bytes,
+                      Failure* failure) {
+  std::byte* pointer = nullptr;
+  Guard(failure, [&] { pointer = engine->CopyToPeer(*target, from, bytes); });
+  return pointer;
+}
+
 void Zero(Engine* engine, std::byte* to, std::size_t bytes, Failure* failure) {
   Guard(failure, [&] { engine->Zero(to, bytes); });
 }
@@ -113,6 +120,7 @@ constexpr Functions kFunctions = {
     .upload_ahead = UploadAhead,
     .await_uploads = AwaitUploads,
     .copy = Copy,
+    .copy_to_peer = CopyToPeer,
     .zero = Zero,
     .synchronize = Synchronize,
     .cast = Run<Cast>,

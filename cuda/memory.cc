@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "cuda/check.h"
 #include "native/core/error.h"
@@ -30,14 +31,44 @@ std::string Size(std::size_t bytes) {
                                       "--sequence-length.");
 }
 
+cudaMemPool_t PoolOf(int device) {
+  cudaMemPool_t pool = nullptr;
+  Check(cudaDeviceGetDefaultMemPool(&pool, device), "opening the memory pool");
+  return pool;
+}
+
 }  // namespace
 
 void PreparePool(int device) {
-  cudaMemPool_t pool = nullptr;
-  Check(cudaDeviceGetDefaultMemPool(&pool, device), "opening the memory pool");
   std::uint64_t keep_all = UINT64_MAX;
-  Check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep_all),
+  Check(cudaMemPoolSetAttribute(PoolOf(device), cudaMemPoolAttrReleaseThreshold, &keep_all),
         "opening the memory pool");
+}
+
+void OpenPools(int one, int other) {
+  for (const auto& [reader, owner] : {std::pair(one, other), std::pair(other, one)}) {
+    int connected = 0;
+    cudaMemAccessDesc access = {};
+    access.location = {.type = cudaMemLocationTypeDevice, .id = reader};
+    access.flags = cudaMemAccessFlagsProtReadWrite;
+    if (cudaDeviceCanAccessPeer(&connected, reader, owner) != cudaSuccess || connected == 0 ||
+        cudaMemPoolSetAccess(PoolOf(owner), &access, 1) != cudaSuccess) {
+      cudaGetLastError();
+    }
+  }
+}
+
+std::byte* AllocateOnPeer(const Context& context, int device, std::size_t bytes) {
+  void* pointer = nullptr;
+  const std::size_t size = bytes == 0 ? 1 : bytes;
+  const cudaError_t status =
+      cudaMallocFromPoolAsync(&pointer, size, PoolOf(device), context.stream);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  Check(status, "allocating memory of another GPU");
+  return static_cast<std::byte*>(pointer);
 }
 
 std::byte* Allocate(const Context& context, std::size_t bytes) {
@@ -48,9 +79,7 @@ std::byte* Allocate(const Context& context, std::size_t bytes) {
     // What the stream still holds and what lies scattered in the pool may be enough.
     cudaGetLastError();
     Check(cudaStreamSynchronize(context.stream), "waiting for memory");
-    cudaMemPool_t pool = nullptr;
-    Check(cudaDeviceGetDefaultMemPool(&pool, context.device), "trimming the memory pool");
-    Check(cudaMemPoolTrimTo(pool, 0), "trimming the memory pool");
+    Check(cudaMemPoolTrimTo(PoolOf(context.device), 0), "trimming the memory pool");
     status = cudaMallocAsync(&pointer, size, context.stream);
   }
   if (status == cudaErrorMemoryAllocation) {

@@ -16,6 +16,11 @@ void PreparePool(int device);
 
 // Throws Error{kMemory} that says what was asked for and what is free.
 std::byte* Allocate(const Context& context, std::size_t bytes);
+// Has each of two GPUs reach into the other's pool where the machine connects them; elsewhere
+// copies between them are staged by the driver.
+void OpenPools(int one, int other);
+// Memory of another GPU's pool, allocated in this stream; null when there is none.
+std::byte* AllocateOnPeer(const Context& context, int device, std::size_t bytes);
 // Never throws: what a lost device cannot release is gone already.
 void Free(const Context& context, void* pointer) noexcept;
 
@@ -27,6 +32,8 @@ class Scratch {
       : context_(context),
         data_(
             reinterpret_cast<T*>(Allocate(context, static_cast<std::size_t>(count) * sizeof(T)))) {}
+  // Takes memory over.
+  Scratch(const Context& context, T* data) : context_(context), data_(data) {}
   ~Scratch() { Free(context_, data_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

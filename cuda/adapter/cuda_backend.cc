@@ -48,6 +48,10 @@ class CudaBackend final : public Backend {
   void Copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
     Try(library_.copy, to, from, bytes);
   }
+  std::byte* CopyToPeer(Backend& target, const std::byte* from, std::size_t bytes) override {
+    const auto* peer = dynamic_cast<const CudaBackend*>(&target);
+    return peer == nullptr ? nullptr : Try(library_.copy_to_peer, peer->engine_, from, bytes);
+  }
   void Zero(std::byte* to, std::size_t bytes) override { Try(library_.zero, to, bytes); }
   bool SharesHostMemory() const override { return false; }
   void Synchronize() override { Try(library_.synchronize); }

@@ -75,7 +75,10 @@ export class Tensor implements Disposable {
     return new Uint8Array(await this.read());
   }
 
-  /** The same values on `device`, in a handle of its own. Copied by way of the host, unless they lie there already. */
+  /**
+   * The same values on `device`, in a handle of its own. They go from memory to memory between GPUs and between devices of
+   * the CPU, else through the host, and nowhere if they lie there already.
+   */
   async copyTo(device: Device): Promise<Tensor> {
     if (device === this.device) return device.reshape(this, this.shape);
     return this.device.copyTo(device, this);

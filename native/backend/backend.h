@@ -31,6 +31,9 @@ class Backend : public Memory {
   virtual std::byte* UploadAhead(const std::byte* from, std::size_t bytes) = 0;
   virtual void AwaitUploads() = 0;
   virtual void Copy(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
+  // Memory of `target` with a copy of this backend's bytes, whole when this returns; null where the
+  // two have no way but through the host, or the target no memory at the moment.
+  virtual std::byte* CopyToPeer(Backend& target, const std::byte* from, std::size_t bytes) = 0;
   virtual void Zero(std::byte* to, std::size_t bytes) = 0;
   // True where device memory is host memory: uploads may borrow it.
   virtual bool SharesHostMemory() const = 0;

@@ -37,6 +37,9 @@ class Storage {
     if (data() == nullptr) data_ = memory_->Allocate(bytes_);
     return data_;
   }
+  // Takes memory of `memory` over that was filled by somebody else, before any task has this
+  // storage.
+  void Adopt(std::byte* data) { data_ = data; }
   std::size_t bytes() const { return bytes_; }
   bool borrowed() const { return memory_ == nullptr; }
 

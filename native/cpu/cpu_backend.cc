@@ -69,6 +69,10 @@ class CpuBackend final : public Backend {
   void Copy(std::byte* to, const std::byte* from, std::size_t bytes) override {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
+  std::byte* CopyToPeer(Backend& target, const std::byte* from, std::size_t bytes) override {
+    if (!target.SharesHostMemory()) return nullptr;
+    return target.UploadAhead(from, bytes);
+  }
   void Zero(std::byte* to, std::size_t bytes) override {
     if (bytes > 0) std::memset(to, 0, bytes);
   }

@@ -72,14 +72,18 @@ std::uint64_t Device::CopyTo(const std::shared_ptr<Device>& other, const Tensor&
                              const Tensor& out) {
   // Neither queue waits for the other, and a task keeps no device: whoever ends one joins its
   // queue.
-  return Enqueue([tensor, out, target = std::weak_ptr(other)](Backend& backend) {
-    auto bytes = std::make_shared<std::vector<std::byte>>(tensor.byte_count());
-    backend.CopyToHost(bytes->data(), tensor.Read().bytes, bytes->size());
-    backend.Synchronize();
-    const std::shared_ptr<Device> device = target.lock();
-    if (device == nullptr) throw Error(ErrorCode::kAborted, "The device was closed.");
-    device->EnqueueUpload(out, std::move(bytes));
-  });
+  return Enqueue(
+      [tensor, out, target = std::weak_ptr(other), peer = other->backend_](Backend& backend) {
+        if (std::byte* copy = backend.CopyToPeer(*peer, tensor.Read().bytes, tensor.byte_count())) {
+          return out.storage()->Adopt(copy);
+        }
+        auto bytes = std::make_shared<std::vector<std::byte>>(tensor.byte_count());
+        backend.CopyToHost(bytes->data(), tensor.Read().bytes, bytes->size());
+        backend.Synchronize();
+        const std::shared_ptr<Device> device = target.lock();
+        if (device == nullptr) throw Error(ErrorCode::kAborted, "The device was closed.");
+        device->EnqueueUpload(out, std::move(bytes));
+      });
 }
 
 }  // namespace ballast

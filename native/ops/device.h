@@ -32,8 +32,8 @@ class Device {
   std::uint64_t Enqueue(std::function<void(Backend&)> task);
   // Copies a tensor to host memory that the caller keeps alive until the ticket is done.
   std::uint64_t Download(const Tensor& tensor, std::byte* to);
-  // Copies a tensor of this device to `out` of another, by way of the host. When the ticket is
-  // done, the other's part is in its queue.
+  // Copies a tensor of this device to `out` of another, from memory to memory where there is such a
+  // way, else through the host. When the ticket is done, the other's part is in its queue.
   std::uint64_t CopyTo(const std::shared_ptr<Device>& other, const Tensor& tensor,
                        const Tensor& out);
   // Blocks; for worker threads only.

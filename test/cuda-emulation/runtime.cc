@@ -1,5 +1,5 @@
-// The functions of the CUDA runtime that the backend calls, for two GPUs that lie in host memory
-// and cannot see each other's. What streams and memory do: streams.h.
+// The functions of the CUDA runtime that the backend calls, for two GPUs that lie in host memory.
+// What streams and memory do: streams.h.
 #include <mutex>
 #include <vector>
 
@@ -35,6 +35,12 @@ cudaError_t cudaMallocAsync(void** pointer, size_t bytes, cudaStream_t stream) {
   *pointer = emulation::Allocate(bytes, emulation::DeviceOf(stream), stream);
   return *pointer == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
+cudaError_t cudaMallocFromPoolAsync(void** pointer, size_t bytes, cudaMemPool_t pool,
+                                    cudaStream_t stream) {
+  const Lock lock(runtime);
+  *pointer = emulation::Allocate(bytes, DeviceOf(pool), stream);
+  return *pointer == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
 cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
   const Lock lock(runtime);
   emulation::Free(pointer, stream);
@@ -66,6 +72,15 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   emulation::Enqueue(stream, [=] {
     if (kind != cudaMemcpyDeviceToHost) ExpectOn(device, to, bytes);
     if (kind != cudaMemcpyHostToDevice) ExpectOn(device, from, bytes);
+    std::memcpy(to, from, bytes);
+  });
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device,
+                                size_t bytes, cudaStream_t stream) {
+  emulation::Enqueue(stream, [=] {
+    ExpectOn(to_device, to, bytes);
+    ExpectOn(from_device, from, bytes);
     std::memcpy(to, from, bytes);
   });
   return cudaSuccess;
@@ -164,6 +179,13 @@ cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
   return cudaSuccess;
 }
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
+cudaError_t cudaMemPoolSetAccess(cudaMemPool_t, const cudaMemAccessDesc*, size_t) {
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceCanAccessPeer(int* can, int one, int other) {
+  *can = one != other;
+  return cudaSuccess;
+}
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) { return cudaSuccess; }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   const Lock lock(runtime);

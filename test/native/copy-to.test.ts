@@ -1,8 +1,8 @@
 // Tensors on their way from one device to another: the same bytes, errors of the queue they come from, and order kept.
 
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device } from '../../lib/device/index.js';
-import { describeDevices, float32, normals, openDevice } from './harness.js';
+import { describeDevices, float32, gpus, normals, openDevice } from './harness.js';
 
 describeDevices('copyTo', ['generic'], (name) => {
   let from: Device;
@@ -52,5 +52,41 @@ describeDevices('copyTo', ['generic'], (name) => {
     await expect(wrong.copyTo(to)).rejects.toMatchObject({ name: 'BallastError' });
     using x = float32(to, [1], [5]);
     expect([...(await x.readFloat32())]).toEqual([5]);
+  });
+});
+
+const pair = gpus.slice(0, 2);
+describe.skipIf(pair.length < 2)(`copyTo from GPU to GPU (${pair})`, () => {
+  const open = () => pair.map((name) => openDevice(name)) as [Device, Device];
+
+  it('brings what is still being computed, while both go on', async () => {
+    const [from, to] = open();
+    const values = normals(40 * 50);
+    using x = float32(from, [40, 50], values);
+    using y = float32(to, [40, 50], values);
+    for (let round = 0; round < 5; round++) {
+      const sum = from.add(x, x);
+      const copying = sum.copyTo(to);
+      sum.dispose();
+      // Memory that is free again is written at once.
+      from.add(x, x).dispose();
+      to.add(y, y).dispose();
+      using there = await copying;
+      using total = to.add(there, y);
+      expect(await total.readFloat32()).toEqual(values.map((value) => 2 * value + value));
+    }
+    from.close();
+    to.close();
+  });
+
+  it('leaves a copy that outlives the device it came from, and one that nobody uses', async () => {
+    const [from, to] = open();
+    const x = float32(from, [3], [1, 2, 3]);
+    using there = await x.copyTo(to);
+    (await x.copyTo(to)).dispose();
+    x.dispose();
+    from.close();
+    expect([...(await there.readFloat32())]).toEqual([1, 2, 3]);
+    to.close();
   });
 });

@@ -92,11 +92,12 @@ async function perplexity({ directory }: Finished, device: string | string[]): P
   return (await evaluate(directory, options)).results[0]?.perplexity ?? Number.NaN;
 }
 
-describe.skipIf(gpus.length === 0)('a GPU and the CPU share a run', () => {
+describe.skipIf(gpus.length === 0)('a GPU shares a run', () => {
   // Small enough for kernels that are emulated, which take minutes.
   it.each([
     ['cpu', gpus[0] ?? ''],
     [gpus[0] ?? '', 'cpu'],
+    ...(gpus.length > 1 ? [gpus.slice(0, 2)] : []),
   ])(
     '%s, %s',
     async (...device) => {
