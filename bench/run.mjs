@@ -5,7 +5,8 @@
 //   npm run bench -- [suite…]        products algebra memory job reference; default all but the last
 //     --python <path>                compare with torch there
 //     --threads <n>                  default one per processor
-//     --sets <names>                 instruction sets, comma-separated; default the best that the machine has
+//     --sets <names>                 instruction sets, comma-separated; default the best that the machine has; with how
+//                                    they form float32 products: avx512_bf16+six
 //     --precisions <names>           default float32,bfloat16
 //     --tokens <counts>              rows of products, default 2048,16384
 //     --pairs <n>                    turns of each measurement, default 5
@@ -65,9 +66,13 @@ const options = {
   widths: split(values.widths).map(Number),
 };
 
+const ownProducts = process.env.BALLAST_FLOAT32_PRODUCTS ?? '';
+
 /** A device that uses these instructions; '' for the machine's best. */
-function openDevice(instructionSet, precision) {
+function openDevice(kind, precision) {
+  const [instructionSet, products = ownProducts] = kind.split('+');
   if (instructionSet !== '') process.env.BALLAST_INSTRUCTION_SET = instructionSet;
+  process.env.BALLAST_FLOAT32_PRODUCTS = products;
   return Device.open('cpu', { threads: options.threads, precision });
 }
 

@@ -11,6 +11,7 @@ namespace ballast::cpu {
 struct Context {
   ThreadPool& pool;
   const Kernels& kernels;
+  Float32Products float32_products;
   const CancelToken* cancel;  // may be null; pass it to ParallelFor
 };
 

@@ -35,12 +35,15 @@ class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(ThreadPool& pool)
       : instruction_set_(ActiveInstructionSet()),
-        context_{.pool = pool, .kernels = KernelsFor(instruction_set_), .cancel = nullptr} {}
+        context_{.pool = pool,
+                 .kernels = KernelsFor(instruction_set_),
+                 .float32_products = ActiveFloat32Products(instruction_set_),
+                 .cancel = nullptr} {}
 
   std::string Description() const override {
     const int threads = context_.pool.threads();
-    return std::string(InstructionSetName(instruction_set_)) + ", " + std::to_string(threads) +
-           (threads == 1 ? " thread" : " threads");
+    return std::string(InstructionSetName(instruction_set_)) + ProductsName() + ", " +
+           std::to_string(threads) + (threads == 1 ? " thread" : " threads");
   }
   void SetCancelToken(const CancelToken* token) override { context_.cancel = token; }
 
@@ -139,6 +142,13 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  // Nothing of multiply-adds: they are what float32 means.
+  std::string ProductsName() const {
+    if (context_.float32_products == Float32Products::kFma) return "";
+    const bool six = context_.float32_products == Float32Products::kSix;
+    return std::string(", float32 by ") + (six ? "six" : "three") + " bfloat16 products";
+  }
+
   const InstructionSet instruction_set_;
   BlockCache blocks_;
   Context context_;

@@ -65,7 +65,10 @@ void HeadProduct(const Context& context, const HeadProductParams& p) {
       p.y.rows() / p.sequence * p.heads, 1,
       [&](std::int64_t begin, std::int64_t end) {
         ThreadPool own(1);
-        const Context alone{.pool = own, .kernels = context.kernels, .cancel = context.cancel};
+        const Context alone{.pool = own,
+                            .kernels = context.kernels,
+                            .float32_products = context.float32_products,
+                            .cancel = context.cancel};
         for (std::int64_t item = begin; item < end; ++item) {
           const Product product = ProductOf(p, item);
           const Finish finish = [&](std::int64_t row, std::int64_t rows, std::int64_t column,

@@ -27,9 +27,20 @@ struct Product {
   bool upper = false;  // only elements with row <= column
 };
 
+// The kernels of products that have a precision: layers, statistics, attention step by step. The
+// algebra on what these give (factors, certificates, what a quantizer updates) multiplies with
+// kernels.linear.float32 always.
 inline const GemmKernels& GemmFor(const Context& context, Precision precision) {
   const LinearKernels& kernels = context.kernels.linear;
-  return precision == Precision::kBFloat16 ? kernels.bfloat16 : kernels.float32;
+  if (precision == Precision::kBFloat16) return kernels.bfloat16;
+  switch (context.float32_products) {
+    case Float32Products::kThree:
+      return kernels.three_products;
+    case Float32Products::kSix:
+      return kernels.six_products;
+    default:
+      return kernels.float32;
+  }
 }
 
 // Every element is a sum in an order that only the depth decides, so neither threads nor the other

@@ -119,4 +119,21 @@ InstructionSet ActiveInstructionSet() {
                   wanted + "'.");
 }
 
+Float32Products ActiveFloat32Products(InstructionSet instruction_set) {
+  const char* text = std::getenv("BALLAST_FLOAT32_PRODUCTS");
+  const std::string_view wanted = text == nullptr ? "" : text;
+  if (wanted == "fma") return Float32Products::kFma;
+  if (wanted.empty()) {
+    const bool tiles = instruction_set == InstructionSet::kAmxBf16;
+    return tiles ? Float32Products::kSix : Float32Products::kFma;
+  }
+  const bool bfloat16 = instruction_set >= InstructionSet::kAvx512Bf16;
+  if (bfloat16 && wanted == "three") return Float32Products::kThree;
+  if (bfloat16 && wanted == "six") return Float32Products::kSix;
+  throw Error(ErrorCode::kUnsupported,
+              std::string(bfloat16 ? "Expected fma, three or six" : "Expected fma") + " (what " +
+                  std::string(InstructionSetName(instruction_set)) +
+                  " has) for BALLAST_FLOAT32_PRODUCTS but received '" + std::string(wanted) + "'.");
+}
+
 }  // namespace ballast::cpu

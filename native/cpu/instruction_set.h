@@ -1,5 +1,6 @@
 // Which vector instructions this process uses: the best that processor and operating system offer,
-// or the one that the environment variable BALLAST_INSTRUCTION_SET names.
+// or the one that the environment variable BALLAST_INSTRUCTION_SET names. And how float32 products
+// are formed with them.
 #pragma once
 
 #include <string_view>
@@ -21,5 +22,13 @@ const std::vector<InstructionSet>& AvailableInstructionSets();
 // process can compare them all. Throws Error{kUnsupported} when it names one that the machine
 // cannot run.
 InstructionSet ActiveInstructionSet();
+
+// kFma: float32 multiply-adds.   kThree, kSix: bfloat16 products (kernels/split.h).
+enum class Float32Products { kFma, kThree, kSix };
+
+// What BALLAST_FLOAT32_PRODUCTS says, "fma", "three" or "six"; else six with AMX, whose bfloat16
+// products have 16 times the peak of float32 multiply-adds, and fma everywhere else. Throws
+// Error{kUnsupported} for three and six where there are no bfloat16 products.
+Float32Products ActiveFloat32Products(InstructionSet instruction_set);
 
 }  // namespace ballast::cpu

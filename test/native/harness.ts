@@ -10,28 +10,36 @@ import {
   type Tensor,
 } from '../../lib/device/index.js';
 
-const variable = 'BALLAST_INSTRUCTION_SET';
+/**
+ * The GPU of this name, or a CPU device of this kind, whatever the environment says: an instruction set, by itself or
+ * with how it forms float32 products, as in avx512_bf16+six; nothing after the + is the machine's own choice.
+ */
+export function openDevice(kind: string, threads = 2, precision: Precision = 'float32'): Device {
+  if (kind.startsWith('cuda:')) return Device.open(kind, { precision });
+  const [instructionSet = '', float32Products = 'fma'] = kind.split('+');
+  const variables = {
+    BALLAST_INSTRUCTION_SET: instructionSet,
+    BALLAST_FLOAT32_PRODUCTS: float32Products,
+  };
+  return withEnvironment(variables, () => Device.open('cpu', { threads, precision }));
+}
 
-/** The GPU of this name, or a CPU device that uses this instruction set, whatever the environment says. */
-export function openDevice(
-  instructionSet: string,
-  threads = 2,
-  precision: Precision = 'float32',
-): Device {
-  if (instructionSet.startsWith('cuda:')) return Device.open(instructionSet, { precision });
-  const before = process.env[variable];
-  process.env[variable] = instructionSet;
+function withEnvironment<T>(variables: Readonly<Record<string, string>>, body: () => T): T {
+  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, variables);
   try {
-    return Device.open('cpu', { threads, precision });
+    return body();
   } finally {
-    if (before === undefined) delete process.env[variable];
-    else process.env[variable] = before;
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
   }
 }
 
-function isAvailable(instructionSet: string): boolean {
+function isAvailable(kind: string): boolean {
   try {
-    openDevice(instructionSet).close();
+    openDevice(kind).close();
     return true;
   } catch {
     return false;
@@ -46,6 +54,19 @@ export const productInstructionSets = [
   ...instructionSets,
   ...['avx512_bf16', 'amx_bf16'].filter(isAvailable),
 ];
+
+/** Those that form float32 products of bfloat16 ones. */
+export const splitKinds = [
+  'avx512_bf16+three',
+  'avx512_bf16+six',
+  'amx_bf16+three',
+  'amx_bf16+six',
+].filter(isAvailable);
+
+export const productKinds = [...productInstructionSets, ...splitKinds];
+
+/** What float32 products of this kind may lose, next to those of float32 multiply-adds (split.test.ts is exact). */
+export const lossOf = (kind: string) => (kind.endsWith('+three') ? 16 : 1);
 
 /** GPUs that can be used. */
 export const gpus = listDevices()

@@ -33,20 +33,28 @@ inline void Write(float* out, Floats sum, Update update) {
   Store(out, sum);
 }
 
+// The view of a product that takes its operands whole.
+constexpr auto AsItIs = [](const auto& window) -> const auto& { return window; };
+
 template <class Kernel>
 struct Gemm {
   static constexpr std::int64_t kWords = Kernel::kDepth / Kernel::kPerWord;
   // Not a power of two: the rows of a strip fall into different cache sets.
   static constexpr std::int64_t kStripStride = kWords + 16;
 
+  static constexpr std::int64_t Words(std::int64_t depth) {
+    return (depth + Kernel::kPerWord - 1) / Kernel::kPerWord;
+  }
   static constexpr std::int64_t PanelWords(std::int64_t depth) {
-    return RoundUp((depth + Kernel::kPerWord - 1) / Kernel::kPerWord, kLanes);
+    return RoundUp(Words(depth), kLanes);
   }
 
-  static void PackStrip(const Operand& a, const Range& range, void* strip) {
-    float* out = static_cast<float*>(strip);
+  // The words of a strip; view(window) is what is packed of a window.
+  template <class View>
+  static void PackRows(const Operand& a, const Range& range, const View& view, float* out) {
     const std::int64_t words = PanelWords(range.depth);
-    WithWindow(a, range, Kernel::kRows, [&](const auto& window) {
+    WithWindow(a, range, Kernel::kRows, [&](const auto& whole) {
+      const auto& window = view(whole);
       if (a.depth_contiguous) {
         const auto word = [&](std::int64_t r, std::int64_t c) {
           return Kernel::Along(window, r, c);
@@ -61,14 +69,18 @@ struct Gemm {
     });
   }
 
-  static void PackBlock(const Operand& b, const Range& range, void* block) {
+  // The words of a block's panels, which lie panel_words apart.
+  template <class View>
+  static void PackPanels(const Operand& b, const Range& range, const View& view,
+                         std::int64_t panel_words, float* block) {
     const std::int64_t words = PanelWords(range.depth);
     for (std::int64_t j = 0; j < range.items; j += kPanel) {
       Range part = range;
       part.first += j;
       part.items = range.items - j < kPanel ? range.items - j : kPanel;
-      float* out = static_cast<float*>(block) + j * words;
-      WithWindow(b, part, kPanel, [&](const auto& window) {
+      float* out = block + j * panel_words;
+      WithWindow(b, part, kPanel, [&](const auto& whole) {
+        const auto& window = view(whole);
         if (b.depth_contiguous) {
           const auto word = [&](std::int64_t r, std::int64_t c) {
             return Kernel::Along(window, r, c);
@@ -82,6 +94,13 @@ struct Gemm {
         }
       });
     }
+  }
+
+  static void PackStrip(const Operand& a, const Range& range, void* strip) {
+    PackRows(a, range, AsItIs, static_cast<float*>(strip));
+  }
+  static void PackBlock(const Operand& b, const Range& range, void* block) {
+    PackPanels(b, range, AsItIs, PanelWords(range.depth), static_cast<float*>(block));
   }
 
   // C arrives while the tile is computed; else its last loads and stores would wait for memory.
@@ -130,14 +149,12 @@ struct Gemm {
     return rows == Kernel::kRows || rows == Kernel::kRows / 2 || rows == 1;
   }
 
-  static void Multiply(const void* strip, const void* block, std::int64_t depth,
-                       const Destination& to) {
+  static void MultiplyWords(const void* strip, const void* block, std::int64_t words,
+                            std::int64_t panel_words, const Destination& to) {
     const float* a = static_cast<const float*>(strip);
     const float* panel = static_cast<const float*>(block);
-    const std::int64_t words = (depth + Kernel::kPerWord - 1) / Kernel::kPerWord;
-    const std::int64_t panel_stride = PanelWords(depth) * kPanel;
     Kernel::Begin();
-    for (std::int64_t j = 0; j < to.columns; j += kPanel, panel += panel_stride) {
+    for (std::int64_t j = 0; j < to.columns; j += kPanel, panel += panel_words * kPanel) {
       if (to.upper && j + kPanel - 1 + to.diagonal < 0) continue;
       const bool crossed = to.upper && j + to.diagonal < to.rows - 1;
       if (crossed || j + kPanel > to.columns || !IsWholeTile(to.rows)) {
@@ -147,6 +164,11 @@ struct Gemm {
       }
     }
     Kernel::End();
+  }
+
+  static void Multiply(const void* strip, const void* block, std::int64_t depth,
+                       const Destination& to) {
+    MultiplyWords(strip, block, Words(depth), PanelWords(depth), to);
   }
 
   static GemmKernels Table(std::int64_t block_columns) {

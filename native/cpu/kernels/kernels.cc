@@ -1,14 +1,16 @@
-// The tables of all instruction sets. The two with bfloat16 products differ from avx512 in that
-// kernel alone.
+// The tables of all instruction sets. The two with bfloat16 products differ from avx512 in what is
+// made of those alone.
 #include "native/cpu/kernels/kernels.h"
 
 namespace ballast::cpu {
 namespace {
 
 #if defined(__x86_64__)
-Kernels WithBFloat16(GemmKernels bfloat16) {
+Kernels With(const BFloat16Kernels& bfloat16) {
   Kernels kernels = {avx512::MakeLinearKernels(), avx512::MakeRowKernels()};
-  kernels.linear.bfloat16 = bfloat16;
+  kernels.linear.bfloat16 = bfloat16.rounded;
+  kernels.linear.three_products = bfloat16.three_products;
+  kernels.linear.six_products = bfloat16.six_products;
   return kernels;
 }
 #endif
@@ -32,11 +34,11 @@ const Kernels& KernelsFor(InstructionSet instruction_set) {
       return kernels;
     }
     case InstructionSet::kAvx512Bf16: {
-      static const Kernels kernels = WithBFloat16(avx512_bf16::MakeBFloat16Kernels());
+      static const Kernels kernels = With(avx512_bf16::MakeBFloat16Kernels());
       return kernels;
     }
     case InstructionSet::kAmxBf16: {
-      static const Kernels kernels = WithBFloat16(amx_bf16::MakeBFloat16Kernels());
+      static const Kernels kernels = With(amx_bf16::MakeBFloat16Kernels());
       return kernels;
     }
 #endif

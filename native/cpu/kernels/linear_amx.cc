@@ -2,7 +2,7 @@
 // 16 words loads two tiles of the strip and two of the panel. The layouts are those of the vector
 // kernels. Strips and panels are zero beyond the depth up to a whole step.
 #include "native/cpu/kernels/bfloat16_words.h"
-#include "native/cpu/kernels/gemm.h"
+#include "native/cpu/kernels/split.h"
 
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
@@ -71,6 +71,6 @@ struct AmxKernel : BFloat16Words {
 
 }  // namespace
 
-GemmKernels MakeBFloat16Kernels() { return Gemm<AmxKernel>::Table(256); }
+BFloat16Kernels MakeBFloat16Kernels() { return TablesOf<AmxKernel>(256); }
 
 }  // namespace ballast::cpu::BALLAST_ISA

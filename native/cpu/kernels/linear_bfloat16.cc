@@ -1,7 +1,7 @@
 // bfloat16 products with AVX512_BF16: one instruction multiplies pairs along the depth and adds
 // both products to a float32 sum. Words are such pairs, the first one low.
 #include "native/cpu/kernels/bfloat16_words.h"
-#include "native/cpu/kernels/gemm.h"
+#include "native/cpu/kernels/split.h"
 
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
@@ -41,6 +41,6 @@ struct BFloat16Kernel : BFloat16Words {
 
 }  // namespace
 
-GemmKernels MakeBFloat16Kernels() { return Gemm<BFloat16Kernel>::Table(256); }
+BFloat16Kernels MakeBFloat16Kernels() { return TablesOf<BFloat16Kernel>(256); }
 
 }  // namespace ballast::cpu::BALLAST_ISA

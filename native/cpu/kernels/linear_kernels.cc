@@ -41,6 +41,8 @@ LinearKernels MakeLinearKernels() {
       .lanes = kLanes,
       .float32 = MakeFloat32Kernels(),
       .bfloat16 = MakeRoundedKernels(),
+      .three_products = {},
+      .six_products = {},
       .dot = Dot,
       .dot_double = DotDouble,
       .quantize_columns = QuantizeColumns,

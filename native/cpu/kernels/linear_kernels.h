@@ -57,6 +57,13 @@ struct GemmKernels {
                    const Destination& destination);
 };
 
+// Where there are bfloat16 products: of operands rounded, and of float32 operands in parts.
+struct BFloat16Kernels {
+  GemmKernels rounded;
+  GemmKernels three_products;
+  GemmKernels six_products;
+};
+
 // Some columns of a GPTQ block of `lanes` rows. Arrays with a row of `lanes` numbers for each
 // column of the block are marked [·].
 struct GptqColumns {
@@ -96,7 +103,9 @@ struct DescentColumns {
 struct LinearKernels {
   std::int64_t lanes;  // rows that quantize_columns and its like take at once
   GemmKernels float32;
-  GemmKernels bfloat16;  // operands are rounded to bfloat16, sums are float32
+  GemmKernels bfloat16;        // operands are rounded to bfloat16, sums are float32
+  GemmKernels three_products;  // float32 by bfloat16 products (split.h); empty where there are none
+  GemmKernels six_products;
   // Σ a·b, summed in float64.
   double (*dot)(const float* a, const float* b, std::int64_t n);
   double (*dot_double)(const float* a, const double* b, std::int64_t n);
@@ -119,10 +128,10 @@ namespace avx512 {
 LinearKernels MakeLinearKernels();
 }
 namespace avx512_bf16 {
-GemmKernels MakeBFloat16Kernels();
+BFloat16Kernels MakeBFloat16Kernels();
 }
 namespace amx_bf16 {
-GemmKernels MakeBFloat16Kernels();
+BFloat16Kernels MakeBFloat16Kernels();
 }
 
 }  // namespace ballast::cpu

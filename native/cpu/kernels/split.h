@@ -1,0 +1,115 @@
+// float32 products by bfloat16 ones (Henry, Tang and Heinecke, Leveraging the bfloat16 Artificial
+// Intelligence Datatype for Higher-Precision Computations, 2019). A number is its nearest bfloat16,
+// that of the rest, and that of what remains: a = h + m + l exactly, |m| <= 2⁻⁸|a|, |l| <= 2⁻¹⁷|a|.
+//   six products    a·b ≈ lh' + hl' + mm' + mh' + hm' + hh'    lacks at most 2⁻²⁴|a·b|
+//   three products  a·b ≈ mh' + hm' + hh'                      lacks at most 2⁻¹⁵|a·b|
+// A strip holds the left factors one after the other along the depth, a panel the right ones, so
+// one tile sums all products, the small ones first. What a sum over n is off by, next to Σ|a·b|:
+//   six products    2⁻²⁴·(1 + 1.1·(min(n, 160) + n/160))
+//   three products  2⁻¹⁵ + 2⁻²⁴·1.1·(min(n, 320) + n/320)
+//   multiply-adds   2⁻²⁴·(min(n, 512) + n/512), which is 2⁻¹⁵ from n = 512 on
+// Below the normal numbers bfloat16 products know zero alone: besides, 2⁻¹²⁴·Σ(|a| + |b| + 6).
+#pragma once
+
+#include "native/cpu/kernels/gemm.h"
+
+namespace ballast::cpu::BALLAST_ISA {
+namespace {
+
+// Which part of each factor a product takes: 0 is h, 1 is m, 2 is l.
+template <int kParts>
+struct PartProducts;
+template <>
+struct PartProducts<2> {
+  static constexpr int kLeft[] = {1, 0, 0};
+  static constexpr int kRight[] = {0, 1, 0};
+};
+template <>
+struct PartProducts<3> {
+  static constexpr int kLeft[] = {2, 0, 1, 1, 0, 0};
+  static constexpr int kRight[] = {0, 2, 1, 0, 1, 0};
+};
+
+// Numbers beyond the largest bfloat16 would round to infinity.
+inline Floats WithinBfloat(Floats x) {
+  const Floats largest = Splat(0x1.fep127f);
+  return Min(largest, Max(-largest, x));
+}
+
+// A window's numbers less their higher parts; the kernel rounds them. An infinity is in the last
+// part alone, which meets h' only: so it keeps its sign.
+template <class Window, int kPart, bool kLast>
+struct PartOf {
+  const Window& window;
+
+  Floats At(std::int64_t row, std::int64_t column) const {
+    Floats x = window.At(row, column);
+    for (int i = 0; i < kPart; ++i) x -= FromBfloat(ToBfloat(WithinBfloat(x)));
+    return kLast ? x : WithinBfloat(x);
+  }
+};
+
+// Of a kernel of bfloat16 words. A pass is less deep by as much as its words are more, so working
+// memory stays what it is.
+template <class Kernel, int kParts>
+struct Split {
+  using Base = Gemm<Kernel>;
+  using Products = PartProducts<kParts>;
+  static constexpr std::int64_t kProducts = sizeof Products::kLeft / sizeof(int);
+  static constexpr std::int64_t kDepth = Base::kWords / kProducts / kLanes * kLanes * 2;
+
+  template <int kPart>
+  static constexpr auto View = []<class Window>(const Window& window) {
+    return PartOf<Window, kPart, kPart + 1 == kParts>{window};
+  };
+
+  template <int kProduct>
+  static void PackStripFrom(const Operand& a, const Range& range, float* strip) {
+    if constexpr (kProduct < kProducts) {
+      Base::PackRows(a, range, View<Products::kLeft[kProduct]>, strip);
+      PackStripFrom<kProduct + 1>(a, range, strip + Base::PanelWords(range.depth));
+    }
+  }
+
+  template <int kProduct>
+  static void PackBlockFrom(const Operand& b, const Range& range, float* block) {
+    if constexpr (kProduct < kProducts) {
+      const std::int64_t words = Base::PanelWords(range.depth);
+      Base::PackPanels(b, range, View<Products::kRight[kProduct]>, kProducts * words, block);
+      PackBlockFrom<kProduct + 1>(b, range, block + words * kPanel);
+    }
+  }
+
+  static void PackStrip(const Operand& a, const Range& range, void* strip) {
+    PackStripFrom<0>(a, range, static_cast<float*>(strip));
+  }
+  static void PackBlock(const Operand& b, const Range& range, void* block) {
+    PackBlockFrom<0>(b, range, static_cast<float*>(block));
+  }
+
+  static void Multiply(const void* strip, const void* block, std::int64_t depth,
+                       const Destination& to) {
+    const std::int64_t words = kProducts * Base::PanelWords(depth);
+    Base::MultiplyWords(strip, block, words, words, to);
+  }
+
+  static GemmKernels Table(std::int64_t block_columns) {
+    GemmKernels table = Base::Table(block_columns);
+    table.depth = kDepth;
+    table.pack_strip = PackStrip;
+    table.pack_block = PackBlock;
+    table.multiply = Multiply;
+    return table;
+  }
+};
+
+// All that is made of bfloat16 products.
+template <class Kernel>
+BFloat16Kernels TablesOf(std::int64_t block_columns) {
+  return {.rounded = Gemm<Kernel>::Table(block_columns),
+          .three_products = Split<Kernel, 2>::Table(block_columns),
+          .six_products = Split<Kernel, 3>::Table(block_columns)};
+}
+
+}  // namespace
+}  // namespace ballast::cpu::BALLAST_ISA
