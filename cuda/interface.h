@@ -103,6 +103,7 @@ struct Functions {
   Operation<FactorizeParams> factorize;
   Operation<GptqParams> gptq;
   Operation<DescendParams> descend;
+  Operation<RefitScalesParams> refit_scales;
   Operation<HeadProductParams> head_product;
   Operation<SoftmaxParams> softmax;
   Operation<TwinQuantizeParams> twin_quantize;
@@ -125,8 +126,8 @@ constexpr std::uint64_t kLayout =
              RopeParams, EmbeddingParams, CrossEntropyParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
              QuantizeParams, DequantizeParams, FactorizeParams, GptqParams, DescendParams,
-             HeadProductParams, SoftmaxParams, TwinQuantizeParams, SoftmaxGradientParams,
-             LayerNormGradientParams, ActivationGradientParams>();
+             RefitScalesParams, HeadProductParams, SoftmaxParams, TwinQuantizeParams,
+             SoftmaxGradientParams, LayerNormGradientParams, ActivationGradientParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.
 constexpr const char* kEntryPoint = "ballast_cuda_functions";

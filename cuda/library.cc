@@ -151,6 +151,7 @@ constexpr Functions kFunctions = {
     .factorize = Run<Factorize>,
     .gptq = Run<Gptq>,
     .descend = Run<Descend>,
+    .refit_scales = Run<RefitScales>,
     .head_product = Run<HeadProduct>,
     .softmax = Run<Softmax>,
     .twin_quantize = Run<TwinQuantize>,

@@ -1,4 +1,4 @@
-// The exact refit of one scale, with which both kinds of refits of coordinate descent end.
+// The exact refit of one scale, with which all refits end.
 #pragma once
 
 #include "cuda/grid.cuh"

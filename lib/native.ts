@@ -223,6 +223,16 @@ export interface NativeAddon {
       tolerance: number;
     },
   ): { codes: NativeTensor; scales: NativeTensor; errors: NativeTensor };
+  refitScales(
+    device: Device,
+    weight: Handle,
+    matrix: Handle,
+    codes: Handle,
+    scales: Handle,
+    zeros: Handle,
+    scaleDtype: DType,
+    damping: number,
+  ): NativeTensor;
   headProduct(device: Device, x: Handle, y: Handle, options: NativeHeadProduct): NativeTensor;
   softmax(
     device: Device,

@@ -36,8 +36,6 @@ export async function quantizeOnce(model, options) {
     sequenceLength: sequence,
     sampling: 'sequential',
     heldOut: 0,
-    // As the joint fit has it, with a bias and without: what differs is compensation alone.
-    ...(method === 'gptq' ? { refit: 'scales' } : {}),
     bits,
   });
   for await (const event of events) {

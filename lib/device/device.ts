@@ -358,4 +358,25 @@ export class Device extends Operations {
       errors: this.wrap(made.errors),
     };
   }
+
+  /** The scales [out, 1] at which the codes' ΔW M ΔWᵀ is least in every row, M = matrix + damping·mean(diag)·I. */
+  refitScales(
+    weight: Tensor,
+    matrix: Tensor,
+    found: { codes: Tensor; scales: Tensor; zeros: Tensor },
+    options: { scaleDtype: DType; damping: number },
+  ): Tensor {
+    return this.make(() =>
+      native.refitScales(
+        this.native,
+        weight.handle,
+        matrix.handle,
+        found.codes.handle,
+        found.scales.handle,
+        found.zeros.handle,
+        options.scaleDtype,
+        options.damping,
+      ),
+    );
+  }
 }

@@ -17,15 +17,19 @@ export function refittedScales(
   { codes, scales, zeros }: QuantizedWeight,
   damping: number,
 ): Tensor {
+  const { scaleDtype } = scheme;
+  // One scale to a row is settled at once; groups of a row depend on each other.
+  if (scheme.groupSize === 0) {
+    return device.refitScales(weight, moment, { codes, scales, zeros }, { scaleDtype, damping });
+  }
   const refitted = device.descend(
     weight,
     moment,
     { codes, scales, zeros },
     {
       bits: scheme.bits,
-      scaleDtype: scheme.scaleDtype,
-      // Groups of a row depend on each other; one scale to a row is settled at once.
-      rounds: scheme.groupSize === 0 ? 1 : options.rounds,
+      scaleDtype,
+      rounds: options.rounds,
       sweeps: 0,
       refit: true,
       greedy: false,

@@ -71,6 +71,7 @@ class Backend : public Memory {
   virtual void Factorize(const FactorizeParams&) = 0;
   virtual void Gptq(const GptqParams&) = 0;
   virtual void Descend(const DescendParams&) = 0;
+  virtual void RefitScales(const RefitScalesParams&) = 0;
 
   // Attention step by step, and gradients: what calibration asks for.
   virtual void HeadProduct(const HeadProductParams&) = 0;

@@ -232,6 +232,18 @@ struct DescendParams {
   double tolerance = 0;
 };
 
+// Moves each row's one scale to where e = ΔW_o M ΔW_oᵀ is least, with ΔW and M as in DescendParams:
+// rounded to scale_dtype, at most by a factor of two, and only if that lowers e.
+struct RefitScalesParams {
+  View weight;  // [out, in] weight type
+  View matrix;  // [in, in] float32 symmetric, positive semidefinite
+  View codes;   // [out, in] uint8
+  View zeros;   // [out, 1] float32
+  View scales;  // [out, 1] float32, in and out
+  DType scale_dtype = DType::kFloat32;
+  double damping = 0;
+};
+
 // out[o] = Δ_o M Δ_oᵀ for every row of delta; with `other`, Δ_o M other_oᵀ.
 struct QuadraticFormParams {
   View delta;   // [out, in] float32

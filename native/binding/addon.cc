@@ -166,6 +166,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<Factorize>(exports, "factorize");
   Define<Gptq>(exports, "gptq");
   Define<Descend>(exports, "descend");
+  Define<RefitScales>(exports, "refitScales");
   Define<HeadProduct>(exports, "headProduct");
   Define<Softmax>(exports, "softmax");
   Define<TwinQuantize>(exports, "twinQuantize");

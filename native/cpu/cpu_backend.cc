@@ -24,6 +24,7 @@
 #include "native/cpu/quadratic_form.h"
 #include "native/cpu/quantization.h"
 #include "native/cpu/reductions.h"
+#include "native/cpu/refit_scales.h"
 #include "native/cpu/rope.h"
 #include "native/cpu/second_moment.h"
 #include "native/cpu/twin_quantization.h"
@@ -127,6 +128,7 @@ class CpuBackend final : public Backend {
   void Factorize(const FactorizeParams& p) override { cpu::Factorize(context_, p); }
   void Gptq(const GptqParams& p) override { cpu::Gptq(context_, p); }
   void Descend(const DescendParams& p) override { cpu::Descend(context_, p); }
+  void RefitScales(const RefitScalesParams& p) override { cpu::RefitScales(context_, p); }
 
   void HeadProduct(const HeadProductParams& p) override { cpu::HeadProduct(context_, p); }
   void Softmax(const SoftmaxParams& p) override { cpu::Softmax(context_, p); }

@@ -15,6 +15,7 @@
 #include "native/cpu/descent_state.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/grid.h"
+#include "native/cpu/move_scale.h"
 #include "native/cpu/wide_refit.h"
 
 namespace ballast::cpu {

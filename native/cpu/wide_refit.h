@@ -7,12 +7,6 @@
 
 namespace ballast::cpu {
 
-// With δ a scale's change and u = code − zero over its group, e(δ) = e − 2δ (u·r) + δ² (u M uᵀ).
-// Moves the scale to the least of it, rounded to `dtype`, if that lowers e: adds what it took off
-// to `taken` and returns δ.
-float MoveScale(const Kernels& kernels, DType dtype, double slope, double curvature, float* scale,
-                double* taken);
-
 // out [in, padded] = M[·, begin … end − 1] x, x [end − begin, padded].
 void MultiplyByMatrix(const DescentState& state, std::int64_t begin, std::int64_t end,
                       const float* x, float* out);

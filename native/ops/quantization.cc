@@ -207,4 +207,28 @@ DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix
   return out;
 }
 
+Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, const Tensor& codes,
+                   const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping) {
+  ExpectWeightType("weight", weight);
+  ExpectRank("weight", weight, 2);
+  ExpectFloat32("matrix", matrix, {weight.cols(), weight.cols()});
+  ExpectDType("codes", codes, DType::kUint8);
+  ExpectShape("codes", codes, weight.shape());
+  ExpectFloat32("scales", scales, {weight.rows(), 1});
+  ExpectFloat32("zeros", zeros, {weight.rows(), 1});
+  ExpectThat(damping >= 0, "Expected no negative damping.");
+  const Tensor out = device.Empty(DType::kFloat32, scales.shape());
+  device.Enqueue([=](Backend& backend) {
+    backend.Copy(out.Write().bytes, scales.Read().bytes, scales.byte_count());
+    backend.RefitScales({.weight = weight.Read(),
+                         .matrix = matrix.Read(),
+                         .codes = codes.Read(),
+                         .zeros = zeros.Read(),
+                         .scales = out.Write(),
+                         .scale_dtype = scale_dtype,
+                         .damping = damping});
+  });
+  return out;
+}
+
 }  // namespace ballast

@@ -74,4 +74,8 @@ DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix
                       const Tensor& codes, const Tensor& scales, const Tensor& zeros,
                       const DescendOptions& options);
 
+// The scales [out, 1] that fit the codes best. Those given stay what they are.
+Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, const Tensor& codes,
+                   const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping);
+
 }  // namespace ballast

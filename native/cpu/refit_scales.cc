@@ -1,0 +1,97 @@
+// With u = code − zero, a scale's change δ makes e − 2δ (u M ΔWᵀ) + δ² (u M uᵀ) of its row's error:
+// so one float32 product, u M, is all it takes. It is made for a band of rows at a time, which
+// keeps it small; the sums are float64. Damping is added to the sums, not to a copy of M.
+#include "native/cpu/refit_scales.h"
+
+#include <algorithm>
+
+#include "native/cpu/conversion.h"
+#include "native/cpu/gemm.h"
+#include "native/cpu/move_scale.h"
+#include "native/cpu/scratch.h"
+
+namespace ballast::cpu {
+namespace {
+
+constexpr std::int64_t kProductFloats = std::int64_t{1} << 20;  // of a band
+
+class Refit {
+ public:
+  Refit(const Context& context, const RefitScalesParams& params)
+      : context_(context),
+        params_(params),
+        n_(params.weight.cols()),
+        band_(std::min(std::max<std::int64_t>(kProductFloats / n_, 64), params.weight.rows())),
+        units_(band_ * n_),
+        product_(band_ * n_) {
+    double diagonal = 0;
+    for (std::int64_t j = 0; j < n_; ++j) diagonal += params.matrix.f32()[j * (n_ + 1)];
+    damping_ = params.damping * diagonal / static_cast<double>(n_);
+  }
+
+  void Run() {
+    const std::int64_t rows = params_.weight.rows();
+    for (std::int64_t first = 0; first < rows; first += band_) {
+      const std::int64_t band = std::min(band_, rows - first);
+      ForRows(band, [&](std::int64_t i) { MakeUnits(first + i, units_.data() + i * n_); });
+      Multiply(context_, context_.kernels.linear.float32,
+               {.a = {.data = units_.data(), .stride = n_},
+                .b = {.data = params_.matrix.f32(), .stride = n_, .depth_contiguous = false},
+                .rows = band,
+                .columns = n_,
+                .depth = n_,
+                .out = product_.data(),
+                .stride = n_});
+      ForRows(band, [&](std::int64_t i) {
+        RefitRow(first + i, units_.data() + i * n_, product_.data() + i * n_);
+      });
+    }
+  }
+
+ private:
+  template <class F>
+  void ForRows(std::int64_t rows, F body) {
+    context_.pool.ParallelFor(
+        rows, 16,
+        [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) body(i);
+        },
+        context_.cancel);
+  }
+
+  void MakeUnits(std::int64_t row, float* units) const {
+    const std::uint8_t* codes = params_.codes.u8() + row * n_;
+    const float zero = params_.zeros.f32()[row];
+    for (std::int64_t j = 0; j < n_; ++j) units[j] = static_cast<float>(codes[j]) - zero;
+  }
+
+  void RefitRow(std::int64_t row, const float* units, const float* product) const {
+    const auto dot = context_.kernels.linear.dot;
+    float* scale = params_.scales.f32() + row;
+    Scratch<float> memory(n_);
+    float* delta = memory.data();
+    ReadFloats(context_.kernels, params_.weight, row * n_, n_, delta);
+    for (std::int64_t j = 0; j < n_; ++j) delta[j] -= *scale * units[j];
+    const double slope = dot(product, delta, n_) + damping_ * dot(units, delta, n_);
+    const double curvature = dot(product, units, n_) + damping_ * dot(units, units, n_);
+    double taken = 0;
+    MoveScale(context_.kernels, params_.scale_dtype, slope, curvature, scale, &taken);
+  }
+
+  const Context& context_;
+  const RefitScalesParams& params_;
+  const std::int64_t n_;
+  const std::int64_t band_;
+  Scratch<float> units_;    // [band, in] u
+  Scratch<float> product_;  // [band, in] u M
+  double damping_ = 0;
+};
+
+}  // namespace
+
+void RefitScales(const Context& context, const RefitScalesParams& params) {
+  if (params.weight.shape.elements() == 0) return;
+  Refit(context, params).Run();
+}
+
+}  // namespace ballast::cpu
