@@ -2,53 +2,54 @@
 // the range and quantizes at once, while the numbers are in the cache. Per tensor: the range of all
 // blocks first, which does not depend on any order.
 #include "cuda/grid.cuh"
-#include "cuda/grid_loop.cuh"
+#include "cuda/map.cuh"
 #include "cuda/memory.h"
 #include "cuda/operations.h"
 #include "cuda/reductions.h"
+#include "cuda/row_shape.cuh"
 
 namespace ballast::cuda {
 namespace {
-
-constexpr int kGroupWarps = 8;
 
 __device__ __forceinline__ float requantized(float x, Grid grid, float max_code) {
   return value_of(code_of(x, grid, max_code), grid);
 }
 
-// A warp a group of `size` neighbouring elements.
-__global__ void quantize_groups_kernel(const float* x, Scheme scheme, std::int64_t groups, int size,
-                                       float* out) {
-  const std::int64_t group = static_cast<std::int64_t>(blockIdx.x) * kGroupWarps + threadIdx.y;
-  if (group >= groups) return;
-  x += group * size;
-  out += group * size;
-  const Grid grid = grid_of(scheme, range_of(size, [x](int i) { return x[i]; }));
-  const float max_code = max_code_of(scheme.bits);
-  for (int i = threadIdx.x; i < size; i += kWarp) out[i] = requantized(x[i], grid, max_code);
+// Joined to what the thread has seen; NaN is passed over.
+__device__ __forceinline__ void widen(Interval& range, float x) {
+  range = {fminf(range.low, x), fmaxf(range.high, x)};
 }
 
-// A block a row: for groups that one warp would be long with.
-__global__ void quantize_rows_kernel(const float* x, Scheme scheme, int size, float* out) {
-  x += blockIdx.x * static_cast<std::int64_t>(size);
-  out += blockIdx.x * static_cast<std::int64_t>(size);
+// A row, or a group as one.
+template <class Shape>
+__global__ void quantize_rows_kernel(const float* x, Scheme scheme, std::int64_t rows, int size,
+                                     float* out) {
+  const std::int64_t row = own_row();
+  if (row >= rows) return;
+  x += row * size;
+  out += row * size;
   Interval range = {0, 0};
-  for (int i = threadIdx.x; i < size; i += blockDim.x) {
-    range = {fminf(range.low, x[i]), fmaxf(range.high, x[i])};
-  }
-  range.low = block_reduce(range.low, Least{}, 0.0f);
-  range.high = block_reduce(range.high, Largest{}, 0.0f);
+  for_own<Shape>(x, size, [&](int, float value) { widen(range, value); });
+  range.low = row_reduce<Shape>(range.low, Least{}, 0.0f);
+  range.high = row_reduce<Shape>(range.high, Largest{}, 0.0f);
   const Grid grid = grid_of(scheme, range);
   const float max_code = max_code_of(scheme.bits);
-  for (int i = threadIdx.x; i < size; i += blockDim.x) out[i] = requantized(x[i], grid, max_code);
+  for (int i = threadIdx.x; i < size / Shape::kWidth; i += blockDim.x) {
+    auto word = load_floats<Shape::kWidth>(x, i);
+#pragma unroll
+    for (float& value : word.of) value = requantized(value, grid, max_code);
+    store_floats(out, i, word);
+  }
 }
 
+template <int kWidth>
 __global__ void partial_range_kernel(const float* x, std::int64_t n, Interval* ranges) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const std::int64_t words = n / kWidth, rest = words * kWidth + first;
   Interval range = {0, 0};
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n;
-       i += static_cast<std::int64_t>(gridDim.x) * blockDim.x) {
-    range = {fminf(range.low, x[i]), fmaxf(range.high, x[i])};
-  }
+  for_words<kWidth>(x, words, first, stride, [&](int, float value) { widen(range, value); });
+  if (rest < n) widen(range, x[rest]);
   range.low = block_reduce(range.low, Least{}, 0.0f);
   range.high = block_reduce(range.high, Largest{}, 0.0f);
   if (threadIdx.x == 0) ranges[blockIdx.x] = range;
@@ -70,24 +71,35 @@ __global__ void tensor_grid_kernel(const Interval* ranges, int count, Scheme sch
   }
 }
 
-// With `period` scales that repeat along the elements: one, or one for each channel.
+struct Requantize {
+  float max_code;
+  __device__ float operator()(float x, float scale, float zero) const {
+    return requantized(x, {scale, zero}, max_code);
+  }
+};
+
+// With scales and zeros that repeat along the elements: one, or one for each channel.
 void QuantizeWith(const Context& context, const FakeQuantizeParams& p, const float* scales,
                   const float* zeros, std::int64_t period) {
-  const float* x = p.x.f32();
-  float* out = p.out.f32();
-  const float max_code = max_code_of(p.bits);
-  ForEach(context, "fakeQuantize", p.x.shape.elements(), [=] __device__(std::int64_t i) {
-    const std::int64_t at = period == 1 ? 0 : i % period;
-    out[i] = requantized(x[i], {scales[at], zeros[at]}, max_code);
-  });
+  const auto map = [&](auto scale, auto zero) {
+    Map(context, "fakeQuantize", p.x.shape.elements(), p.out.f32(), Requantize{max_code_of(p.bits)},
+        Whole{p.x.f32()}, scale, zero);
+  };
+  if (period == 1) return map(Single{scales}, Single{zeros});
+  map(Repeated{scales, period}, Repeated{zeros, period});
 }
 
 void QuantizeTensor(const Context& context, const FakeQuantizeParams& p, const Scheme& scheme) {
   const std::int64_t n = p.x.shape.elements();
-  const unsigned blocks = BlocksFor(context, n);
+  const unsigned blocks = BlocksFor(context, DivideUp(n, kWide));
   const Scratch<Interval> ranges(context, blocks);
   const Scratch<float> grid(context, 2);
-  partial_range_kernel<<<blocks, kThreads, 0, context.stream>>>(p.x.f32(), n, ranges.data());
+  const float* x = p.x.f32();
+  if (AreAligned(x)) {
+    partial_range_kernel<kWide><<<blocks, kThreads, 0, context.stream>>>(x, n, ranges.data());
+  } else {
+    partial_range_kernel<1><<<blocks, kThreads, 0, context.stream>>>(x, n, ranges.data());
+  }
   CheckLaunch("fakeQuantize");
   tensor_grid_kernel<<<1, kThreads, 0, context.stream>>>(ranges.data(), static_cast<int>(blocks),
                                                          scheme, grid.data(), grid.data() + 1);
@@ -96,18 +108,17 @@ void QuantizeTensor(const Context& context, const FakeQuantizeParams& p, const S
 }
 
 void QuantizeGroups(const Context& context, const FakeQuantizeParams& p, const Scheme& scheme) {
-  constexpr std::int64_t kLongGroup = 1024;
   const std::int64_t size = p.granularity == Granularity::kRow ? p.x.cols() : p.group_size;
   const std::int64_t groups = p.x.shape.elements() / size;
-  if (size > kLongGroup) {
-    quantize_rows_kernel<<<static_cast<unsigned>(groups), kThreads, 0, context.stream>>>(
-        p.x.f32(), scheme, static_cast<int>(size), p.out.f32());
-  } else {
-    const auto blocks = static_cast<unsigned>(DivideUp(groups, kGroupWarps));
-    quantize_groups_kernel<<<blocks, dim3(kWarp, kGroupWarps), 0, context.stream>>>(
-        p.x.f32(), scheme, groups, static_cast<int>(size), p.out.f32());
-  }
-  CheckLaunch("fakeQuantize");
+  const float* x = p.x.f32();
+  float* out = p.out.f32();
+  WithRowShape(groups, size, size % kWide == 0 && AreAligned(x, out),
+               [&](auto shape, unsigned blocks, dim3 threads) {
+                 using Shape = decltype(shape);
+                 quantize_rows_kernel<Shape><<<blocks, threads, 0, context.stream>>>(
+                     x, scheme, groups, static_cast<int>(size), out);
+                 CheckLaunch("fakeQuantize");
+               });
 }
 
 }  // namespace

@@ -27,6 +27,19 @@ struct Repeated {
   }
 };
 
+// One number for all.
+struct Single {
+  const float* data;
+  bool IsWide() const { return true; }
+  template <int kWidth>
+  __device__ __forceinline__ Floats<kWidth> at(std::int64_t) const {
+    Floats<kWidth> word;
+#pragma unroll
+    for (float& x : word.of) x = *data;
+    return word;
+  }
+};
+
 template <int kWidth, class F, class... In>
 __device__ __forceinline__ Floats<kWidth> apply(const F& f, const In&... in) {
   Floats<kWidth> out;

@@ -2,7 +2,6 @@
 // quantization cares about) would lose digits in float32. The row is read again from the cache for
 // each pass.
 #include "cuda/check.h"
-#include "cuda/context.h"
 #include "cuda/operations.h"
 #include "cuda/row_moments.cuh"
 
@@ -40,10 +39,6 @@ __device__ __forceinline__ void write_row(const NormArguments& p, const float* x
   }
 }
 
-__device__ __forceinline__ std::int64_t own_row() {
-  return static_cast<std::int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
-}
-
 template <class Shape>
 __global__ void layer_norm_kernel(const NormArguments p) {
   const std::int64_t row = own_row();
@@ -66,20 +61,11 @@ __global__ void rms_norm_kernel(const NormArguments p) {
                    [inverse](double value) { return static_cast<float>(value * inverse); });
 }
 
-// Calls launch(shape, blocks, threads) with how rows are best divided.
 template <class F>
-void WithRowShape(const NormArguments& p, F launch) {
+void Launch(const NormArguments& p, F launch) {
   if (p.rows == 0 || p.n == 0) return;
   const bool wide = p.n % kWide == 0 && AreAligned(p.x, p.weight, p.bias, p.out);
-  if (p.n <= kLongestWarpRow) {
-    const auto blocks = static_cast<unsigned>(DivideUp(p.rows, kRowWarps));
-    const dim3 threads(kWarp, kRowWarps);
-    return wide ? launch(RowShape<kWide, true>{}, blocks, threads)
-                : launch(RowShape<1, true>{}, blocks, threads);
-  }
-  const auto blocks = static_cast<unsigned>(p.rows);
-  wide ? launch(RowShape<kWide, false>{}, blocks, dim3(ThreadsForRow(p.n / kWide)))
-       : launch(RowShape<1, false>{}, blocks, dim3(ThreadsForRow(p.n)));
+  WithRowShape(p.rows, p.n, wide, launch);
 }
 
 }  // namespace
@@ -93,7 +79,7 @@ void LayerNorm(const Context& context, const LayerNormParams& params) {
                            .n = static_cast<int>(params.x.cols()),
                            .eps = params.eps,
                            .weight_offset = 0};
-  WithRowShape(p, [&](auto shape, unsigned blocks, dim3 threads) {
+  Launch(p, [&](auto shape, unsigned blocks, dim3 threads) {
     using Shape = decltype(shape);
     layer_norm_kernel<Shape><<<blocks, threads, 0, context.stream>>>(p);
     CheckLaunch("layerNorm");
@@ -109,7 +95,7 @@ void RmsNorm(const Context& context, const RmsNormParams& params) {
                            .n = static_cast<int>(params.x.cols()),
                            .eps = params.eps,
                            .weight_offset = static_cast<float>(params.weight_offset)};
-  WithRowShape(p, [&](auto shape, unsigned blocks, dim3 threads) {
+  Launch(p, [&](auto shape, unsigned blocks, dim3 threads) {
     using Shape = decltype(shape);
     rms_norm_kernel<Shape><<<blocks, threads, 0, context.stream>>>(p);
     CheckLaunch("rmsNorm");

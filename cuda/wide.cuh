@@ -27,6 +27,27 @@ __device__ __forceinline__ void store_floats(float* to, std::int64_t word,
   reinterpret_cast<Floats<kWidth>*>(to)[word] = x;
 }
 
+// f(position in the word, number) for words first, first + stride, …; several are under way at
+// once, as reductions need it, whose loads nothing else overlaps.
+template <int kWidth, class Index, class F>
+__device__ __forceinline__ void for_words(const float* x, Index words, Index first, Index stride,
+                                          F f) {
+  constexpr int kTogether = 4;
+  for (; first < words; first += kTogether * stride) {
+    Floats<kWidth> word[kTogether];
+#pragma unroll
+    for (int k = 0; k < kTogether; ++k) {
+      if (first + k * stride < words) word[k] = load_floats<kWidth>(x, first + k * stride);
+    }
+#pragma unroll
+    for (int k = 0; k < kTogether; ++k) {
+      if (first + k * stride >= words) break;
+#pragma unroll
+      for (int j = 0; j < kWidth; ++j) f(j, word[k].of[j]);
+    }
+  }
+}
+
 // Whether wide words may be read from these addresses; an absent operand's null may.
 template <class... T>
 bool AreAligned(const T*... data) {

@@ -263,6 +263,19 @@ describeDevices('fake quantization', instructionSets, (instructionSet) => {
     );
   });
 
+  it.each([1500, 2501])('a row of %i', async (n) => {
+    const long = normals(3 * n, 5);
+    const options = { bits: 8, symmetric: false };
+    const out = device.fakeQuantize(float32(device, [3, n], long), {
+      ...options,
+      granularity: 'row',
+    });
+    const grids = groupsOf(long, n, n).map(({ values }) => gridOf(values, options));
+    const gridAt = (i: number) => grids[Math.floor(i / n)] as Grid;
+    const expected = long.map((v, i) => restored(codeOf(v, gridAt(i), 8), gridAt(i)));
+    expectClose(await out.readFloat32(), expected, 0);
+  });
+
   it('keeps a NaN', async () => {
     const nan = float32(device, [2, 2], [1, NaN, 2, 3]);
     const out = await device.fakeQuantize(nan, { bits: 8, granularity: 'row' }).readFloat32();
