@@ -12,7 +12,8 @@ namespace ballast::cuda {
 
 struct Context {
   int device = 0;
-  int processors = 1;  // streaming multiprocessors
+  int processors = 1;       // streaming multiprocessors
+  bool warpgroups = false;  // products run on wgmma, see warpgroup_gemm.h
   cudaStream_t stream = nullptr;
   const CancelToken* cancel = nullptr;
 

@@ -144,7 +144,7 @@ class Descent {
   }
 
   // Every step is exact, so a pass that raises the error is a defect. What may still rise is the
-  // rounding of r, where ΔW lies in directions that M hardly has: a product's error is 2⁻¹⁸ Σ|a||b|
+  // rounding of r, where ΔW lies in directions that M hardly has: a product's error is 2⁻¹⁷ Σ|a||b|
   // at most (cuda/gemm.h), and (Σ_j |ΔW_j| √M_jj)² <= in·Σ_j M_jj ΔW_j².
   void ExpectNoRise(double before, double after) {
     if (after <= before * (1 + 1e-5)) return;
@@ -153,7 +153,7 @@ class Descent {
                   "The weight or the second moment holds values that are not finite.");
     }
     DiagonalError(state_, of_rows_.data());
-    if (after - before <= 0x1p-18 * state_.columns * SumOfRows()) return;
+    if (after - before <= 0x1p-17 * state_.columns * SumOfRows()) return;
     throw Error(ErrorCode::kNumeric, "Coordinate descent raised the error from " +
                                          std::to_string(before) + " to " + std::to_string(after) +
                                          "; this is a defect: please report it.");

@@ -2,6 +2,7 @@
 
 #include "cuda/check.h"
 #include "cuda/memory.h"
+#include "cuda/warpgroup_gemm.h"
 
 namespace ballast::cuda {
 
@@ -10,6 +11,7 @@ Engine::Engine(int device) {
   Enter();
   Check(cudaDeviceGetAttribute(&context_.processors, cudaDevAttrMultiProcessorCount, device),
         "reading its properties");
+  context_.warpgroups = ChoosesWarpgroups(device);
   PreparePool(device);
   upload_context_ = context_;
   for (Context* context : {&context_, &upload_context_}) {

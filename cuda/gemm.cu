@@ -1,10 +1,12 @@
-// Packs the factors and launches the kernel for their numbers of planes. Long tensors of tokens go
-// in passes over their rows, so that the packed copy stays small next to what it is a copy of.
+// Packs the factors for one of the two kernels and launches it for their numbers of planes. Long
+// tensors of tokens go in passes over their rows, so that the packed copy stays small next to what
+// it is a copy of.
 #include <algorithm>
 
 #include "cuda/check.h"
 #include "cuda/gemm.h"
 #include "cuda/gemm_kernel.cuh"
+#include "cuda/warpgroup_gemm.h"
 
 namespace ballast::cuda {
 namespace {
@@ -17,17 +19,26 @@ void Launch(const Context& context, const char* operation, const GemmArguments& 
   const auto kernel = gemm_kernel<kPlanesA, kPlanesB>;
   Check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kBytes),
         "preparing a product");
-  const auto blocks = static_cast<unsigned>(arguments.row_tiles * arguments.column_tiles);
-  kernel<<<blocks, kGemmThreads, S::kBytes, context.stream>>>(arguments);
+  const GemmArguments tiled = Tiled<kTile>(arguments);
+  const auto blocks = static_cast<unsigned>(tiled.tiles);
+  kernel<<<blocks, kGemmThreads, S::kBytes, context.stream>>>(tiled);
   CheckLaunch(operation);
 }
 
 void Launch(const Context& context, const char* operation, int planes_a, int planes_b,
             const GemmArguments& arguments) {
+  if (context.warpgroups) {
+    return LaunchWarpgroups(context, operation, planes_a, planes_b, arguments);
+  }
   if (planes_a == 1) return Launch<1, 1>(context, operation, arguments);
   if (planes_b == 1) return Launch<3, 1>(context, operation, arguments);
   if (planes_b == 2) return Launch<3, 2>(context, operation, arguments);
   return Launch<3, 3>(context, operation, arguments);
+}
+
+// Rows of float32 that can be read and written 16 bytes at a time.
+bool LieByFours(const float* data, std::int64_t stride) {
+  return stride % 4 == 0 && reinterpret_cast<std::uintptr_t>(data) % 16 == 0;
 }
 
 // Rows of A from `first` on.
@@ -43,6 +54,7 @@ Operand RowsFrom(const Operand& a, std::int64_t first) {
 void MultiplyRows(const Context& context, const char* operation, const Product& p, const Packed& a,
                   const Packed& b, std::int64_t first, std::int64_t rows) {
   const std::int64_t offset = first * p.stride;
+  const float* residual = p.residual == nullptr ? nullptr : p.residual + offset;
   Launch(context, operation, a.planes, b.planes,
          {.a = a.data,
           .b = b.data,
@@ -51,33 +63,36 @@ void MultiplyRows(const Context& context, const char* operation, const Product& 
           .depth = b.depth,
           .rows = rows,
           .columns = p.columns,
-          .row_tiles = DivideUp(rows, kTile),
-          .column_tiles = DivideUp(p.columns, kTile),
           .out = p.out + offset,
           .stride = p.stride,
           .bias = p.bias,
-          .residual = p.residual == nullptr ? nullptr : p.residual + offset,
+          .residual = residual,
           .activation = p.activation,
           .update = p.update,
-          .upper = p.upper});
+          .upper = p.upper,
+          .by_fours = LieByFours(p.out + offset, p.stride) && LieByFours(residual, p.stride)});
 }
 
 }  // namespace
 
 void Multiply(const Context& context, const char* operation, const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
-  const Packed b = Pack(context, operation, p.b, p.columns, p.depth, p.precision);
+  const Layout layout = context.warpgroups ? Layout::kTiles : Layout::kRows;
+  const Packed b = Pack(context, operation, p.b, p.columns, p.depth, p.precision, layout);
   if (p.upper && p.a.data == p.b.data) {
     return MultiplyRows(context, operation, p, b, b, 0, p.rows);
   }
   const std::int64_t row_bytes =
       std::max<std::int64_t>(b.depth, 1) * 2 * PlanesOf(p.a.dtype, p.precision);
   const std::int64_t pass =
-      p.upper ? p.rows : std::max(kMostPackedBytes / row_bytes / kItemUnit * kItemUnit, kItemUnit);
+      p.upper
+          ? p.rows
+          : std::max<std::int64_t>(kMostPackedBytes / row_bytes / kItemUnit * kItemUnit, kItemUnit);
   for (std::int64_t first = 0; first < p.rows; first += pass) {
     context.ThrowIfCancelled();
     const std::int64_t rows = std::min(pass, p.rows - first);
-    const Packed a = Pack(context, operation, RowsFrom(p.a, first), rows, p.depth, p.precision);
+    const Packed a =
+        Pack(context, operation, RowsFrom(p.a, first), rows, p.depth, p.precision, layout);
     MultiplyRows(context, operation, p, a, b, first, rows);
   }
 }

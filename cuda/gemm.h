@@ -29,10 +29,15 @@ struct Product {
   const float* residual = nullptr;  // optional, rows and stride of out; may be out
 };
 
-// kBFloat16: operands rounded to bfloat16, sums in float32.
-// kFloat32: operands split exactly into bfloat16 parts; the products that are left out are below
-// 2^-22 of |a||b|, and the tensor cores cut (not round) sums to float32 within stretches of 32 of
-// the depth: |error| <= (2^-18 + depth·2^-29) Σ|a||b|.
+// Tensor cores cut sums instead of rounding them: they add 16 products to a sum with two bits more
+// than float32 has (arXiv 2512.07004, H100), which loses at most 21·2^-25 of all their magnitudes.
+// kFloat32: operands are split exactly into bfloat16 parts, and the products of parts that are left
+// out are below 2^-22 of |a||b|. Stretches of the depth, 32 or 64 long, are summed in the tensor
+// cores and added with rounding: |error| <= (2^-18 + depth·2^-29) Σ|a||b| with wgmma, which adds
+// small parts of a whole stretch first, and with 2^-17 in place of 2^-18 with mma.sync.
+// kBFloat16: operands are rounded to bfloat16. mma.sync has stretches too; wgmma leaves the whole
+// depth to the tensor cores: of the rounded operands |error| <= depth·2^-24 Σ|a||b|, and less than
+// a tenth of that where it was simulated, while rounding the operands makes 2^-9 of each |a||b|.
 // An element's digits depend on its row of A, its row of B and the depth alone. out may overlap
 // neither a nor b, except that both are packed before anything is written when `rows` fits one
 // pass (see kMostPackedBytes in gemm.cu).

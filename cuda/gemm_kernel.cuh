@@ -1,23 +1,22 @@
-// A block of 8 warps makes a tile of 128×128 elements of C, each warp 64×32 of it. Tiles of the
-// packed factors arrive through a ring of stages (cp.async) while earlier ones are multiplied.
-// Products of a stage are summed apart and then added to the total with rounding: the tensor cores
-// cut their sums, which over a long depth would add up in one direction.
+// The product on mma.sync, for every GPU: a block of 8 warps makes a tile of 128×128 elements of C,
+// each warp 64×32 of it. Tiles of the packed factors arrive through a ring of stages (cp.async)
+// while earlier ones are multiplied. Products of a stage are summed apart and then added to the
+// total with rounding: the tensor cores cut their sums, which over a long depth would add up in one
+// direction.
 #pragma once
 
-#include "cuda/activation.cuh"
-#include "cuda/gemm.h"
-#include "cuda/reduce.cuh"
+#include "cuda/gemm_tile.cuh"
 #include "cuda/tensor_core.cuh"
 
 namespace ballast::cuda {
 
-constexpr int kTile = 128;
+constexpr int kTile = kTileRows;  // and columns
 constexpr int kGemmThreads = 256;
 constexpr int kWarpRows = 64;
 constexpr int kWarpColumns = 32;
 constexpr int kRowFragments = kWarpRows / 16;
 constexpr int kColumnFragments = kWarpColumns / 8;
-static_assert(kTile == kItemUnit);
+static_assert(kWarpRows % kPatchRows == 0 && kWarpColumns == kPatchColumns);
 
 // The number of planes decides the depth of a stage: all stages together fit the 99 KB of shared
 // memory that every GPU since compute capability 8.0 gives a block.
@@ -30,25 +29,7 @@ struct Stages {
   static constexpr int kStage = kPlanes * kPlane;  // elements of a stage: planes of A, then of B
   static constexpr int kBytes = kCount * kStage * 2;
   static_assert(kBytes <= 96 * 1024 && kDepthUnit % kDepth == 0);
-};
-
-struct GemmArguments {
-  const __nv_bfloat16* a;
-  const __nv_bfloat16* b;
-  std::int64_t a_plane;  // elements from plane to plane
-  std::int64_t b_plane;
-  std::int64_t depth;  // padded
-  std::int64_t rows;
-  std::int64_t columns;
-  std::int64_t row_tiles;
-  std::int64_t column_tiles;
-  float* out;
-  std::int64_t stride;
-  const float* bias;
-  const float* residual;
-  Activation activation;
-  Update update;
-  bool upper;
+  static_assert(kGemmThreads / kWarp * kPatchSize * sizeof(float) <= kBytes);
 };
 
 // Where 16 bytes of a row of a tile lie: exchanged with each other so that the eight rows that a
@@ -73,30 +54,6 @@ __device__ __forceinline__ void fetch_tile(const __nv_bfloat16* plane, std::int6
     copy_async(tile + tile_offset<kDepth>(row, chunk),
                plane + (first + row) * depth + k + chunk * 8);
   }
-}
-
-// Neighbouring blocks share tiles of A and B in the level-2 cache: bands of 8 rows of tiles, column
-// by column.
-__device__ __forceinline__ void place_tile(const GemmArguments& p, std::int64_t& row,
-                                           std::int64_t& column) {
-  constexpr std::int64_t kBand = 8;
-  const std::int64_t in_band = kBand * p.column_tiles;
-  const std::int64_t first = blockIdx.x / in_band * kBand, rest = blockIdx.x % in_band;
-  const std::int64_t height = min(p.row_tiles - first, kBand);
-  row = (first + rest % height) * kTile;
-  column = rest / height * kTile;
-}
-
-__device__ __forceinline__ void finish_element(const GemmArguments& p, std::int64_t row,
-                                               std::int64_t column, float sum) {
-  if (row >= p.rows || column >= p.columns || (p.upper && column < row)) return;
-  const std::int64_t at = row * p.stride + column;
-  if (p.bias != nullptr) sum += p.bias[column];
-  sum = activate_element(p.activation, sum);
-  if (p.residual != nullptr) sum += p.residual[at];
-  if (p.update == Update::kAdd) sum = p.out[at] + sum;
-  if (p.update == Update::kSubtract) sum = p.out[at] - sum;
-  p.out[at] = sum;
 }
 
 using Sums = float[kRowFragments][kColumnFragments][4];
@@ -154,9 +111,10 @@ __global__ void __launch_bounds__(kGemmThreads, 1) gemm_kernel(const GemmArgumen
   using S = Stages<kPlanesA, kPlanesB>;
   extern __shared__ __align__(128) unsigned char shared[];
   auto* ring = reinterpret_cast<__nv_bfloat16*>(shared);
-  std::int64_t row, column;
-  place_tile(p, row, column);
-  if (p.upper && row >= column + kTile) return;
+  int row_tile, column_tile;
+  place_tile<kTile>(p, blockIdx.x, row_tile, column_tile);
+  const std::int64_t row = std::int64_t{row_tile} * kTile;
+  const std::int64_t column = std::int64_t{column_tile} * kTile;
 
   // 1. A stage's planes, queued as one group; a group may be empty at the end.
   const auto steps = static_cast<int>(p.depth / S::kDepth);
@@ -200,18 +158,12 @@ __global__ void __launch_bounds__(kGemmThreads, 1) gemm_kernel(const GemmArgumen
     }
   }
 
-  // 3. Element i of a fragment lies in row lane/4 (+8 for the upper two), column 2·(lane%4) + i%2.
-  const int lane = threadIdx.x % kWarp;
+  // 3. The ring's memory serves as patches.
+  __syncthreads();
+  float* patch = reinterpret_cast<float*>(shared) + warp * kPatchSize;
 #pragma unroll
   for (int m = 0; m < kRowFragments; ++m) {
-#pragma unroll
-    for (int n = 0; n < kColumnFragments; ++n) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        finish_element(p, row + warp_row + m * 16 + lane / 4 + i / 2 * 8,
-                       column + warp_column + n * 8 + lane % 4 * 2 + i % 2, total[m][n][i]);
-      }
-    }
+    write_sums(p, &total[m][0][0], row + warp_row + m * kPatchRows, column + warp_column, patch);
   }
 }
 

@@ -1,5 +1,6 @@
-// Two kernels, by where the depth runs; both write 16 bytes a thread and plane. Bandwidth is all
-// they cost: a pass over the operand where the product makes thousands.
+// Two kernels, by where the depth runs; both write 16 bytes a thread and plane, whole lines a warp
+// in either layout. Bandwidth is all they cost: a pass over the operand where the product makes
+// thousands.
 #include "cuda/check.h"
 #include "cuda/numbers.cuh"
 #include "cuda/packing.h"
@@ -9,9 +10,25 @@ namespace {
 
 constexpr int kVector = 8;  // bfloat16 numbers in 16 bytes
 constexpr int kPackThreads = 256;
-constexpr int kTileItems = 32;
-constexpr int kTileDepth = kPackThreads / kTileItems * kVector;
-static_assert(kTileDepth == kDepthUnit && kItemUnit % kTileItems == 0);
+constexpr int kBlockItems = 32;
+constexpr int kBlockDepth = kPackThreads / kBlockItems * kVector;
+static_assert(kBlockDepth == kDepthUnit && kItemUnit % kBlockItems == 0);
+
+// What a plane looks like.
+struct Plane {
+  Layout layout;
+  std::int64_t items;  // both padded
+  std::int64_t depth;
+
+  // Where elements `first` … of an item lie, kVector of them.
+  __device__ std::int64_t at(std::int64_t item, std::int64_t first) const {
+    if (layout == Layout::kRows) return item * depth + first;
+    const auto row = static_cast<int>(item % kItemUnit);
+    const int chunk = static_cast<int>(first % kDepthUnit) / kVector;
+    return packed_tile(static_cast<int>(item / kItemUnit), depth) +
+           first / kDepthUnit * kTileElements + row * kDepthUnit + (chunk ^ row % 8) * kVector;
+  }
+};
 
 // The leading 8 bits of x, then of what is left, and so on: exact when the planes hold all bits.
 template <int kPlanes>
@@ -35,36 +52,53 @@ __device__ __forceinline__ void split(const float (&x)[kVector], Bfloat* out,
   }
 }
 
-// One thread 8 elements of a row. Grid: vectors of a padded row × padded items.
+template <class T>
+__device__ __forceinline__ void load_vector(const T* from, float (&x)[kVector]) {
+  constexpr int kLoad = 16 / sizeof(T);
+  struct alignas(16) Load {
+    T at[kLoad];
+  };
+#pragma unroll
+  for (int i = 0; i < kVector; i += kLoad) {
+    const Load load = *reinterpret_cast<const Load*>(from + i);
+#pragma unroll
+    for (int j = 0; j < kLoad; ++j) x[i + j] = convert<float>(load.at[j]);
+  }
+}
+
+// One thread 8 elements of a row. Grid: vectors of a padded row × padded items. `whole`: rows begin
+// at multiples of 16 bytes.
 template <class T, int kPlanes>
-__global__ void pack_rows_kernel(const T* in, std::int64_t stride, std::int64_t items,
-                                 std::int64_t depth, std::int64_t padded_items,
-                                 std::int64_t padded_depth, Bfloat* out) {
-  const std::int64_t vectors = padded_depth / kVector;
+__global__ void pack_rows_kernel(const T* in, std::int64_t stride, bool whole, std::int64_t items,
+                                 std::int64_t depth, Plane plane, Bfloat* out) {
+  const std::int64_t vectors = plane.depth / kVector;
   const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kPackThreads + threadIdx.x;
   const std::int64_t item = index / vectors, first = index % vectors * kVector;
-  if (item >= padded_items) return;
+  if (item >= plane.items) return;
   float x[kVector];
+  if (whole && item < items && first + kVector <= depth) {
+    load_vector(in + item * stride + first, x);
+  } else {
 #pragma unroll
-  for (int i = 0; i < kVector; ++i) {
-    const bool inside = item < items && first + i < depth;
-    x[i] = inside ? convert<float>(in[item * stride + first + i]) : 0.0f;
+    for (int i = 0; i < kVector; ++i) {
+      const bool inside = item < items && first + i < depth;
+      x[i] = inside ? convert<float>(in[item * stride + first + i]) : 0.0f;
+    }
   }
-  split<kPlanes>(x, out + item * padded_depth + first, padded_items * padded_depth);
+  split<kPlanes>(x, out + plane.at(item, first), plane.items * plane.depth);
 }
 
 // A tile through shared memory, since the reads run along the items and the writes along the depth.
 template <class T, int kPlanes>
 __global__ void pack_columns_kernel(const T* in, std::int64_t stride, const float* shift,
-                                    std::int64_t items, std::int64_t depth,
-                                    std::int64_t padded_items, std::int64_t padded_depth,
+                                    std::int64_t items, std::int64_t depth, Plane plane,
                                     Bfloat* out) {
-  __shared__ float tile[kTileDepth][kTileItems + 1];
-  const std::int64_t item_tiles = padded_items / kTileItems;
-  const std::int64_t item0 = blockIdx.x % item_tiles * kTileItems;
-  const std::int64_t depth0 = blockIdx.x / item_tiles * kTileDepth;
-  const int column = threadIdx.x % kTileItems;
-  for (int row = threadIdx.x / kTileItems; row < kTileDepth; row += kPackThreads / kTileItems) {
+  __shared__ float tile[kBlockDepth][kBlockItems + 1];
+  const std::int64_t item_tiles = plane.items / kBlockItems;
+  const std::int64_t item0 = blockIdx.x % item_tiles * kBlockItems;
+  const std::int64_t depth0 = blockIdx.x / item_tiles * kBlockDepth;
+  const int column = threadIdx.x % kBlockItems;
+  for (int row = threadIdx.x / kBlockItems; row < kBlockDepth; row += kPackThreads / kBlockItems) {
     const std::int64_t item = item0 + column, at = depth0 + row;
     float x = 0;
     if (item < items && at < depth) {
@@ -74,36 +108,38 @@ __global__ void pack_columns_kernel(const T* in, std::int64_t stride, const floa
     tile[row][column] = x;
   }
   __syncthreads();
-  const int own = threadIdx.x / (kTileDepth / kVector);
-  const int first = threadIdx.x % (kTileDepth / kVector) * kVector;
+  const int own = threadIdx.x / (kBlockDepth / kVector);
+  const int first = threadIdx.x % (kBlockDepth / kVector) * kVector;
   float x[kVector];
 #pragma unroll
   for (int i = 0; i < kVector; ++i) x[i] = tile[first + i][own];
-  split<kPlanes>(x, out + (item0 + own) * padded_depth + depth0 + first,
-                 padded_items * padded_depth);
+  split<kPlanes>(x, out + plane.at(item0 + own, depth0 + first), plane.items * plane.depth);
+}
+
+bool LiesWhole(const Operand& operand) {
+  const std::int64_t row_bytes = operand.stride * static_cast<std::int64_t>(SizeOf(operand.dtype));
+  return row_bytes % 16 == 0 && reinterpret_cast<std::uintptr_t>(operand.data) % 16 == 0;
 }
 
 template <class T, int kPlanes>
 void Launch(const Context& context, const char* operation, const Operand& operand,
-            std::int64_t items, std::int64_t depth, Bfloat* out) {
-  const std::int64_t padded_items = RoundUp(items, kItemUnit);
-  const std::int64_t padded_depth = RoundUp(depth, kDepthUnit);
-  const auto blocks = static_cast<unsigned>(padded_items * padded_depth / (kPackThreads * kVector));
+            std::int64_t items, std::int64_t depth, const Plane& plane, Bfloat* out) {
+  const auto blocks = static_cast<unsigned>(plane.items * plane.depth / (kPackThreads * kVector));
   const T* in = static_cast<const T*>(operand.data);
   if (operand.depth_contiguous) {
     pack_rows_kernel<T, kPlanes><<<blocks, kPackThreads, 0, context.stream>>>(
-        in, operand.stride, items, depth, padded_items, padded_depth, out);
+        in, operand.stride, LiesWhole(operand), items, depth, plane, out);
   } else {
     pack_columns_kernel<T, kPlanes><<<blocks, kPackThreads, 0, context.stream>>>(
-        in, operand.stride, operand.shift, items, depth, padded_items, padded_depth, out);
+        in, operand.stride, operand.shift, items, depth, plane, out);
   }
   CheckLaunch(operation);
 }
 
-bool LiesPacked(const Operand& operand, std::int64_t items, std::int64_t depth) {
-  return operand.dtype == DType::kBFloat16 && operand.depth_contiguous && operand.stride == depth &&
-         items % kItemUnit == 0 && depth % kDepthUnit == 0 &&
-         reinterpret_cast<std::uintptr_t>(operand.data) % 16 == 0;
+bool LiesPacked(const Operand& operand, std::int64_t items, std::int64_t depth, Layout layout) {
+  return layout == Layout::kRows && operand.dtype == DType::kBFloat16 && operand.depth_contiguous &&
+         operand.stride == depth && items % kItemUnit == 0 && depth % kDepthUnit == 0 &&
+         LiesWhole(operand);
 }
 
 }  // namespace
@@ -114,13 +150,17 @@ int PlanesOf(DType dtype, Precision precision) {
 }
 
 Packed Pack(const Context& context, const char* operation, const Operand& operand,
-            std::int64_t items, std::int64_t depth, Precision precision) {
+            std::int64_t items, std::int64_t depth, Precision precision, Layout layout) {
+  const Plane plane = {
+      .layout = layout,
+      .items = RoundUp(items, layout == Layout::kTiles ? 2 * kItemUnit : kItemUnit),
+      .depth = RoundUp(depth, kDepthUnit)};
   Packed packed{.data = static_cast<const Bfloat*>(operand.data),
                 .planes = PlanesOf(operand.dtype, precision),
-                .plane_size = RoundUp(items, kItemUnit) * RoundUp(depth, kDepthUnit),
-                .depth = RoundUp(depth, kDepthUnit),
+                .plane_size = plane.items * plane.depth,
+                .depth = plane.depth,
                 .memory = nullptr};
-  if (packed.plane_size == 0 || LiesPacked(operand, items, depth)) return packed;
+  if (packed.plane_size == 0 || LiesPacked(operand, items, depth, layout)) return packed;
   packed.memory = std::make_unique<Scratch<Bfloat>>(context, packed.planes * packed.plane_size);
   Bfloat* out = packed.memory->data();
   packed.data = out;
@@ -128,11 +168,11 @@ Packed Pack(const Context& context, const char* operation, const Operand& operan
     using T = typename decltype(type)::type;
     switch (packed.planes) {
       case 1:
-        return Launch<T, 1>(context, operation, operand, items, depth, out);
+        return Launch<T, 1>(context, operation, operand, items, depth, plane, out);
       case 2:
-        return Launch<T, 2>(context, operation, operand, items, depth, out);
+        return Launch<T, 2>(context, operation, operand, items, depth, plane, out);
       default:
-        return Launch<T, 3>(context, operation, operand, items, depth, out);
+        return Launch<T, 3>(context, operation, operand, items, depth, plane, out);
     }
   });
   return packed;

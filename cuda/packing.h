@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cuda_bf16.h>
+#include <cuda_runtime.h>
 
 #include <cstdint>
 #include <memory>
@@ -24,10 +25,23 @@ struct Operand {
   const float* shift = nullptr;  // optional [items], subtracted; only where depth is not contiguous
 };
 
-constexpr std::int64_t kItemUnit = 128;  // rows of a tile of a product
-constexpr std::int64_t kDepthUnit = 64;
+constexpr int kItemUnit = 128;  // rows of a tile of a product
+constexpr int kDepthUnit = 64;
+constexpr int kTileElements = kItemUnit * kDepthUnit;
+constexpr int kTileBytes = kTileElements * sizeof(__nv_bfloat16);
 
-// planes × [items, depth] bfloat16, both padded; the first plane holds the leading bits.
+// kRows: [items, depth], padded to kItemUnit and kDepthUnit.
+// kTiles: items padded to twice kItemUnit; tiles of [kItemUnit, kDepthUnit], those of the same
+// items in a row. In each group of eight items of a tile the chunks of 8 numbers are exchanged,
+// chunk c of item i with c xor i, as wgmma reads them from shared memory ("128-byte swizzle").
+enum class Layout { kRows, kTiles };
+
+// The first tile of the item_tile-th kItemUnit items.
+__host__ __device__ inline std::int64_t packed_tile(int item_tile, std::int64_t depth) {
+  return std::int64_t{item_tile} * kItemUnit * depth;
+}
+
+// planes × items × depth bfloat16, both padded; the first plane holds the leading bits.
 struct Packed {
   const __nv_bfloat16* data = nullptr;
   int planes = 1;
@@ -39,6 +53,6 @@ struct Packed {
 int PlanesOf(DType dtype, Precision precision);
 
 Packed Pack(const Context& context, const char* operation, const Operand& operand,
-            std::int64_t items, std::int64_t depth, Precision precision);
+            std::int64_t items, std::int64_t depth, Precision precision, Layout layout);
 
 }  // namespace ballast::cuda

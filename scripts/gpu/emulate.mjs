@@ -70,7 +70,7 @@ function translateAll() {
   }
   const sources = [];
   for (const file of readdirSync(path.join(root, 'cuda'))) {
-    if (!/\.cuh?$/.test(file) || file === 'tensor_core.cuh') continue;
+    if (!/\.cuh?$/.test(file) || existsSync(path.join(emulation, 'cuda', file))) continue;
     const text = translate(readFileSync(path.join(root, 'cuda', file), 'utf8'));
     const to = file.endsWith('.cuh') ? `include/cuda/${file}` : file.replace('.cu', '.cc');
     write(path.join(stage, to), text);

@@ -29,9 +29,20 @@ const products = [
   [16384, 14336, 4096],
 ];
 
-async function measureProducts(precision) {
-  const device = Device.open(name, { precision });
-  console.log(`${device.description}, ${precision} products, bfloat16 weights: TFLOP/s`);
+/** With each of the two kernels that products may run on. */
+async function measureProducts(precision, kernel) {
+  process.env.BALLAST_CUDA_PRODUCTS = kernel;
+  let device;
+  try {
+    device = Device.open(name, { precision });
+  } catch (error) {
+    return console.log(error.message);
+  } finally {
+    delete process.env.BALLAST_CUDA_PRODUCTS;
+  }
+  console.log(
+    `${device.description}, ${precision} products (${kernel}), bfloat16 weights: TFLOP/s`,
+  );
   for (const [tokens, out, channels] of products) {
     const x = random(device, tokens, channels);
     const weight = random(device, out, channels, 'bfloat16');
@@ -136,7 +147,7 @@ async function measureQuantization() {
 }
 
 for (const precision of ['bfloat16', 'float32']) {
-  await measureProducts(precision);
+  for (const kernel of ['wgmma', 'mma.sync']) await measureProducts(precision, kernel);
   await measureAttention(precision);
 }
 await measureMemory();

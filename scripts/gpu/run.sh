@@ -6,7 +6,7 @@
 #   scripts/gpu/run.sh [--archive file] [--folder dir] [--no-compile] [step ...]
 #
 #   devices   what the addon says about this machine (always first)
-#   tests     the operations' tests on every GPU (the default)
+#   tests     the operations' tests on every GPU (the default), products with both kernels
 #   memory    the same under compute-sanitizer's memcheck, without the slow cases
 #   races     the same under racecheck
 #   bench     rates of the operations on cuda:0, then of torch's where Python has torch
@@ -64,7 +64,11 @@ sanitize() {
 step node dist/cli/main.js devices
 for name in "${steps[@]}"; do
   case $name in
-    tests) step node node_modules/vitest/vitest.mjs run test/native -t cuda: ;;
+    tests)
+      step node node_modules/vitest/vitest.mjs run test/native -t cuda:
+      step env BALLAST_CUDA_PRODUCTS=mma.sync node node_modules/vitest/vitest.mjs run -t cuda: \
+        test/native/{factorize,gptq,descend}.test.ts
+      ;;
     memory) step sanitize memcheck ;;
     races) step sanitize racecheck ;;
     bench) step node scripts/gpu/rates.mjs cuda:0 && step python3 scripts/gpu/torch-rates.py ;;

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "bulk_copy.h"
+
 // Saves the callee's registers on the stack, exchanges stacks, restores. x86-64, System V.
 extern "C" void emulation_switch(void** save, void* load);
 asm(R"(
@@ -36,11 +38,13 @@ dim3 grid;
 dim3 block;
 uint3 block_index;
 unsigned char* shared_memory;
+std::size_t shared_bytes;
 
 namespace {
 
 constexpr std::size_t kStackBytes = 96 << 10;
-constexpr std::size_t kMostShared = 99 << 10;  // what compute capability 8.6 gives a block
+constexpr std::size_t kMostShared = 227 << 10;  // what compute capability 9.0 gives a block
+constexpr std::size_t kEveryShared = 99 << 10;  // and 8.6, which has no bulk copies
 constexpr int kMostThreads = 1024;
 constexpr int kSavedRegisters = 6;
 
@@ -56,10 +60,9 @@ std::vector<Fiber> fibers;
 std::vector<char*> stacks;
 std::vector<std::array<std::uint32_t, 16>> mailboxes;
 Barrier all;
+std::vector<Barrier> warpgroups;
 std::vector<Barrier> warps;
 long steps;  // grows whenever a fiber gets on
-
-void Yield() { emulation_switch(&current->stack, scheduler); }
 
 void Arrive(Barrier& barrier) {
   ++steps;
@@ -82,6 +85,7 @@ void Run() {
     ++all.round;
   }
   if (warps[current->number / 32].arrived > 0) Fail("a thread ended while its warp waits for it");
+  if (!current->sums.empty()) Fail("a thread ended with products under way");
   Yield();
   std::abort();
 }
@@ -93,6 +97,7 @@ void Prepare(int threads) {
   fibers.assign(threads, {});
   mailboxes.resize((threads + 31) / 32 * 32);
   all = {threads, 0, 0};
+  warpgroups.assign((threads + 127) / 128, {128, 0, 0});
   warps.assign((threads + 31) / 32, {32, 0, 0});
   for (int i = 0; i < threads; ++i) {
     const unsigned x = i % block.x, rest = i / block.x;
@@ -119,7 +124,7 @@ void RunBlock(int threads) {
       emulation_switch(&scheduler, current->stack);
       left += !current->done;
     }
-    if (left > 0 && steps == before) Fail("threads wait for each other for ever");
+    if (left > 0 && steps == before && !LandCopy()) Fail("threads wait for each other for ever");
   }
 }
 
@@ -130,9 +135,13 @@ void Fail(const char* what) {
   std::abort();
 }
 
-void* Mailbox(int lane) { return mailboxes[current->number / 32 * 32 + lane].data(); }
+void Yield() { emulation_switch(&current->stack, scheduler); }
+void Progress() { ++steps; }
+
+void* MailboxOf(int thread) { return mailboxes[thread].data(); }
 
 void WaitForBlock() { Arrive(all); }
+void WaitForWarpgroup() { Arrive(warpgroups[current->number / 128]); }
 void WaitForWarp() { Arrive(warps[current->number / 32]); }
 
 void RunKernel(const Config& config, const std::function<void()>& kernel) {
@@ -140,11 +149,12 @@ void RunKernel(const Config& config, const std::function<void()>& kernel) {
   if (config.grid.x * config.grid.y * config.grid.z == 0) Fail("a launch of no block");
   if (config.grid.y > 65535 || config.grid.z > 65535) Fail("a grid that is too high");
   if (threads > kMostThreads || threads % 32 != 0) Fail("a block that is not 1 to 32 whole warps");
-  if (config.shared_bytes > kMostShared) Fail("more shared memory than every GPU has");
+  if (config.shared_bytes > kMostShared) Fail("more shared memory than any GPU has");
   grid = config.grid;
   block = config.block;
   running = &kernel;
   static std::vector<std::uint64_t> storage(kMostShared / 8 + 16);
+  shared_bytes = config.shared_bytes;
   shared_memory = reinterpret_cast<unsigned char*>(
       (reinterpret_cast<std::uintptr_t>(storage.data()) + 127) / 128 * 128);
   for (unsigned z = 0; z < grid.z; ++z) {
@@ -153,6 +163,9 @@ void RunKernel(const Config& config, const std::function<void()>& kernel) {
         block_index = {x, y, z};
         std::memset(shared_memory, 0xff, config.shared_bytes);
         RunBlock(threads);
+        if (!EndBulkCopies() && shared_bytes > kEveryShared) {
+          Fail("more shared memory than every GPU has");
+        }
       }
     }
   }

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <type_traits>
 #include <vector>
 
@@ -28,6 +29,7 @@
 #define __shared__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __CUDA_ARCH_FEAT_SM90_ALL  // the kernels for 9.0a are there
 
 namespace emulation {
 
@@ -37,6 +39,15 @@ struct Copy {
   const void* from;
 };
 
+// A wgmma.mma_async that has begun.
+struct WarpgroupProduct {
+  float* sums;
+  int columns;
+  std::uint64_t a;  // descriptors
+  std::uint64_t b;
+  bool keep;
+};
+
 struct Fiber {
   uint3 index;
   int number;   // in the block
@@ -44,6 +55,10 @@ struct Fiber {
   bool done;
   std::vector<Copy> begun;
   std::vector<std::vector<Copy>> groups;
+  std::vector<WarpgroupProduct> products;
+  std::vector<std::vector<WarpgroupProduct>> product_groups;
+  std::map<float*, std::vector<float>> sums;  // what products under way will leave there
+  bool products_fenced;
 };
 
 struct Config {
@@ -59,7 +74,8 @@ extern Fiber* current;
 extern dim3 grid;
 extern dim3 block;
 extern uint3 block_index;
-extern unsigned char* shared_memory;
+extern unsigned char* shared_memory;  // of the launch's own size
+extern std::size_t shared_bytes;
 
 // Prints what a kernel did wrong and ends the process.
 [[noreturn]] void Fail(const char* what);
@@ -67,9 +83,15 @@ extern unsigned char* shared_memory;
 void Enqueue(cudaStream_t stream, std::function<void()> work);
 void RunKernel(const Config& config, const std::function<void()>& kernel);
 void WaitForBlock();
+void WaitForWarpgroup();  // 128 threads
 void WaitForWarp();
-// 16 words through which the lanes of the current warp see each other's values.
-void* Mailbox(int lane);
+// Lets the other fibers go on. Whoever waits in a loop says by Progress what others may wait for.
+void Yield();
+void Progress();
+// 16 words through which threads of the block see each other's values, and those of the current
+// warp's lanes.
+void* MailboxOf(int thread);
+inline void* Mailbox(int lane) { return MailboxOf(current->number / 32 * 32 + lane); }
 inline int Lane() { return current->number % 32; }
 
 template <class T>

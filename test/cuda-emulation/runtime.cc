@@ -161,15 +161,18 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) { return cudaRuntimeGetVersion(version); }
-// Two multiprocessors: few blocks, so that loops over the grid go round.
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+// Compute capability 9.0, and two multiprocessors: few blocks, so that loops over the grid go
+// round.
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = 2;
+  if (attribute == cudaDevAttrComputeCapabilityMajor) *value = 9;
+  if (attribute == cudaDevAttrComputeCapabilityMinor) *value = 0;
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::strcpy(properties->name, "emulated on the CPU");
-  properties->major = 8;
+  properties->major = 9;
   properties->totalGlobalMem = emulation::kDeviceBytes;
   properties->memoryPoolsSupported = 1;
   return cudaSuccess;
@@ -191,6 +194,11 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   const Lock lock(runtime);
   *free = emulation::FreeBytes(current_device);
   *total = emulation::kDeviceBytes;
+  return cudaSuccess;
+}
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  *attributes = {};
+  attributes->maxThreadsPerBlock = 1024;
   return cudaSuccess;
 }
 cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }

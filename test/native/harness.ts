@@ -11,11 +11,16 @@ import {
 } from '../../lib/device/index.js';
 
 /**
- * The GPU of this name, or a CPU device of this kind, whatever the environment says: an instruction set, by itself or
- * with how it forms float32 products, as in avx512_bf16+six; nothing after the + is the machine's own choice.
+ * The GPU of this name, perhaps with the kernel that its products shall run on, as in cuda:0+mma.sync, or a CPU device of
+ * this kind, whatever the environment says: an instruction set, by itself or with how it forms float32 products, as in
+ * avx512_bf16+six; nothing after the + is the machine's own choice.
  */
 export function openDevice(kind: string, threads = 2, precision: Precision = 'float32'): Device {
-  if (kind.startsWith('cuda:')) return Device.open(kind, { precision });
+  if (kind.startsWith('cuda:')) {
+    const [name = '', kernel] = kind.split('+');
+    const variables = kernel ? { BALLAST_CUDA_PRODUCTS: kernel } : {};
+    return withEnvironment(variables, () => Device.open(name, { precision }));
+  }
   const [instructionSet = '', float32Products = 'fma'] = kind.split('+');
   const variables = {
     BALLAST_INSTRUCTION_SET: instructionSet,
@@ -63,15 +68,20 @@ export const splitKinds = [
   'amx_bf16+six',
 ].filter(isAvailable);
 
-export const productKinds = [...productInstructionSets, ...splitKinds];
-
-/** What float32 products of this kind may lose, next to those of float32 multiply-adds (split.test.ts is exact). */
-export const lossOf = (kind: string) => (kind.endsWith('+three') ? 16 : 1);
-
 /** GPUs that can be used. */
 export const gpus = listDevices()
   .filter(({ name, available }) => available && name.startsWith('cuda:'))
   .map(({ name }) => name);
+
+/** Every way to make matrix products, with the second kernel of GPUs that have two. */
+export const productKinds = [
+  ...productInstructionSets,
+  ...splitKinds,
+  ...gpus.filter((gpu) => isAvailable(`${gpu}+wgmma`)).map((gpu) => `${gpu}+mma.sync`),
+];
+
+/** What float32 products of this kind may lose, next to those of float32 multiply-adds (split.test.ts is exact). */
+export const lossOf = (kind: string) => (kind.endsWith('+three') ? 16 : 1);
 
 /** The tests of `body` on each of these kinds of CPU and on each GPU; without one they are skipped, in sight. */
 export function describeDevices(

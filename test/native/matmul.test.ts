@@ -55,6 +55,8 @@ const cases: [string, Partial<Case>][] = [
   ['bias', { bias: true }],
   ['residual', { residual: true }],
   ['activation before residual', { bias: true, residual: true, activation: 'relu' }],
+  ['rows of whole vectors', { out: 96, bias: true, residual: true, activation: 'relu' }],
+  ['tiles of the widest kind', { rows: 130, out: 512, in: 200 }],
 ];
 
 function operandsOf(c: Case) {
@@ -118,13 +120,18 @@ describeDevices('matmul', productKinds, (instructionSet) => {
       expect(await multiply(c, instructionSet, 3, operands)).toEqual(out);
     });
 
-    it('gives a row the same digits in any company', async () => {
-      const c: Case = { ...plain, rows: 40, in: 1200, precision };
-      const operands = operandsOf(c);
-      const all = await multiply(c, instructionSet, 2, operands);
-      const alone = { ...operands, x: operands.x.subarray(17 * c.in, 18 * c.in) };
-      const row = await multiply({ ...c, rows: 1 }, instructionSet, 2, alone);
-      expect(row).toEqual(all.subarray(17 * c.out, 18 * c.out));
-    });
+    // Enough rows for another width of tiles, and with many columns on a large GPU too.
+    const wide = { rows: 1024, out: instructionSet.startsWith('cuda:') ? 4096 : 130, in: 64 };
+    it.each([{ rows: 40, out: 70, in: 1200 }, wide])(
+      'gives a row the same digits in any company: $rows rows',
+      async (shape) => {
+        const c: Case = { ...plain, ...shape, precision };
+        const operands = operandsOf(c);
+        const all = await multiply(c, instructionSet, 2, operands);
+        const alone = { ...operands, x: operands.x.subarray(17 * c.in, 18 * c.in) };
+        const row = await multiply({ ...c, rows: 1 }, instructionSet, 2, alone);
+        expect(row).toEqual(all.subarray(17 * c.out, 18 * c.out));
+      },
+    );
   });
 });

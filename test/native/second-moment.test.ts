@@ -12,6 +12,7 @@ import {
   normals,
   openDevice,
   productKinds,
+  toBfloat16,
 } from './harness.js';
 
 interface Case {
@@ -26,6 +27,7 @@ const cases: [string, Case][] = [
   ['one token', { tokens: 1, cx: 5, cy: 0, shift: false }],
   ['symmetric', { tokens: 40, cx: 100, cy: 0, shift: false }],
   ['symmetric, shifted', { tokens: 600, cx: 65, cy: 0, shift: true }],
+  ['symmetric, several tiles', { tokens: 20, cx: 300, cy: 0, shift: false }],
   ['two tensors', { tokens: 33, cx: 50, cy: 70, shift: false }],
   ['two tensors, shifted', { tokens: 1100, cx: 17, cy: 33, shift: true }],
 ];
@@ -107,6 +109,14 @@ describeDevices('second moment', productKinds, (instructionSet) => {
       const diagonal = i * c.cx + i;
       expect(Math.abs(at(sum, diagonal) / at(expected, diagonal) - 1)).toBeLessThan(1e-3);
     }
+  });
+
+  it('adds up bfloat16 products of many channels', async () => {
+    const c: Case = { tokens: 16, cx: 1020, cy: 0, shift: false };
+    const x = operandsOf(c).x.map(toBfloat16);
+    const operands = { ...operandsOf(c), x };
+    const sum = await secondMoment(c, openDevice(instructionSet, 2, 'bfloat16'), operands);
+    expectClose(sum, reference(c, operands), 4e-6 * 9 * c.tokens);
   });
 
   it.each([

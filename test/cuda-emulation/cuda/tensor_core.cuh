@@ -4,6 +4,7 @@
 #pragma once
 
 #include "emulation.h"
+#include "tensor_sum.h"
 
 namespace ballast::cuda {
 
@@ -56,25 +57,6 @@ struct Fragments {
   unsigned b[2];
 };
 
-// Element i (0 or 1) of two bfloat16 numbers in a word.
-inline double ElementOf(unsigned word, int i) {
-  const unsigned bits = i == 0 ? word << 16 : word & 0xffff0000u;
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-inline float Cut(double x) {
-  const auto rounded = static_cast<float>(x);
-  const bool beyond = std::isfinite(rounded) && std::fabs(rounded) > std::fabs(x);
-  return beyond ? std::nextafter(rounded, 0.0f) : rounded;
-}
-
-// Both elements of a word are finite.
-inline bool IsFinite(unsigned word) {
-  return (word & 0x7f80u) != 0x7f80u && (word & 0x7f800000u) != 0x7f800000u;
-}
-
 inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
   const int lane = emulation::Lane();
   const Fragments own = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
@@ -88,11 +70,13 @@ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], const unsigned
       const unsigned left = of(row % 8 * 4 + k % 8 / 2)->a[row / 8 + k / 8 * 2];
       const unsigned right = of(column * 4 + k % 8 / 2)->b[k / 8];
       // Small products are padding for the most part.
-      if ((left == 0 && IsFinite(right)) || (right == 0 && IsFinite(left))) continue;
-      total += ElementOf(left, 0) * ElementOf(right, 0);
-      total += ElementOf(left, 1) * ElementOf(right, 1);
+      if (left == 0 && emulation::IsFinite(right)) continue;
+      if (right == 0 && emulation::IsFinite(left)) continue;
+      for (int e = 0; e < 2; ++e) {
+        total += emulation::ElementOf(left, e) * emulation::ElementOf(right, e);
+      }
     }
-    sum[i] = Cut(total);
+    sum[i] = emulation::Cut(total);
   }
   emulation::WaitForWarp();
 }

@@ -1,0 +1,181 @@
+// What the two kernels of the product share: their arguments, which tile of C comes when, and what
+// happens to sums on their way to memory. A warp holds 16×32 sums as tensor cores leave them, two
+// neighbours a thread; they pass through shared memory so that rows are read and written whole.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cuda/activation.cuh"
+#include "cuda/gemm.h"
+#include "cuda/reduce.cuh"
+
+namespace ballast::cuda {
+
+constexpr int kTileRows = 128;
+static_assert(kTileRows == kItemUnit);
+
+struct GemmArguments {
+  const __nv_bfloat16* a;
+  const __nv_bfloat16* b;
+  std::int64_t a_plane;  // elements from plane to plane
+  std::int64_t b_plane;
+  std::int64_t depth;  // padded
+  std::int64_t rows;
+  std::int64_t columns;
+  int row_tiles = 0;  // these three by Tiled
+  int column_tiles = 0;
+  int tiles = 0;  // that have elements to make
+  float* out;
+  std::int64_t stride;
+  const float* bias;
+  const float* residual;
+  Activation activation;
+  Update update;
+  bool upper;
+  bool by_fours;  // rows of `out` and `residual` begin at multiples of 16 bytes
+};
+
+// Tiles of a column that reach above the diagonal.
+template <int kTileColumns>
+__host__ __device__ __forceinline__ int upper_tiles(const GemmArguments& p, int column) {
+  const int reach = (column + 1) * (kTileColumns / kTileRows);
+  return reach < p.row_tiles ? reach : p.row_tiles;
+}
+
+// Fills in the tiles of 128 rows and as many columns as the kernel takes.
+template <int kTileColumns>
+GemmArguments Tiled(GemmArguments p) {
+  p.row_tiles = static_cast<int>(DivideUp(p.rows, kTileRows));
+  p.column_tiles = static_cast<int>(DivideUp(p.columns, kTileColumns));
+  p.tiles = p.row_tiles * p.column_tiles;
+  if (!p.upper) return p;
+  p.tiles = 0;
+  for (int column = 0; column < p.column_tiles; ++column) {
+    p.tiles += upper_tiles<kTileColumns>(p, column);
+  }
+  return p;
+}
+
+// Tiles in turn share tiles of A and B in the level-2 cache: bands of 8 rows of tiles, column by
+// column; above the diagonal whole columns.
+template <int kTileColumns>
+__device__ __forceinline__ void place_tile(const GemmArguments& p, int tile, int& row,
+                                           int& column) {
+  constexpr int kBand = 8;
+  if (p.upper) {
+    row = tile;
+    for (column = 0; row >= upper_tiles<kTileColumns>(p, column); ++column) {
+      row -= upper_tiles<kTileColumns>(p, column);
+    }
+    return;
+  }
+  const int in_band = kBand * p.column_tiles;
+  const int first = tile / in_band * kBand, rest = tile % in_band;
+  const int height = min(p.row_tiles - first, kBand);
+  row = first + rest % height;
+  column = rest / height;
+}
+
+constexpr int kPatchRows = 16;
+constexpr int kPatchColumns = 32;
+constexpr int kPatchSums = kPatchRows * kPatchColumns / kWarp;  // of a thread
+// Rows of the eight that a warp writes at once lie in different banks, four and four.
+constexpr int kPatchPitch = kPatchColumns + 8;
+constexpr int kPatchSize = kPatchRows * kPatchPitch;
+
+template <int kWidth>
+struct alignas(kWidth * sizeof(float)) Values {
+  float at[kWidth];
+};
+
+// out = sum + residual, added to or subtracted from what was there. A lane takes kWidth elements of
+// every kStep-th row, four rows at a time: their reads come before the first write, so that they
+// wait for memory once.
+template <int kWidth>
+__device__ __forceinline__ void write_rows(const GemmArguments& p, const float* patch,
+                                           std::int64_t row, std::int64_t column) {
+  using Vector = Values<kWidth>;
+  constexpr int kLanes = kPatchColumns / kWidth, kStep = kWarp / kLanes, kTurns = 4;
+  const int lane = threadIdx.x % kWarp, x = lane % kLanes * kWidth;
+  if (column + x >= p.columns) return;
+#pragma unroll 1
+  for (int first = lane / kLanes; first < kPatchRows; first += kTurns * kStep) {
+    // Rows from here on that are inside and above the diagonal; the lane has every kStep-th.
+    const std::int64_t left = (p.upper ? min(p.rows, column + x + 1) : p.rows) - row - first;
+    const auto turns =
+        static_cast<int>(min(left + kStep - 1, std::int64_t{kTurns * kStep}) / kStep);
+    const std::int64_t at = (row + first) * p.stride + column + x, next = kStep * p.stride;
+    Vector residual[kTurns] = {}, before[kTurns] = {};
+    if (p.residual != nullptr) {
+#pragma unroll
+      for (int i = 0; i < kTurns; ++i) {
+        if (i < turns) residual[i] = *reinterpret_cast<const Vector*>(p.residual + at + i * next);
+      }
+    }
+    if (p.update != Update::kStore) {
+#pragma unroll
+      for (int i = 0; i < kTurns; ++i) {
+        if (i < turns) before[i] = *reinterpret_cast<const Vector*>(p.out + at + i * next);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+      if (i >= turns) continue;
+      const float* from = patch + (first + i * kStep) * kPatchPitch + x;
+      Vector sum = *reinterpret_cast<const Vector*>(from);
+#pragma unroll
+      for (int j = 0; j < kWidth; ++j) {
+        if (p.residual != nullptr) sum.at[j] += residual[i].at[j];
+        if (p.update == Update::kAdd) sum.at[j] = before[i].at[j] + sum.at[j];
+        if (p.update == Update::kSubtract) sum.at[j] = before[i].at[j] - sum.at[j];
+      }
+      *reinterpret_cast<Vector*>(p.out + at + i * next) = sum;
+    }
+  }
+}
+
+// activation(sum + bias) in place; a lane has a column. Not unrolled: it would be the largest part
+// of the kernel.
+__device__ __forceinline__ void activate_patch(const GemmArguments& p, float* patch,
+                                               std::int64_t column) {
+  const int lane = threadIdx.x % kWarp;
+  const bool has_bias = p.bias != nullptr && column + lane < p.columns;
+  const float bias = has_bias ? p.bias[column + lane] : 0.0f;
+#pragma unroll 1
+  for (int y = 0; y < kPatchRows; ++y) {
+    float& sum = patch[y * kPatchPitch + lane];
+    sum = activate_element(p.activation, has_bias ? sum + bias : sum);
+  }
+}
+
+// A warp's sums of rows `row` … and columns `column` … of C go to memory by way of its patch. Sum i
+// lies in row lane/4 (+8 for the upper two of four), column 2·(lane%4) + i%2 of the i/4-th eight.
+__device__ __forceinline__ void write_sums(const GemmArguments& p, const float* sums,
+                                           std::int64_t row, std::int64_t column, float* patch) {
+  if (row >= p.rows || column >= p.columns) return;
+  if (p.upper && column + kPatchColumns <= row) return;
+  const int lane = threadIdx.x % kWarp;
+  __syncwarp();  // the patch before is written
+#pragma unroll
+  for (int i = 0; i < kPatchSums; i += 2) {
+    float* to = patch + (lane / 4 + i / 2 % 2 * 8) * kPatchPitch + i / 4 * 8 + lane % 4 * 2;
+    *reinterpret_cast<Values<2>*>(to) = {sums[i], sums[i + 1]};
+  }
+  __syncwarp();
+  if (p.bias != nullptr || p.activation != Activation::kNone) {
+    activate_patch(p, patch, column);
+    __syncwarp();
+  }
+  const bool whole =
+      column + kPatchColumns <= p.columns && !(p.upper && column < row + kPatchRows - 1);
+  if (p.by_fours && whole) {
+    write_rows<4>(p, patch, row, column);
+  } else {
+    write_rows<1>(p, patch, row, column);
+  }
+}
+
+}  // namespace ballast::cuda
