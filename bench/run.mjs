@@ -77,8 +77,9 @@ function openDevice(kind, precision) {
 }
 
 /** torch in another process; undefined, and why on stderr, where that Python has none. */
-async function openPeer(instructionSet) {
+async function openPeer(kind) {
   if (values.python === undefined) return undefined;
+  const [instructionSet] = kind.split('+');
   const threads = options.threads || os.availableParallelism();
   const peer = new TorchPeer(values.python, 'torch-peer.py', threads, instructionSet);
   try {
@@ -89,10 +90,10 @@ async function openPeer(instructionSet) {
   }
 }
 
-async function measureKernels(suite, instructionSet) {
-  const { peer, torch = '' } = (await openPeer(instructionSet)) ?? {};
+async function measureKernels(suite, kind) {
+  const { peer, torch = '' } = (await openPeer(kind)) ?? {};
   const open = (precision) => ({
-    device: openDevice(instructionSet, precision),
+    device: openDevice(kind, precision),
     peer,
     pairs: options.pairs,
   });
