@@ -68,6 +68,7 @@ void Launch(const Context& context, AttentionArguments p) {
 void FlashAttention(const Context& context, const AttentionArguments& p) {
   if (p.slopes == nullptr && p.bias == nullptr && p.softcap == 0 && p.scale > 0) {
     if (p.head_size <= 64) return Launch<FlashTile<64, 2, 64>, true>(context, p);
+    if (p.head_size <= 96) return Launch<FlashTile<96, 2, 64>, true>(context, p);
     if (p.head_size <= 128) return Launch<FlashTile<128, 2, 64>, true>(context, p);
     return Launch<FlashTile<256, 1, 32>, true>(context, p);
   }

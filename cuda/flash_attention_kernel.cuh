@@ -91,7 +91,7 @@ __device__ __forceinline__ void weigh(const typename T::Scores& scores, float fa
       }
       top = warp_reduce<4>(top, Largest{});
       const float base = top == -INFINITY ? 0.0f : top * factor;  // nothing seen: weights are 0
-      const float correction = exp2_approximate(fmaf(rows.largest[m][half], factor, -base));
+      const float correction = exp2_approximate(rows.largest[m][half] * factor - base);
       float sum = rows.sums[m][half] * correction;
 #pragma unroll
       for (int n = 0; n < T::kKeyColumns; ++n) {

@@ -37,7 +37,7 @@ export const cases: [string, Partial<Case>][] = [
   ['grouped heads', { heads: 4, keyValueHeads: 2, headSize: 24 }],
   ['one key/value head', { heads: 3, keyValueHeads: 1 }],
   ['odd head size', { headSize: 7, sequence: 33 }],
-  ['head size 80', { headSize: 80 }],
+  ['head size 80', { headSize: 80, sequence: 140 }],
   ['window', { window: 20, sequence: 200 }],
   ['window of one token', { window: 1 }],
   ['window, not causal', { window: 5, causal: false }],
