@@ -24,6 +24,18 @@ export class Clock {
     }
   }
 
+  /** Adds what the slowest of several took that ran at the same time, and the most memory that any of them saw. */
+  addSlowest(clocks: readonly Clock[]): void {
+    const totalOf = (clock: Clock) => [...clock.#milliseconds.values()].reduce((a, b) => a + b, 0);
+    const slowest = clocks.reduce((a, b) => (totalOf(b) > totalOf(a) ? b : a));
+    for (const [phase, milliseconds] of slowest.#milliseconds) {
+      this.#milliseconds.set(phase, (this.#milliseconds.get(phase) ?? 0) + milliseconds);
+    }
+    for (const [phase, bytes] of clocks.flatMap((clock) => [...clock.#bytes])) {
+      this.#bytes.set(phase, Math.max(this.#bytes.get(phase) ?? 0, bytes));
+    }
+  }
+
   seconds(): Seconds {
     const of = (phase: Phase) => (this.#milliseconds.get(phase) ?? 0) / 1000;
     return {

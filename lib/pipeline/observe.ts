@@ -95,6 +95,20 @@ export interface ObservedGroup {
   readonly heldOut: GroupStatistics | undefined;
 }
 
+/** The same on another device, or in handles of their own; disposed together. */
+export async function observedOn(
+  device: Device,
+  { fitted, heldOut }: ObservedGroup,
+): Promise<ObservedGroup & Disposable> {
+  const copied = { fitted: await fitted.copyTo(device), heldOut: await heldOut?.copyTo(device) };
+  return { ...copied, [Symbol.dispose]: () => disposeObserved(copied) };
+}
+
+export function disposeObserved({ fitted, heldOut }: ObservedGroup): void {
+  fitted.dispose();
+  heldOut?.dispose();
+}
+
 export interface ObservedBlock {
   /** By the group's first linear. */
   readonly groups: ReadonlyMap<string, ObservedGroup>;

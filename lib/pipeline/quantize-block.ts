@@ -12,9 +12,15 @@ import { calibrateGrids } from './grid-calibration.js';
 import { HeldStates } from './held-states.js';
 import { disposeParameters } from './linear-search.js';
 import { neededPaths, needsOf } from './needs.js';
-import { type InputGroup, inputGroups, leaderOf, type ObservedPath, observe } from './observe.js';
-import { quantizeGroup } from './quantize-group.js';
+import {
+  disposeObserved,
+  type InputGroup,
+  inputGroups,
+  type ObservedPath,
+  observe,
+} from './observe.js';
 import { disposeLinear, type QuantizedLinear } from './quantize-linear.js';
+import { quantizeStage } from './quantize-stage.js';
 import { Replica, shareLinear } from './replica.js';
 import type { Paths, Run } from './run.js';
 
@@ -65,18 +71,17 @@ export async function quantizeBlock(
     for (const { groups, last } of stagesOf(work)) {
       const observed = await clock.measure('calibrate', () => observeStage(work, groups, last));
       outputs = observed.outputs;
-      for (const group of groups) {
-        const statistics = observed.groups.get(leaderOf(group));
-        if (statistics === undefined) throw new RangeError(`No statistics of ${leaderOf(group)}.`);
-        const find = (name: string) => replicas.first.weightsOf(name);
-        const parameters = grids.weights;
-        const groupWork = { run, index, group, find, parameters, observed: statistics };
-        for (const linear of await quantizeGroup(groupWork)) {
+      try {
+        const { weights: parameters } = grids;
+        const stage = { run, index, groups, replicas, parameters, observed: observed.groups };
+        for (const linear of await quantizeStage(stage)) {
           linears.set(linear.name, linear);
           onLayer(linear);
         }
-        await clock.measure('propagate', () => shareGroup(work, group));
+      } finally {
+        for (const group of observed.groups.values()) disposeObserved(group);
       }
+      await clock.measure('propagate', () => share(work, groups.flat()));
     }
     bias = await clock.measure('compensate', () => compensateBlock({ ...work, outputs }));
     await clock.measure('propagate', () => advance(work, outputs, bias));
@@ -92,8 +97,8 @@ export async function quantizeBlock(
 }
 
 /** Has all devices execute what was quantized. */
-async function shareGroup(work: Work, group: InputGroup): Promise<void> {
-  for (const name of group) {
+async function share(work: Work, names: readonly string[]): Promise<void> {
+  for (const name of names) {
     const linear = work.linears.get(name);
     if (linear !== undefined) await shareLinear(work.run, work.replicas, name, linear);
   }

@@ -1,4 +1,4 @@
-// The linears of one input group: they share statistics, a factorisation and the target's correction.
+// Linears of one input group on one device: they share statistics, a factorisation and the target's correction.
 
 import { asymmetricTarget, minTargetDamping, ownTarget } from '../compensation/index.js';
 import type { LinearWeights } from '../execution/index.js';
@@ -8,19 +8,21 @@ import { disposeLinear, type QuantizedLinear, quantizeLinear } from './quantize-
 import { named, type Run } from './run.js';
 
 export interface GroupWork {
+  /** Its device has all that is given here. */
   readonly run: Run;
   /** Block. */
   readonly index: number;
   readonly group: InputGroup;
+  /** Which of the group's linears are quantized here. */
+  readonly names: readonly string[];
   readonly find: (name: string) => LinearWeights;
   /** Of linears whose scales were searched before. */
   readonly parameters: ReadonlyMap<string, GroupParameters>;
-  /** Disposed here. */
   readonly observed: ObservedGroup;
 }
 
 export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]> {
-  const { run, index, group, find, parameters, observed } = work;
+  const { run, index, group, names, find, parameters, observed } = work;
   const { device, options, model, clock, throwIfAborted } = run;
   const { fitted } = observed;
   // With a bias to follow, the mean of the inputs is none of the quantizer's business (design §2.5).
@@ -28,7 +30,7 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
     options.fit === 'joint' &&
     group.every((name) => run.sites.compensates(name) && run.sites.sourceOf(name) === 'output');
   const done: QuantizedLinear[] = [];
-  let current = leaderOf(group);
+  let current = names[0] ?? leaderOf(group);
   try {
     const seen = fitted.quantizerInputs;
     using quantizer =
@@ -46,7 +48,7 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
       options.target === 'float' && run.prepared === undefined
         ? asymmetricTarget(device, fitted, centred, Math.max(options.damping, minTargetDamping))
         : ownTarget(device);
-    for (const name of group) {
+    for (const name of names) {
       throwIfAborted();
       current = name;
       const source = find(name);
@@ -67,8 +69,5 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
   } catch (error) {
     for (const linear of done) disposeLinear(linear);
     throw named(`${model.blockName(index)}.${current}`, error);
-  } finally {
-    fitted.dispose();
-    observed.heldOut?.dispose();
   }
 }

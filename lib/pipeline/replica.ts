@@ -1,5 +1,5 @@
 // A block on one device, as that device's mini-batches run through it: float, and quantized as far as it has been. Every
-// device of a run has one; the first's block is what is quantized, and what comes of it is copied to the others.
+// device of a run has one; a linear is quantized on one of them, and what comes of it is copied to all.
 
 import { BlockActivations, type BlockQuantizers } from '../activations/index.js';
 import type { Device, Tensor } from '../device/index.js';

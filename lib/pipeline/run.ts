@@ -23,7 +23,7 @@ export interface PreparedBlock {
 export interface Run {
   /** The model as the caller named it. */
   readonly source: string;
-  /** Where linears are quantized: the first of `devices`. */
+  /** Where results lie: the first of `devices`. */
   readonly device: Device;
   /** Each has its share of the mini-batches. */
   readonly devices: readonly Device[];

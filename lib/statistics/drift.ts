@@ -38,6 +38,12 @@ export class Drift implements Disposable {
     return moment;
   }
 
+  /** The same on another device, where `inputs` are. */
+  async copyTo(device: Device, inputs: Statistics): Promise<Drift> {
+    const difference = await this.difference.copyTo(device);
+    return new Drift(device, difference, inputs, await this.#crossSum?.copyTo(device));
+  }
+
   dispose(): void {
     this.difference.dispose();
     this.#crossSum?.dispose();

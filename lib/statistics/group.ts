@@ -33,6 +33,14 @@ export class GroupStatistics implements Disposable {
     readonly drift: Drift | undefined,
   ) {}
 
+  /** The same on another device, or in handles of their own. */
+  async copyTo(device: Device): Promise<GroupStatistics> {
+    const inputs = await this.inputs.copyTo(device);
+    const own = this.quantizerInputs === this.inputs;
+    const quantizerInputs = own ? inputs : await this.quantizerInputs.copyTo(device);
+    return new GroupStatistics(inputs, quantizerInputs, await this.drift?.copyTo(device, inputs));
+  }
+
   dispose(): void {
     this.inputs.dispose();
     this.quantizerInputs.dispose();

@@ -48,6 +48,17 @@ export class Statistics implements Disposable {
     return this.#covariance;
   }
 
+  /** The same on another device, or in handles of their own. */
+  async copyTo(device: Device): Promise<Statistics> {
+    const moment = this.#moment && {
+      sum: await this.#moment.sum.copyTo(device),
+      shift: await this.#moment.shift.copyTo(device),
+    };
+    const mean = await this.mean.copyTo(device);
+    const positionMeans = await this.positionMeans?.copyTo(device);
+    return new Statistics(device, this.count, mean, positionMeans, moment);
+  }
+
   dispose(): void {
     this.mean.dispose();
     this.positionMeans?.dispose();
