@@ -10,9 +10,11 @@ namespace {
 
 constexpr int kVector = 8;  // bfloat16 numbers in 16 bytes
 constexpr int kPackThreads = 256;
+// What a block packs; of neighbouring threads each writes the next chunk of an item.
 constexpr int kBlockItems = 32;
-constexpr int kBlockDepth = kPackThreads / kBlockItems * kVector;
-static_assert(kBlockDepth == kDepthUnit && kItemUnit % kBlockItems == 0);
+constexpr int kBlockDepth = kDepthUnit;
+constexpr int kChunks = kBlockDepth / kVector;
+static_assert(kBlockItems * kChunks == kPackThreads && kItemUnit % kBlockItems == 0);
 
 // What a plane looks like.
 struct Plane {
@@ -66,15 +68,16 @@ __device__ __forceinline__ void load_vector(const T* from, float (&x)[kVector]) 
   }
 }
 
-// One thread 8 elements of a row. Grid: vectors of a padded row × padded items. `whole`: rows begin
-// at multiples of 16 bytes.
+// Blocks follow each other along the depth, as the numbers do. `whole`: rows begin at multiples of
+// 16 bytes.
 template <class T, int kPlanes>
 __global__ void pack_rows_kernel(const T* in, std::int64_t stride, bool whole, std::int64_t items,
                                  std::int64_t depth, Plane plane, Bfloat* out) {
-  const std::int64_t vectors = plane.depth / kVector;
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kPackThreads + threadIdx.x;
-  const std::int64_t item = index / vectors, first = index % vectors * kVector;
-  if (item >= plane.items) return;
+  const auto depth_blocks = static_cast<unsigned>(plane.depth / kBlockDepth);
+  const std::int64_t item =
+      std::int64_t{blockIdx.x / depth_blocks} * kBlockItems + threadIdx.x / kChunks;
+  const std::int64_t first =
+      std::int64_t{blockIdx.x % depth_blocks} * kBlockDepth + threadIdx.x % kChunks * kVector;
   float x[kVector];
   if (whole && item < items && first + kVector <= depth) {
     load_vector(in + item * stride + first, x);
@@ -88,28 +91,32 @@ __global__ void pack_rows_kernel(const T* in, std::int64_t stride, bool whole, s
   split<kPlanes>(x, out + plane.at(item, first), plane.items * plane.depth);
 }
 
-// A tile through shared memory, since the reads run along the items and the writes along the depth.
+// A block's part through shared memory, since the reads run along the items and the writes along
+// the depth.
 template <class T, int kPlanes>
 __global__ void pack_columns_kernel(const T* in, std::int64_t stride, const float* shift,
                                     std::int64_t items, std::int64_t depth, Plane plane,
                                     Bfloat* out) {
   __shared__ float tile[kBlockDepth][kBlockItems + 1];
-  const std::int64_t item_tiles = plane.items / kBlockItems;
-  const std::int64_t item0 = blockIdx.x % item_tiles * kBlockItems;
-  const std::int64_t depth0 = blockIdx.x / item_tiles * kBlockDepth;
-  const int column = threadIdx.x % kBlockItems;
-  for (int row = threadIdx.x / kBlockItems; row < kBlockDepth; row += kPackThreads / kBlockItems) {
-    const std::int64_t item = item0 + column, at = depth0 + row;
-    float x = 0;
-    if (item < items && at < depth) {
-      x = convert<float>(in[at * stride + item]);
-      if (shift != nullptr) x -= shift[item];
-    }
-    tile[row][column] = x;
+  const auto item_blocks = static_cast<unsigned>(plane.items / kBlockItems);
+  const std::int64_t item0 = std::int64_t{blockIdx.x % item_blocks} * kBlockItems;
+  const std::int64_t depth0 = std::int64_t{blockIdx.x / item_blocks} * kBlockDepth;
+  const int column = threadIdx.x % kBlockItems, row0 = threadIdx.x / kBlockItems;
+  const std::int64_t item = item0 + column;
+  const float own_shift = shift != nullptr && item < items ? shift[item] : 0.0f;
+  // All reads before the first use, so that they wait for memory together.
+  constexpr int kRowStep = kPackThreads / kBlockItems;
+  float read[kBlockDepth / kRowStep];
+#pragma unroll
+  for (int i = 0; i < kBlockDepth / kRowStep; ++i) {
+    const std::int64_t at = depth0 + row0 + i * kRowStep;
+    const bool inside = item < items && at < depth;
+    read[i] = inside ? convert<float>(in[at * stride + item]) - own_shift : 0.0f;
   }
+#pragma unroll
+  for (int i = 0; i < kBlockDepth / kRowStep; ++i) tile[row0 + i * kRowStep][column] = read[i];
   __syncthreads();
-  const int own = threadIdx.x / (kBlockDepth / kVector);
-  const int first = threadIdx.x % (kBlockDepth / kVector) * kVector;
+  const int own = threadIdx.x / kChunks, first = threadIdx.x % kChunks * kVector;
   float x[kVector];
 #pragma unroll
   for (int i = 0; i < kVector; ++i) x[i] = tile[first + i][own];
