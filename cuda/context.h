@@ -15,6 +15,7 @@ struct Context {
   int processors = 1;       // streaming multiprocessors
   bool warpgroups = false;  // products run on wgmma, see warpgroup_gemm.h
   cudaStream_t stream = nullptr;
+  cudaMemPool_t pool = nullptr;  // where memory comes from
   const CancelToken* cancel = nullptr;
 
   // Called between the launches of long operations.

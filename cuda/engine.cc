@@ -12,7 +12,7 @@ Engine::Engine(int device) {
   Check(cudaDeviceGetAttribute(&context_.processors, cudaDevAttrMultiProcessorCount, device),
         "reading its properties");
   context_.warpgroups = ChoosesWarpgroups(device);
-  PreparePool(device);
+  context_.pool = PreparePool(device);
   upload_context_ = context_;
   for (Context* context : {&context_, &upload_context_}) {
     Check(cudaStreamCreateWithFlags(&context->stream, cudaStreamNonBlocking), "creating a stream");
@@ -46,7 +46,9 @@ void Engine::CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes)
 
 std::byte* Engine::UploadAhead(const std::byte* from, std::size_t bytes) {
   Enter();
-  Scratch<std::byte> copy(upload_context_, static_cast<std::int64_t>(bytes));
+  Scratch<std::byte> copy(upload_context_,
+                          TryAllocate(upload_context_, upload_context_.pool, bytes));
+  if (copy.data() == nullptr) return nullptr;
   if (bytes > 0) upload_staging_.ToDevice(upload_context_, copy.data(), from, bytes);
   Check(cudaEventRecord(uploaded_, upload_context_.stream), "copying to the GPU");
   return copy.Release();
@@ -63,12 +65,12 @@ void Engine::Copy(std::byte* to, const std::byte* from, std::size_t bytes) const
 
 std::byte* Engine::CopyToPeer(const Engine& target, const std::byte* from, std::size_t bytes) {
   const Context& context = Enter();
-  const int device = target.context_.device;
-  if (peers_.insert(device).second) OpenPools(context.device, device);
+  const Context& peer = target.context_;
+  if (peers_.insert(peer.device).second) OpenPools(context, peer);
   // The allocation stands in this stream, so nothing of the other GPU's has to be waited for.
-  Scratch<std::byte> copy(context, AllocateOnPeer(context, device, bytes));
+  Scratch<std::byte> copy(context, TryAllocate(context, peer.pool, bytes));
   if (copy.data() == nullptr) return nullptr;
-  Check(cudaMemcpyPeerAsync(copy.data(), device, from, context.device, bytes, context.stream),
+  Check(cudaMemcpyPeerAsync(copy.data(), peer.device, from, context.device, bytes, context.stream),
         "copying to another GPU");
   Synchronize();
   return copy.Release();

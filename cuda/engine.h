@@ -25,7 +25,8 @@ struct Engine {
   void CopyFromHost(std::byte* to, const std::byte* from, std::size_t bytes);
   void CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes);
   // Memory of the upload stream with a copy of host bytes, in that stream; returns when the source
-  // has been read. Whoever uses or frees it in the other stream calls AwaitUploads before.
+  // has been read. Whoever uses or frees it in the other stream calls AwaitUploads before. Null
+  // where no memory is free.
   std::byte* UploadAhead(const std::byte* from, std::size_t bytes);
   void AwaitUploads() const;
   void Copy(std::byte* to, const std::byte* from, std::size_t bytes) const;

@@ -31,63 +31,51 @@ std::string Size(std::size_t bytes) {
                                       "--sequence-length.");
 }
 
-cudaMemPool_t PoolOf(int device) {
+}  // namespace
+
+cudaMemPool_t PreparePool(int device) {
   cudaMemPool_t pool = nullptr;
   Check(cudaDeviceGetDefaultMemPool(&pool, device), "opening the memory pool");
+  std::uint64_t keep_all = UINT64_MAX;
+  Check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep_all),
+        "opening the memory pool");
   return pool;
 }
 
-}  // namespace
-
-void PreparePool(int device) {
-  std::uint64_t keep_all = UINT64_MAX;
-  Check(cudaMemPoolSetAttribute(PoolOf(device), cudaMemPoolAttrReleaseThreshold, &keep_all),
-        "opening the memory pool");
-}
-
-void OpenPools(int one, int other) {
-  for (const auto& [reader, owner] : {std::pair(one, other), std::pair(other, one)}) {
+void OpenPools(const Context& one, const Context& other) {
+  for (const auto& [reader, owner] : {std::pair(&one, &other), std::pair(&other, &one)}) {
     int connected = 0;
     cudaMemAccessDesc access = {};
-    access.location = {.type = cudaMemLocationTypeDevice, .id = reader};
+    access.location = {.type = cudaMemLocationTypeDevice, .id = reader->device};
     access.flags = cudaMemAccessFlagsProtReadWrite;
-    if (cudaDeviceCanAccessPeer(&connected, reader, owner) != cudaSuccess || connected == 0 ||
-        cudaMemPoolSetAccess(PoolOf(owner), &access, 1) != cudaSuccess) {
+    if (cudaDeviceCanAccessPeer(&connected, reader->device, owner->device) != cudaSuccess ||
+        connected == 0 || cudaMemPoolSetAccess(owner->pool, &access, 1) != cudaSuccess) {
       cudaGetLastError();
     }
   }
 }
 
-std::byte* AllocateOnPeer(const Context& context, int device, std::size_t bytes) {
+std::byte* TryAllocate(const Context& context, cudaMemPool_t pool, std::size_t bytes) {
   void* pointer = nullptr;
   const std::size_t size = bytes == 0 ? 1 : bytes;
-  const cudaError_t status =
-      cudaMallocFromPoolAsync(&pointer, size, PoolOf(device), context.stream);
+  const cudaError_t status = cudaMallocFromPoolAsync(&pointer, size, pool, context.stream);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     return nullptr;
   }
-  Check(status, "allocating memory of another GPU");
+  Check(status, "allocating memory");
   return static_cast<std::byte*>(pointer);
 }
 
 std::byte* Allocate(const Context& context, std::size_t bytes) {
-  void* pointer = nullptr;
-  const std::size_t size = bytes == 0 ? 1 : bytes;
-  cudaError_t status = cudaMallocAsync(&pointer, size, context.stream);
-  if (status == cudaErrorMemoryAllocation) {
-    // What the stream still holds and what lies scattered in the pool may be enough.
-    cudaGetLastError();
-    Check(cudaStreamSynchronize(context.stream), "waiting for memory");
-    Check(cudaMemPoolTrimTo(PoolOf(context.device), 0), "trimming the memory pool");
-    status = cudaMallocAsync(&pointer, size, context.stream);
-  }
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    OutOfMemory(context, bytes);
-  }
-  Check(status, "allocating memory");
-  return static_cast<std::byte*>(pointer);
+  std::byte* pointer = TryAllocate(context, context.pool, bytes);
+  if (pointer != nullptr) return pointer;
+  // What the stream still holds and what lies scattered in the pool may be enough.
+  Check(cudaStreamSynchronize(context.stream), "waiting for memory");
+  Check(cudaMemPoolTrimTo(context.pool, 0), "trimming the memory pool");
+  pointer = TryAllocate(context, context.pool, bytes);
+  if (pointer == nullptr) OutOfMemory(context, bytes);
+  return pointer;
 }
 
 void Free(const Context& context, void* pointer) noexcept {

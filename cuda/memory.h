@@ -11,16 +11,18 @@
 
 namespace ballast::cuda {
 
-// Keeps freed memory in the pool instead of returning it to the driver at each synchronisation.
-void PreparePool(int device);
+// The GPU's pool, which keeps freed memory instead of returning it to the driver at each
+// synchronisation.
+cudaMemPool_t PreparePool(int device);
 
 // Throws Error{kMemory} that says what was asked for and what is free.
 std::byte* Allocate(const Context& context, std::size_t bytes);
+// Memory of any GPU's pool, allocated in this stream; null where none is free. For copies
+// that can be made in another way: nothing is waited for and nothing taken from the pool for it.
+std::byte* TryAllocate(const Context& context, cudaMemPool_t pool, std::size_t bytes);
 // Has each of two GPUs reach into the other's pool where the machine connects them; elsewhere
 // copies between them are staged by the driver.
-void OpenPools(int one, int other);
-// Memory of another GPU's pool, allocated in this stream; null when there is none.
-std::byte* AllocateOnPeer(const Context& context, int device, std::size_t bytes);
+void OpenPools(const Context& one, const Context& other);
 // Never throws: what a lost device cannot release is gone already.
 void Free(const Context& context, void* pointer) noexcept;
 

@@ -4,13 +4,13 @@
 
 import type { BlockQuantizers } from '../activations/index.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { linearOf, loadBlock, readActivations } from '../execution/index.js';
+import { BlockLoader, linearOf, readActivations } from '../execution/index.js';
 import type { CalibrationData } from './calibration-data.js';
 import { quantizeBlocks } from './quantize.js';
 import type { PreparedBlock, Run } from './run.js';
 
-export interface PreparedModel {
-  readonly checkpoint: Checkpoint;
+export interface PreparedModel extends Disposable {
+  readonly blocks: BlockLoader;
   /** One a block; empty where activations are float. */
   readonly activations: readonly BlockQuantizers[];
 }
@@ -24,15 +24,16 @@ export async function prepareModel(
   const once = { ...run, options: { ...run.options, output, format: 'huggingface' } };
   for await (const _event of quantizeBlocks(once, data)) run.throwIfAborted();
   const activations = await readActivations(output, run.model.blocks);
-  return { checkpoint: await Checkpoint.open(output), activations };
+  const blocks = new BlockLoader(run.device, await Checkpoint.open(output), run.model);
+  return { blocks, activations, [Symbol.dispose]: () => blocks[Symbol.dispose]() };
 }
 
 export async function loadPrepared(
-  { device, model }: Run,
-  { checkpoint, activations }: PreparedModel,
+  { device }: Run,
+  { blocks, activations }: PreparedModel,
   index: number,
 ): Promise<PreparedBlock & Disposable> {
-  const block = await loadBlock(device, checkpoint, model, index);
+  const block = await blocks.load(index);
   return {
     weight: (linear) => {
       const { weight } = linearOf(block, linear);

@@ -8,7 +8,7 @@ import { ioError } from '../checkpoint/io-error.js';
 import { makeDirectories } from '../checkpoint/make-directories.js';
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { checkpointModel, PerDevice } from '../execution/index.js';
+import { checkpointModel, disposeEach, PerDevice } from '../execution/index.js';
 import type { CalibrationData } from './calibration-data.js';
 import { enterModel } from './enter-model.js';
 import type { QuantizeEvent, RunReport } from './events.js';
@@ -72,11 +72,11 @@ async function* searchSites(
   const folder = await folderBeside(run.options.output);
   try {
     const scorer = await openScorer(run, data);
-    const preparedFor = await prepare(run, data, folder);
+    using models = await prepare(run, data, folder);
     const candidates: Candidate[] = [];
     for (const sites of combinations(run)) {
       run.throwIfAborted();
-      for (const candidate of await score(run, sites, data, preparedFor(sites), scorer)) {
+      for (const candidate of await score(run, sites, data, models.for(sites), scorer)) {
         candidates.push(candidate);
         yield { type: 'candidate', candidate };
       }
@@ -107,12 +107,13 @@ function withSites(run: Run, sites: readonly Site[]): Run {
   return { ...run, options, sites: findSites(run.model, options) };
 }
 
-/** What each combination is fitted on: weights that know whether linears get biases, where that changes them. */
-async function prepare(
-  run: Run,
-  data: CalibrationData,
-  folder: string,
-): Promise<(sites: readonly Site[]) => PreparedModel> {
+/** What combinations are fitted on. */
+interface PreparedModels extends Disposable {
+  for(sites: readonly Site[]): PreparedModel;
+}
+
+/** Weights that know whether linears get biases, where that changes them. */
+async function prepare(run: Run, data: CalibrationData, folder: string): Promise<PreparedModels> {
   const { quantizer, options } = run;
   const into = (name: string, sites: readonly Site[]) =>
     prepareModel(withSites(run, sites), data, join(folder, name));
@@ -120,7 +121,10 @@ async function prepare(
   const readsMoments =
     quantizer.needsMoment || options.clip === 'mse' || options.refit === 'scales';
   const plain = readsMoments ? await into('plain', []) : biased;
-  return (sites) => (sites.includes('linear') ? biased : plain);
+  return {
+    for: (sites) => (sites.includes('linear') ? biased : plain),
+    [Symbol.dispose]: () => disposeEach([biased, plain]),
+  };
 }
 
 /** The scores of biases at these sites on weights that were quantized before, without 'model' and, where it folds, with. */

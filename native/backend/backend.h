@@ -26,8 +26,8 @@ class Backend : public Memory {
   virtual void CopyFromHost(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
   virtual void CopyToHost(std::byte* to, const std::byte* from, std::size_t bytes) = 0;
   // A copy of host bytes, made beside the queue: called on a thread of its own, one at a time, and
-  // done with the source when it returns the copy's memory. What is queued after AwaitUploads sees
-  // every copy that has been returned by then.
+  // done with the source when it returns the copy's memory, or null where none is free. What is
+  // queued after AwaitUploads sees every copy that has been returned by then.
   virtual std::byte* UploadAhead(const std::byte* from, std::size_t bytes) = 0;
   virtual void AwaitUploads() = 0;
   virtual void Copy(std::byte* to, const std::byte* from, std::size_t bytes) = 0;

@@ -30,7 +30,7 @@ void FileUpload::Run() {
   try {
     data = backend_->UploadAhead(file_->data(), bytes_);
   } catch (const Error&) {
-    // Take tries again: what is wrong is told there, and memory may be free by then.
+    // Take copies instead, and what is wrong is told there.
   }
   const std::lock_guard lock(mutex_);
   data_ = data;
