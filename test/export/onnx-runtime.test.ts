@@ -169,7 +169,9 @@ describe.skipIf(!(hasClient && hasShared))('ONNX Runtime', () => {
     const { ours, theirs, error } = await compare(options);
     if (full) console.log(name, { ours, theirs, error });
     expect(error).toBeLessThan(tolerance);
-    // 0.2 points; of 400 images one more or less is 0.25.
-    expect(Math.abs(ours - theirs)).toBeLessThanOrEqual(full ? 0.2 : 0.25);
+    // 0.2 points. Of 400 images one more or less is 0.25; 4 bits have so few codes that a number in the middle of two,
+    // which rounding of the last digit sends either way, can move two images.
+    const fewImages = options.activationBits === 4 ? 0.5 : 0.25;
+    expect(Math.abs(ours - theirs)).toBeLessThanOrEqual(full ? 0.2 : fewImages);
   });
 });
