@@ -3,8 +3,9 @@
 // for the entropy of p, which only p decides; no labels are needed.
 
 import type { Tensor } from '../device/index.js';
-import { onPlaces, PerDevice, type StoredModel } from '../execution/index.js';
+import type { PerDevice, StoredModel } from '../execution/index.js';
 import type { VisionModel } from '../models/index.js';
+import { throughHead } from './final-states.js';
 
 /** Logits [images, classes] of each mini-batch, given its hidden states after the last block, on whatever device. */
 export async function classLogits(
@@ -12,15 +13,10 @@ export async function classLogits(
   model: VisionModel,
   states: readonly Tensor[],
 ): Promise<Float32Array[]> {
-  const places = states.map(({ device }) => device);
-  using heads = await PerDevice.load([...new Set(places)], (device) =>
-    stored.of(device).loadWeights(model.headTensors),
-  );
-  return await onPlaces(places, async (batch, device) => {
+  return await throughHead(stored, model, states, async (_, state, head) => {
+    const { device } = state;
     const context = { device, sequence: model.sequence };
-    using logits = device.scope(() =>
-      model.head(states[batch] as Tensor, heads.of(device), context),
-    );
+    using logits = device.scope(() => model.head(state, head, context));
     return await logits.readFloat32();
   });
 }

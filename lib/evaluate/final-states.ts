@@ -1,5 +1,5 @@
 // Mini-batches through all blocks of a model: it moves through memory block by block while the hidden states of all
-// mini-batches stay. Several devices each take a share of the mini-batches through it.
+// mini-batches stay. Several devices each take a share of the mini-batches through it, and through the head afterwards.
 
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
@@ -11,11 +11,18 @@ import {
   type Input,
   loadStoredBlock,
   onEach,
+  onPlaces,
   openCompanions,
-  type PerDevice,
+  PerDevice,
   type StoredModel,
 } from '../execution/index.js';
-import type { BlockContext, BlockModel } from '../models/index.js';
+import type {
+  BlockContext,
+  BlockModel,
+  LanguageModel,
+  VisionModel,
+  Weights,
+} from '../models/index.js';
 
 export interface EvaluationOptions {
   readonly signal?: AbortSignal | undefined;
@@ -59,6 +66,25 @@ export async function finalStates(
     disposeEach(reached);
     throw error;
   }
+}
+
+/**
+ * What `body` makes of each mini-batch's hidden states after the last block and the head's tensors, both on the device where
+ * the states lie. Results in the mini-batches' order.
+ */
+export async function throughHead<Result>(
+  stored: PerDevice<StoredModel>,
+  { headTensors }: LanguageModel | VisionModel,
+  states: readonly Tensor[],
+  body: (batch: number, state: Tensor, head: Weights) => Promise<Result>,
+): Promise<Result[]> {
+  const places = states.map(({ device }) => device);
+  using heads = await PerDevice.load([...new Set(places)], (device) =>
+    stored.of(device).loadWeights(headTensors),
+  );
+  return await onPlaces(places, (batch, device) =>
+    body(batch, states[batch] as Tensor, heads.of(device)),
+  );
 }
 
 function aborted(): BallastError {

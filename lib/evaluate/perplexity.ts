@@ -6,13 +6,12 @@ import { BallastError } from '../errors.js';
 import {
   disposeAll,
   miniBatches,
-  onPlaces,
-  PerDevice,
+  type PerDevice,
   type StoredModel,
   uploadInput,
 } from '../execution/index.js';
 import type { BlockContext, LanguageModel, Weights } from '../models/index.js';
-import { type EvaluationOptions, finalStates } from './final-states.js';
+import { type EvaluationOptions, finalStates, throughHead } from './final-states.js';
 
 export interface Perplexity {
   readonly perplexity: number;
@@ -61,15 +60,8 @@ export async function negativeLogLikelihood(
   states: readonly Tensor[],
   sequence: number,
 ): Promise<number> {
-  const places = states.map(({ device }) => device);
-  using heads = await PerDevice.load([...new Set(places)], (device) =>
-    stored.of(device).loadWeights(model.headTensors),
-  );
-  const losses = await onPlaces(places, (i, device) =>
-    lossOf(model, heads.of(device), batches[i] as Int32Array, states[i] as Tensor, {
-      device,
-      sequence,
-    }),
+  const losses = await throughHead(stored, model, states, (batch, state, head) =>
+    lossOf(model, head, batches[batch] as Int32Array, state, { device: state.device, sequence }),
   );
   return losses.reduce((sum, loss) => sum + loss, 0);
 }

@@ -10,7 +10,7 @@ export {
   miniBatches,
   uploadInput,
 } from './hidden-states.js';
-export { addPositionBias, executor, type LinearWeights } from './linear-execution.js';
+export { addPositionBias, copyLinear, executor, type LinearWeights } from './linear-execution.js';
 export {
   expectOuterShapes,
   type LoadedBlock,

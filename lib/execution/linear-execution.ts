@@ -14,6 +14,18 @@ export interface LinearWeights {
   readonly positionBias?: Tensor | undefined;
 }
 
+/** The same on `device`, in handles of their own. */
+export async function copyLinear(
+  { weight, bias, positionBias }: LinearWeights,
+  device: Device,
+): Promise<LinearWeights> {
+  return {
+    weight: await weight.copyTo(device),
+    bias: await bias?.copyTo(device),
+    positionBias: await positionBias?.copyTo(device),
+  };
+}
+
 /** y [n, c] + bias [sequence, c], repeated over whole sequences. */
 export function addPositionBias(device: Device, y: Tensor, positionBias: Tensor): Tensor {
   const width = positionBias.elements;

@@ -2,8 +2,8 @@
 // Each is quantized by one device, which is given the statistics of the group and leaves its result on the first, so that
 // the result is what the first alone would make. Only devices of the first's kind take part: another would be waited for.
 
-import type { Device, Tensor } from '../device/index.js';
-import { onEach, type PerDevice } from '../execution/index.js';
+import type { Device } from '../device/index.js';
+import { copyLinear, onEach, type PerDevice } from '../execution/index.js';
 import { shapeOf } from '../models/index.js';
 import type { GroupParameters } from '../quantizers/index.js';
 import { Clock } from './clock.js';
@@ -118,20 +118,16 @@ async function quantizeOn(
 /** Takes the linear's place. */
 async function moved(linear: QuantizedLinear, device: Device): Promise<QuantizedLinear> {
   if (linear.weight.device === device) return linear;
-  const copied = async <T extends Tensor | undefined>(tensor: T) =>
-    (await tensor?.copyTo(device)) as T;
   const { codes } = linear;
   const there = {
     ...linear,
-    weight: await copied(linear.weight),
-    bias: await copied(linear.bias),
-    positionBias: await copied(linear.positionBias),
+    ...(await copyLinear(linear, device)),
     codes: codes && {
-      codes: await copied(codes.codes),
-      scales: await copied(codes.scales),
-      zeros: await copied(codes.zeros),
-      groupIndex: await copied(codes.groupIndex),
-      damping: await copied(codes.damping),
+      codes: await codes.codes.copyTo(device),
+      scales: await codes.scales.copyTo(device),
+      zeros: await codes.zeros.copyTo(device),
+      groupIndex: await codes.groupIndex?.copyTo(device),
+      damping: await codes.damping?.copyTo(device),
     },
   };
   disposeLinear(linear);

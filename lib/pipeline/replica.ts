@@ -6,6 +6,7 @@ import type { Device, Tensor } from '../device/index.js';
 import {
   addPositionBias,
   blockRunner,
+  copyLinear,
   executor,
   type LinearWeights,
   type LoadedBlock,
@@ -82,13 +83,8 @@ export class Replica implements Disposable {
   }
 
   /** Executes a copy of this linear from here on. */
-  async takeLinear(name: string, { weight, bias, positionBias }: LinearWeights): Promise<void> {
-    const { device } = this;
-    const copy = {
-      weight: await weight.copyTo(device),
-      bias: await bias?.copyTo(device),
-      positionBias: await positionBias?.copyTo(device),
-    };
+  async takeLinear(name: string, linear: LinearWeights): Promise<void> {
+    const copy = await copyLinear(linear, this.device);
     const before = this.#quantized.get(name);
     if (before !== undefined) disposeLinear(before);
     this.#quantized.set(name, copy);
