@@ -8,6 +8,7 @@ import {
   describeDevices,
   float32,
   instructionSets,
+  momentOf,
   normals,
   openDevice,
   roundHalfEven,
@@ -52,15 +53,7 @@ function covariance(columns: number): Float32Array {
     const j = index % columns;
     return (1 + (j % 7) / 4) * (noise + ((j % 3) - 1) * at(shared, Math.floor(index / columns)));
   });
-  const matrix = new Float32Array(columns * columns);
-  for (let i = 0; i < columns; ++i) {
-    for (let j = i; j < columns; ++j) {
-      let sum = 0;
-      for (let n = 0; n < x.length; n += columns) sum += at(x, n + i) * at(x, n + j);
-      matrix[i * columns + j] = matrix[j * columns + i] = sum / samples;
-    }
-  }
-  return matrix;
+  return momentOf(x, columns);
 }
 
 function problem(rows: number, columns: number, groupSize = 0): Problem {

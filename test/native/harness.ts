@@ -165,3 +165,17 @@ export function roundHalfEven(x: number): number {
   if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
   return floor % 2 === 0 ? floor : floor + 1;
 }
+
+/** xᵀ x / samples of x [samples, columns], in float64, then rounded. */
+export function momentOf(x: ArrayLike<number>, columns: number): Float32Array {
+  const samples = x.length / columns;
+  const matrix = new Float32Array(columns * columns);
+  for (let i = 0; i < columns; ++i) {
+    for (let j = i; j < columns; ++j) {
+      let sum = 0;
+      for (let n = 0; n < x.length; n += columns) sum += at(x, n + i) * at(x, n + j);
+      matrix[i * columns + j] = matrix[j * columns + i] = sum / samples;
+    }
+  }
+  return matrix;
+}

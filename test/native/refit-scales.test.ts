@@ -8,6 +8,7 @@ import {
   describeDevices,
   float32,
   instructionSets,
+  momentOf,
   normals,
   openDevice,
   toBfloat16,
@@ -27,15 +28,9 @@ interface Rows {
 function problem(rows: number, columns: number): Rows {
   const weight = normals(rows * columns, 1, 0.1).map(toBfloat16);
   const samples = columns + 8;
-  const x = normals(samples * columns, 2).map((v, i) => v + at(normals(samples, 3), i % samples));
-  const matrix = new Float32Array(columns * columns);
-  for (let i = 0; i < columns; ++i) {
-    for (let j = i; j < columns; ++j) {
-      let sum = 0;
-      for (let n = 0; n < x.length; n += columns) sum += at(x, n + i) * at(x, n + j);
-      matrix[i * columns + j] = matrix[j * columns + i] = sum / samples;
-    }
-  }
+  const shared = normals(samples, 3);
+  const x = normals(samples * columns, 2).map((v, i) => v + at(shared, i % samples));
+  const matrix = momentOf(x, columns);
   const scales = Float32Array.from({ length: rows }, (_, o) => 0.09 + 0.01 * (o % 3));
   const zeros = Float32Array.from({ length: rows }, (_, o) => 3 + (o % 2));
   const codes = Uint8Array.from(weight, (w, i) => {
