@@ -8,7 +8,7 @@
 #include "cuda/gemm.h"
 #include "cuda/grid_loop.cuh"
 #include "cuda/numbers.cuh"
-#include "cuda/reduce.cuh"
+#include "cuda/trace.h"
 
 namespace ballast::cuda {
 namespace {
@@ -69,22 +69,13 @@ std::vector<std::int32_t> GreedyOrder(const DescentState& state) {
   return order;
 }
 
-// One block.
-__global__ void sum_diagonal_kernel(const float* matrix, std::int64_t n, double* out) {
-  double sum = 0;
-  for (std::int64_t j = threadIdx.x; j < n; j += blockDim.x) sum += matrix[j * (n + 1)];
-  sum = block_reduce(sum, Sum{}, 0.0);
-  if (threadIdx.x == 0) *out = sum;
-}
-
 void MakeMatrix(const DescentState& state, const std::int32_t* order, float* out) {
-  const Scratch<double> diagonal(state.context, 1);
-  const double* sum = diagonal.data();
+  const Scratch<double> trace(state.context, 1);
+  const double* sum = trace.data();
   const float* matrix = state.params.matrix.f32();
   const std::int64_t n = state.columns;
   const double damping = state.params.damping;
-  sum_diagonal_kernel<<<1, kThreads, 0, state.context.stream>>>(matrix, n, diagonal.data());
-  CheckLaunch(kName);
+  Trace(state.context, kName, matrix, n, trace.data());
   ForEach(state.context, kName, n * n, [=] __device__(std::int64_t index) {
     const std::int64_t i = index / n, j = index % n;
     const float value = order == nullptr ? matrix[index] : matrix[order[i] * n + order[j]];

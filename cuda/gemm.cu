@@ -7,6 +7,7 @@
 #include "cuda/gemm.h"
 #include "cuda/gemm_kernel.cuh"
 #include "cuda/warpgroup_gemm.h"
+#include "cuda/wide.cuh"
 
 namespace ballast::cuda {
 namespace {
@@ -38,7 +39,7 @@ void Launch(const Context& context, const char* operation, int planes_a, int pla
 
 // Rows of float32 that can be read and written 16 bytes at a time.
 bool LieByFours(const float* data, std::int64_t stride) {
-  return stride % 4 == 0 && reinterpret_cast<std::uintptr_t>(data) % 16 == 0;
+  return stride % kWide == 0 && AreAligned(data);
 }
 
 // Rows of A from `first` on.

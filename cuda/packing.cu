@@ -4,6 +4,7 @@
 #include "cuda/check.h"
 #include "cuda/numbers.cuh"
 #include "cuda/packing.h"
+#include "cuda/wide.cuh"
 
 namespace ballast::cuda {
 namespace {
@@ -125,7 +126,7 @@ __global__ void pack_columns_kernel(const T* in, std::int64_t stride, const floa
 
 bool LiesWhole(const Operand& operand) {
   const std::int64_t row_bytes = operand.stride * static_cast<std::int64_t>(SizeOf(operand.dtype));
-  return row_bytes % 16 == 0 && reinterpret_cast<std::uintptr_t>(operand.data) % 16 == 0;
+  return row_bytes % 16 == 0 && AreAligned(operand.data);
 }
 
 template <class T, int kPlanes>

@@ -9,6 +9,7 @@
 #include "cuda/numbers.cuh"
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
+#include "cuda/trace.h"
 
 namespace ballast::cuda {
 namespace {
@@ -20,7 +21,7 @@ struct RefitBand {
   const T* weight;       // [band, n]
   const float* units;    // [band, n] u
   const float* product;  // [band, n] u M
-  const float* matrix;   // [n, n]
+  const double* trace;   // of M
   float* scales;         // [band]
   std::int64_t n;
   double damping;
@@ -31,7 +32,7 @@ template <class T>
 __global__ void refit_row_kernel(const RefitBand<T> p) {
   const std::int64_t first = blockIdx.x * p.n;
   float scale = p.scales[blockIdx.x];
-  double diagonal = 0, slope = 0, curvature = 0, damped_slope = 0, damped_curvature = 0;
+  double slope = 0, curvature = 0, damped_slope = 0, damped_curvature = 0;
   for (std::int64_t j = threadIdx.x; j < p.n; j += blockDim.x) {
     const float unit = p.units[first + j];
     const double delta = convert<float>(p.weight[first + j]) - scale * unit;
@@ -40,9 +41,8 @@ __global__ void refit_row_kernel(const RefitBand<T> p) {
     curvature += product * unit;
     damped_slope += unit * delta;
     damped_curvature += static_cast<double>(unit) * unit;
-    diagonal += p.matrix[j * (p.n + 1)];
   }
-  const double damping = p.damping * block_reduce(diagonal, Sum{}, 0.0) / p.n;
+  const double damping = p.damping * *p.trace / p.n;
   slope = block_reduce(slope, Sum{}, 0.0) + damping * block_reduce(damped_slope, Sum{}, 0.0);
   curvature =
       block_reduce(curvature, Sum{}, 0.0) + damping * block_reduce(damped_curvature, Sum{}, 0.0);
@@ -58,6 +58,8 @@ void RefitScales(const Context& context, const RefitScalesParams& params) {
   if (params.weight.shape.elements() == 0) return;
   const Scratch<float> units(context, std::min(kBand, rows) * n);
   const Scratch<float> product(context, std::min(kBand, rows) * n);
+  const Scratch<double> trace(context, 1);
+  Trace(context, "refitScales", params.matrix.f32(), n, trace.data());
   for (std::int64_t first = 0; first < rows; first += kBand) {
     const std::int64_t band = std::min(kBand, rows - first);
     const std::uint8_t* codes = params.codes.u8() + first * n;
@@ -80,7 +82,7 @@ void RefitScales(const Context& context, const RefitScalesParams& params) {
           {.weight = params.weight.as<T>() + first * n,
            .units = units.data(),
            .product = product.data(),
-           .matrix = params.matrix.f32(),
+           .trace = trace.data(),
            .scales = params.scales.f32() + first,
            .n = n,
            .damping = params.damping,

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "native/cpu/conversion.h"
+#include "native/cpu/trace.h"
 
 namespace ballast::cpu {
 
@@ -56,9 +57,7 @@ void DescentState::ChooseOrder() {
 }
 
 void DescentState::MakeMatrix() {
-  double diagonal = 0;
-  for (std::int64_t j = 0; j < columns; ++j) diagonal += matrix[j * (columns + 1)];
-  const float added = static_cast<float>(params.damping * diagonal / columns);
+  const float added = static_cast<float>(params.damping * Trace(matrix, columns) / columns);
   const float* const source = matrix;
   context.pool.ParallelFor(
       columns, 16,

@@ -9,6 +9,7 @@
 #include "native/cpu/gemm.h"
 #include "native/cpu/move_scale.h"
 #include "native/cpu/scratch.h"
+#include "native/cpu/trace.h"
 
 namespace ballast::cpu {
 namespace {
@@ -23,11 +24,8 @@ class Refit {
         n_(params.weight.cols()),
         band_(std::min(std::max<std::int64_t>(kProductFloats / n_, 64), params.weight.rows())),
         units_(band_ * n_),
-        product_(band_ * n_) {
-    double diagonal = 0;
-    for (std::int64_t j = 0; j < n_; ++j) diagonal += params.matrix.f32()[j * (n_ + 1)];
-    damping_ = params.damping * diagonal / static_cast<double>(n_);
-  }
+        product_(band_ * n_),
+        damping_(params.damping * Trace(params.matrix.f32(), n_) / static_cast<double>(n_)) {}
 
   void Run() {
     const std::int64_t rows = params_.weight.rows();
@@ -84,7 +82,7 @@ class Refit {
   const std::int64_t band_;
   Scratch<float> units_;    // [band, in] u
   Scratch<float> product_;  // [band, in] u M
-  double damping_ = 0;
+  const double damping_;
 };
 
 }  // namespace
