@@ -41,6 +41,16 @@ export class ConfigReader {
     return [...values];
   }
 
+  /** A list of so many numbers above 0. */
+  numbers(field: string, count: number): number[] {
+    const values = this.#config[field];
+    const isPositive = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
+    if (!Array.isArray(values) || values.length !== count || !values.every(isPositive)) {
+      throw this.#wrong(field, `a list of ${count} numbers above 0`);
+    }
+    return [...values];
+  }
+
   number(field: string, fallback?: number): number {
     const value = this.#value(field, fallback);
     if (typeof value !== 'number' || !Number.isFinite(value)) throw this.#wrong(field, 'a number');
@@ -111,7 +121,7 @@ export class ConfigReader {
   }
 
   /** ERR_UNSUPPORTED where a field asks for another variant of the architecture than the one that is implemented. */
-  only(field: string, supported: boolean | string): void {
+  only(field: string, supported: boolean | number | string): void {
     if (!this.has(field) || this.#config[field] === supported) return;
     throw this.unsupported(field, JSON.stringify(supported));
   }

@@ -4,25 +4,47 @@
 
 import type { Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import type { ConfigReader } from './config-reader.js';
+import { ConfigReader } from './config-reader.js';
 import type { BlockContext } from './model.js';
-import { ropeScalings } from './rope-scaling.js';
+import { type RopeScaling, ropeScalings, type ScaledRotary } from './rope-scaling.js';
 
 export class Rotary {
   readonly #headSize: number;
-  /** Radians per position of each pair. */
-  readonly frequencies: readonly number[];
+  readonly #scaled: ScaledRotary;
   #tables: { sequence: number; cos: Float32Array; sin: Float32Array } | undefined;
 
-  constructor(headSize: number, frequencies: readonly number[]) {
+  constructor(headSize: number, scaled: ScaledRotary) {
     this.#headSize = headSize;
-    this.frequencies = frequencies.map(Math.fround);
+    this.#scaled = scaled;
+  }
+
+  /** How many of a head's channels turn. */
+  get channels(): number {
+    return 2 * this.#scaled.frequencies.length;
+  }
+
+  /** What cosines and sines are multiplied by. */
+  get attentionFactor(): number {
+    return this.#scaled.attentionFactor ?? 1;
+  }
+
+  /** Tokens of the longest sequence that turns like shorter ones; Infinity where all do. */
+  get context(): number {
+    return this.#scaled.long?.context ?? Infinity;
+  }
+
+  /** Radians per position of each pair, in sequences of so many tokens. */
+  frequencies(sequence: number): readonly number[] {
+    const { long, frequencies } = this.#scaled;
+    return (long !== undefined && sequence > long.context ? long : { frequencies }).frequencies.map(
+      Math.fround,
+    );
   }
 
   /** Queries and keys [tokens, heads · head size], each turned by its token's position. */
   rotate(query: Tensor, key: Tensor, { device, sequence }: BlockContext): [Tensor, Tensor] {
     const tables = this.#tablesOf(sequence);
-    const shape = [sequence, this.frequencies.length];
+    const shape = [sequence, this.channels / 2];
     const cos = device.upload('float32', shape, tables.cos);
     const sin = device.upload('float32', shape, tables.sin);
     const options = { sequence, headSize: this.#headSize };
@@ -32,14 +54,18 @@ export class Rotary {
   /** Kept from call to call: every block and mini-batch of a run has the same. */
   #tablesOf(sequence: number): { cos: Float32Array; sin: Float32Array } {
     if (this.#tables?.sequence !== sequence) {
-      const half = this.frequencies.length;
+      const frequencies = this.frequencies(sequence);
+      const half = frequencies.length;
       const angles = new Float32Array(sequence * half);
-      this.frequencies.forEach((frequency, i) => {
+      frequencies.forEach((frequency, i) => {
         for (let position = 0; position < sequence; position++) {
           angles[position * half + i] = position * frequency;
         }
       });
-      this.#tables = { sequence, cos: angles.map(Math.cos), sin: angles.map(Math.sin) };
+      const factor = Math.fround(this.attentionFactor);
+      const table = (of: (angle: number) => number) =>
+        angles.map((angle) => factor * Math.fround(of(angle)));
+      this.#tables = { sequence, cos: table(Math.cos), sin: table(Math.sin) };
     }
     return this.#tables;
   }
@@ -58,16 +84,21 @@ export interface RotaryFields {
 export function readRotary(reader: ConfigReader, fields: RotaryFields): Rotary {
   const { headSize, maxPositions, baseField = 'rope_theta', share } = fields;
   const section = reader.alias('rope_scaling', 'rope_parameters');
-  const parameters = reader.object(section);
-  const base = parameters?.has('rope_theta')
+  const parameters = reader.object(section) ?? new ConfigReader({});
+  const base = parameters.has('rope_theta')
     ? parameters.positive('rope_theta')
     : reader.positive(baseField, 10_000);
-  const channels = rotatedChannels(headSize, share && readShare(reader, parameters, share));
-  // Both steps in float32, see above.
-  const frequencies = Array.from({ length: channels / 2 }, (_, i) =>
-    Math.fround(1 / Math.fround(base ** Math.fround((2 * i) / channels))),
+  const channels = rotatedChannels(headSize, readShare(reader, parameters, share));
+  const wavelengths = Array.from({ length: channels / 2 }, (_, i) =>
+    Math.fround(base ** Math.fround((2 * i) / channels)),
   );
-  if (parameters === undefined) return new Rotary(headSize, frequencies);
+  const outside = 'original_max_position_embeddings';
+  const context = reader.has(outside) ? reader.count(outside) : undefined;
+  const scaling = readScaling(parameters);
+  return new Rotary(headSize, scaling({ wavelengths, base, maxPositions, context }, parameters));
+}
+
+function readScaling(parameters: ConfigReader): RopeScaling {
   for (const kind of ['full_attention', 'sliding_attention']) {
     if (parameters.has(kind))
       throw parameters.unsupported(kind, 'the same parameters as all blocks');
@@ -75,22 +106,25 @@ export function readRotary(reader: ConfigReader, fields: RotaryFields): Rotary {
   const typeField = parameters.alias('rope_type', 'type');
   const type = parameters.string(typeField, 'default');
   const scaling = Object.hasOwn(ropeScalings, type) ? ropeScalings[type] : undefined;
-  if (scaling === undefined) {
-    throw parameters.unsupported(typeField, `one of ${Object.keys(ropeScalings).join(', ')}`);
-  }
-  return new Rotary(headSize, scaling(frequencies, parameters, maxPositions));
+  if (scaling !== undefined) return scaling;
+  throw parameters.unsupported(typeField, `one of ${Object.keys(ropeScalings).join(', ')}`);
 }
 
 function readShare(
   reader: ConfigReader,
-  parameters: ConfigReader | undefined,
-  { field, fallback }: { readonly field: string; readonly fallback: number },
+  parameters: ConfigReader,
+  share: RotaryFields['share'],
 ): number {
   const nested = 'partial_rotary_factor';
-  return parameters?.has(nested) ? parameters.positive(nested) : reader.positive(field, fallback);
+  if (share === undefined) {
+    for (const each of [reader, parameters]) each.only(nested, 1);
+    return 1;
+  }
+  const { field, fallback } = share;
+  return parameters.has(nested) ? parameters.positive(nested) : reader.positive(field, fallback);
 }
 
-function rotatedChannels(headSize: number, share = 1): number {
+function rotatedChannels(headSize: number, share: number): number {
   const channels = Math.floor(headSize * share);
   if (channels < 2 || channels % 2 !== 0 || channels > headSize) {
     throw new BallastError(

@@ -1,6 +1,6 @@
 """Whether transformers loads what Ballast writes for every language model, and computes the same with it.
 
-    python scripts/verify/every-architecture.py
+    python scripts/verify/every-architecture.py [name ...]
 
 Gives each tiny checkpoint of test/models/tiny/ a tokenizer of single characters, quantizes it to 4 bits in groups of 8
 and loads the result: `huggingface` as it is, which must miss no tensor and know every one, and `compressed-tensors`
@@ -66,7 +66,8 @@ def main() -> None:
     characters = random.Random(0).choices(CHARACTERS[:-1], k=4000)
     ids = torch.tensor([CHARACTERS.index(character) for character in characters])
     figures = {}
-    for source in sorted((ROOT / "test/models/tiny").iterdir()):
+    tiny = ROOT / "test/models/tiny"
+    for source in [tiny / name for name in sys.argv[1:]] or sorted(tiny.iterdir()):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
             prepare(source, folder / "model")

@@ -2,7 +2,8 @@
 
 For every variant of every architecture: a directory that `save_pretrained` wrote (config.json, model.safetensors in
 float32) and golden.safetensors with `ids` [2, 24] int32 and `logits` [2, 24, vocabulary] float32. Every parameter is
-drawn anew, norms and biases too, so that nothing that a model forgets to read stays unnoticed. Fixed seed; run by hand:
+drawn anew, norms and biases too, so that nothing that a model forgets to read stays unnoticed. Seeds go by
+the order of the list, so new variants are its last; run by hand:
 
     python scripts/verify/make-tiny-models.py [output directory] && npm run format
 """
@@ -38,6 +39,15 @@ LLAMA3 = dict(
     low_freq_factor=1.0,
     high_freq_factor=4.0,
     original_max_position_embeddings=32,
+)
+# Sequences of the tests are longer than this, so that a choice by length shows.
+CONTEXT = dict(original_max_position_embeddings=16)
+LONGROPE = dict(
+    rope_type="longrope",
+    rope_theta=500.0,
+    short_factor=[1.0, 1.1, 1.5, 2.0],
+    long_factor=[1.2, 2.0, 3.0, 5.0],
+    **CONTEXT,
 )
 OPT = dict(
     vocab_size=VOCABULARY,
@@ -112,6 +122,33 @@ VARIANTS = {
     "opt-post-norm-projected": (
         "OPT",
         dict(OPT, do_layer_norm_before=False, word_embed_proj_dim=20, enable_bias=True),
+    ),
+    "llama-longrope": ("Llama", dict(GATED, rope_parameters=LONGROPE)),
+    "qwen2-yarn": (
+        "Qwen2",
+        dict(
+            GATED,
+            head_dim=16,
+            rope_parameters=dict(rope_type="yarn", rope_theta=100.0, factor=4.0, **CONTEXT),
+        ),
+    ),
+    "qwen3-yarn-scales": (
+        "Qwen3",
+        dict(
+            GATED,
+            head_dim=16,
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=100.0,
+                factor=4.0,
+                beta_fast=4.0,
+                beta_slow=0.5,
+                mscale=1.5,
+                mscale_all_dim=0.5,
+                truncate=False,
+                **CONTEXT,
+            ),
+        ),
     ),
 }
 

@@ -148,6 +148,33 @@ it('writes rotary frequencies that were changed as factors', async () => {
   expectClose(factors, expected, 1e-4);
 });
 
+describe('longrope', () => {
+  const factors = (factor: number) => Array.from({ length: 8 }, () => factor);
+  const exported = async (original: number) =>
+    exportRandom(
+      device,
+      await randomLlama({
+        original_max_position_embeddings: original,
+        rope_scaling: { type: 'longrope', short_factor: factors(2), long_factor: factors(4) },
+      }),
+      'gguf',
+    );
+
+  it('is refused where factors depend on the length of the sequence', async () => {
+    await expect(exported(32)).rejects.toThrow(
+      'Expected rotary frequencies that are the same for every sequence for format gguf but received others beyond ' +
+        '32 tokens; use format huggingface or compressed-tensors.',
+    );
+  });
+
+  it('is written where no sequence is long', async () => {
+    const { directory } = await exported(128);
+    const file = await GgufFile.open(join(directory, 'model.gguf'));
+    const bytes = Buffer.from(await file.read('rope_freqs.weight', 32));
+    expect(bytes.readFloatLE(12)).toBeCloseTo(2, 5);
+  });
+});
+
 it('runs Qwen2 and Mistral as LLaMA, with biases in every linear', async () => {
   for (const model_type of ['qwen2', 'mistral']) {
     const checkpoint = await randomLlama({ model_type, sliding_window: 40 });

@@ -156,7 +156,10 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     600_000,
   );
 
-  it.each<[string, Record<string, unknown>]>([
+  const yarn = { type: 'yarn', factor: 4, original_max_position_embeddings: 32 };
+  const otherRotary = { rope_theta: 100, rope_scaling: null };
+
+  it.each<[string, Record<string, unknown>, Record<string, unknown>?]>([
     ['Mistral', { model_type: 'mistral', sliding_window: null, tie_word_embeddings: false }],
     ['Qwen2, biases of its own', { model_type: 'qwen2', rope_theta: 1e6 }],
     [
@@ -172,7 +175,12 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
         },
       },
     ],
-  ])('runs a random %s as we do', async (_, changes) => {
+    [
+      'Qwen2 with frequencies and attention of yarn',
+      { model_type: 'qwen2', rope_theta: 500, rope_scaling: yarn },
+      { rope_scaling: { ...yarn, attention_factor: 1 } },
+    ],
+  ])('runs a random %s as we do', async (_, changes, otherwise = otherRotary) => {
     const device = Device.open('cpu');
     const source = await randomLlama(changes, 'float32', 0.3);
     const { directory } = await exportRandom(device, source, 'gguf');
@@ -181,7 +189,7 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     const other = await theirs(llama, join(directory, 'model.gguf'), drawn);
     const { divergence } = compare(await ours(directory, drawn), other, drawn);
     expect(divergence).toBeLessThan(1e-3);
-    const turnedOtherwise = await ours(directory, drawn, { rope_theta: 100, rope_scaling: null });
+    const turnedOtherwise = await ours(directory, drawn, otherwise);
     expect(compare(turnedOtherwise, other, drawn).divergence).toBeGreaterThan(20 * divergence);
   });
 

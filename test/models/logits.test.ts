@@ -85,6 +85,8 @@ describe('fields that older configurations wrote otherwise', () => {
 });
 
 describe('what the checkpoints can tell apart', () => {
+  const yarn = configOf('qwen2-yarn').rope_parameters as Config;
+
   test.each<[string, string, Config]>([
     ['the sliding window', 'mistral-window', { sliding_window: null }],
     [
@@ -93,6 +95,8 @@ describe('what the checkpoints can tell apart', () => {
       { layer_types: ['sliding_attention', 'full_attention'] },
     ],
     ['the scaling of frequencies', 'llama-tied-linear', { rope_parameters: { rope_theta: 10000 } }],
+    ['the factors of long sequences', 'llama-longrope', { original_max_position_embeddings: 24 }],
+    ['the sharpness of yarn', 'qwen2-yarn', { rope_parameters: { ...yarn, attention_factor: 1 } }],
     ['the cap of scores', 'gemma2', { attn_logit_softcapping: null }],
     ['the cap of logits', 'gemma2', { final_logit_softcapping: null }],
     ['the scale of scores', 'gemma2', { query_pre_attn_scalar: 12 }],

@@ -132,11 +132,13 @@ describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
 
 describe('variants that are not implemented are refused by the name of their field', () => {
   test.each<[string, Config, string]>([
-    ['llama', { rope_parameters: { rope_type: 'yarn', factor: 4 } }, 'rope_parameters.rope_type'],
+    ['llama', { rope_parameters: { rope_type: 'ntk', factor: 4 } }, 'rope_parameters.rope_type'],
+    ['phi', { rope_parameters: undefined, rope_scaling: { type: 'mrope' } }, 'rope_scaling.type'],
+    ['llama', { partial_rotary_factor: 0.5 }, 'partial_rotary_factor'],
     [
-      'phi',
-      { rope_parameters: undefined, rope_scaling: { type: 'longrope' } },
-      'rope_scaling.type',
+      'qwen2',
+      { rope_parameters: { partial_rotary_factor: 0.5 } },
+      'rope_parameters.partial_rotary_factor',
     ],
     [
       'gemma2',
@@ -164,6 +166,32 @@ describe('fields that contradict', () => {
       { rope_parameters: { rope_type: 'llama3', factor: 8 } },
       'rope_parameters.low_freq_factor',
     ],
+    [
+      'llama-longrope',
+      { rope_parameters: { rope_type: 'longrope', short_factor: [1, 1, 1] } },
+      'rope_parameters.short_factor',
+    ],
+    [
+      'llama-longrope',
+      { rope_parameters: { rope_type: 'longrope', short_factor: [1, 1, 1, 0] } },
+      'rope_parameters.short_factor',
+    ],
+    [
+      'phi',
+      { rope_parameters: undefined, rope_scaling: { type: 'longrope' } },
+      'rope_scaling.short_factor',
+    ],
+    [
+      'qwen2-yarn',
+      { rope_parameters: { rope_type: 'yarn', factor: 'four' } },
+      'rope_parameters.factor',
+    ],
+    [
+      'qwen2-yarn',
+      { rope_parameters: { rope_type: 'yarn', truncate: 1 } },
+      'rope_parameters.truncate',
+    ],
+    ['llama-longrope', { original_max_position_embeddings: 0.5 }, 'original_max_position'],
     ['llama', { rope_parameters: 'default' }, 'rope_parameters'],
     ['llama', { rope_parameters: { rope_theta: -1 } }, 'rope_parameters.rope_theta'],
     ['llama', { attention_bias: 1 }, 'attention_bias'],

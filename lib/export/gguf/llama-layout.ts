@@ -60,12 +60,22 @@ export function llamaLayout(
   const reader = new ConfigReader(config);
   const decoder = readGatedDecoder(reader, model.modelType);
   if (decoder.activation !== 'silu') throw refused('the activation silu', decoder.activation);
+  expectOneRotation(decoder);
   const { heads, keyValueHeads, headSize } = decoder.shape;
   const orders = new Map([
     ['self_attn.q_proj', pairedRows(heads, headSize)],
     ['self_attn.k_proj', pairedRows(keyValueHeads, headSize)],
   ]);
   return { decoder, rowOrder: (linear) => orders.get(linear) };
+}
+
+/** llama.cpp chooses between short and long factors by the size of its context, not by the length of a text. */
+function expectOneRotation({ rotary, maxPositions }: GatedDecoder): void {
+  if (rotary.context >= maxPositions) return;
+  throw refused(
+    'rotary frequencies that are the same for every sequence',
+    `others beyond ${rotary.context} tokens`,
+  );
 }
 
 /** File row 2i + j of a head is its row i + j · half. */
@@ -99,8 +109,11 @@ export function llamaMetadata(
     'llama.attention.key_length': uint32(shape.headSize),
     'llama.attention.value_length': uint32(shape.headSize),
     'llama.attention.layer_norm_rms_epsilon': float32(norm.eps),
-    'llama.rope.dimension_count': uint32(2 * rotary.frequencies.length),
+    'llama.rope.dimension_count': uint32(rotary.channels),
     'llama.rope.freq_base': float32(rotaryBase(config)),
+    ...(rotary.attentionFactor === 1
+      ? {}
+      : { 'llama.rope.scaling.attn_factor': float32(rotary.attentionFactor) }),
   };
 }
 
@@ -128,7 +141,7 @@ export function rotaryFactors(
   { decoder }: LlamaLayout,
   config: Readonly<Record<string, unknown>>,
 ): Float32Array | undefined {
-  const { frequencies } = decoder.rotary;
+  const frequencies = decoder.rotary.frequencies(1);
   const base = rotaryBase(config);
   const factors = Float32Array.from(
     frequencies,
