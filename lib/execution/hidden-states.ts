@@ -7,10 +7,11 @@ import type { BlockContext, BlockModel, Hold, Linear, Weights } from '../models/
 import { onPlaces } from './per-device.js';
 
 /**
- * Tokens of one mini-batch: enough for matrix products to run at full speed, and few enough that what an operation
- * writes is still in the cache when the next one reads it (8192 took a fifth more processor time).
+ * Tokens of one mini-batch where nobody says otherwise: enough for a CPU's matrix products to run at full speed, and few
+ * enough that what an operation writes is still in the cache when the next one reads it (8192 took a fifth more processor
+ * time).
  */
-const batchTokens = 2048;
+export const batchTokens = 2048;
 
 /** What `embed` reads: ids of tokens, or pixels. */
 export type Input = Int32Array | Float32Array;

@@ -2,6 +2,7 @@ export { activationFile, readActivations } from './activation-file.js';
 export { BlockLoader } from './block-loader.js';
 export {
   batchSize,
+  batchTokens,
   blockRunner,
   disposeAll,
   embed,

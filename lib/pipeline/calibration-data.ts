@@ -12,6 +12,7 @@ import {
   type LanguageModel,
   type VisionModel,
 } from '../models/index.js';
+import { batchTokensOf } from './batch-tokens.js';
 import type { ResolvedOptions } from './options.js';
 
 /** What users of the field calibrate on where the model allows it. */
@@ -24,13 +25,15 @@ export interface CalibrationData {
   readonly heldOut: readonly Input[];
   /** Tokens of a sample. */
   readonly sequence: number;
+  /** Of a mini-batch at most, but for a sample that has more. */
+  readonly batchTokens: number;
 }
 
 /** Both kinds in mini-batches. */
-export function batchesOf({ fitted, heldOut, sequence }: CalibrationData) {
+export function batchesOf({ fitted, heldOut, sequence, batchTokens }: CalibrationData) {
   return {
-    fitted: miniBatches(fitted, undefined, sequence),
-    heldOut: miniBatches(heldOut, undefined, sequence),
+    fitted: miniBatches(fitted, batchTokens, sequence),
+    heldOut: miniBatches(heldOut, batchTokens, sequence),
   };
 }
 
@@ -73,7 +76,7 @@ async function readTextSamples(
   const windows = Math.floor(tokens.reduce((sum, { length }) => sum + length, 0) / sequenceLength);
   const drawn = windows >= samples + judges ? samples + judges : samples;
   const all = calibrationSamples(tokens, { samples: drawn, sequenceLength, sampling, seed });
-  return parted(all, judges, sequenceLength);
+  return parted(all, sequenceLength, options);
 }
 
 /** Images, whose labels do not matter. */
@@ -105,7 +108,7 @@ async function readImageSamples(
     const pixels = await set.pixels(places);
     const size = pixels.length / drawn;
     const all = places.map((_, i) => pixels.subarray(i * size, (i + 1) * size));
-    return parted(all, judges, model.sequence);
+    return parted(all, model.sequence, options);
   } finally {
     await set.close();
   }
@@ -116,9 +119,17 @@ export function judgesOf({ samples, heldOut }: ResolvedOptions): number {
   return heldOut === 0 ? 0 : Math.max(1, Math.round(samples * heldOut));
 }
 
-function parted(all: readonly Input[], judges: number, sequence: number): CalibrationData {
+function parted(
+  all: readonly Input[],
+  sequence: number,
+  options: ResolvedOptions,
+): CalibrationData {
+  const judges = judgesOf(options);
   const fitted = all.length - judges;
-  if (fitted > 0) return { fitted: all.slice(0, fitted), heldOut: all.slice(fitted), sequence };
+  if (fitted > 0) {
+    const batchTokens = batchTokensOf(options, all.length * sequence);
+    return { fitted: all.slice(0, fitted), heldOut: all.slice(fitted), sequence, batchTokens };
+  }
   throw new BallastError(
     'ERR_DATA',
     `Expected more than ${judges} calibration samples, of which ${judges} are held out, but received ${all.length}; ` +

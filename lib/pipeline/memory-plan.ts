@@ -14,6 +14,7 @@ import {
   shapeOf,
   type VisionModel,
 } from '../models/index.js';
+import { batchTokensOf } from './batch-tokens.js';
 import { judgesOf, sequenceLengthOf } from './calibration-data.js';
 import { type GroupPlan, neededPaths, needsOf } from './needs.js';
 import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
@@ -48,6 +49,8 @@ interface Plan {
   readonly needsFactor: boolean;
   /** Of a device, those that judge included. */
   readonly samples: number;
+  /** Of a mini-batch. */
+  readonly batchTokens: number;
   readonly devices: number;
 }
 
@@ -69,11 +72,13 @@ export async function planMemory(model: string, options: QuantizeOptions): Promi
   const names = deviceNames(resolved.device);
   const devices = names.length;
   const kinds = [resolved.samples, judgesOf(resolved)];
-  const samples = sum(kinds.map((count) => shareOf(count, sequence, devices)));
+  const batchTokens = batchTokensOf(resolved, sum(kinds) * sequence);
+  const size = batchSize(sequence, batchTokens);
+  const samples = sum(kinds.map((count) => shareOf(count, size, devices)));
   const run = { options: resolved, quantizer, sites, model: definition, keepsStates: false };
   const linears = definition.linears.map(({ name }) => name);
   const plan: Plan = {
-    ...{ checkpoint, model: definition, options: resolved, samples, devices },
+    ...{ checkpoint, model: definition, options: resolved, samples, devices, batchTokens },
     loadsAhead: names[0] !== 'cpu',
     paths: neededPaths(run),
     needs: needsOf(run, linears, true),
@@ -88,8 +93,7 @@ export async function planMemory(model: string, options: QuantizeOptions): Promi
 }
 
 /** Samples of the device that is dealt the first mini-batch. */
-function shareOf(samples: number, sequence: number, devices: number): number {
-  const size = batchSize(sequence);
+function shareOf(samples: number, size: number, devices: number): number {
   const batches = Math.ceil(samples / size);
   return Math.min(samples, Math.ceil(batches / devices) * size);
 }
@@ -133,7 +137,7 @@ function stateBytes({ paths, samples }: Plan, { hiddenSize }: BlockShape, sequen
 
 /** Matrices [c, c] of the inputs of a group: sums, what is formed of them, and the quantizer's factor. */
 function statisticsBytes(plan: Plan, { linears }: BlockShape): number {
-  const { options, needs, needsFactor, devices } = plan;
+  const { options, paths, needs, needsFactor, devices } = plan;
   const formed = 2;
   const perSet = needs.drift ? 3 * formed : formed;
   const sets = perSet * (options.heldOut > 0 ? 2 : 1) + (needs.quantizerMoment ? formed : 0);
@@ -142,7 +146,8 @@ function statisticsBytes(plan: Plan, { linears }: BlockShape): number {
   const matrices = sets + Math.max(needsFactor ? 2 : 0, taken);
   const sizes = linears.map(({ inChannels }) => inChannels ** 2);
   // Without a stage for each group all stand at once; those that share an input are counted apart, so this is a bound.
-  const elements = options.trueSequential ? Math.max(...sizes) : sum(sizes);
+  const inStages = options.trueSequential && paths.quantized;
+  const elements = inStages ? Math.max(...sizes) : sum(sizes);
   return matrices * elements * float32;
 }
 
@@ -154,11 +159,15 @@ function linearBytes({ linears }: BlockShape): number {
 }
 
 /** What a block's operations hold of one mini-batch: the residual stream, a linear's input and its output. */
-function batchBytes({ samples }: Plan, { linears, hiddenSize }: BlockShape, sequence: number) {
+function batchBytes(
+  { samples, batchTokens }: Plan,
+  { linears, hiddenSize }: BlockShape,
+  sequence: number,
+) {
   const widest = Math.max(
     ...linears.map(({ inChannels, outChannels }) => inChannels + outChannels),
   );
-  const tokens = Math.min(batchSize(sequence), samples) * sequence;
+  const tokens = Math.min(batchSize(sequence, batchTokens), samples) * sequence;
   return tokens * (widest + 2 * hiddenSize) * float32;
 }
 

@@ -1,7 +1,8 @@
 // One block, in stages: statistics of what the stage's linears read, then each of them quantized and compensated.
 // A true-sequential block has a stage for each input group, so that a linear's statistics are those of inputs that
-// the quantized linears before it produce; otherwise all groups are one stage. At the end the block's output is
-// compensated if asked for, and both paths move on. Grids that are found before linears are quantized come first.
+// the quantized linears before it produce; otherwise, and where no path runs through quantized linears, all groups are
+// one stage. At the end the block's output is compensated if asked for, and both paths move on. Grids that are found
+// before linears are quantized come first.
 
 import type { BlockQuantizers } from '../activations/index.js';
 import type { Device, Tensor } from '../device/index.js';
@@ -108,7 +109,8 @@ function stagesOf({ run, index, paths, replicas }: Work) {
   const first = paths.quantized[0] ?? paths.float[0];
   if (first === undefined) throw new RangeError('No mini-batch to observe.');
   const groups = inputGroups(run, index, replicas.first.float, first);
-  const stages = run.options.trueSequential ? groups.map((group) => [group]) : [groups];
+  const each = run.options.trueSequential && neededPaths(run).quantized;
+  const stages = each ? groups.map((group) => [group]) : [groups];
   return stages.map((stage, i) => ({ groups: stage, last: i === stages.length - 1 }));
 }
 
