@@ -4,7 +4,7 @@
 import { alibiSlopes } from './alibi.js';
 import { attend } from './attend.js';
 import { ConfigReader } from './config-reader.js';
-import { splitProjection } from './fused-projection.js';
+import { splitHeads } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
 import type { Architecture } from './model.js';
 import { layerNorm, normTensors, vectorShapes } from './norms.js';
@@ -54,7 +54,7 @@ export const bloom: Architecture = {
       attend(h, call, context) {
         const { device, sequence } = context;
         const fused = call('self_attention.query_key_value', h);
-        const [query, key, value] = splitProjection(device, fused, headSize, 'heads');
+        const [query, key, value] = splitHeads(device, fused, headSize);
         const slopeTensor = device.upload('float32', [heads], slopes);
         const options = { sequence, heads, scale: headSize ** -0.5, alibiSlopes: slopeTensor };
         return attend(context, query, key, value, options);

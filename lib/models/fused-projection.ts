@@ -1,25 +1,42 @@
-// Queries, keys and values that one linear gives side by side.
+// What one linear gives side by side: queries, keys and values, or gates and what they multiply.
 
 import type { Device, Tensor } from '../device/index.js';
 
-/** 'blocks': all queries, all keys, all values. 'heads': query, key and value of each head in turn. */
-export type FusedOrder = 'blocks' | 'heads';
+/** [tokens, sum of widths] → a tensor [tokens, width] for each width, from left to right. */
+export function splitColumns<const Widths extends readonly number[]>(
+  device: Device,
+  fused: Tensor,
+  widths: Widths,
+): { [Part in keyof Widths]: Tensor } {
+  let next = 0;
+  const parts = widths.map((width) => {
+    const first = next;
+    next += width;
+    return selected(device, fused, width, (channel) => first + channel);
+  });
+  return parts as { [Part in keyof Widths]: Tensor };
+}
 
-/** [tokens, 3 · heads · headSize] → query, key and value [tokens, heads · headSize]. */
-export function splitProjection(
+/** [tokens, 3 · heads · headSize], query, key and value of each head in turn → each [tokens, heads · headSize]. */
+export function splitHeads(
   device: Device,
   fused: Tensor,
   headSize: number,
-  order: FusedOrder,
 ): [query: Tensor, key: Tensor, value: Tensor] {
-  const width = fused.cols / 3;
-  const part = (which: number) => {
-    const columns = Int32Array.from({ length: width }, (_, channel) => {
-      if (order === 'blocks') return which * width + channel;
+  const part = (which: number) =>
+    selected(device, fused, fused.cols / 3, (channel) => {
       const head = Math.floor(channel / headSize);
       return (3 * head + which) * headSize + (channel % headSize);
     });
-    return device.selectColumns(fused, device.upload('int32', [width], columns));
-  };
   return [part(0), part(1), part(2)];
+}
+
+function selected(
+  device: Device,
+  fused: Tensor,
+  width: number,
+  columnOf: (channel: number) => number,
+): Tensor {
+  const columns = Int32Array.from({ length: width }, (_, channel) => columnOf(channel));
+  return device.selectColumns(fused, device.upload('int32', [width], columns));
 }

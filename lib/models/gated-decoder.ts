@@ -1,17 +1,16 @@
 // The decoder that most architectures since 2023 are variants of: RMS norms, rotary grouped-query attention and a
-// gated MLP, each before a residual addition. A variant is a literal of its sizes, scales and norms; everything that
-// runs is here.
+// gated MLP, each before a residual addition. A variant is a literal of its sizes, scales and norms; what a block
+// computes of them is in gated-block.ts.
 
-import type { Activation, Tensor } from '../device/index.js';
+import type { Activation } from '../device/index.js';
 import { activations } from './activations.js';
 import { type AttentionShape, readAttentionShape } from './attention-shape.js';
 import type { ConfigReader } from './config-reader.js';
-import { hold } from './hold.js';
+import { gatedBlock, gatedLinears } from './gated-block.js';
 import { type LinearBias, linearSlot, withoutBias } from './linear-bias.js';
-import type { LanguageModel, LinearSpec } from './model.js';
+import type { LanguageModel } from './model.js';
 import { normSlot, type RmsNorm, rmsNorm } from './norms.js';
-import { type Rotary, readRotary } from './rotary.js';
-import { projections, rotaryAttention } from './rotary-attention.js';
+import { type Rotary, type RotaryFields, readRotary } from './rotary.js';
 
 export interface GatedDecoder {
   readonly modelType: string;
@@ -43,6 +42,8 @@ export interface GatedDecoder {
   };
   /** Whether each head's query and key has a norm. */
   readonly headNorms: boolean;
+  /** Whether query, key and value are one linear, and gate and up another. */
+  readonly fused: boolean;
 
   readonly biases: {
     readonly projections: LinearBias;
@@ -52,11 +53,19 @@ export interface GatedDecoder {
   readonly biasFields?: Readonly<Record<string, true>>;
 }
 
+/** Where an architecture's configuration departs from LLaMA's. */
+export interface GatedDefaults {
+  readonly headSize?: number;
+  readonly tiedHead?: boolean;
+  readonly eps?: number;
+  readonly rotary?: Omit<RotaryFields, 'headSize' | 'maxPositions'>;
+}
+
 /** The plain variant: no biases, no windows, no caps. */
 export function readGatedDecoder(
   reader: ConfigReader,
   modelType: string,
-  defaults: { readonly headSize?: number; readonly tiedHead?: boolean } = {},
+  defaults: GatedDefaults = {},
 ): GatedDecoder {
   const shape = readAttentionShape(reader, defaults.headSize);
   const blocks = reader.count('num_hidden_layers');
@@ -70,63 +79,17 @@ export function readGatedDecoder(
     activation: reader.choice('hidden_act', activations, 'silu'),
     tiedHead: reader.boolean('tie_word_embeddings', defaults.tiedHead ?? false),
     shape,
-    rotary: readRotary(reader, { headSize: shape.headSize, maxPositions }),
+    rotary: readRotary(reader, { headSize: shape.headSize, maxPositions, ...defaults.rotary }),
     scale: shape.headSize ** -0.5,
     windows: new Array<number>(blocks).fill(0),
     attentionCap: 0,
     logitCap: 0,
     embeddingScale: 1,
-    norm: { eps: reader.positive('rms_norm_eps', 1e-6), offset: 0 },
+    norm: { eps: reader.positive('rms_norm_eps', defaults.eps ?? 1e-6), offset: 0 },
     norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
     headNorms: false,
+    fused: false,
     biases: { projections: withoutBias, output: withoutBias, mlp: withoutBias },
-  };
-}
-
-function linearsOf({ shape, mlpSize, biases }: GatedDecoder): LinearSpec[] {
-  const { hiddenSize, heads, headSize } = shape;
-  const linear = (name: string, inChannels: number, outChannels: number, bias: LinearBias) => ({
-    name,
-    inChannels,
-    outChannels,
-    ...bias,
-  });
-  return [
-    ...projections(shape).map((projection) => ({ ...projection, ...biases.projections })),
-    linear('self_attn.o_proj', heads * headSize, hiddenSize, biases.output),
-    linear('mlp.gate_proj', hiddenSize, mlpSize, biases.mlp),
-    linear('mlp.up_proj', hiddenSize, mlpSize, biases.mlp),
-    linear('mlp.down_proj', mlpSize, hiddenSize, biases.mlp),
-  ];
-}
-
-/** One block as a function. */
-function blockOf(decoder: GatedDecoder): LanguageModel['block'] {
-  const { shape, norms, activation, headNorms, windows } = decoder;
-  const attention = { ...decoder, softcap: decoder.attentionCap };
-  return (x, weights, call, context, index) => {
-    const { device } = context;
-    const norm = (input: Tensor, name: string, size = shape.hiddenSize) =>
-      rmsNorm(device, input, weights, name, size, decoder.norm);
-    const addOutput = (name: string, input: Tensor, residual: Tensor, outputNorm?: string) =>
-      outputNorm === undefined
-        ? call(name, input, { residual })
-        : device.add(residual, norm(call(name, input), outputNorm));
-
-    const attended = () =>
-      rotaryAttention(norm(x, norms.attention), call, context, attention, {
-        window: windows[index] ?? 0,
-        prepare: (heads, name) =>
-          headNorms ? norm(heads, `self_attn.${name}_norm`, shape.headSize) : heads,
-      });
-    const y = hold(context, 'middle', () => {
-      const mixed = hold(context, 'attended', attended);
-      return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
-    });
-    const g = norm(y, norms.mlp);
-    const gate = call('mlp.gate_proj', g, { activation });
-    const inner = device.multiply(gate, call('mlp.up_proj', g));
-    return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
   };
 }
 
@@ -137,7 +100,7 @@ export function gatedDecoder(decoder: GatedDecoder, tensors: ReadonlySet<string>
   const embedding = `${root}embed_tokens.weight`;
   const finalNorm = `${root}norm`;
   const projection = decoder.tiedHead ? embedding : 'lm_head.weight';
-  const linears = linearsOf(decoder);
+  const linears = gatedLinears(decoder);
   const outputSlot = (name: string, outputNorm: string | undefined) =>
     outputNorm === undefined
       ? linearSlot(linears, name)
@@ -172,7 +135,7 @@ export function gatedDecoder(decoder: GatedDecoder, tensors: ReadonlySet<string>
       const x = device.embedding(ids, weights.get(embedding));
       return decoder.embeddingScale === 1 ? x : device.scale(x, decoder.embeddingScale);
     },
-    block: blockOf(decoder),
+    block: gatedBlock(decoder),
     finalStates,
     head(x, weights, context) {
       const { device } = context;

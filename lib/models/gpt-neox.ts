@@ -5,7 +5,7 @@ import { activations } from './activations.js';
 import { attend } from './attend.js';
 import { readAttentionShape } from './attention-shape.js';
 import { ConfigReader } from './config-reader.js';
-import { splitProjection } from './fused-projection.js';
+import { splitHeads } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
 import { biasByConfig, type LinearBias, withBias } from './linear-bias.js';
 import type { Architecture } from './model.js';
@@ -59,7 +59,7 @@ export const gptNeox: Architecture = {
       attend(h, call, context) {
         const { device, sequence } = context;
         const fused = call('attention.query_key_value', h);
-        const [query, key, value] = splitProjection(device, fused, headSize, 'heads');
+        const [query, key, value] = splitHeads(device, fused, headSize);
         const [turnedQuery, turnedKey] = rotary.rotate(query, key, context);
         const options = { sequence, heads, scale: headSize ** -0.5 };
         return attend(context, turnedQuery, turnedKey, value, options);

@@ -4,7 +4,7 @@
 import { activations } from './activations.js';
 import { attend } from './attend.js';
 import { ConfigReader } from './config-reader.js';
-import { splitProjection } from './fused-projection.js';
+import { splitColumns } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
 import { learnedPositions } from './learned-positions.js';
 import type { Architecture } from './model.js';
@@ -55,7 +55,8 @@ export const gpt2: Architecture = {
       attend(h, call, context, index) {
         const { device, sequence } = context;
         const fused = call('attn.c_attn', h);
-        const [query, key, value] = splitProjection(device, fused, headSize, 'blocks');
+        const widths = [hiddenSize, hiddenSize, hiddenSize] as const;
+        const [query, key, value] = splitColumns(device, fused, widths);
         const options = { sequence, heads, scale: scaleByDepth ? scale / (index + 1) : scale };
         return attend(context, query, key, value, options);
       },

@@ -17,7 +17,6 @@ export const llama: Architecture = {
     'granite',
     'internlm2',
     'olmo2',
-    'phi3',
     'smollm3',
     'stablelm',
     'yi',

@@ -11,6 +11,7 @@ import { mistral } from './mistral.js';
 import type { Architecture, BlockModel, Config, LanguageModel, VisionModel } from './model.js';
 import { opt } from './opt.js';
 import { phi } from './phi.js';
+import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 import { swin } from './swin.js';
@@ -26,6 +27,7 @@ export const architectures: readonly Architecture[] = [
   mistral,
   opt,
   phi,
+  phi3,
   qwen2,
   qwen3,
 ];

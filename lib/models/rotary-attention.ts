@@ -1,9 +1,10 @@
-// Attention with rotary positions over separate query, key and value projections, up to the output projection, which is
-// the caller's: architectures differ in what they add there.
+// Attention with rotary positions over query, key and value projections, separate or one linear, up to the output
+// projection, which is the caller's: architectures differ in what they add there.
 
 import type { Tensor } from '../device/index.js';
 import { attend } from './attend.js';
 import type { AttentionShape } from './attention-shape.js';
+import { splitColumns } from './fused-projection.js';
 import type { BlockContext, Linear } from './model.js';
 import type { Rotary } from './rotary.js';
 
@@ -13,6 +14,8 @@ export interface RotaryAttention {
   readonly scale: number;
   /** Cap of the scores; 0 for none. */
   readonly softcap?: number;
+  /** Whether one linear gives query, key and value. */
+  readonly fused?: boolean;
 }
 
 export interface RotaryAttentionCall {
@@ -27,17 +30,13 @@ export function rotaryAttention(
   h: Tensor,
   call: Linear,
   context: BlockContext,
-  { shape, rotary, scale, softcap = 0 }: RotaryAttention,
+  { shape, rotary, scale, softcap = 0, fused = false }: RotaryAttention,
   { window = 0, prepare = (x) => x }: RotaryAttentionCall = {},
 ): Tensor {
-  const [query, key] = rotary.rotate(
-    prepare(call('self_attn.q_proj', h), 'q'),
-    prepare(call('self_attn.k_proj', h), 'k'),
-    context,
-  );
-  const value = call('self_attn.v_proj', h);
+  const [query, key, value] = projected(h, call, context, shape, fused);
+  const [turnedQuery, turnedKey] = rotary.rotate(prepare(query, 'q'), prepare(key, 'k'), context);
   const { heads, keyValueHeads } = shape;
-  return attend(context, query, key, value, {
+  return attend(context, turnedQuery, turnedKey, value, {
     sequence: context.sequence,
     heads,
     keyValueHeads,
@@ -47,13 +46,31 @@ export function rotaryAttention(
   });
 }
 
+function projected(
+  h: Tensor,
+  call: Linear,
+  { device }: BlockContext,
+  { heads, keyValueHeads, headSize }: AttentionShape,
+  fused: boolean,
+): readonly [query: Tensor, key: Tensor, value: Tensor] {
+  if (!fused) {
+    return [call('self_attn.q_proj', h), call('self_attn.k_proj', h), call('self_attn.v_proj', h)];
+  }
+  const shared = keyValueHeads * headSize;
+  return splitColumns(device, call('self_attn.qkv_proj', h), [heads * headSize, shared, shared]);
+}
+
 /** The linears that `rotaryAttention` calls, without their biases. */
-export function projections({ hiddenSize, heads, keyValueHeads, headSize }: AttentionShape) {
+export function projections(
+  { hiddenSize, heads, keyValueHeads, headSize }: AttentionShape,
+  fused = false,
+) {
   const projection = (name: string, count: number) => ({
     name: `self_attn.${name}`,
     inChannels: hiddenSize,
     outChannels: count * headSize,
   });
+  if (fused) return [projection('qkv_proj', heads + 2 * keyValueHeads)];
   return [
     projection('q_proj', heads),
     projection('k_proj', keyValueHeads),

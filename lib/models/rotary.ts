@@ -78,6 +78,10 @@ export interface RotaryFields {
   readonly baseField?: string;
   /** The field that holds the share of a head's channels that turn, and its default; absent: all of them. */
   readonly share?: { readonly field: string; readonly fallback: number };
+  /** The `rope_type`s of the architecture; default: all. */
+  readonly types?: readonly string[];
+  /** `original_max_position_embeddings` where config.json has none; default: what is said with the parameters. */
+  readonly context?: number;
 }
 
 /** From `rope_parameters`, or from `rope_theta` and `rope_scaling` as configurations held them before. */
@@ -93,21 +97,21 @@ export function readRotary(reader: ConfigReader, fields: RotaryFields): Rotary {
     Math.fround(base ** Math.fround((2 * i) / channels)),
   );
   const outside = 'original_max_position_embeddings';
-  const context = reader.has(outside) ? reader.count(outside) : undefined;
-  const scaling = readScaling(parameters);
+  const context = reader.has(outside) ? reader.count(outside) : fields.context;
+  const scaling = readScaling(parameters, fields.types ?? Object.keys(ropeScalings));
   return new Rotary(headSize, scaling({ wavelengths, base, maxPositions, context }, parameters));
 }
 
-function readScaling(parameters: ConfigReader): RopeScaling {
+function readScaling(parameters: ConfigReader, types: readonly string[]): RopeScaling {
   for (const kind of ['full_attention', 'sliding_attention']) {
     if (parameters.has(kind))
       throw parameters.unsupported(kind, 'the same parameters as all blocks');
   }
   const typeField = parameters.alias('rope_type', 'type');
   const type = parameters.string(typeField, 'default');
-  const scaling = Object.hasOwn(ropeScalings, type) ? ropeScalings[type] : undefined;
+  const scaling = types.includes(type) ? ropeScalings[type] : undefined;
   if (scaling !== undefined) return scaling;
-  throw parameters.unsupported(typeField, `one of ${Object.keys(ropeScalings).join(', ')}`);
+  throw parameters.unsupported(typeField, `one of ${types.join(', ')}`);
 }
 
 function readShare(

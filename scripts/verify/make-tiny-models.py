@@ -77,6 +77,18 @@ NEOX = dict(
     max_position_embeddings=64,
 )
 PHI = dict(GATED, num_attention_heads=2, num_key_value_heads=2)
+# Three quarters of heads of 8 channels turn.
+PHI3_LONGROPE = dict(
+    GATED,
+    original_max_position_embeddings=16,
+    rope_parameters=dict(
+        rope_type="longrope",
+        rope_theta=500.0,
+        partial_rotary_factor=0.75,
+        short_factor=[1.0, 1.2, 1.7],
+        long_factor=[1.3, 2.0, 4.0],
+    ),
+)
 
 VARIANTS = {
     "llama": ("Llama", dict(GATED, rope_parameters=dict(rope_type="default", rope_theta=10000.0))),
@@ -150,6 +162,10 @@ VARIANTS = {
             ),
         ),
     ),
+    "phi3": ("Phi3", dict(GATED, sliding_window=7, original_max_position_embeddings=64)),
+    "phi3-longrope-tied": ("Phi3", dict(PHI3_LONGROPE, tie_word_embeddings=True)),
+    # The sequences of the tests are within the original context.
+    "phi3-longrope-short": ("Phi3", dict(PHI3_LONGROPE, original_max_position_embeddings=32)),
 }
 
 

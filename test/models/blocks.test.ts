@@ -157,6 +157,7 @@ describe.each(variants)('%s', (variant) => {
 test.each([
   ['llama', 'q k v | o | gate up | down'],
   ['gemma2', 'q k v | o | gate up | down'],
+  ['phi3', 'qkv | o | gate_up | down'],
   ['phi', 'q k v fc1 | dense | fc2'],
   ['gpt-neox', 'query_key_value | dense | dense_h_to_4h | dense_4h_to_h'],
   ['bloom', 'query_key_value | dense | dense_h_to_4h | dense_4h_to_h'],
@@ -164,7 +165,9 @@ test.each([
 ])('%s: linears that read one tensor are %s', async (variant, expected) => {
   const groups = new Map<Tensor, string[]>();
   for (const { name, x } of await callsOf(variant)) {
-    const short = name.replace(/^.*\./, '').replace(/^(q|k|v|o|gate|up|down)_proj$/, '$1');
+    const short = name
+      .replace(/^.*\./, '')
+      .replace(/^(q|k|v|qkv|o|gate|up|gate_up|down)_proj$/, '$1');
     groups.set(x, [...(groups.get(x) ?? []), short]);
   }
   expect([...groups.values()].map((names) => names.join(' ')).join(' | ')).toBe(expected);
@@ -182,6 +185,7 @@ test('which linears can be given a bias', () => {
   expect(givable('gemma2')).toEqual(attention);
   expect(givable('mistral-window')).toEqual([]);
   expect(givable('qwen2')).toEqual([]);
+  expect(givable('phi3')).toEqual([]);
   expect(openModelOf('qwen2').linears.map(({ bias }) => bias)).toEqual([
     true,
     true,

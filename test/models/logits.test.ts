@@ -70,6 +70,21 @@ describe('fields that older configurations wrote otherwise', () => {
     );
   });
 
+  test('phi3: partial_rotary_factor beside rope_scaling, whose type is su or longrope', async () => {
+    const { rope_parameters, ...rest } = configOf('phi3-longrope-tied');
+    const {
+      rope_type: _,
+      rope_theta,
+      partial_rotary_factor,
+      ...factors
+    } = rope_parameters as Config;
+    for (const type of ['su', 'longrope']) {
+      const rope_scaling = { ...factors, type };
+      const config = { ...rest, rope_theta, partial_rotary_factor, rope_scaling };
+      expect(await differenceOf('phi3-longrope-tied', config), type).toBeLessThan(tolerance);
+    }
+  });
+
   test('dynamic scaling changes nothing within the supported positions', async () => {
     const rope_scaling = { type: 'dynamic', factor: 2 };
     const config = { ...withoutRope('llama'), rope_theta: 10000, rope_scaling };
@@ -97,6 +112,8 @@ describe('what the checkpoints can tell apart', () => {
     ['the scaling of frequencies', 'llama-tied-linear', { rope_parameters: { rope_theta: 10000 } }],
     ['the factors of long sequences', 'llama-longrope', { original_max_position_embeddings: 24 }],
     ['the sharpness of yarn', 'qwen2-yarn', { rope_parameters: { ...yarn, attention_factor: 1 } }],
+    ['the share of heads that turns', 'phi3', { rope_parameters: { partial_rotary_factor: 0.75 } }],
+    ['the sliding window', 'phi3', { sliding_window: null }],
     ['the cap of scores', 'gemma2', { attn_logit_softcapping: null }],
     ['the cap of logits', 'gemma2', { final_logit_softcapping: null }],
     ['the scale of scores', 'gemma2', { query_pre_attn_scalar: 12 }],

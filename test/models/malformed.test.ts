@@ -22,6 +22,7 @@ const subjects = [
   { variant: 'gpt2', hidden: 'n_embd', heads: 'n_head', depth: 'n_layer' },
   { variant: 'gpt-neox', ...usual },
   { variant: 'phi', ...usual },
+  { variant: 'phi3', ...usual },
   { variant: 'opt-pre-norm', ...usual },
 ];
 
@@ -147,6 +148,9 @@ describe('variants that are not implemented are refused by the name of their fie
     ],
     ['gemma2', { use_bidirectional_attention: true }, 'use_bidirectional_attention'],
     ['phi', { qk_layernorm: true }, 'qk_layernorm'],
+    ['phi3', { attention_bias: true }, 'attention_bias'],
+    ['phi3', { lm_head_bias: true }, 'lm_head_bias'],
+    ['phi3', { rope_parameters: undefined, rope_scaling: { type: 'yarn' } }, 'rope_scaling.type'],
     ['gpt2', { add_cross_attention: true }, 'add_cross_attention'],
     ['bloom', { slow_but_exact: true }, 'slow_but_exact'],
   ])('%s with %j', (variant, fields, field) => {
@@ -201,6 +205,7 @@ describe('fields that contradict', () => {
     ['qwen2', { layer_types: ['full_attention'] }, 'layer_types'],
     ['qwen3', { layer_types: ['full_attention', 'linear_attention'] }, 'layer_types'],
     ['mistral-window', { sliding_window: -3 }, 'sliding_window'],
+    ['phi3', { sliding_window: 'none' }, 'sliding_window'],
     ['gemma2', { attn_logit_softcapping: 'none' }, 'attn_logit_softcapping'],
     ['gpt-neox', { rope_parameters: { partial_rotary_factor: 1.5 } }, 'even number'],
   ])('%s with %j', (variant, fields, part) => {

@@ -1,0 +1,69 @@
+// One block of a gated decoder: the linears it calls, and what it computes with them.
+
+import type { Tensor } from '../device/index.js';
+import { splitColumns } from './fused-projection.js';
+import type { GatedDecoder } from './gated-decoder.js';
+import { hold } from './hold.js';
+import type { LinearBias } from './linear-bias.js';
+import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
+import { rmsNorm } from './norms.js';
+import { projections, rotaryAttention } from './rotary-attention.js';
+
+export function gatedLinears({ shape, mlpSize, fused, biases }: GatedDecoder): LinearSpec[] {
+  const { hiddenSize, heads, headSize } = shape;
+  const linear = (name: string, inChannels: number, outChannels: number, bias: LinearBias) => ({
+    name,
+    inChannels,
+    outChannels,
+    ...bias,
+  });
+  return [
+    ...projections(shape, fused).map((projection) => ({ ...projection, ...biases.projections })),
+    linear('self_attn.o_proj', heads * headSize, hiddenSize, biases.output),
+    ...(fused
+      ? [linear('mlp.gate_up_proj', hiddenSize, 2 * mlpSize, biases.mlp)]
+      : [
+          linear('mlp.gate_proj', hiddenSize, mlpSize, biases.mlp),
+          linear('mlp.up_proj', hiddenSize, mlpSize, biases.mlp),
+        ]),
+    linear('mlp.down_proj', mlpSize, hiddenSize, biases.mlp),
+  ];
+}
+
+/** What the MLP's last linear reads: activation(gate) · up. */
+function gated(decoder: GatedDecoder, g: Tensor, call: Linear, { device }: BlockContext): Tensor {
+  const { activation, mlpSize, fused } = decoder;
+  if (!fused) {
+    const gate = call('mlp.gate_proj', g, { activation });
+    return device.multiply(gate, call('mlp.up_proj', g));
+  }
+  const [gate, up] = splitColumns(device, call('mlp.gate_up_proj', g), [mlpSize, mlpSize]);
+  return device.multiply(device.activate(activation, gate), up);
+}
+
+export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
+  const { shape, norms, headNorms, windows } = decoder;
+  const attention = { ...decoder, softcap: decoder.attentionCap };
+  return (x, weights, call, context, index) => {
+    const { device } = context;
+    const norm = (input: Tensor, name: string, size = shape.hiddenSize) =>
+      rmsNorm(device, input, weights, name, size, decoder.norm);
+    const addOutput = (name: string, input: Tensor, residual: Tensor, outputNorm?: string) =>
+      outputNorm === undefined
+        ? call(name, input, { residual })
+        : device.add(residual, norm(call(name, input), outputNorm));
+
+    const attended = () =>
+      rotaryAttention(norm(x, norms.attention), call, context, attention, {
+        window: windows[index] ?? 0,
+        prepare: (heads, name) =>
+          headNorms ? norm(heads, `self_attn.${name}_norm`, shape.headSize) : heads,
+      });
+    const y = hold(context, 'middle', () => {
+      const mixed = hold(context, 'attended', attended);
+      return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
+    });
+    const inner = gated(decoder, norm(y, norms.mlp), call, context);
+    return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
+  };
+}
