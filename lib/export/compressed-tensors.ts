@@ -43,10 +43,10 @@ const layout: LinearLayout = {
         : { weight_zero_point: bytesOf(await pack(zeros, [outChannels, groups], bits, 0)) }),
     };
   },
-  async unpack(device, read, { spec: { inChannels, outChannels }, grid, dtype }) {
+  async unpack(device, stored, { spec: { inChannels, outChannels }, grid, dtype }) {
     const { bits, groupSize, symmetric, scaleDtype } = grid;
     const groups = groupCount(inChannels, groupSize);
-    const words = async (suffix: string) => new Uint32Array((await read(suffix)).buffer);
+    const words = async (suffix: string) => new Uint32Array((await stored.bytes(suffix)).buffer);
     const zeros = symmetric
       ? new Uint8Array(outChannels * groups).fill(2 ** (bits - 1))
       : await unpack(await words('weight_zero_point'), [outChannels, groups], bits, 0);
@@ -55,7 +55,7 @@ const layout: LinearLayout = {
       inChannels,
       groups,
       codes: await unpack(await words('weight_packed'), [outChannels, inChannels], bits, 1),
-      scales: decodeFloats(await read('weight_scale'), scaleDtype),
+      scales: decodeFloats(await stored.bytes('weight_scale'), scaleDtype),
       zeros: Float32Array.from(zeros),
     };
     const codes = uploadCodes(device, host);

@@ -1,20 +1,32 @@
 // What every export does around its format: refuses a grid the format cannot hold before anything is written, notes
-// digests as blocks come, and at the end reads the files back and compares.
+// digests as blocks come, and at the end reads the files back and compares. Devices are done with a block as soon as it is on
+// the host: what is left of it is written and digested while they work on the next one.
 
 import type { Tensor } from '../device/index.js';
-import type { ExportedBlock, ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
+import type {
+  ExportedBlock,
+  ExportedLinear,
+  ExportFormat,
+  ExportInput,
+  ExportWriter,
+  Grid,
+} from './format.js';
 import { formats } from './registry.js';
 import {
-  digestsOf,
+  type DigestedValues,
+  digestOf,
   type ExportRecord,
   type LinearDigest,
   openResult,
   recordFile,
+  valuesOf,
   verifyResult,
 } from './verification.js';
 
 class VerifyingWriter implements ExportWriter {
   readonly #blocks: Record<string, LinearDigest>[] = [];
+  /** Of the last block; the host holds no more than one. */
+  #digesting: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly format: ExportFormat,
@@ -23,11 +35,29 @@ class VerifyingWriter implements ExportWriter {
   ) {}
 
   async writeBlock(block: ExportedBlock): Promise<void> {
-    await this.writer.writeBlock(block);
-    this.#blocks[block.index] = await digestsOf(block.linears);
+    await this.#digesting;
+    const values = new Map<string, DigestedValues>();
+    const linears = new Map<string, ExportedLinear>();
+    for (const [name, linear] of block.linears) {
+      const own = await valuesOf(linear);
+      values.set(name, own);
+      linears.set(name, { ...linear, bytes: new Uint8Array(own.weight) });
+    }
+    await this.writer.writeBlock({ ...block, linears });
+    this.#digesting = this.#digest(block.index, values);
+    // Told by whoever waits for it.
+    this.#digesting.catch(() => {});
+  }
+
+  /** Takes the values over once they are written. */
+  async #digest(index: number, values: ReadonlyMap<string, DigestedValues>): Promise<void> {
+    await this.writer.written?.();
+    const digests = Array.from(values, async ([name, own]) => [name, await digestOf(own)] as const);
+    this.#blocks[index] = Object.fromEntries(await Promise.all(digests));
   }
 
   async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
+    await this.#digesting;
     await this.writer.finish(replaced);
     const { device, output, grid } = this.input;
     const record: ExportRecord = {
@@ -39,8 +69,9 @@ class VerifyingWriter implements ExportWriter {
     await output.writeJson(recordFile, record);
   }
 
-  abort(): Promise<void> {
-    return this.writer.abort();
+  async abort(): Promise<void> {
+    await this.writer.abort();
+    await this.#digesting.catch(() => {});
   }
 }
 

@@ -22,6 +22,8 @@ export interface ExportedLinear {
   readonly weight: Tensor;
   /** [out] float32, own and fitted bias together; absent where there is neither. */
   readonly bias?: Tensor | undefined;
+  /** The weight's bytes, where they are on the host already; there until the writer's `written` has resolved. */
+  readonly bytes?: Uint8Array;
 }
 
 export interface ExportedBlock {
@@ -55,7 +57,10 @@ export interface ExportInput {
 }
 
 export interface ExportWriter {
+  /** When it resolves, the block's tensors may be disposed; a failure to write it may only be told by a later call. */
   writeBlock(block: ExportedBlock): Promise<void>;
+  /** Resolves when all blocks given are in the files; absent where `writeBlock` waits for that itself. */
+  written?(): Promise<void>;
   /** Writes what is not part of a block, changed tensors (float32) by their full names, and completes the files. */
   finish(replaced: ReadonlyMap<string, Tensor>): Promise<void>;
   /** Closes what is open; the output directory's owner removes it. Harmless after `finish`. */

@@ -68,19 +68,29 @@ const layout: LinearLayout = {
       g_idx: bytesOf(host.groupIndex ?? consecutive()),
     };
   },
-  async unpack(device, read, { spec: { inChannels, outChannels }, grid, dtype }) {
+  async unpack(device, stored, { spec: { inChannels, outChannels }, grid, dtype }) {
     const { bits, groupSize } = grid;
     const groups = groupCount(inChannels, groupSize);
-    const zeros = await unpackTransposed(await read('qzeros'), [outChannels, groups], bits, 0);
-    const scales = decodeFloats(await read('scales'), 'float16');
+    const zeros = await unpackTransposed(
+      await stored.bytes('qzeros'),
+      [outChannels, groups],
+      bits,
+      0,
+    );
+    const scales = decodeFloats(await stored.bytes('scales'), 'float16');
     const host: HostCodes = {
       outChannels,
       inChannels,
       groups,
-      codes: await unpackTransposed(await read('qweight'), [outChannels, inChannels], bits, 1),
+      codes: await unpackTransposed(
+        await stored.bytes('qweight'),
+        [outChannels, inChannels],
+        bits,
+        1,
+      ),
       scales: transpose(scales, [groups, outChannels]),
       zeros: Float32Array.from(zeros, (zero) => zero + 1),
-      groupIndex: new Int32Array((await read('g_idx')).buffer),
+      groupIndex: new Int32Array((await stored.bytes('g_idx')).buffer),
     };
     const codes = uploadCodes(device, host);
     const { scales: s, zeros: z, groupIndex } = codes;

@@ -14,7 +14,7 @@ import { type LinearSpec, shapeOf } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import type { ExportedBlock, ExportInput, Grid } from './format.js';
 import { bytesOf, encodeFloats } from './half-precision.js';
-import { downloadCodes, groupCount } from './host-codes.js';
+import { downloadGrid, groupCount } from './host-codes.js';
 
 const folder = 'ballast-grid';
 const baseName = 'grid';
@@ -65,7 +65,7 @@ export class GridFileWriter {
     for (const spec of shapeOf(model, index).linears) {
       const linear = linears.get(spec.name);
       if (linear === undefined) throw new RangeError(`No linear ${spec.name}.`);
-      const { scales, zeros, groupIndex } = await downloadCodes(linear.codes);
+      const { scales, zeros, groupIndex } = await downloadGrid(linear.codes);
       const bytes: Readonly<Record<string, Uint8Array | undefined>> = {
         scales: encodeFloats(scales, grid.scaleDtype),
         zeros: bytesOf(zeros),

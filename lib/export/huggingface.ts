@@ -21,21 +21,21 @@ const layout: LinearLayout = {
     const shape = spec.layout === 'in_out' ? [inChannels, outChannels] : [outChannels, inChannels];
     return [{ name: 'weight', dtype, shape }];
   },
-  async pack(device, { weight }, { spec, dtype }) {
+  async pack(device, { weight, bytes }, { spec, dtype }) {
+    if (bytes !== undefined && weight.dtype === dtype && spec.layout !== 'in_out') {
+      return { weight: bytes };
+    }
     using stored = device.scope(() => {
       const converted = device.cast(weight, dtype);
       return spec.layout === 'in_out' ? device.transpose(converted) : converted;
     });
     return { weight: new Uint8Array(await stored.read()) };
   },
-  async unpack(device, read, { spec, dtype }) {
-    const bytes = await read('weight');
-    const { inChannels, outChannels } = spec;
-    const weight = device.scope(() =>
-      spec.layout === 'in_out'
-        ? device.transpose(device.upload(dtype, [inChannels, outChannels], bytes))
-        : device.upload(dtype, [outChannels, inChannels], bytes),
-    );
+  async unpack(device, stored, { spec }) {
+    const weight = device.scope(() => {
+      const tensor = stored.tensor('weight');
+      return spec.layout === 'in_out' ? device.transpose(tensor) : tensor;
+    });
     return { weight };
   },
   config: () => ({}),
@@ -50,6 +50,10 @@ class HuggingfaceWriter implements ExportWriter {
   async writeBlock(block: ExportedBlock): Promise<void> {
     await this.weights.writeBlock(block);
     await this.grid.writeBlock(block);
+  }
+
+  async written(): Promise<void> {
+    await this.weights.written?.();
   }
 
   async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {

@@ -2,7 +2,7 @@
 // weight is held by the tensors of a layout. A format of this kind is such a layout and its words for config.json.
 
 import type { PlannedTensor } from '../checkpoint/shard-plan.js';
-import type { Device, DType } from '../device/index.js';
+import type { Device, DType, Tensor } from '../device/index.js';
 import type { LinearSpec } from '../models/index.js';
 import type { ExportedLinear, Grid, StoredLinear } from './format.js';
 
@@ -16,8 +16,13 @@ export interface LinearPlace {
   readonly grid: Grid;
 }
 
-/** The bytes of a tensor of the linear by its last name, such as 'weight_packed'. */
-export type ReadTensor = (suffix: string) => Promise<Uint8Array>;
+/** The tensors of a linear by their last names, such as 'weight_packed'. Errors: ERR_CHECKPOINT for another than planned. */
+export interface StoredTensors {
+  /** In memory of its own. Error ERR_IO. */
+  bytes(suffix: string): Promise<Uint8Array>;
+  /** On the device that reads; the caller disposes it. */
+  tensor(suffix: string): Tensor;
+}
 
 export interface LinearLayout {
   /** The tensors that hold the weight; `name` is the last part of theirs. */
@@ -29,7 +34,7 @@ export interface LinearLayout {
     place: LinearPlace,
   ): Promise<Readonly<Record<string, Uint8Array>>>;
   /** The inverse of `pack`. */
-  unpack(device: Device, read: ReadTensor, place: LinearPlace): Promise<StoredLinear>;
+  unpack(device: Device, stored: StoredTensors, place: LinearPlace): Promise<StoredLinear>;
   /** Fields of config.json. */
   config(grid: Grid, context: ConfigContext): Readonly<Record<string, unknown>>;
 }

@@ -1,11 +1,11 @@
 // Reads linears back from a result of safetensors files; see safetensors-layout.ts.
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { copyTensor } from '../checkpoint/copy-tensor.js';
 import { loadTensor } from '../checkpoint/load-tensor.js';
+import { readTensor } from '../checkpoint/read-tensor.js';
 import { BallastError } from '../errors.js';
 import type { ExportReader, ReadInput } from './format.js';
-import type { LinearLayout } from './safetensors-layout.js';
+import type { LinearLayout, StoredTensors } from './safetensors-layout.js';
 
 export async function openLayoutReader(
   { device, directory, model, grid }: ReadInput,
@@ -19,23 +19,21 @@ export async function openLayoutReader(
       const name = `${model.blockName(block)}.${spec.name}`;
       const place = { spec, name, dtype, grid };
       const shapes = new Map(layout.plan(place).map((tensor) => [tensor.name, tensor]));
-      const read = async (suffix: string) => {
+      const find = (suffix: string) => {
         const info = checkpoint.tensor(`${name}.${suffix}`);
         const planned = shapes.get(suffix);
-        if (info.dtype !== planned?.dtype || `${info.shape}` !== `${planned.shape}`) {
-          throw new BallastError(
-            'ERR_CHECKPOINT',
-            `Expected ${planned?.dtype} [${planned?.shape}] for ${info.name} but ${info.file} holds ` +
-              `${info.dtype} [${info.shape}]; the file is not what was exported: export it again.`,
-          );
-        }
-        let data = new Uint8Array();
-        await copyTensor(info, async (bytes) => {
-          data = new Uint8Array(bytes);
-        });
-        return data;
+        if (info.dtype === planned?.dtype && `${info.shape}` === `${planned.shape}`) return info;
+        throw new BallastError(
+          'ERR_CHECKPOINT',
+          `Expected ${planned?.dtype} [${planned?.shape}] for ${info.name} but ${info.file} holds ` +
+            `${info.dtype} [${info.shape}]; the file is not what was exported: export it again.`,
+        );
       };
-      const stored = await layout.unpack(device, read, place);
+      const tensors: StoredTensors = {
+        bytes: (suffix) => readTensor(find(suffix)),
+        tensor: (suffix) => loadTensor(device, checkpoint, find(suffix).name),
+      };
+      const stored = await layout.unpack(device, tensors, place);
       // A bias that config.json does not announce is read by nobody.
       if (!spec.bias) return stored;
       return {

@@ -1,8 +1,8 @@
 // Writes a format of safetensors files: planned from the source's headers, linear by linear as blocks are ready, the
-// rest copied at the end. The whole model is never in memory.
+// rest copied at the end. The whole model is never in memory; a block's bytes go to the files while the next one is worked on.
 
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import { copyTensor } from '../checkpoint/copy-tensor.js';
+import { readTensor } from '../checkpoint/read-tensor.js';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { PlannedTensor } from '../checkpoint/shard-plan.js';
 import type { DType, Tensor } from '../device/index.js';
@@ -12,6 +12,9 @@ import type { ExportedBlock, ExportedLinear, ExportInput, ExportWriter } from '.
 import type { LinearLayout, LinearPlace } from './safetensors-layout.js';
 
 class LayoutWriter implements ExportWriter {
+  /** One write after the other: each takes a thread of those that devices are waited for on. */
+  #writing: Promise<void> = Promise.resolve();
+
   constructor(
     private readonly input: ExportInput,
     private readonly layout: LinearLayout,
@@ -24,6 +27,7 @@ class LayoutWriter implements ExportWriter {
   async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
     const { device, model } = this.input;
     const block = model.blockName(index);
+    await this.#writing;
     for (const spec of shapeOf(model, index).linears) {
       const name = `${block}.${spec.name}`;
       const linear = linears.get(spec.name);
@@ -31,7 +35,7 @@ class LayoutWriter implements ExportWriter {
       if (linear === undefined || place === undefined) throw new RangeError(`No linear ${name}.`);
       const packed = await this.layout.pack(device, linear, place);
       for (const [suffix, bytes] of Object.entries(packed)) {
-        await this.writer.write(`${name}.${suffix}`, bytes);
+        this.#writeBehind(`${name}.${suffix}`, bytes);
       }
       if (holdsBias(this.input, spec)) await this.#writeBias(place, linear);
     }
@@ -41,8 +45,9 @@ class LayoutWriter implements ExportWriter {
   async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
     const { checkpoint, output, grid } = this.input;
     for (const [name, tensor] of replaced) await this.#replace(name, tensor);
+    await this.#writing;
     for (const name of this.remaining) {
-      await copyTensor(checkpoint.tensor(name), (bytes) => this.writer.write(name, bytes));
+      await this.writer.write(name, await readTensor(checkpoint.tensor(name)));
     }
     await this.writer.close();
     const untouched = [...this.remaining]
@@ -53,8 +58,19 @@ class LayoutWriter implements ExportWriter {
     await output.copyCompanions(checkpoint.directory);
   }
 
-  abort(): Promise<void> {
-    return this.writer.abort();
+  async written(): Promise<void> {
+    await this.#writing;
+  }
+
+  async abort(): Promise<void> {
+    await this.#writing.catch(() => {});
+    await this.writer.abort();
+  }
+
+  /** The first failure ends all that follow, and is told by whoever waits. */
+  #writeBehind(name: string, bytes: Uint8Array): void {
+    this.#writing = this.#writing.then(() => this.writer.write(name, bytes));
+    this.#writing.catch(() => {});
   }
 
   async #writeBias({ name, spec, dtype }: LinearPlace, { bias }: ExportedLinear): Promise<void> {
@@ -72,7 +88,7 @@ class LayoutWriter implements ExportWriter {
   async #write(name: string, tensor: Tensor, dtype: DType): Promise<void> {
     const { device } = this.input;
     using converted = device.cast(tensor, dtype);
-    await this.writer.write(name, new Uint8Array(await converted.read()));
+    this.#writeBehind(name, new Uint8Array(await converted.read()));
   }
 }
 

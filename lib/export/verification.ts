@@ -2,14 +2,14 @@
 // tensors that the run executed. A result carries them in ballast-export.json, so it can be read back, dequantized
 // and compared at any time, also after a conversion: the digest does not depend on the format.
 
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import type { Device, DType, Tensor } from '../device/index.js';
+import type { Device, DType } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type BlockModel, type Config, readBlockModel, shapeOf } from '../models/index.js';
-import type { ExportedLinear, ExportFormat, ExportReader, Grid, StoredLinear } from './format.js';
+import { digestThreads, sha256 } from './digest.js';
+import type { ExportFormat, ExportReader, Grid, StoredLinear } from './format.js';
 
 export const recordFile = 'ballast-export.json';
 
@@ -28,31 +28,28 @@ export interface ExportRecord {
   readonly blocks: readonly Readonly<Record<string, LinearDigest>>[];
 }
 
-/** Bytes that are digested between two turns of the event loop: some 10 ms. */
-const bytesPerTurn = 1 << 23;
-
-export async function digestOf(linear: {
-  readonly weight: Tensor;
-  readonly bias?: Tensor | undefined;
-}): Promise<LinearDigest> {
-  const { weight, bias } = linear;
-  const values = new Uint8Array(await weight.read());
-  const hash = createHash('sha256');
-  for (let at = 0; at < values.length; at += bytesPerTurn) {
-    hash.update(values.subarray(at, at + bytesPerTurn));
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  hash.update((await bias?.readFloat32()) ?? new Float32Array(weight.rows));
-  return { dtype: weight.dtype, sha256: hash.digest('hex') };
+/** What is digested of a linear, in memory that the digest takes over. */
+export interface DigestedValues {
+  readonly dtype: DType;
+  readonly weight: ArrayBuffer;
+  readonly bias: ArrayBuffer;
 }
 
-/** Digests of one block as it was quantized. */
-export async function digestsOf(
-  linears: ReadonlyMap<string, ExportedLinear>,
-): Promise<Record<string, LinearDigest>> {
-  const digests: Record<string, LinearDigest> = {};
-  for (const [name, linear] of linears) digests[name] = await digestOf(linear);
-  return digests;
+/** The linear's tensors may be disposed afterwards. */
+export async function valuesOf({
+  weight,
+  bias,
+}: Pick<StoredLinear, 'weight' | 'bias'>): Promise<DigestedValues> {
+  const zeros = () => new ArrayBuffer(weight.rows * Float32Array.BYTES_PER_ELEMENT);
+  return {
+    dtype: weight.dtype,
+    weight: await weight.read(),
+    bias: (await bias?.read()) ?? zeros(),
+  };
+}
+
+export async function digestOf({ dtype, weight, bias }: DigestedValues): Promise<LinearDigest> {
+  return { dtype, sha256: await sha256([weight, bias]) };
 }
 
 /** A finished result, ready to be read linear by linear. */
@@ -83,26 +80,32 @@ export async function openResult(
   return { config, model, record, reader };
 }
 
-/** Reads every linear back and compares; returns how many there are. Error ERR_CHECKPOINT for the first that differs. */
+/**
+ * Reads every linear back and compares; returns how many there are. The next ones are read while some are digested. Error
+ * ERR_CHECKPOINT for the first that differs.
+ */
 export async function verifyResult(
   { model, record, reader }: OpenedResult,
   onBlock: (done: number, total: number) => void = () => {},
 ): Promise<number> {
   let count = 0;
+  const comparing: Promise<void>[] = [];
   for (const [block, digests] of record.blocks.entries()) {
     for (const spec of shapeOf(model, block).linears) {
       const expected = digests[spec.name];
       const name = `${model.blockName(block)}.${spec.name}`;
       const stored = await reader.linear(block, spec, expected?.dtype ?? 'float32');
-      try {
-        await expectDigest(name, stored, expected);
-      } finally {
-        disposeStored(stored);
-      }
+      const values = await valuesOf(stored).finally(() => disposeStored(stored));
+      const compared = expectValues(name, values, expected);
+      // Told in turn.
+      compared.catch(() => {});
+      comparing.push(compared);
+      if (comparing.length > digestThreads) await comparing.shift();
       count++;
     }
     onBlock(block + 1, model.blocks);
   }
+  for (const compared of comparing) await compared;
   return count;
 }
 
@@ -112,7 +115,15 @@ export async function expectDigest(
   stored: StoredLinear,
   expected: LinearDigest | undefined,
 ): Promise<void> {
-  const { sha256 } = await digestOf(stored);
+  await expectValues(name, await valuesOf(stored), expected);
+}
+
+async function expectValues(
+  name: string,
+  values: DigestedValues,
+  expected: LinearDigest | undefined,
+): Promise<void> {
+  const { sha256 } = await digestOf(values);
   if (sha256 === expected?.sha256) return;
   throw new BallastError(
     'ERR_CHECKPOINT',

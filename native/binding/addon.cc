@@ -1,6 +1,7 @@
 // What JavaScript can call: one line an operation. lib/native.ts declares the same list.
 #include "native/binding/bind.h"
 #include "native/binding/promise_worker.h"
+#include "native/core/huge_pages.h"
 #include "native/core/mapped_file.h"
 #include "native/ops/elementwise.h"
 #include "native/ops/explicit.h"
@@ -59,9 +60,10 @@ Napi::Value Read(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&]() -> Napi::Value {
     DeviceHandle& device = UnwrapDevice(info[0]);
     const Tensor& tensor = UnwrapTensor(info[1]);
-    const auto buffer = Napi::ArrayBuffer::New(info.Env(), tensor.byte_count());
-    const std::uint64_t ticket = device->Download(
-        tensor, static_cast<std::byte*>(const_cast<Napi::ArrayBuffer&>(buffer).Data()));
+    auto buffer = Napi::ArrayBuffer::New(info.Env(), tensor.byte_count());
+    auto* const bytes = static_cast<std::byte*>(buffer.Data());
+    PreferHugePages(bytes, tensor.byte_count());
+    const std::uint64_t ticket = device->Download(tensor, bytes);
     return PromiseWorker::Wait(info.Env(), device, ticket, buffer);
   });
 }

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "native/core/huge_pages.h"
 
 namespace ballast::cpu {
 namespace {
@@ -16,21 +14,16 @@ constexpr std::size_t kLarge = std::size_t{1} << 20;
 // Beyond, zeroing pages is little beside the work that is done on them.
 constexpr std::size_t kMostKept = std::size_t{64} << 20;
 
-// Blocks of many pages take the machine's huge ones where the system grants them: a fresh page
-// costs a fault on its first write, which on pages of 4 KiB takes longer than a kernel takes to
-// fill them.
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
+// Blocks of many pages take the machine's huge ones.
 constexpr std::size_t kManyPages = 2 * kHugePage;
 
 std::byte* New(std::size_t bytes) {
   const bool huge = bytes >= kManyPages;
   const std::size_t alignment = huge ? kHugePage : kAlignment;
   void* block = std::aligned_alloc(alignment, (bytes / alignment + 1) * alignment);
-#if defined(__linux__)
-  // Whole pages only: what remains would be filled for nothing. Refused advice does no harm.
-  if (huge && block != nullptr) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
-  return static_cast<std::byte*>(block);
+  auto* const data = static_cast<std::byte*>(block);
+  if (huge && data != nullptr) PreferHugePages(data, bytes);
+  return data;
 }
 
 void Delete(std::byte* block) { std::free(block); }

@@ -3,7 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
+import { BallastError } from '../../lib/errors.js';
 import { evaluate, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';
 import { type RandomOpt, randomOpt } from './random-opt.js';
 import { builtCommand, exampleText, finish, temporaryFolder } from './runs.js';
@@ -115,6 +117,15 @@ describe.skipIf(process.platform === 'win32')('a file system that takes no more'
     expect([status, stdout]).toEqual([1, '']);
     expect(await readdir(folder)).toEqual(before);
   });
+});
+
+it('a weight that cannot be written ends the run, though the next block is worked on by then', async () => {
+  const full = new BallastError('ERR_IO', 'There is no space left.');
+  const write = vi.spyOn(SafetensorsWriter.prototype, 'write').mockRejectedValueOnce(full);
+  onTestFinished(() => write.mockRestore());
+  expect(await failure(() => {})).toBe(full);
+  // The other linears of the first block and what lies beside them; nothing of the second.
+  expect(write.mock.calls.filter(([name]) => name.startsWith('layers.1'))).toEqual([]);
 });
 
 describe('what is told before any work', () => {

@@ -1,0 +1,22 @@
+// A tensor's bytes as they stand in a file: what a result takes over unchanged, and what is packed in a way of its own.
+
+import { open } from 'node:fs/promises';
+import { ioError } from './io-error.js';
+import type { TensorInfo } from './safetensors-header.js';
+
+/** In memory of its own, from its beginning. Error ERR_IO. */
+export async function readTensor({ file, offset, bytes, name }: TensorInfo): Promise<Uint8Array> {
+  const data = Buffer.allocUnsafeSlow(bytes);
+  try {
+    await using handle = await open(file, 'r');
+    for (let done = 0; done < bytes; ) {
+      const length = Math.min(bytes - done, 1 << 30);
+      const { bytesRead } = await handle.read(data, done, length, offset + done);
+      if (bytesRead === 0) throw new Error('the file has become shorter');
+      done += bytesRead;
+    }
+  } catch (error) {
+    throw ioError(error, `reading tensor '${name}'`, file);
+  }
+  return data;
+}

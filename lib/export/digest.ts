@@ -1,0 +1,35 @@
+// SHA-256 of what devices gave. A block of a large model takes a fraction of a second, in which a device would wait for
+// this thread, so what is large goes to threads of its own: a few, since results are read back as fast as they are hashed.
+
+import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { WorkerConnection } from '../worker-connection.js';
+
+/** Below, some 10 ms, a thread would be no help. */
+const leastBytes = 1 << 23;
+
+/** How many digests are worth being under way at once. */
+export const digestThreads = Math.min(4, availableParallelism());
+
+const workers: WorkerConnection<string>[] = [];
+
+/** Of all parts in turn, in hexadecimal. The parts' memory may be taken over: they must not be read afterwards. */
+export async function sha256(parts: readonly ArrayBuffer[]): Promise<string> {
+  const bytes = parts.reduce((total, { byteLength }) => total + byteLength, 0);
+  if (bytes >= leastBytes) return await leastBusy().send(parts, [...parts]);
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(new Uint8Array(part));
+  return hash.digest('hex');
+}
+
+/** They are started when all others have something to do, and stay for the next ones. */
+function leastBusy(): WorkerConnection<string> {
+  const idle = workers.find(({ pending }) => pending === 0);
+  if (idle !== undefined) return idle;
+  if (workers.length < digestThreads) {
+    const worker = new WorkerConnection<string>(new URL('./digest-worker.js', import.meta.url));
+    workers.push(worker);
+    return worker;
+  }
+  return workers.reduce((least, other) => (other.pending < least.pending ? other : least));
+}
