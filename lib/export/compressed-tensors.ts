@@ -61,7 +61,7 @@ const layout: LinearLayout = {
     const codes = uploadCodes(device, host);
     return { codes, weight: device.dequantize(codes.codes, codes.scales, codes.zeros, dtype) };
   },
-  config({ bits, groupSize, symmetric, actOrder }, { untouched }) {
+  config({ bits, groupSize, symmetric, actOrder }, { untouched, otherParts }) {
     const weights = {
       num_bits: bits,
       type: 'int',
@@ -84,18 +84,23 @@ const layout: LinearLayout = {
         quantization_status: 'compressed',
         config_groups: { group_0: { ...group, format: 'pack-quantized' } },
         // Whether a head of its own or one tied to the embedding, which is in no file: never quantized.
-        ignore: ['lm_head', ...untouched.filter((name) => name !== 'lm_head').map(underAnyRoot)],
+        ignore: [
+          'lm_head',
+          ...untouched.filter((name) => name !== 'lm_head').map((name) => underAnyRoot(name)),
+          ...otherParts.map((part) => underAnyRoot(part, '\\..*')),
+        ],
       },
     };
   },
 };
 
 /**
- * The format's pattern for a module: in a checkpoint that was saved from the bare decoder, names lack the root that
- * the module has once it is loaded ('model.' of OPT's projections, which would be taken for quantized ones).
+ * The format's pattern for a module, or for what is `inside` it: in a checkpoint that was saved from the bare decoder,
+ * names lack the root that the module has once it is loaded ('model.' of OPT's projections, which would be taken for
+ * quantized ones).
  */
-function underAnyRoot(name: string): string {
-  return `re:(.*\\.)?${name.replaceAll('.', '\\.')}$`;
+function underAnyRoot(name: string, inside = ''): string {
+  return `re:(.*\\.)?${name.replaceAll('.', '\\.')}${inside}$`;
 }
 
 function expectGrid({ actOrder, staticGroups }: Grid): void {

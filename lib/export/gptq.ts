@@ -7,6 +7,7 @@
 
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
+import type { BlockModel } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import { type PackedAxis, pack, packedShape, transpose, unpack } from './bit-packing.js';
 import type { ExportFormat, ExportInput, Grid } from './format.js';
@@ -141,6 +142,17 @@ function expectWholeWords({ model, grid: { bits } }: ExportInput): void {
   }
 }
 
+/** Clients take every linear of the model for quantized. */
+function expectModel({ modelType, otherParts = [] }: BlockModel): void {
+  const [part] = otherParts;
+  if (part === undefined) return;
+  throw new BallastError(
+    'ERR_UNSUPPORTED',
+    `Expected a model whose linears are all quantized for format gptq but ${modelType} has a ${part}, which stays as it ` +
+      'is; use format huggingface or compressed-tensors.',
+  );
+}
+
 /** A zero point of 0 becomes 1, and the codes of its group go up with it; the highest code stays. */
 async function roundGrid(
   device: Device,
@@ -173,6 +185,7 @@ export const gptq: ExportFormat = {
   summary: 'packed codes as GPTQ checkpoints hold them (version 1), 2, 3, 4 or 8 bits',
   gridDefaults: { scaleDtype: 'float16' },
   expectGrid,
+  expectModel,
   roundGrid,
   async open(input) {
     expectWholeWords(input);

@@ -42,4 +42,6 @@ export interface LinearLayout {
 export interface ConfigContext {
   /** Names of matrices outside the blocks, which stay as they are. */
   readonly untouched: readonly string[];
+  /** Modules all of whose tensors do: see `BlockModel`. */
+  readonly otherParts: readonly string[];
 }

@@ -43,17 +43,19 @@ class LayoutWriter implements ExportWriter {
   }
 
   async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
-    const { checkpoint, output, grid } = this.input;
+    const { checkpoint, model, output, grid } = this.input;
     for (const [name, tensor] of replaced) await this.#replace(name, tensor);
     await this.#writing;
     for (const name of this.remaining) {
       await this.writer.write(name, await readTensor(checkpoint.tensor(name)));
     }
     await this.writer.close();
+    const { otherParts = [] } = model;
     const untouched = [...this.remaining]
       .filter((name) => checkpoint.tensor(name).shape.length === 2 && name.endsWith('.weight'))
+      .filter((name) => !otherParts.some((part) => `.${name}`.includes(`.${part}.`)))
       .map((name) => name.slice(0, -'.weight'.length));
-    const added = this.layout.config(grid, { untouched });
+    const added = this.layout.config(grid, { untouched, otherParts });
     await output.writeConfig({ ...resultConfig(this.input), ...added }, checkpoint.directory);
     await output.copyCompanions(checkpoint.directory);
   }

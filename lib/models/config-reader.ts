@@ -8,9 +8,12 @@ export class ConfigReader {
   /** Of a nested object: the fields that lead to it, such as 'rope_parameters.'. */
   readonly #path: string;
 
-  constructor(config: Readonly<Record<string, unknown>>, path = '') {
+  readonly #defaults: Readonly<Record<string, unknown>>;
+
+  constructor(config: Readonly<Record<string, unknown>>, path = '', defaults = {}) {
     this.#config = config;
     this.#path = path;
+    this.#defaults = defaults;
   }
 
   has(field: string): boolean {
@@ -64,6 +67,11 @@ export class ConfigReader {
     return value;
   }
 
+  /** A number above 0, or 0 where there is none. */
+  positiveOrNone(field: string): number {
+    return this.has(field) ? this.positive(field) : 0;
+  }
+
   /** A number above 0, or 0 where the field is null, which is not the same as absent: then `fallback`. */
   positiveOrNull(field: string, fallback: number): number {
     return this.#config[field] === null ? 0 : this.positive(field, fallback);
@@ -109,6 +117,13 @@ export class ConfigReader {
     return new ConfigReader(value as Record<string, unknown>, `${this.#path}${field}.`);
   }
 
+  /** A nested object that must be there, and what its fields are where it lacks them. */
+  section(field: string, defaults: Readonly<Record<string, unknown>> = {}): ConfigReader {
+    const section = this.object(field);
+    if (section === undefined) throw this.#wrong(field, 'an object');
+    return new ConfigReader(section.#config, section.#path, defaults);
+  }
+
   /** `divisor` must divide `value`; names both fields otherwise. */
   divides(divisor: string, value: string): void {
     if (this.count(value) % this.count(divisor) !== 0) {
@@ -135,7 +150,7 @@ export class ConfigReader {
   }
 
   #value(field: string, fallback: unknown): unknown {
-    return this.has(field) ? this.#config[field] : fallback;
+    return this.has(field) ? this.#config[field] : (this.#defaults[field] ?? fallback);
   }
 
   #wrong(field: string, expected: string): BallastError {

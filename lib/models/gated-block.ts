@@ -42,7 +42,7 @@ function gated(decoder: GatedDecoder, g: Tensor, call: Linear, { device }: Block
 }
 
 export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
-  const { shape, norms, headNorms, windows } = decoder;
+  const { shape, norms, headNorms, windows, rotaries } = decoder;
   const attention = { ...decoder, softcap: decoder.attentionCap };
   return (x, weights, call, context, index) => {
     const { device } = context;
@@ -55,6 +55,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
 
     const attended = () =>
       rotaryAttention(norm(x, norms.attention), call, context, attention, {
+        rotary: rotaries?.[index] ?? decoder.rotary,
         window: windows[index] ?? 0,
         prepare: (heads, name) =>
           headNorms ? norm(heads, `self_attn.${name}_norm`, shape.headSize) : heads,

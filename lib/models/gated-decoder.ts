@@ -8,9 +8,9 @@ import { type AttentionShape, readAttentionShape } from './attention-shape.js';
 import type { ConfigReader } from './config-reader.js';
 import { gatedBlock, gatedLinears } from './gated-block.js';
 import { type LinearBias, linearSlot, withoutBias } from './linear-bias.js';
-import type { LanguageModel } from './model.js';
+import type { Config, LanguageModel } from './model.js';
 import { normSlot, type RmsNorm, rmsNorm } from './norms.js';
-import { type Rotary, type RotaryFields, readRotary } from './rotary.js';
+import { type Rotary, type RotarySizes, readRotary } from './rotary.js';
 
 export interface GatedDecoder {
   readonly modelType: string;
@@ -23,6 +23,8 @@ export interface GatedDecoder {
 
   readonly shape: AttentionShape;
   readonly rotary: Rotary;
+  /** Of each block, where not all turn alike. */
+  readonly rotaries?: readonly Rotary[];
   /** What query·key is multiplied by. */
   readonly scale: number;
   /** Tokens that each block's attention sees; 0 for all. */
@@ -50,7 +52,7 @@ export interface GatedDecoder {
     readonly output: LinearBias;
     readonly mlp: LinearBias;
   };
-  readonly biasFields?: Readonly<Record<string, true>>;
+  readonly biasFields?: Config;
 }
 
 /** Where an architecture's configuration departs from LLaMA's. */
@@ -58,7 +60,7 @@ export interface GatedDefaults {
   readonly headSize?: number;
   readonly tiedHead?: boolean;
   readonly eps?: number;
-  readonly rotary?: Omit<RotaryFields, 'headSize' | 'maxPositions'>;
+  readonly readRotary?: (reader: ConfigReader, sizes: RotarySizes) => Rotary;
 }
 
 /** The plain variant: no biases, no windows, no caps. */
@@ -79,7 +81,7 @@ export function readGatedDecoder(
     activation: reader.choice('hidden_act', activations, 'silu'),
     tiedHead: reader.boolean('tie_word_embeddings', defaults.tiedHead ?? false),
     shape,
-    rotary: readRotary(reader, { headSize: shape.headSize, maxPositions, ...defaults.rotary }),
+    rotary: (defaults.readRotary ?? readRotary)(reader, { headSize: shape.headSize, maxPositions }),
     scale: shape.headSize ** -0.5,
     windows: new Array<number>(blocks).fill(0),
     attentionCap: 0,
@@ -93,10 +95,15 @@ export function readGatedDecoder(
   };
 }
 
-export function gatedDecoder(decoder: GatedDecoder, tensors: ReadonlySet<string>): LanguageModel {
-  const { norms, shape, headNorms } = decoder;
+/** `roots` are what names of its tensors may begin with, the usual one first. */
+export function gatedDecoder(
+  decoder: GatedDecoder,
+  tensors: ReadonlySet<string>,
   // Checkpoints saved from the bare decoder lack the leading 'model.'.
-  const root = tensors.has('embed_tokens.weight') ? '' : 'model.';
+  roots: readonly [usual: string, ...others: string[]] = ['model.', ''],
+): LanguageModel {
+  const { norms, shape, headNorms } = decoder;
+  const root = roots.find((name) => tensors.has(`${name}embed_tokens.weight`)) ?? roots[0];
   const embedding = `${root}embed_tokens.weight`;
   const finalNorm = `${root}norm`;
   const projection = decoder.tiedHead ? embedding : 'lm_head.weight';

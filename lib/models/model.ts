@@ -100,7 +100,9 @@ export interface BlockModel extends BlockShape {
    * Fields of config.json under which every linear with `biasByConfig` has a bias; the checkpoint must then hold
    * all of them, zeros where nothing is added. Absent where no field can add one.
    */
-  readonly biasFields?: Readonly<Record<string, true>>;
+  readonly biasFields?: Config;
+  /** Modules of the checkpoint that are neither run nor quantized, such as what encodes images beside a language model. */
+  readonly otherParts?: readonly string[];
   /** And where a constant on the final hidden states folds, by its full name. */
   readonly slots: Readonly<Record<'attention' | 'mlp' | 'block' | 'model', FoldSlot>>;
 

@@ -21,7 +21,7 @@ export const phi: Architecture = {
     const maxPositions = reader.count('max_position_embeddings');
     const share = { field: 'partial_rotary_factor', fallback: 0.5 };
     const rotary = readRotary(reader, { headSize, maxPositions, share });
-    const attention = { shape, rotary, scale: headSize ** -0.5 };
+    const attention = { shape, scale: headSize ** -0.5 };
     const linear = (name: string, inChannels: number, outChannels: number) =>
       ({ name, inChannels, outChannels, bias: true }) as const;
 
@@ -47,7 +47,7 @@ export const phi: Architecture = {
       activation: reader.choice('hidden_act', activations, 'gelu_new'),
       output: 'self_attn.dense',
       mlp: { first: 'mlp.fc1', last: 'mlp.fc2' },
-      attend: (h, call, context) => rotaryAttention(h, call, context, attention),
+      attend: (h, call, context) => rotaryAttention(h, call, context, attention, { rotary }),
       embedding,
       finalNorm: `${root}final_layernorm`,
       projection: { weight: tied ? embedding : 'lm_head.weight', bias: 'lm_head.bias' },

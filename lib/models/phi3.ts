@@ -4,6 +4,7 @@
 import { ConfigReader } from './config-reader.js';
 import { gatedDecoder, readGatedDecoder } from './gated-decoder.js';
 import type { Architecture } from './model.js';
+import { readRotary } from './rotary.js';
 
 export const phi3: Architecture = {
   modelType: 'phi3',
@@ -14,13 +15,15 @@ export const phi3: Architecture = {
     for (const field of ['attention_bias', 'mlp_bias', 'lm_head_bias']) reader.only(field, false);
     const decoder = readGatedDecoder(reader, 'phi3', {
       eps: 1e-5,
-      rotary: {
-        share: { field: 'partial_rotary_factor', fallback: 1 },
-        types: ['default', 'longrope', 'su'],
-        context: 4096,
-      },
+      readRotary: (_, sizes) =>
+        readRotary(reader, {
+          ...sizes,
+          share: { field: 'partial_rotary_factor', fallback: 1 },
+          types: ['default', 'longrope', 'su'],
+          context: 4096,
+        }),
     });
-    const window = reader.has('sliding_window') ? reader.positive('sliding_window') : 0;
+    const window = reader.positiveOrNone('sliding_window');
     const windows = decoder.windows.map(() => window);
     return gatedDecoder({ ...decoder, fused: true, windows }, tensors);
   },

@@ -4,6 +4,8 @@ import { BallastError } from '../errors.js';
 import { bloom } from './bloom.js';
 import { deit } from './deit.js';
 import { gemma2 } from './gemma2.js';
+import { gemma3 } from './gemma3.js';
+import { gemma3Text } from './gemma3-text.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
@@ -21,6 +23,8 @@ import { vit } from './vit.js';
 export const architectures: readonly Architecture[] = [
   bloom,
   gemma2,
+  gemma3,
+  gemma3Text,
   gpt2,
   gptNeox,
   llama,

@@ -10,7 +10,6 @@ import type { Rotary } from './rotary.js';
 
 export interface RotaryAttention {
   readonly shape: AttentionShape;
-  readonly rotary: Rotary;
   readonly scale: number;
   /** Cap of the scores; 0 for none. */
   readonly softcap?: number;
@@ -19,6 +18,7 @@ export interface RotaryAttention {
 }
 
 export interface RotaryAttentionCall {
+  readonly rotary: Rotary;
   /** Tokens that a query sees; 0 for all. */
   readonly window?: number;
   /** What is done to queries and keys before they turn. */
@@ -30,8 +30,8 @@ export function rotaryAttention(
   h: Tensor,
   call: Linear,
   context: BlockContext,
-  { shape, rotary, scale, softcap = 0, fused = false }: RotaryAttention,
-  { window = 0, prepare = (x) => x }: RotaryAttentionCall = {},
+  { shape, scale, softcap = 0, fused = false }: RotaryAttention,
+  { rotary, window = 0, prepare = (x) => x }: RotaryAttentionCall,
 ): Tensor {
   const [query, key, value] = projected(h, call, context, shape, fused);
   const [turnedQuery, turnedKey] = rotary.rotate(prepare(query, 'q'), prepare(key, 'k'), context);

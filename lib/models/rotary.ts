@@ -71,11 +71,16 @@ export class Rotary {
   }
 }
 
-export interface RotaryFields {
+export interface RotarySizes {
   readonly headSize: number;
   readonly maxPositions: number;
+}
+
+export interface RotaryFields extends RotarySizes {
   /** The field that holds the base where there is no `rope_parameters`; default 'rope_theta'. */
   readonly baseField?: string;
+  /** The base where no field holds it; default 10,000. */
+  readonly base?: number;
   /** The field that holds the share of a head's channels that turn, and its default; absent: all of them. */
   readonly share?: { readonly field: string; readonly fallback: number };
   /** The `rope_type`s of the architecture; default: all. */
@@ -86,12 +91,25 @@ export interface RotaryFields {
 
 /** From `rope_parameters`, or from `rope_theta` and `rope_scaling` as configurations held them before. */
 export function readRotary(reader: ConfigReader, fields: RotaryFields): Rotary {
-  const { headSize, maxPositions, baseField = 'rope_theta', share } = fields;
   const section = reader.alias('rope_scaling', 'rope_parameters');
-  const parameters = reader.object(section) ?? new ConfigReader({});
+  const parameters = reader.object(section);
+  for (const kind of ['full_attention', 'sliding_attention']) {
+    if (parameters?.has(kind))
+      throw parameters.unsupported(kind, 'the same parameters as all blocks');
+  }
+  return rotaryOf(reader, parameters, fields);
+}
+
+/** With the parameters of some blocks, where not all have the same; plain where there are none. */
+export function rotaryOf(
+  reader: ConfigReader,
+  parameters = new ConfigReader({}),
+  fields: RotaryFields,
+): Rotary {
+  const { headSize, maxPositions, baseField = 'rope_theta', share } = fields;
   const base = parameters.has('rope_theta')
     ? parameters.positive('rope_theta')
-    : reader.positive(baseField, 10_000);
+    : reader.positive(baseField, fields.base ?? 10_000);
   const channels = rotatedChannels(headSize, readShare(reader, parameters, share));
   const wavelengths = Array.from({ length: channels / 2 }, (_, i) =>
     Math.fround(base ** Math.fround((2 * i) / channels)),
@@ -103,10 +121,6 @@ export function readRotary(reader: ConfigReader, fields: RotaryFields): Rotary {
 }
 
 function readScaling(parameters: ConfigReader, types: readonly string[]): RopeScaling {
-  for (const kind of ['full_attention', 'sliding_attention']) {
-    if (parameters.has(kind))
-      throw parameters.unsupported(kind, 'the same parameters as all blocks');
-  }
   const typeField = parameters.alias('rope_type', 'type');
   const type = parameters.string(typeField, 'default');
   const scaling = types.includes(type) ? ropeScalings[type] : undefined;

@@ -7,6 +7,7 @@ biases of the saved file that a linear's weight stands beside, those of the firs
 the library claims to survive (lib/export/capabilities.ts).
 """
 
+import functools
 import json
 import pathlib
 import tempfile
@@ -16,6 +17,8 @@ from safetensors.torch import load_file
 
 FIELDS = {
     "gemma2": ["attention_bias"],
+    "gemma3": ["text_config.attention_bias"],
+    "gemma3_text": ["attention_bias"],
     "gpt_neox": ["attention_bias"],
     "llama": ["attention_bias", "mlp_bias"],
     "opt": ["enable_bias"],
@@ -23,20 +26,24 @@ FIELDS = {
 }
 # What names of the first block begin with.
 BLOCKS = ("layers.0.", "layer.0.", "h.0.")
-STAGED_BLOCKS = {"swin": ("layers.0.blocks.0.",)}
+OTHER_BLOCKS = {
+    "gemma3": ("language_model.model.layers.0.",),
+    "swin": ("layers.0.blocks.0.",),
+}
 
 
 def biases(directory: pathlib.Path) -> dict:
     config = transformers.AutoConfig.from_pretrained(directory)
     fields = FIELDS.get(config.model_type, [])
     for field in fields:
-        setattr(config, field, True)
+        *sections, last = field.split(".")
+        setattr(functools.reduce(getattr, sections, config), last, True)
     with tempfile.TemporaryDirectory() as folder:
         getattr(transformers, config.architectures[0])(config).save_pretrained(folder)
         tensors = load_file(pathlib.Path(folder) / "model.safetensors")
     names = [name.removesuffix(".bias") for name in tensors if name.endswith(".bias")]
     linears = [name for name in names if tensors[f"{name}.weight"].ndim == 2]
-    blocks = STAGED_BLOCKS.get(config.model_type, BLOCKS)
+    blocks = OTHER_BLOCKS.get(config.model_type, BLOCKS)
     first = sorted(name for name in linears if any(f".{block}" in f".{name}" for block in blocks))
     return {"fields": fields, "biases": first}
 

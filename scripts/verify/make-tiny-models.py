@@ -77,6 +77,17 @@ NEOX = dict(
     max_position_embeddings=64,
 )
 PHI = dict(GATED, num_attention_heads=2, num_key_value_heads=2)
+GEMMA3 = dict(GATED, head_dim=12, sliding_window=6, query_pre_attn_scalar=20)
+# What encodes images beside a language model, as small as can be.
+SIGLIP = dict(
+    hidden_size=8,
+    intermediate_size=8,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    image_size=8,
+    patch_size=4,
+    vision_use_head=False,
+)
 # Three quarters of heads of 8 channels turn.
 PHI3_LONGROPE = dict(
     GATED,
@@ -166,6 +177,29 @@ VARIANTS = {
     "phi3-longrope-tied": ("Phi3", dict(PHI3_LONGROPE, tie_word_embeddings=True)),
     # The sequences of the tests are within the original context.
     "phi3-longrope-short": ("Phi3", dict(PHI3_LONGROPE, original_max_position_embeddings=32)),
+    "gemma3-text": ("Gemma3Text", dict(GEMMA3, sliding_window_pattern=2)),
+    "gemma3-text-biases-linear": (
+        "Gemma3Text",
+        dict(
+            GEMMA3,
+            attention_bias=True,
+            final_logit_softcapping=5.0,
+            layer_types=["full_attention", "sliding_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=500.0, factor=8.0),
+                sliding_attention=dict(rope_type="default", rope_theta=100.0),
+            ),
+        ),
+    ),
+    "gemma3": (
+        "Gemma3",
+        dict(
+            text_config=dict(GEMMA3, sliding_window_pattern=2),
+            vision_config=SIGLIP,
+            mm_tokens_per_image=4,
+            image_token_index=VOCABULARY - 1,
+        ),
+    ),
 }
 
 

@@ -4,10 +4,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { readHeader, type TensorInfo } from '../../lib/checkpoint/safetensors-header.js';
 import { Device } from '../../lib/device/index.js';
 import type { Grid } from '../../lib/export/format.js';
 import { float16Value } from '../../lib/export/half-precision.js';
+import { findFormat } from '../../lib/export/index.js';
+import { directoryOf, openModel } from '../models/tiny.js';
 import { at, expectClose } from '../native/harness.js';
 import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
 
@@ -85,6 +88,14 @@ describe.each([
       expectClose(bias, expected?.bias ?? [], 1e-7);
     }
   });
+});
+
+it('gptq refuses a model that holds more than what is quantized', async () => {
+  const checkpoint = await Checkpoint.open(directoryOf('gemma3'));
+  expect(() => findFormat('gptq').expectModel?.(openModel(checkpoint), checkpoint.config)).toThrow(
+    'Expected a model whose linears are all quantized for format gptq but gemma3 has a vision_tower, which stays as it ' +
+      'is; use format huggingface or compressed-tensors.',
+  );
 });
 
 it('gptq keeps the groups of an activation order', async () => {
@@ -173,4 +184,18 @@ describe.each([
       expect(isIgnored(`${root}${name('self_attn.q_proj')}`)).toBe(false);
     }
   });
+});
+
+it('compressed-tensors names the parts of a model that are not quantized', async () => {
+  const checkpoint = await Checkpoint.open(directoryOf('gemma3'));
+  const grid = { ...baseGrid, groupSize: 8 };
+  const biases = { biases: false };
+  const made = await exportRandom(device, checkpoint, 'compressed-tensors', grid, biases);
+  const config = JSON.parse(readFileSync(join(made.directory, 'config.json'), 'utf8'));
+  expect(config.quantization_config.ignore).toEqual([
+    'lm_head',
+    're:(.*\\.)?language_model\\.model\\.embed_tokens$',
+    're:(.*\\.)?vision_tower\\..*$',
+    're:(.*\\.)?multi_modal_projector\\..*$',
+  ]);
 });

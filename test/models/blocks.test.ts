@@ -156,6 +156,7 @@ describe.each(variants)('%s', (variant) => {
 
 test.each([
   ['llama', 'q k v | o | gate up | down'],
+  ['gemma3-text', 'q k v | o | gate up | down'],
   ['gemma2', 'q k v | o | gate up | down'],
   ['phi3', 'qkv | o | gate_up | down'],
   ['phi', 'q k v fc1 | dense | fc2'],
@@ -183,6 +184,7 @@ test('which linears can be given a bias', () => {
   expect(givable('llama')).toEqual([...attention, ...mlp]);
   expect(givable('qwen3')).toEqual(attention);
   expect(givable('gemma2')).toEqual(attention);
+  expect(givable('gemma3')).toEqual(attention);
   expect(givable('mistral-window')).toEqual([]);
   expect(givable('qwen2')).toEqual([]);
   expect(givable('phi3')).toEqual([]);

@@ -85,6 +85,42 @@ describe('fields that older configurations wrote otherwise', () => {
     }
   });
 
+  test('gemma3: a base for each kind of block, rope_scaling of those that see all tokens', async () => {
+    const { layer_types, rope_parameters, ...rest } = configOf('gemma3-text');
+    const config = { ...rest, sliding_window_pattern: 2, rope_theta: 1e6 };
+    expect(await differenceOf('gemma3-text', config)).toBeLessThan(tolerance);
+    const { rope_parameters: _, ...scaled } = configOf('gemma3-text-biases-linear');
+    const fields = {
+      rope_theta: 500,
+      rope_local_base_freq: 100,
+      rope_scaling: { factor: 8, rope_type: 'linear' },
+    };
+    expect(await differenceOf('gemma3-text-biases-linear', { ...scaled, ...fields })).toBeLessThan(
+      tolerance,
+    );
+  });
+
+  test('gemma3: names as version 4 of transformers wrote them, fields that are as in the class', async () => {
+    const { text_config, ...config } = configOf('gemma3');
+    const { max_position_embeddings, ...text } = text_config as Config;
+    const { ids, sequence, logits } = await goldenOf('gemma3');
+    const source = await Checkpoint.open(directoryOf('gemma3'));
+    const renamed = [...source.tensors.values()].map((info) => {
+      const name = info.name.replace(/^language_model\.model\./, 'model.language_model.');
+      return [name, { ...info, name }] as const;
+    });
+    const checkpoint = Object.assign(Object.create(Checkpoint.prototype), {
+      directory: source.directory,
+      config: { ...config, text_config: text },
+      tensors: new Map(renamed),
+    }) as Checkpoint;
+    const model = openModel(checkpoint);
+    expect(model.blockName(1)).toBe('model.language_model.layers.1');
+    expect(model.maxPositions).toBe(131072);
+    const received = await logitsOf(device, checkpoint, model, ids, sequence);
+    expect(largestDifference(received, logits)).toBeLessThan(tolerance);
+  });
+
   test('dynamic scaling changes nothing within the supported positions', async () => {
     const rope_scaling = { type: 'dynamic', factor: 2 };
     const config = { ...withoutRope('llama'), rope_theta: 10000, rope_scaling };
@@ -114,6 +150,12 @@ describe('what the checkpoints can tell apart', () => {
     ['the sharpness of yarn', 'qwen2-yarn', { rope_parameters: { ...yarn, attention_factor: 1 } }],
     ['the share of heads that turns', 'phi3', { rope_parameters: { partial_rotary_factor: 0.75 } }],
     ['the sliding window', 'phi3', { sliding_window: null }],
+    [
+      'frequencies of blocks that slide',
+      'gemma3-text',
+      { rope_parameters: { sliding_attention: { rope_theta: 1e6 } } },
+    ],
+    ['the cap of logits', 'gemma3-text-biases-linear', { final_logit_softcapping: null }],
     ['the cap of scores', 'gemma2', { attn_logit_softcapping: null }],
     ['the cap of logits', 'gemma2', { final_logit_softcapping: null }],
     ['the scale of scores', 'gemma2', { query_pre_attn_scalar: 12 }],

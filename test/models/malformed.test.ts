@@ -18,6 +18,7 @@ const subjects = [
   { variant: 'qwen2', ...usual },
   { variant: 'qwen3', ...usual },
   { variant: 'gemma2', ...usual },
+  { variant: 'gemma3-text', ...usual },
   { variant: 'bloom', hidden: 'hidden_size', heads: 'n_head', depth: 'n_layer' },
   { variant: 'gpt2', hidden: 'n_embd', heads: 'n_head', depth: 'n_layer' },
   { variant: 'gpt-neox', ...usual },
@@ -95,7 +96,9 @@ describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
 
   test('heads that do not divide', () => {
     const fields = { [heads]: 5, head_dim: undefined };
-    const odd = variant === 'qwen3' || variant === 'gemma2' ? 'num_key_value_heads' : heads;
+    const odd = ['qwen3', 'gemma2', 'gemma3-text'].includes(variant)
+      ? 'num_key_value_heads'
+      : heads;
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', 'divide', 'config.json'));
     expect(read(variant, fields)).toThrow(odd);
   });
@@ -147,6 +150,16 @@ describe('variants that are not implemented are refused by the name of their fie
       'rope_parameters.full_attention',
     ],
     ['gemma2', { use_bidirectional_attention: true }, 'use_bidirectional_attention'],
+    ['gemma3-text', { use_bidirectional_attention: true }, 'use_bidirectional_attention'],
+    ['gemma3-text', { attn_logit_softcapping: 50 }, 'attn_logit_softcapping'],
+    ['gemma3-text', { sliding_window: null }, 'sliding_window'],
+    ['gemma3-text', { rope_parameters: { rope_theta: 1e6 } }, 'rope_parameters.rope_theta'],
+    [
+      'gemma3-text',
+      { rope_parameters: { full_attention: { rope_type: 'mrope' } } },
+      'rope_parameters.full_attention.rope_type',
+    ],
+    ['gemma3', { tie_word_embeddings: false }, 'tie_word_embeddings'],
     ['phi', { qk_layernorm: true }, 'qk_layernorm'],
     ['phi3', { attention_bias: true }, 'attention_bias'],
     ['phi3', { lm_head_bias: true }, 'lm_head_bias'],
@@ -207,6 +220,9 @@ describe('fields that contradict', () => {
     ['mistral-window', { sliding_window: -3 }, 'sliding_window'],
     ['phi3', { sliding_window: 'none' }, 'sliding_window'],
     ['gemma2', { attn_logit_softcapping: 'none' }, 'attn_logit_softcapping'],
+    ['gemma3-text', { sliding_window_pattern: 0, layer_types: null }, 'sliding_window_pattern'],
+    ['gemma3', { text_config: null }, 'text_config'],
+    ['gemma3', { text_config: { hidden_size: 'wide' } }, 'text_config.hidden_size'],
     ['gpt-neox', { rope_parameters: { partial_rotary_factor: 1.5 } }, 'even number'],
   ])('%s with %j', (variant, fields, part) => {
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', part));

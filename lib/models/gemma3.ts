@@ -1,0 +1,32 @@
+// Gemma 3 with an image encoder (arXiv 2503.19786): the language model inside it, on texts alone. What encodes images is
+// neither run nor quantized; it goes into results as it is.
+
+import { ConfigReader } from './config-reader.js';
+import { gatedDecoder } from './gated-decoder.js';
+import { readGemma3Decoder } from './gemma3-text.js';
+import type { Architecture } from './model.js';
+
+/** Published configurations leave out what is so in the class. */
+const defaults = {
+  vocab_size: 262_208,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  max_position_embeddings: 131_072,
+};
+
+export const gemma3: Architecture = {
+  modelType: 'gemma3',
+  read(config, tensors) {
+    const reader = new ConfigReader(config);
+    const text = reader.section('text_config', defaults);
+    for (const each of [reader, text]) each.only('tie_word_embeddings', true);
+    const decoder = readGemma3Decoder(text, 'gemma3');
+    const own = config.text_config as object;
+    const biasFields = { text_config: { ...own, ...decoder.biasFields } };
+    const roots = ['language_model.model.', 'model.language_model.'] as const;
+    return {
+      ...gatedDecoder({ ...decoder, biasFields }, tensors, roots),
+      otherParts: ['vision_tower', 'multi_modal_projector'],
+    };
+  },
+};
