@@ -28,6 +28,7 @@ const formatsWithAnyBias: readonly string[] = ['gguf', 'onnx'];
 
 /** Linears whose bias a client's model class does not own, though config.json announces it. */
 const notOwned: Readonly<Record<string, Readonly<Partial<Record<Client, readonly string[]>>>>> = {
+  olmo2: { vllm: ['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => `self_attn.${name}`) },
   qwen3: { vllm: ['self_attn.o_proj'] },
 };
 

@@ -42,12 +42,17 @@ function gated(decoder: GatedDecoder, g: Tensor, call: Linear, { device }: Block
 }
 
 export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
-  const { shape, norms, headNorms, windows, rotaries } = decoder;
+  const { shape, norms, queryKeyNorms, windows, rotaries } = decoder;
   const attention = { ...decoder, softcap: decoder.attentionCap };
   return (x, weights, call, context, index) => {
     const { device } = context;
-    const norm = (input: Tensor, name: string, size = shape.hiddenSize) =>
-      rmsNorm(device, input, weights, name, size, decoder.norm);
+    const norm = (input: Tensor, name: string | undefined, size = shape.hiddenSize) =>
+      name === undefined ? input : rmsNorm(device, input, weights, name, size, decoder.norm);
+    const normed = (input: Tensor, name: 'q' | 'k') => {
+      if (queryKeyNorms === 'none') return input;
+      const size = queryKeyNorms === 'heads' ? shape.headSize : input.cols;
+      return norm(input, `self_attn.${name}_norm`, size);
+    };
     const addOutput = (name: string, input: Tensor, residual: Tensor, outputNorm?: string) =>
       outputNorm === undefined
         ? call(name, input, { residual })
@@ -57,8 +62,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       rotaryAttention(norm(x, norms.attention), call, context, attention, {
         rotary: rotaries?.[index] ?? decoder.rotary,
         window: windows[index] ?? 0,
-        prepare: (heads, name) =>
-          headNorms ? norm(heads, `self_attn.${name}_norm`, shape.headSize) : heads,
+        prepare: normed,
       });
     const y = hold(context, 'middle', () => {
       const mixed = hold(context, 'attended', attended);

@@ -35,15 +35,15 @@ export interface GatedDecoder {
   readonly embeddingScale: number;
 
   readonly norm: RmsNorm;
-  /** Names of the norms before attention and MLP, and on their outputs where there are any. */
+  /** Names of the norms before attention and MLP and of those on their outputs, where there are any. */
   readonly norms: {
-    readonly attention: string;
+    readonly attention?: string;
     readonly attentionOutput?: string;
-    readonly mlp: string;
+    readonly mlp?: string;
     readonly mlpOutput?: string;
   };
-  /** Whether each head's query and key has a norm. */
-  readonly headNorms: boolean;
+  /** What of query and key has a norm: each head, or all heads together. */
+  readonly queryKeyNorms: 'none' | 'heads' | 'whole';
   /** Whether query, key and value are one linear, and gate and up another. */
   readonly fused: boolean;
 
@@ -89,7 +89,7 @@ export function readGatedDecoder(
     embeddingScale: 1,
     norm: { eps: reader.positive('rms_norm_eps', defaults.eps ?? 1e-6), offset: 0 },
     norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
-    headNorms: false,
+    queryKeyNorms: 'none',
     fused: false,
     biases: { projections: withoutBias, output: withoutBias, mlp: withoutBias },
   };
@@ -102,7 +102,7 @@ export function gatedDecoder(
   // Checkpoints saved from the bare decoder lack the leading 'model.'.
   roots: readonly [usual: string, ...others: string[]] = ['model.', ''],
 ): LanguageModel {
-  const { norms, shape, headNorms } = decoder;
+  const { norms, shape, queryKeyNorms } = decoder;
   const root = roots.find((name) => tensors.has(`${name}embed_tokens.weight`)) ?? roots[0];
   const embedding = `${root}embed_tokens.weight`;
   const finalNorm = `${root}norm`;
@@ -122,7 +122,7 @@ export function gatedDecoder(
     linears,
     blockTensors: [
       ...Object.values(norms),
-      ...(headNorms ? ['self_attn.q_norm', 'self_attn.k_norm'] : []),
+      ...(queryKeyNorms === 'none' ? [] : ['self_attn.q_norm', 'self_attn.k_norm']),
     ].map((name) => `${name}.weight`),
     embedTensors: [embedding],
     headTensors,

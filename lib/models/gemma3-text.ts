@@ -30,7 +30,7 @@ export function readGemma3Decoder(reader: ConfigReader, modelType: string): Gate
   const local = readLocalRotary(reader, { headSize, maxPositions: decoder.maxPositions });
   return {
     ...decoder,
-    headNorms: true,
+    queryKeyNorms: 'heads',
     windows,
     rotaries: windows.map((tokens) => (tokens > 0 ? local : decoder.rotary)),
     logitCap: reader.positiveOrNone('final_logit_softcapping'),

@@ -16,7 +16,6 @@ export const llama: Architecture = {
     'glm',
     'granite',
     'internlm2',
-    'olmo2',
     'smollm3',
     'stablelm',
     'yi',

@@ -15,7 +15,7 @@ export const qwen3: Architecture = {
     return gatedDecoder(
       {
         ...decoder,
-        headNorms: true,
+        queryKeyNorms: 'heads',
         windows: readQwenWindows(reader, decoder.blocks),
         biases: { ...decoder.biases, projections: attention, output: attention },
         biasFields: { attention_bias: true },

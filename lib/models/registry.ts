@@ -11,6 +11,7 @@ import { gpt2 } from './gpt2.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
 import type { Architecture, BlockModel, Config, LanguageModel, VisionModel } from './model.js';
+import { olmo2 } from './olmo2.js';
 import { opt } from './opt.js';
 import { phi } from './phi.js';
 import { phi3 } from './phi3.js';
@@ -29,6 +30,7 @@ export const architectures: readonly Architecture[] = [
   gptNeox,
   llama,
   mistral,
+  olmo2,
   opt,
   phi,
   phi3,

@@ -21,6 +21,7 @@ FIELDS = {
     "gemma3_text": ["attention_bias"],
     "gpt_neox": ["attention_bias"],
     "llama": ["attention_bias", "mlp_bias"],
+    "olmo2": ["attention_bias"],
     "opt": ["enable_bias"],
     "qwen3": ["attention_bias"],
 }

@@ -200,6 +200,15 @@ VARIANTS = {
             image_token_index=VOCABULARY - 1,
         ),
     ),
+    "olmo2": ("Olmo2", GATED),
+    "olmo2-biases-yarn": (
+        "Olmo2",
+        dict(
+            GATED,
+            attention_bias=True,
+            rope_parameters=dict(rope_type="yarn", rope_theta=100.0, factor=4.0, **CONTEXT),
+        ),
+    ),
 }
 
 

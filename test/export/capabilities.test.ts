@@ -28,7 +28,10 @@ async function open(variant: string) {
 }
 
 /** Linears whose bias transformers announces and reads, and vLLM's class does not own. */
-const notOwned: Readonly<Record<string, readonly string[]>> = { qwen3: ['self_attn.o_proj'] };
+const notOwned: Readonly<Record<string, readonly string[]>> = {
+  olmo2: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj'],
+  qwen3: ['self_attn.o_proj'],
+};
 
 /** Names of the fields that announce biases, those of nested objects after the object's. */
 function announced(fields: Config = {}): string[] {

@@ -156,6 +156,7 @@ describe.each(variants)('%s', (variant) => {
 
 test.each([
   ['llama', 'q k v | o | gate up | down'],
+  ['olmo2', 'q k v | o | gate up | down'],
   ['gemma3-text', 'q k v | o | gate up | down'],
   ['gemma2', 'q k v | o | gate up | down'],
   ['phi3', 'qkv | o | gate_up | down'],
@@ -185,6 +186,8 @@ test('which linears can be given a bias', () => {
   expect(givable('qwen3')).toEqual(attention);
   expect(givable('gemma2')).toEqual(attention);
   expect(givable('gemma3')).toEqual(attention);
+  expect(givable('olmo2')).toEqual(attention);
+  expect(openModelOf('olmo2').slots.block.kind).toBe('none');
   expect(givable('mistral-window')).toEqual([]);
   expect(givable('qwen2')).toEqual([]);
   expect(givable('phi3')).toEqual([]);

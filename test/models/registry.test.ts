@@ -29,7 +29,8 @@ test.each([
   ['falcon', 'bloom'],
   ['gpt_neo', 'gpt2'],
   ['LLaMA', 'llama'],
-  ['olmo', 'llama'],
+  ['olmo', 'olmo2'],
+  ['smollm', 'llama'],
   ['opt_custom', 'opt'],
 ])('%s is closest to %s', (type, closest) => {
   expect(readType(type)).toThrow(

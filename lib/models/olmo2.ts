@@ -1,0 +1,30 @@
+// OLMo 2 (arXiv 2501.00656): the gated decoder with norms on the outputs of attention and MLP instead of before them, and
+// on query and key, each whole; a field gives attention biases.
+
+import { ConfigReader } from './config-reader.js';
+import { gatedDecoder, readGatedDecoder } from './gated-decoder.js';
+import { biasByConfig } from './linear-bias.js';
+import type { Architecture } from './model.js';
+
+export const olmo2: Architecture = {
+  modelType: 'olmo2',
+  relatives: ['olmo', 'olmo3', 'olmoe'],
+  read(config, tensors) {
+    const reader = new ConfigReader(config);
+    const decoder = readGatedDecoder(reader, 'olmo2', { eps: 1e-5 });
+    const attention = biasByConfig(reader, 'attention_bias');
+    return gatedDecoder(
+      {
+        ...decoder,
+        norms: {
+          attentionOutput: 'post_attention_layernorm',
+          mlpOutput: 'post_feedforward_layernorm',
+        },
+        queryKeyNorms: 'whole',
+        biases: { ...decoder.biases, projections: attention, output: attention },
+        biasFields: { attention_bias: true },
+      },
+      tensors,
+    );
+  },
+};
