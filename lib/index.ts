@@ -33,6 +33,7 @@ export {
   type MemoryPart,
   type MemoryPlan,
   type PhaseMemory,
+  type PhaseSeconds,
   planMemory,
   type QuantizeEvent,
   type QuantizeOptions,

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { median } from '../measure.mjs';
 import { matmulRate } from './matmul-rate.mjs';
 import { defaultModels, quantizeOnce } from './quantize-once.mjs';
-import { writeRandomModel } from './random-model.mjs';
+import { writeRandomOpt } from './random-opt.mjs';
 
 /**
  * Operations that no program can avoid on blocks of width C: 24·N·C² for each of two paths and, counted low, 10·N·C² for
@@ -66,7 +66,7 @@ export async function measureJob(options) {
   try {
     const models = defaultModels(options.models);
     for (const width of options.widths) {
-      models.push({ width, directory: await writeRandomModel(folder, { width, blocks: 2 }) });
+      models.push({ width, directory: await writeRandomOpt(folder, { width, blocks: 2 }) });
     }
     for (const model of models) {
       for (const precision of options.precisions) {

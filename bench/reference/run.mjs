@@ -6,7 +6,7 @@ import path from 'node:path';
 import { calibrationSamples } from '../../dist/calibration/samples.js';
 import { loadTokenizer } from '../../dist/checkpoint/tokenizer.js';
 import { bits, calibration, defaultModels, quantizeOnce } from '../job/quantize-once.mjs';
-import { writeRandomModel } from '../job/random-model.mjs';
+import { writeRandomOpt } from '../job/random-opt.mjs';
 import { median } from '../measure.mjs';
 import { TorchPeer } from '../torch-peer.mjs';
 
@@ -53,7 +53,7 @@ export async function measureReference(options) {
   try {
     const models = defaultModels(options.models).map(({ directory }) => directory);
     for (const width of options.widths) {
-      models.push(await writeRandomModel(folder, { width, blocks: 2 }));
+      models.push(await writeRandomOpt(folder, { width, blocks: 2 }));
     }
     for (const model of models) {
       for (const result of await measureModel(model, peer, options, folder)) {

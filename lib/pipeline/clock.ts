@@ -1,8 +1,8 @@
 // Where a run's time and memory go: wall seconds by phase, and the most memory that was resident as a phase ended.
 
-import type { PhaseMemory, Seconds } from './events.js';
+import type { PhaseMemory, PhaseSeconds, Seconds } from './events.js';
 
-export type Phase = Exclude<keyof Seconds, 'total'>;
+export type Phase = keyof PhaseSeconds;
 
 export class Clock {
   readonly #begin = performance.now();
@@ -37,9 +37,14 @@ export class Clock {
   }
 
   seconds(): Seconds {
-    const of = (phase: Phase) => (this.#milliseconds.get(phase) ?? 0) / 1000;
+    return { total: (performance.now() - this.#begin) / 1000, ...this.phases() };
+  }
+
+  /** What phases have taken, or have since they had taken `before`. */
+  phases(before?: PhaseSeconds): PhaseSeconds {
+    const of = (phase: Phase) =>
+      (this.#milliseconds.get(phase) ?? 0) / 1000 - (before?.[phase] ?? 0);
     return {
-      total: (performance.now() - this.#begin) / 1000,
       load: of('load'),
       calibrate: of('calibrate'),
       quantize: of('quantize'),

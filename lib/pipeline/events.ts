@@ -29,8 +29,10 @@ export interface Seconds {
   readonly write: number;
 }
 
+export type PhaseSeconds = Omit<Seconds, 'total'>;
+
 /** Bytes resident in memory as a phase ended, the most of all blocks. */
-export type PhaseMemory = Omit<Seconds, 'total'>;
+export type PhaseMemory = PhaseSeconds;
 
 /** The content of ballast.json. */
 export interface RunReport {
@@ -78,5 +80,6 @@ export type QuantizeEvent =
       readonly index: number;
       readonly blocks: number;
       readonly seconds: number;
+      readonly phases: PhaseSeconds;
     }
   | { readonly type: 'done'; readonly output: string; readonly report: RunReport };

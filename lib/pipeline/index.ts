@@ -1,4 +1,11 @@
-export type { LayerReport, PhaseMemory, QuantizeEvent, RunReport, Seconds } from './events.js';
+export type {
+  LayerReport,
+  PhaseMemory,
+  PhaseSeconds,
+  QuantizeEvent,
+  RunReport,
+  Seconds,
+} from './events.js';
 export { type MemoryPart, type MemoryPlan, planMemory } from './memory-plan.js';
 export type {
   CompensationGranularity,

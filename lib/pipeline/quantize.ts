@@ -46,6 +46,7 @@ export async function* quantizeBlocks(
     using paths = await clock.measure('load', () => enterModel(run, data));
     for (let index = 0; index < definition.blocks; index++) {
       const begin = performance.now();
+      const before = clock.phases();
       const finished: LayerReport[] = [];
       using block = await quantizeBlock(run, index, paths, ({ report, codes }) => {
         finished.push(report);
@@ -60,7 +61,8 @@ export async function* quantizeBlocks(
       layers.push(...finished);
       if (block.bias !== undefined) outputs.push(block.bias.report);
       const seconds = (performance.now() - begin) / 1000;
-      yield { type: 'block', index, blocks: definition.blocks, seconds };
+      const phases = clock.phases(before);
+      yield { type: 'block', index, blocks: definition.blocks, seconds, phases };
       run.throwIfAborted();
     }
     using bias = await clock.measure('compensate', () => compensateModel(run, paths));

@@ -35,6 +35,10 @@ const parts = [
   'test/native',
   'bench',
   'scripts/gpu',
+  // Of the generated checkpoint and its text.
+  'examples/model/tokenizer.json',
+  'examples/model/tokenizer_config.json',
+  'examples/data/demo-calibration.txt',
 ];
 
 function fail(sentence) {

@@ -9,7 +9,8 @@
 #   tests     the operations' tests on every GPU (the default), products with both kernels
 #   memory    the same under compute-sanitizer's memcheck, without the slow cases
 #   races     the same under racecheck
-#   bench     rates of the operations on cuda:0, then of torch's where Python has torch
+#   bench     rates of the operations on cuda:0, then of torch's where Python has torch, then the job
+#   job       two whole runs on a generated checkpoint of LLaMA-3-8B's sizes, beside what was predicted
 set -uo pipefail
 
 archive=build/gpu/ballast-gpu.tar.xz
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
     --archive) archive=$2; shift ;;
     --folder) folder=$2; shift ;;
     --no-compile) compile=no ;;
-    devices | tests | memory | races | bench) steps+=("$1") ;;
+    devices | tests | memory | races | bench | job) steps+=("$1") ;;
     *) echo "run.sh: Expected an option or a step but received '$1'." >&2; exit 2 ;;
   esac
   shift
@@ -71,7 +72,12 @@ for name in "${steps[@]}"; do
       ;;
     memory) step sanitize memcheck ;;
     races) step sanitize racecheck ;;
-    bench) step node scripts/gpu/rates.mjs cuda:0 && step python3 scripts/gpu/torch-rates.py ;;
+    bench)
+      step node scripts/gpu/rates.mjs cuda:0
+      step python3 scripts/gpu/torch-rates.py
+      step node scripts/gpu/job.mjs cuda:0
+      ;;
+    job) step node scripts/gpu/job.mjs cuda:0 ;;
   esac
 done
 exit $failed
