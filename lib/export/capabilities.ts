@@ -26,9 +26,12 @@ const clientsOf: Readonly<Record<string, readonly Client[]>> = {
 /** Formats whose linears may all have biases, whatever the source's architecture allows. */
 const formatsWithAnyBias: readonly string[] = ['gguf', 'onnx'];
 
+const attention = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
+
 /** Linears whose bias a client's model class does not own, though config.json announces it. */
 const notOwned: Readonly<Record<string, Readonly<Partial<Record<Client, readonly string[]>>>>> = {
-  olmo2: { vllm: ['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => `self_attn.${name}`) },
+  olmo2: { vllm: attention },
+  olmo3: { vllm: attention },
   qwen3: { vllm: ['self_attn.o_proj'] },
 };
 

@@ -2,29 +2,37 @@
 // on query and key, each whole; a field gives attention biases.
 
 import { ConfigReader } from './config-reader.js';
-import { gatedDecoder, readGatedDecoder } from './gated-decoder.js';
+import {
+  type GatedDecoder,
+  type GatedDefaults,
+  gatedDecoder,
+  readGatedDecoder,
+} from './gated-decoder.js';
 import { biasByConfig } from './linear-bias.js';
 import type { Architecture } from './model.js';
 
 export const olmo2: Architecture = {
   modelType: 'olmo2',
-  relatives: ['olmo', 'olmo3', 'olmoe'],
-  read(config, tensors) {
-    const reader = new ConfigReader(config);
-    const decoder = readGatedDecoder(reader, 'olmo2', { eps: 1e-5 });
-    const attention = biasByConfig(reader, 'attention_bias');
-    return gatedDecoder(
-      {
-        ...decoder,
-        norms: {
-          attentionOutput: 'post_attention_layernorm',
-          mlpOutput: 'post_feedforward_layernorm',
-        },
-        queryKeyNorms: 'whole',
-        biases: { ...decoder.biases, projections: attention, output: attention },
-        biasFields: { attention_bias: true },
-      },
-      tensors,
-    );
-  },
+  relatives: ['olmo', 'olmoe'],
+  read: (config, tensors) =>
+    gatedDecoder(readOlmoDecoder(new ConfigReader(config), 'olmo2'), tensors),
 };
+
+export function readOlmoDecoder(
+  reader: ConfigReader,
+  modelType: string,
+  defaults: GatedDefaults = {},
+): GatedDecoder {
+  const decoder = readGatedDecoder(reader, modelType, { eps: 1e-5, ...defaults });
+  const attention = biasByConfig(reader, 'attention_bias');
+  return {
+    ...decoder,
+    norms: {
+      attentionOutput: 'post_attention_layernorm',
+      mlpOutput: 'post_feedforward_layernorm',
+    },
+    queryKeyNorms: 'whole',
+    biases: { ...decoder.biases, projections: attention, output: attention },
+    biasFields: { attention_bias: true },
+  };
+}

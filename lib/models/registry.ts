@@ -12,6 +12,7 @@ import { llama } from './llama.js';
 import { mistral } from './mistral.js';
 import type { Architecture, BlockModel, Config, LanguageModel, VisionModel } from './model.js';
 import { olmo2 } from './olmo2.js';
+import { olmo3 } from './olmo3.js';
 import { opt } from './opt.js';
 import { phi } from './phi.js';
 import { phi3 } from './phi3.js';
@@ -31,6 +32,7 @@ export const architectures: readonly Architecture[] = [
   llama,
   mistral,
   olmo2,
+  olmo3,
   opt,
   phi,
   phi3,

@@ -22,6 +22,7 @@ FIELDS = {
     "gpt_neox": ["attention_bias"],
     "llama": ["attention_bias", "mlp_bias"],
     "olmo2": ["attention_bias"],
+    "olmo3": ["attention_bias"],
     "opt": ["enable_bias"],
     "qwen3": ["attention_bias"],
 }

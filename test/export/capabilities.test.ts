@@ -27,9 +27,12 @@ async function open(variant: string) {
   return readBlockModel(config, new Set(tensors.keys()));
 }
 
+const attention = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
+
 /** Linears whose bias transformers announces and reads, and vLLM's class does not own. */
 const notOwned: Readonly<Record<string, readonly string[]>> = {
-  olmo2: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj'],
+  olmo2: attention,
+  olmo3: attention,
   qwen3: ['self_attn.o_proj'],
 };
 

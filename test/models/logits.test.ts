@@ -100,6 +100,16 @@ describe('fields that older configurations wrote otherwise', () => {
     );
   });
 
+  test('olmo3: rope_scaling is of blocks that see all tokens', async () => {
+    const { rope_parameters, ...config } = configOf('olmo3');
+    const { full_attention } = rope_parameters as Config;
+    const fields = { rope_theta: 100, rope_scaling: { ...(full_attention as Config) } };
+    expect(await differenceOf('olmo3', { ...config, ...fields })).toBeLessThan(tolerance);
+    // Every fourth block sees all tokens, neither of the first two.
+    const slides = { ...config, ...fields, layer_types: null };
+    expect(await differenceOf('olmo3', slides)).toBeGreaterThan(10 * tolerance);
+  });
+
   test('gemma3: names as version 4 of transformers wrote them, fields that are as in the class', async () => {
     const { text_config, ...config } = configOf('gemma3');
     const { max_position_embeddings, ...text } = text_config as Config;

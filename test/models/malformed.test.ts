@@ -20,6 +20,7 @@ const subjects = [
   { variant: 'gemma2', ...usual },
   { variant: 'gemma3-text', ...usual },
   { variant: 'olmo2', ...usual },
+  { variant: 'olmo3', ...usual },
   { variant: 'bloom', hidden: 'hidden_size', heads: 'n_head', depth: 'n_layer' },
   { variant: 'gpt2', hidden: 'n_embd', heads: 'n_head', depth: 'n_layer' },
   { variant: 'gpt-neox', ...usual },
