@@ -11,6 +11,7 @@ bool IsLost(cudaError_t status) {
     case cudaErrorIllegalAddress:
     case cudaErrorMisalignedAddress:
     case cudaErrorIllegalInstruction:
+    case cudaErrorInvalidAddressSpace:
     case cudaErrorInvalidPc:
     case cudaErrorLaunchFailure:
     case cudaErrorLaunchTimeout:
@@ -18,12 +19,31 @@ bool IsLost(cudaError_t status) {
     case cudaErrorHardwareStackError:
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
-    case cudaErrorDevicesUnavailable:
-    case cudaErrorSystemDriverMismatch:
     case cudaErrorUnknown:
       return true;
     default:
       return false;
+  }
+}
+
+// Why nothing runs at all, where the runtime's own words leave the remedy open; or empty.
+std::string WhyNothingRuns(cudaError_t status) {
+  switch (status) {
+    case cudaErrorNoKernelImageForDevice:
+      return "This build of the CUDA library has no code for this GPU: it needs compute capability "
+             "8.0 or later, and a library compiled for it (BALLAST_CUDA_ARCHITECTURES)";
+    case cudaErrorUnsupportedPtxVersion:
+      return "The NVIDIA driver cannot translate this build of the CUDA library, whose compiler is "
+             "newer: update the driver, or compile for this GPU (BALLAST_CUDA_ARCHITECTURES)";
+    case cudaErrorJitCompilerNotFound:
+      return "The NVIDIA driver here came without its translator (libnvidia-ptxjitcompiler): add "
+             "it, "
+             "or compile for this GPU (BALLAST_CUDA_ARCHITECTURES)";
+    case cudaErrorDevicesUnavailable:
+      return "The GPU is not to be had, another process may hold it for itself: wait for it, or "
+             "choose another with --device";
+    default:
+      return {};
   }
 }
 
@@ -39,11 +59,8 @@ void Check(cudaError_t status, const char* doing) {
                                       "); start the program again, a finished part of a run is "
                                       "resumed.");
   }
-  if (status == cudaErrorNoKernelImageForDevice) {
-    throw Error(ErrorCode::kUnsupported,
-                "This build of the CUDA library has no code for this GPU (" + reason +
-                    "); it needs compute capability 8.0 or later.");
-  }
+  const std::string why = WhyNothingRuns(status);
+  if (!why.empty()) throw Error(ErrorCode::kUnsupported, why + " (" + reason + ").");
   throw Error(ErrorCode::kCuda,
               "The GPU failed while " + std::string(doing) + " (" + reason + ").");
 }

@@ -2,7 +2,9 @@
 // that runs this script, the built package, its sources (to compile the CUDA library there), the tests and the packages
 // they load. Prints the archive's path and size. Build first: `npm run compile` (with nvcc on the PATH).
 //
-//   node scripts/gpu/pack.mjs [archive]          default build/gpu/ballast-gpu.tar.xz
+//   node scripts/gpu/pack.mjs [archive] [--model folder --text file]          default build/gpu/ballast-gpu.tar.xz
+//
+// A model and a text come along for the step `model` of run.sh, beside the bundled ones.
 import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -16,9 +18,14 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { model: { type: 'string' }, text: { type: 'string' } },
+});
 const root = path.resolve(fileURLToPath(import.meta.url), '../../..');
-const archive = path.resolve(process.argv[2] ?? path.join(root, 'build/gpu/ballast-gpu.tar.xz'));
+const archive = path.resolve(positionals[0] ?? path.join(root, 'build/gpu/ballast-gpu.tar.xz'));
 const stage = path.join(root, 'build/gpu/ballast');
 
 /** What the package itself is made of; the tests import lib/ in TypeScript. */
@@ -34,11 +41,9 @@ const parts = [
   'dist',
   'test/native',
   'bench',
+  'examples/model',
+  'examples/data',
   'scripts/gpu',
-  // Of the generated checkpoint and its text.
-  'examples/model/tokenizer.json',
-  'examples/model/tokenizer_config.json',
-  'examples/data/demo-calibration.txt',
 ];
 
 function fail(sentence) {
@@ -82,6 +87,10 @@ for (const part of parts)
 for (const file of ['ballast.node', 'ballast-cuda.so']) {
   const from = path.join(root, 'build/Release', file);
   if (existsSync(from)) copyFileSync(from, path.join(stage, 'build/Release', file));
+}
+if (values.model && values.text) {
+  cpSync(values.model, path.join(stage, 'model'), { recursive: true });
+  copyFileSync(values.text, path.join(stage, 'text.txt'));
 }
 const { dependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 // The compiler driver for source installs is not needed: the library is compiled with cmake itself.
