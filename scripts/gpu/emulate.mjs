@@ -52,7 +52,9 @@ function translate(source) {
         const body = values.trimStart().startsWith('{')
           ? kernel
           : `[=](const auto&... values) { ${kernel}(values...); }`;
-        return `emulation::Launch(emulation::Config(${config}), ${body}, ${values});`;
+        // With shared memory of the launch's own size: whose it is, which must have asked for much of it.
+        const owner = /,\s*0\s*,[^,]*$/.test(config) ? '' : `, (const void*)${kernel}`;
+        return `emulation::Launch(emulation::Config(${config}${owner}), ${body}, ${values});`;
       },
     )
     .replaceAll('cudaFuncSetAttribute(', 'cudaFuncSetAttribute((const void*)');

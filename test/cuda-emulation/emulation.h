@@ -62,12 +62,14 @@ struct Fiber {
 };
 
 struct Config {
-  Config(dim3 grid, dim3 block, std::size_t shared_bytes = 0, cudaStream_t stream = nullptr)
-      : grid(grid), block(block), shared_bytes(shared_bytes), stream(stream) {}
+  Config(dim3 grid, dim3 block, std::size_t shared_bytes = 0, cudaStream_t stream = nullptr,
+         const void* kernel = nullptr)
+      : grid(grid), block(block), shared_bytes(shared_bytes), stream(stream), kernel(kernel) {}
   dim3 grid;
   dim3 block;
   std::size_t shared_bytes;
   cudaStream_t stream;
+  const void* kernel;  // where it takes shared memory of the launch's own size
 };
 
 extern Fiber* current;
@@ -79,6 +81,8 @@ extern std::size_t shared_bytes;
 
 // Prints what a kernel did wrong and ends the process.
 [[noreturn]] void Fail(const char* what);
+// A kernel gets more than 48 KB of shared memory only where its device was told so (runtime.cc).
+void ExpectGranted(const Config& config);
 // Puts work into a stream (streams.cc), which does it as late as whoever waits for it allows.
 void Enqueue(cudaStream_t stream, std::function<void()> work);
 void RunKernel(const Config& config, const std::function<void()>& kernel);
@@ -109,10 +113,12 @@ T Receive(T own, int lane) {
 template <class... Values>
 void Launch(const Config& config, void (*kernel)(Values...),
             std::type_identity_t<Values>... values) {
+  ExpectGranted(config);
   Enqueue(config.stream, [=] { RunKernel(config, [&] { kernel(values...); }); });
 }
 template <class Kernel, class... Values>
 void Launch(const Config& config, const Kernel& kernel, const Values&... values) {
+  ExpectGranted(config);
   Enqueue(config.stream, [=] { RunKernel(config, [&] { kernel(values...); }); });
 }
 

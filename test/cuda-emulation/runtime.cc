@@ -1,6 +1,8 @@
 // The functions of the CUDA runtime that the backend calls, for two GPUs that lie in host memory.
 // What streams and memory do: streams.h.
+#include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "streams.h"
@@ -9,6 +11,8 @@ namespace {
 
 constexpr int kDevices = 2;
 thread_local int current_device = 0;
+// Bytes of shared memory that a kernel may take on a device.
+std::map<std::pair<int, const void*>, std::size_t> granted;
 
 using emulation::runtime;
 using Lock = std::lock_guard<std::recursive_mutex>;
@@ -27,6 +31,16 @@ void ExpectOn(int device, const void* pointer, std::size_t bytes) {
 }
 
 }  // namespace
+
+void emulation::ExpectGranted(const Config& config) {
+  const Lock lock(runtime);
+  constexpr std::size_t kUnasked = 48 << 10;
+  if (config.shared_bytes <= kUnasked) return;
+  const auto found = granted.find({current_device, config.kernel});
+  if (found == granted.end() || found->second < config.shared_bytes) {
+    Fail("a kernel takes more shared memory than it has been granted");
+  }
+}
 
 extern "C" {
 
@@ -201,6 +215,10 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
   attributes->maxThreadsPerBlock = 1024;
   return cudaSuccess;
 }
-cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int bytes) {
+  const Lock lock(runtime);
+  granted[{current_device, kernel}] = bytes;
+  return cudaSuccess;
+}
 
 }  // extern "C"
