@@ -41,8 +41,12 @@ function gated(decoder: GatedDecoder, g: Tensor, call: Linear, { device }: Block
   return device.multiply(device.activate(activation, gate), up);
 }
 
+export function scaled(x: Tensor, factor: number): Tensor {
+  return factor === 1 ? x : x.device.scale(x, factor);
+}
+
 export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
-  const { shape, norms, queryKeyNorms, windows, rotaries } = decoder;
+  const { shape, norms, queryKeyNorms, windows, rotaries, residualScale } = decoder;
   const attention = { ...decoder, softcap: decoder.attentionCap };
   return (x, weights, call, context, index) => {
     const { device } = context;
@@ -53,10 +57,10 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       const size = queryKeyNorms === 'heads' ? shape.headSize : input.cols;
       return norm(input, `self_attn.${name}_norm`, size);
     };
-    const addOutput = (name: string, input: Tensor, residual: Tensor, outputNorm?: string) =>
-      outputNorm === undefined
-        ? call(name, input, { residual })
-        : device.add(residual, norm(call(name, input), outputNorm));
+    const addOutput = (name: string, input: Tensor, residual: Tensor, outputNorm?: string) => {
+      if (outputNorm === undefined && residualScale === 1) return call(name, input, { residual });
+      return device.add(residual, scaled(norm(call(name, input), outputNorm), residualScale));
+    };
 
     const attended = () =>
       rotaryAttention(norm(x, norms.attention), call, context, attention, {

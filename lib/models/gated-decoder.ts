@@ -6,9 +6,9 @@ import type { Activation } from '../device/index.js';
 import { activations } from './activations.js';
 import { type AttentionShape, readAttentionShape } from './attention-shape.js';
 import type { ConfigReader } from './config-reader.js';
-import { gatedBlock, gatedLinears } from './gated-block.js';
+import { gatedBlock, gatedLinears, scaled } from './gated-block.js';
 import { type LinearBias, linearSlot, withoutBias } from './linear-bias.js';
-import type { Config, LanguageModel } from './model.js';
+import type { Config, FoldSlot, LanguageModel } from './model.js';
 import { normSlot, type RmsNorm, rmsNorm } from './norms.js';
 import { type Rotary, type RotarySizes, readRotary } from './rotary.js';
 
@@ -33,6 +33,9 @@ export interface GatedDecoder {
   readonly attentionCap: number;
   readonly logitCap: number;
   readonly embeddingScale: number;
+  /** What the outputs of attention and MLP are multiplied by before they are added, and the logits at the end. */
+  readonly residualScale: number;
+  readonly logitScale: number;
 
   readonly norm: RmsNorm;
   /** Names of the norms before attention and MLP and of those on their outputs, where there are any. */
@@ -87,6 +90,8 @@ export function readGatedDecoder(
     attentionCap: 0,
     logitCap: 0,
     embeddingScale: 1,
+    residualScale: 1,
+    logitScale: 1,
     norm: { eps: reader.positive('rms_norm_eps', defaults.eps ?? 1e-6), offset: 0 },
     norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
     queryKeyNorms: 'none',
@@ -102,16 +107,17 @@ export function gatedDecoder(
   // Checkpoints saved from the bare decoder lack the leading 'model.'.
   roots: readonly [usual: string, ...others: string[]] = ['model.', ''],
 ): LanguageModel {
-  const { norms, shape, queryKeyNorms } = decoder;
+  const { norms, shape, queryKeyNorms, residualScale } = decoder;
   const root = roots.find((name) => tensors.has(`${name}embed_tokens.weight`)) ?? roots[0];
   const embedding = `${root}embed_tokens.weight`;
   const finalNorm = `${root}norm`;
   const projection = decoder.tiedHead ? embedding : 'lm_head.weight';
   const linears = gatedLinears(decoder);
-  const outputSlot = (name: string, outputNorm: string | undefined) =>
-    outputNorm === undefined
-      ? linearSlot(linears, name)
-      : ({ kind: 'none', reason: `${outputNorm}, which has no bias, stands between.` } as const);
+  const outputSlot = (name: string, outputNorm: string | undefined): FoldSlot => {
+    const between = outputNorm === undefined ? 'a multiplier' : `${outputNorm}, which has no bias,`;
+    if (outputNorm === undefined && residualScale === 1) return linearSlot(linears, name);
+    return { kind: 'none', reason: `${between} stands between.` };
+  };
   const mlpSlot = outputSlot('mlp.down_proj', norms.mlpOutput);
   const headTensors = [projection, `${finalNorm}.weight`];
   const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
@@ -140,14 +146,14 @@ export function gatedDecoder(
     blockName: (index) => `${root}layers.${index}`,
     embed(ids, weights, { device }) {
       const x = device.embedding(ids, weights.get(embedding));
-      return decoder.embeddingScale === 1 ? x : device.scale(x, decoder.embeddingScale);
+      return scaled(x, decoder.embeddingScale);
     },
     block: gatedBlock(decoder),
     finalStates,
     head(x, weights, context) {
       const { device } = context;
       const h = finalStates(x, weights, context);
-      const logits = device.matmul(h, weights.get(projection));
+      const logits = scaled(device.matmul(h, weights.get(projection)), decoder.logitScale);
       return decoder.logitCap === 0 ? logits : device.softcap(logits, decoder.logitCap);
     },
   };

@@ -14,7 +14,6 @@ export const llama: Architecture = {
     'deepseek_v2',
     'deepseek_v3',
     'glm',
-    'granite',
     'internlm2',
     'smollm3',
     'stablelm',

@@ -8,6 +8,7 @@ import { gemma3 } from './gemma3.js';
 import { gemma3Text } from './gemma3-text.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
+import { granite } from './granite.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
 import type { Architecture, BlockModel, Config, LanguageModel, VisionModel } from './model.js';
@@ -29,6 +30,7 @@ export const architectures: readonly Architecture[] = [
   gemma3Text,
   gpt2,
   gptNeox,
+  granite,
   llama,
   mistral,
   olmo2,

@@ -20,6 +20,7 @@ FIELDS = {
     "gemma3": ["text_config.attention_bias"],
     "gemma3_text": ["attention_bias"],
     "gpt_neox": ["attention_bias"],
+    "granite": ["attention_bias", "mlp_bias"],
     "llama": ["attention_bias", "mlp_bias"],
     "olmo2": ["attention_bias"],
     "olmo3": ["attention_bias"],

@@ -77,6 +77,12 @@ NEOX = dict(
     max_position_embeddings=64,
 )
 PHI = dict(GATED, num_attention_heads=2, num_key_value_heads=2)
+GRANITE = dict(
+    embedding_multiplier=3.0,
+    attention_multiplier=0.2,
+    residual_multiplier=0.4,
+    logits_scaling=2.0,
+)
 GEMMA3 = dict(GATED, head_dim=12, sliding_window=6, query_pre_attn_scalar=20)
 # What encodes images beside a language model, as small as can be.
 SIGLIP = dict(
@@ -219,6 +225,13 @@ VARIANTS = {
                 full_attention=dict(rope_type="yarn", rope_theta=100.0, factor=4.0, **CONTEXT),
                 sliding_attention=dict(rope_type="default", rope_theta=100.0),
             ),
+        ),
+    ),
+    "granite": ("Granite", dict(GATED, **GRANITE)),
+    "granite-biases-tied": (
+        "Granite",
+        dict(
+            GATED, **GRANITE, attention_bias=True, mlp_bias=True, tie_word_embeddings=True
         ),
     ),
 }

@@ -183,6 +183,8 @@ test('which linears can be given a bias', () => {
   const attention = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
   const mlp = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
   expect(givable('llama')).toEqual([...attention, ...mlp]);
+  expect(givable('granite')).toEqual([...attention, ...mlp]);
+  expect(openModelOf('granite').slots.block.kind).toBe('none');
   expect(givable('qwen3')).toEqual(attention);
   expect(givable('gemma2')).toEqual(attention);
   expect(givable('gemma3')).toEqual(attention);

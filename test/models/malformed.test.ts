@@ -19,6 +19,7 @@ const subjects = [
   { variant: 'qwen3', ...usual },
   { variant: 'gemma2', ...usual },
   { variant: 'gemma3-text', ...usual },
+  { variant: 'granite', ...usual },
   { variant: 'olmo2', ...usual },
   { variant: 'olmo3', ...usual },
   { variant: 'bloom', hidden: 'hidden_size', heads: 'n_head', depth: 'n_layer' },
