@@ -27,9 +27,14 @@ interface Target {
 interface OpenShard {
   readonly plan: Shard;
   readonly handle: FileHandle;
+  /** Written since the file was last made durable. */
+  pending: number;
 }
 
 const defaultShardBytes = 5e9;
+
+/** A large file becomes durable as it grows: at the end the disk would be waited for with all of it. */
+const mostPendingBytes = 1 << 28;
 
 export class SafetensorsWriter {
   private readonly missing: Map<string, Target>;
@@ -63,7 +68,7 @@ export class SafetensorsWriter {
       const path = join(directory, shard.file);
       try {
         const handle = await open(path, 'wx');
-        shards.push({ plan: shard, handle });
+        shards.push({ plan: shard, handle, pending: 0 });
         await writeAt(handle, shard.header, 0);
         await handle.truncate(shard.fileBytes);
       } catch (error) {
@@ -90,9 +95,15 @@ export class SafetensorsWriter {
       );
     }
     this.missing.delete(name);
-    const { file } = target.shard.plan;
+    const { shard } = target;
+    const { file } = shard.plan;
     try {
-      await writeAt(target.shard.handle, bytes, target.offset);
+      await writeAt(shard.handle, bytes, target.offset);
+      shard.pending += target.bytes;
+      if (shard.pending > mostPendingBytes) {
+        shard.pending = 0;
+        await shard.handle.datasync();
+      }
     } catch (error) {
       this.missing.set(name, target);
       throw ioError(error, `writing tensor '${name}'`, join(this.directory, file));

@@ -104,6 +104,11 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     flags: '--no-true-sequential',
     help: 'take all statistics of a block before any of its linears is quantized',
   },
+  certificateSamples: {
+    flags: '--certificate-samples <n>',
+    help: 'samples that second moments are taken of where they only tell errors (rtn)',
+    parse: number,
+  },
   heldOut: {
     flags: '--held-out <share>',
     help: 'held-out samples that judge each bias, as a share of --samples; 0 keeps every bias',

@@ -14,6 +14,9 @@ import type { LinearLayout, LinearPlace } from './safetensors-layout.js';
 class LayoutWriter implements ExportWriter {
   /** One write after the other: each takes a thread of those that devices are waited for on. */
   #writing: Promise<void> = Promise.resolve();
+  #aborted = false;
+  /** Of `remaining`: what is copied before the end. */
+  readonly #early: ReadonlySet<string>;
 
   constructor(
     private readonly input: ExportInput,
@@ -22,7 +25,14 @@ class LayoutWriter implements ExportWriter {
     private readonly writer: SafetensorsWriter,
     /** Tensors of the source that nobody has replaced so far. */
     private readonly remaining: Set<string>,
-  ) {}
+  ) {
+    // Embeddings and heads are large, and only vectors are ever replaced: copied while the first block is worked on.
+    const { checkpoint } = input;
+    const infos = Array.from(remaining, (name) => checkpoint.tensor(name));
+    const matrices = infos.filter(({ shape }) => shape.length === 2);
+    this.#early = new Set(matrices.map(({ name }) => name));
+    for (const info of matrices) this.#writeBehind(info.name, () => readTensor(info));
+  }
 
   async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
     const { device, model } = this.input;
@@ -35,7 +45,7 @@ class LayoutWriter implements ExportWriter {
       if (linear === undefined || place === undefined) throw new RangeError(`No linear ${name}.`);
       const packed = await this.layout.pack(device, linear, place);
       for (const [suffix, bytes] of Object.entries(packed)) {
-        this.#writeBehind(`${name}.${suffix}`, bytes);
+        this.#writeBehind(`${name}.${suffix}`, async () => bytes);
       }
       if (holdsBias(this.input, spec)) await this.#writeBias(place, linear);
     }
@@ -47,6 +57,7 @@ class LayoutWriter implements ExportWriter {
     for (const [name, tensor] of replaced) await this.#replace(name, tensor);
     await this.#writing;
     for (const name of this.remaining) {
+      if (this.#early.has(name)) continue;
       await this.writer.write(name, await readTensor(checkpoint.tensor(name)));
     }
     await this.writer.close();
@@ -65,13 +76,16 @@ class LayoutWriter implements ExportWriter {
   }
 
   async abort(): Promise<void> {
+    this.#aborted = true;
     await this.#writing.catch(() => {});
     await this.writer.abort();
   }
 
   /** The first failure ends all that follow, and is told by whoever waits. */
-  #writeBehind(name: string, bytes: Uint8Array): void {
-    this.#writing = this.#writing.then(() => this.writer.write(name, bytes));
+  #writeBehind(name: string, bytesOf: () => Promise<Uint8Array>): void {
+    this.#writing = this.#writing.then(async () => {
+      if (!this.#aborted) await this.writer.write(name, await bytesOf());
+    });
     this.#writing.catch(() => {});
   }
 
@@ -90,7 +104,8 @@ class LayoutWriter implements ExportWriter {
   async #write(name: string, tensor: Tensor, dtype: DType): Promise<void> {
     const { device } = this.input;
     using converted = device.cast(tensor, dtype);
-    this.#writeBehind(name, new Uint8Array(await converted.read()));
+    const bytes = new Uint8Array(await converted.read());
+    this.#writeBehind(name, async () => bytes);
   }
 }
 

@@ -81,6 +81,8 @@ export interface Observation {
   readonly planOf: (group: InputGroup) => GroupPlan;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;
+  /** Tokens of the fitted ones, and of those held out, that moments are summed over at least. */
+  readonly momentTokens: number;
   /** Whether the float path's outputs are wanted too; otherwise it is left after the last group. */
   readonly outputs: boolean;
   /** Whether passes over the same block follow. */
@@ -147,7 +149,7 @@ export async function observe(observation: Observation): Promise<ObservedBlock> 
 }
 
 function observeBatch(
-  { float, quantized, outputs, more }: Observation,
+  { float, quantized, outputs, more, heldOutFrom, momentTokens }: Observation,
   batch: number,
   device: Device,
   sums: BlockSums,
@@ -162,11 +164,14 @@ function observeBatch(
   const onFloat = pass(float, outputs);
   const onQuantized = quantized === float ? onFloat : pass(quantized, false);
   if (!more) float?.held.release(batch);
+  const [first] = (float ?? quantized)?.states ?? [];
+  const before = (batch < heldOutFrom ? batch : batch - heldOutFrom) * (first?.rows ?? 0);
   for (const [leader, plan] of sums.plans) {
     const own = (plan.path === 'float' ? onFloat : onQuantized)?.reads.get(leader);
     const reference = plan.reference === 'float' ? onFloat?.reads.get(leader) : own;
     const quantizerInputs = onQuantized?.reads.get(leader)?.seen;
-    sums.of(leader).add({ inputs: own?.seen, reference: reference?.given, quantizerInputs });
+    const reads = { inputs: own?.seen, reference: reference?.given, quantizerInputs };
+    sums.of(leader).add(reads, before < momentTokens);
   }
   return onFloat?.output;
 }

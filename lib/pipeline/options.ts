@@ -103,6 +103,11 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly target?: 'layer' | 'float';
   /** Take a linear's statistics after the linears before it in the block were quantized; default true. */
   readonly trueSequential?: boolean;
+  /**
+   * Samples that second moments are taken of at least, for a method that reads none itself; default all. Moments are most of
+   * what such a run costs beyond running the model, and only tell errors: these are then as large as those samples say.
+   */
+  readonly certificateSamples?: number;
   /** Held-out samples that judge each bias, as a share of `samples`; 0 keeps every bias. Default 1/8. */
   readonly heldOut?: number;
   /** k of the shrinkage b·n/(n + k), n the observations that a bias is a mean of; default 0. */
@@ -142,7 +147,12 @@ export type ResolvedOptions = Required<
 > &
   Pick<QuantizeOptions, OptionWithoutDefault>;
 
-type OptionWithoutDefault = 'sequenceLength' | 'threads' | 'client' | 'architecture';
+type OptionWithoutDefault =
+  | 'sequenceLength'
+  | 'certificateSamples'
+  | 'threads'
+  | 'client'
+  | 'architecture';
 
 export const defaults = {
   field: 'text',
@@ -209,6 +219,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   propagate: isOneOf('float', 'quantized'),
   target: isOneOf('layer', 'float'),
   trueSequential: isBoolean,
+  certificateSamples: isWhole(1),
   heldOut: isBetween(0, 0.5),
   shrinkage: isBetween(0, Number.MAX_VALUE),
   format: isString,
@@ -273,7 +284,7 @@ export function resolveOptions(options: QuantizeOptions): {
 
 /** Refuses options that the method would not heed. */
 function expectMethodFor(
-  { weightSearch, actOrder, refit }: ResolvedOptions,
+  { weightSearch, actOrder, refit, clip, target, certificateSamples }: ResolvedOptions,
   quantizer: Quantizer,
 ): void {
   const expect = (option: string, what: string, can: (quantizer: Quantizer) => boolean) => {
@@ -293,6 +304,15 @@ function expectMethodFor(
   }
   if (actOrder) {
     expect('actOrder', 'can be told the order of columns', ({ takesOrder = false }) => takesOrder);
+  }
+  const readsMoments =
+    quantizer.needsMoment || refit === 'scales' || clip === 'mse' || target === 'float';
+  if (certificateSamples !== undefined && readsMoments) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      'Expected a method that reads no second moments (rtn without clip, refit and target float) with certificateSamples: ' +
+        'others take them of all samples.',
+    );
   }
   if (refit === 'scales') {
     expect("refit 'scales'", 'can be told to refit scales', ({ takesRefit = false }) => takesRefit);

@@ -133,21 +133,23 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
         on: (device) => replicas.of(device).quantized,
         held: work.heldQuantized,
       };
-  const { propagate } = run.options;
+  const { propagate, certificateSamples = Number.POSITIVE_INFINITY } = run.options;
   const onQuantized =
     propagate === 'quantized' || needs.some(({ quantizerMoment }) => quantizerMoment);
   const onFloat =
     propagate === 'float' ||
     needs.some(({ drift, reference }) => drift && reference === 'float') ||
     (needed.float && last);
+  const sequence = shapeOf(model, index).sequence ?? context.sequence;
   return observe({
     devices,
     float: onFloat ? float : undefined,
     quantized: onQuantized ? quantized : undefined,
     groups,
-    sequence: shapeOf(model, index).sequence ?? context.sequence,
+    sequence,
     planOf: (group) => needsOf(run, group, !one),
     heldOutFrom,
+    momentTokens: certificateSamples * sequence,
     outputs: needed.float && last,
     more: !last,
     throwIfAborted,

@@ -30,9 +30,10 @@ export class Drift implements Disposable {
     if (formed !== undefined) return formed;
     if (this.#crossSum === undefined) throw new RangeError('This drift holds no moments.');
     const device = this.#device;
-    const options = { count: this.difference.count, centred, symmetric: false };
+    const { count, mean } = this.difference.ofMoment;
+    const options = { count, centred, symmetric: false };
     const moment = device.keep(
-      device.moment(this.#crossSum, this.difference.mean, this.#inputs.mean, options),
+      device.moment(this.#crossSum, mean, this.#inputs.ofMoment.mean, options),
     );
     this.#cross.set(centred, moment);
     return moment;
@@ -68,14 +69,14 @@ export class DriftSums implements Disposable {
     this.#difference = new StatisticsSums(device, sequence, needs);
   }
 
-  /** Adds the same tokens of both paths, [n, c] float32. Queued. */
-  add(float: Tensor, quantized: Tensor): void {
+  /** Adds the same tokens of both paths, [n, c] float32; moments as in `StatisticsSums`. Queued. */
+  add(float: Tensor, quantized: Tensor, withMoment = true): void {
     const device = this.#device;
     const channels = float.cols;
     device.scope(() => {
       const difference = device.subtract(float, quantized);
-      this.#difference.add(difference);
-      if (!this.#needs.moment) return undefined;
+      this.#difference.add(difference, withMoment);
+      if (!this.#needs.moment || !withMoment) return undefined;
       this.#cross ??= device.keep(device.zeros('float32', [channels, channels]));
       device.secondMoment(difference, this.#cross, { y: quantized });
       return undefined;

@@ -66,12 +66,12 @@ export class GroupSums implements Disposable {
     this.#drift = needs.drift ? new DriftSums(device, sequence, own) : undefined;
   }
 
-  /** Queued. */
-  add({ inputs, reference, quantizerInputs }: GroupReads): void {
-    if (quantizerInputs !== undefined) this.#quantizerInputs?.add(quantizerInputs);
+  /** With moments, as far as they are needed, or without. Queued. */
+  add({ inputs, reference, quantizerInputs }: GroupReads, withMoments = true): void {
+    if (quantizerInputs !== undefined) this.#quantizerInputs?.add(quantizerInputs, withMoments);
     if (inputs === undefined) return;
-    this.#inputs.add(inputs);
-    if (reference !== undefined) this.#drift?.add(reference, inputs);
+    this.#inputs.add(inputs, withMoments);
+    if (reference !== undefined) this.#drift?.add(reference, inputs, withMoments);
   }
 
   /** Adds what a group of the same needs has summed on another device, which may be nothing. */

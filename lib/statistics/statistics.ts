@@ -1,8 +1,10 @@
 // Sums over calibration tokens for one input group: (n, Σx, Σxxᵀ), which merge by addition. Second moments are
 // summed about a shift near the mean (the first mini-batch's), so that channels with large means lose no digits
-// when the covariance is formed. Legend: x [c] inputs, μ = E[x], G = E[xxᵀ], Σ = G − μμᵀ.
+// when the covariance is formed. Where they are of some of the tokens only, G and Σ are those tokens' own, with their own
+// count and mean. Legend: x [c] inputs, μ = E[x], G = E[xxᵀ], Σ = G − μμᵀ.
 
 import type { Device, Tensor } from '../device/index.js';
+import { addTokens, divided, plus, type TokenSum, totalOf } from './token-sum.js';
 
 export interface StatisticsNeeds {
   /** Σxxᵀ besides Σx. */
@@ -14,7 +16,7 @@ export interface StatisticsNeeds {
 /** Finished statistics. Dispose when the group has been fitted. */
 export class Statistics implements Disposable {
   readonly #device: Device;
-  readonly #moment: ShiftedMoment | undefined;
+  readonly #moment: (ShiftedMoment & TokenMean) | undefined;
   #secondMoment: Tensor | undefined;
   #covariance: Tensor | undefined;
 
@@ -26,7 +28,7 @@ export class Statistics implements Disposable {
     readonly mean: Tensor,
     /** [sequence, c] float32, μ per position. */
     readonly positionMeans: Tensor | undefined,
-    moment: ShiftedMoment | undefined,
+    moment: (ShiftedMoment & TokenMean) | undefined,
   ) {
     this.#device = device;
     this.#moment = moment;
@@ -34,6 +36,11 @@ export class Statistics implements Disposable {
 
   get hasMoment(): boolean {
     return this.#moment !== undefined;
+  }
+
+  /** Count and mean of the tokens that the moment is of. */
+  get ofMoment(): TokenMean {
+    return this.#moment ?? this;
   }
 
   /** [c, c] float32, G. Formed when first asked for. */
@@ -51,6 +58,8 @@ export class Statistics implements Disposable {
   /** The same on another device, or in handles of their own. */
   async copyTo(device: Device): Promise<Statistics> {
     const moment = this.#moment && {
+      count: this.#moment.count,
+      mean: await this.#moment.mean.copyTo(device),
       sum: await this.#moment.sum.copyTo(device),
       shift: await this.#moment.shift.copyTo(device),
     };
@@ -62,6 +71,7 @@ export class Statistics implements Disposable {
   dispose(): void {
     this.mean.dispose();
     this.positionMeans?.dispose();
+    this.#moment?.mean.dispose();
     this.#moment?.sum.dispose();
     this.#moment?.shift.dispose();
     this.#secondMoment?.dispose();
@@ -74,10 +84,16 @@ export class Statistics implements Disposable {
 
   #about(centred: boolean): Tensor {
     if (this.#moment === undefined) throw new RangeError('These statistics hold no moment.');
-    const { sum, shift } = this.#moment;
-    const options = { count: this.count, centred, symmetric: true, shiftX: shift, shiftY: shift };
-    return this.#device.keep(this.#device.moment(sum, this.mean, this.mean, options));
+    const { sum, shift, count, mean } = this.#moment;
+    const options = { count, centred, symmetric: true, shiftX: shift, shiftY: shift };
+    return this.#device.keep(this.#device.moment(sum, mean, mean, options));
   }
+}
+
+interface TokenMean {
+  readonly count: number;
+  /** [c] float64. */
+  readonly mean: Tensor;
 }
 
 /** Σ(x − shift)(x − shift)ᵀ, upper triangle. */
@@ -91,8 +107,9 @@ export class StatisticsSums implements Disposable {
   readonly #device: Device;
   readonly #needs: StatisticsNeeds;
   readonly #sequence: number;
-  #count = 0;
-  #sum: Tensor | undefined;
+  /** Of tokens with a moment, and of those without. */
+  readonly #withMoment: TokenSum = { count: 0, sum: undefined };
+  readonly #without: TokenSum = { count: 0, sum: undefined };
   #positionSum: Tensor | undefined;
   #moment: ShiftedMoment | undefined;
 
@@ -102,42 +119,42 @@ export class StatisticsSums implements Disposable {
     this.#needs = needs;
   }
 
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Adds x [n, c] float32, whole sequences. Queued. */
-  add(x: Tensor): void {
+  /** Adds x [n, c] float32, whole sequences; their moment where it is needed, and not said not to be. Queued. */
+  add(x: Tensor, withMoment = true): void {
     const device = this.#device;
     const channels = x.cols;
-    this.#count += x.rows;
-    this.#sum ??= device.keep(device.zeros('float64', [channels]));
-    device.channelSum(x, this.#sum);
+    const tokens = this.#needs.moment && withMoment ? this.#withMoment : this.#without;
+    tokens.count += x.rows;
+    tokens.sum ??= device.keep(device.zeros('float64', [channels]));
+    device.channelSum(x, tokens.sum);
     if (this.#needs.positions) {
       const width = this.#sequence * channels;
       this.#positionSum ??= device.keep(device.zeros('float64', [width]));
       const samples = device.reshape(x, [x.elements / width, width]);
       device.channelSum(samples, this.#positionSum);
     }
-    if (this.#needs.moment) {
+    if (tokens === this.#withMoment) {
       this.#moment ??= {
         sum: device.keep(device.zeros('float32', [channels, channels])),
-        shift: device.keep(device.scale(device.cast(this.#sum, 'float32'), 1 / x.rows)),
+        shift: device.keep(device.scale(device.cast(tokens.sum, 'float32'), 1 / x.rows)),
       };
       device.secondMoment(x, this.#moment.sum, { shiftX: this.#moment.shift });
     }
   }
 
-  /** Adds what was summed on another device, which may be nothing. Here at least one batch must have been added. */
+  /**
+   * Adds what was summed on another device, which may be nothing. Here at least one batch must have been added, with its
+   * moment where any has one.
+   */
   async merge(other: StatisticsSums): Promise<void> {
-    if (other.#sum === undefined) return;
     const device = this.#device;
-    const [count, sum] = [other.#count, await other.#sum.readFloat64()];
-    if (this.#moment !== undefined && other.#moment !== undefined) {
-      await addMoment(device, this.#moment, other.#moment, { count, sum });
+    const added = other.#withMoment;
+    if (added.sum !== undefined && this.#moment !== undefined && other.#moment !== undefined) {
+      const sum = await added.sum.readFloat64();
+      await addMoment(device, this.#moment, other.#moment, { count: added.count, sum });
     }
-    this.#count += count;
-    this.#sum = await plus(device, this.#sum, sum);
+    await addTokens(device, this.#withMoment, added);
+    await addTokens(device, this.#without, other.#without);
     const positionSum = await other.#positionSum?.readFloat64();
     if (positionSum === undefined) return;
     this.#positionSum = await plus(device, this.#positionSum, positionSum);
@@ -146,18 +163,25 @@ export class StatisticsSums implements Disposable {
   /** Forms means and hands the moment over. At least one batch must have been added. */
   async finish(): Promise<Statistics> {
     const device = this.#device;
-    const sum = this.#sum;
-    if (sum === undefined) throw new RangeError('Statistics of no tokens.');
-    const mean = device.upload('float64', sum.shape, await divided(sum, this.#count));
-    const positionMeans = await this.#positionMeans(sum.cols);
-    const moment = this.#moment;
+    const [own, rest] = [this.#withMoment, this.#without];
+    const all = { count: own.count + rest.count, sum: await totalOf(own.sum, rest.sum) };
+    const meanOf = (sum: Float64Array, count: number) =>
+      device.upload('float64', [sum.length], divided(sum, count));
+    const mean = meanOf(all.sum, all.count);
+    const moment = this.#moment && {
+      ...this.#moment,
+      count: own.count,
+      mean: own.sum === undefined ? mean : meanOf(await own.sum.readFloat64(), own.count),
+    };
+    const positionMeans = await this.#positionMeans(mean.cols, all.count);
     this.#moment = undefined;
     this.dispose();
-    return new Statistics(device, this.#count, mean, positionMeans, moment);
+    return new Statistics(device, all.count, mean, positionMeans, moment);
   }
 
   dispose(): void {
-    this.#sum?.dispose();
+    this.#withMoment.sum?.dispose();
+    this.#without.sum?.dispose();
     this.#positionSum?.dispose();
     this.#moment?.sum.dispose();
     this.#moment?.shift.dispose();
@@ -167,16 +191,12 @@ export class StatisticsSums implements Disposable {
     this.dispose();
   }
 
-  async #positionMeans(channels: number): Promise<Tensor | undefined> {
+  async #positionMeans(channels: number, tokens: number): Promise<Tensor | undefined> {
     if (this.#positionSum === undefined) return undefined;
-    const samples = this.#count / this.#sequence;
-    const means = Float32Array.from(await divided(this.#positionSum, samples));
+    const sum = await this.#positionSum.readFloat64();
+    const means = Float32Array.from(divided(sum, tokens / this.#sequence));
     return this.#device.upload('float32', [this.#sequence, channels], means);
   }
-}
-
-async function divided(sum: Tensor, count: number): Promise<Float64Array> {
-  return (await sum.readFloat64()).map((value) => value / count);
 }
 
 /**
@@ -203,15 +223,6 @@ async function addMoment(
     return total;
   });
   before.dispose();
-}
-
-/** A sum [c] float64 and what is added to it; takes the sum's place. */
-async function plus(device: Device, own: Tensor | undefined, added: Float64Array): Promise<Tensor> {
-  if (own === undefined) throw new RangeError('Sums of no tokens to add to.');
-  const values = await own.readFloat64();
-  own.dispose();
-  const total = values.map((value, i) => value + (added[i] ?? 0));
-  return device.upload('float64', own.shape, total);
 }
 
 function joined(first: Float64Array, second: Float64Array): Float32Array {

@@ -95,8 +95,12 @@ function groupWork(outs, inputs) {
   };
 }
 
-/** Rows [phase, what, costs] of a block; `judged` of the tokens besides those that are fitted on. */
-export function blockCost(method, { tokens, judged, sequence, shape = llama8b }) {
+/**
+ * Rows [phase, what, costs] of a block. `judged` tokens come besides those that are fitted on; of RTN's, `certificateTokens` of
+ * both have second moments.
+ */
+export function blockCost(method, job) {
+  const { tokens, judged, sequence, certificateTokens = tokens, shape = llama8b } = job;
   const { hidden, mlp, heads, keyValueHeads, headSize } = shape;
   const [queries, keys] = [heads * headSize, keyValueHeads * headSize];
   const all = tokenWork(tokens + judged, sequence);
@@ -124,7 +128,9 @@ export function blockCost(method, { tokens, judged, sequence, shape = llama8b })
     ['write', 'to the host', [{ host: 2 * weights, waits: 40 }]],
   ];
   if (method === 'rtn') {
-    const moments = [moment(hidden), moment(queries), moment(hidden), moment(mlp)];
+    const certified = Math.min(tokens, certificateTokens) + Math.min(judged, certificateTokens);
+    const some = tokenWork(certified, sequence);
+    const moments = [hidden, queries, hidden, mlp].map(some.moment);
     return [
       ['calibrate', 'norms, attention', [norm, ...attends, ...output, norm, turn()]],
       ['calibrate', 'MLP', [...inner, ...down]],
@@ -191,5 +197,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const job = { tokens: 512 * 2048, judged: 64 * 2048, sequence: 2048 };
   printTable('GPTQ, 4 bits, groups of 128', blockCost('gptq', job));
   console.log();
-  printTable('RTN on the float path', blockCost('rtn', job));
+  const certificate = { certificateTokens: 64 * 2048 };
+  printTable('RTN on the float path', blockCost('rtn', { ...job, ...certificate }));
 }

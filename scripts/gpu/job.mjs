@@ -24,6 +24,7 @@ const jobs = {
     title: 'RTN, 4 bits, groups of 128, compensation, float path only',
     limit: '60 s for 32 blocks',
     propagate: 'float',
+    certificateSamples: 64,
   },
 };
 
@@ -45,8 +46,10 @@ async function run(folder, model, calibration, method, options) {
 }
 
 function print({ title, limit }, method, { report, measured }) {
-  const { calibrationTokens: tokens, heldOutTokens: judged, seconds } = report;
-  const predicted = phaseSeconds(blockCost(method, { tokens, judged, sequence }));
+  const { calibrationTokens: tokens, heldOutTokens: judged, seconds, options } = report;
+  const { certificateSamples = samples } = options;
+  const job = { tokens, judged, sequence, certificateTokens: certificateSamples * sequence };
+  const predicted = phaseSeconds(blockCost(method, job));
   const { phases, seconds: whole } = measured[1] ?? measured[0];
   console.log(`\n${title}: ${report.environment.device}, ${tokens} + ${judged} tokens`);
   console.log(`  ${'second block'.padEnd(14)} measured  predicted`);

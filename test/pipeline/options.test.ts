@@ -24,3 +24,12 @@ it("a method's own defaults give way to what the caller says", () => {
   expect(resolved({ method: 'descent' })).toMatchObject({ clip: 'mse', damping: 0.03 });
   expect(resolved({ method: 'descent', damping: 0.1 })).toMatchObject({ damping: 0.1 });
 });
+
+it.each([
+  { method: 'gptq' },
+  { method: 'rtn', refit: 'scales' },
+  { method: 'rtn', clip: 'mse' },
+  { method: 'rtn', target: 'float' },
+])('certificates of some samples are refused where moments are read: %o', (options) => {
+  expect(() => resolved({ ...options, certificateSamples: 8 })).toThrow(/reads no second moments/);
+});

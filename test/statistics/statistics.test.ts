@@ -208,3 +208,41 @@ describe('sums of several devices', () => {
     expectClose(await drift.cross(true).readFloat32(), moment(difference, inputs, true), 1e-5);
   });
 });
+
+describe('moments of some of the tokens', () => {
+  const some = inputs.subarray(0, 11 * sequence * channels);
+  const alone = async () => {
+    using sums = new StatisticsSums(device, sequence, { moment: true, positions: false });
+    sums.add(float32(device, [11 * sequence, channels], some));
+    return await sums.finish();
+  };
+
+  it('are those tokens’ own; the mean is that of all', async () => {
+    using sums = new StatisticsSums(device, sequence, { moment: true, positions: true });
+    for (const [i, batch] of [...batches(inputs, [11])].entries()) sums.add(batch, i === 0);
+    using statistics = await sums.finish();
+    using expected = await alone();
+    expect(statistics.count).toBe(tokens);
+    expectClose(await statistics.mean.readFloat64(), means(inputs), 1e-9);
+    for (const form of ['covariance', 'secondMoment'] as const) {
+      expect(await statistics[form].readFloat32()).toEqual(await expected[form].readFloat32());
+    }
+  });
+
+  it('add up where another device has only tokens without', async () => {
+    const [first, second] = [...batches(inputs, [11])] as [Tensor, Tensor];
+    const needs = { moment: true, positions: false };
+    using sums = new StatisticsSums(device, sequence, needs);
+    using others = new StatisticsSums(device, sequence, needs);
+    sums.add(first);
+    others.add(second, false);
+    await sums.merge(others);
+    using statistics = await sums.finish();
+    using expected = await alone();
+    expect(statistics.count).toBe(tokens);
+    expectClose(await statistics.mean.readFloat64(), means(inputs), 1e-9);
+    expect(await statistics.covariance.readFloat32()).toEqual(
+      await expected.covariance.readFloat32(),
+    );
+  });
+});
