@@ -305,14 +305,15 @@ function expectMethodFor(
   if (actOrder) {
     expect('actOrder', 'can be told the order of columns', ({ takesOrder = false }) => takesOrder);
   }
-  const readsMoments =
-    quantizer.needsMoment || refit === 'scales' || clip === 'mse' || target === 'float';
-  if (certificateSamples !== undefined && readsMoments) {
-    throw new BallastError(
-      'ERR_ARGUMENT',
-      'Expected a method that reads no second moments (rtn without clip, refit and target float) with certificateSamples: ' +
-        'others take them of all samples.',
-    );
+  if (certificateSamples !== undefined) {
+    expect('certificateSamples', 'reads no second moments', ({ needsMoment }) => !needsMoment);
+    if (refit === 'scales' || clip === 'mse' || target === 'float') {
+      throw new BallastError(
+        'ERR_ARGUMENT',
+        "Expected neither refit 'scales', clip 'mse' nor target 'float' with certificateSamples: they read the second moments " +
+          'of all samples.',
+      );
+    }
   }
   if (refit === 'scales') {
     expect("refit 'scales'", 'can be told to refit scales', ({ takesRefit = false }) => takesRefit);
