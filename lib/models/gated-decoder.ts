@@ -100,18 +100,32 @@ export function readGatedDecoder(
   };
 }
 
-/** `roots` are what names of its tensors may begin with, the usual one first. */
+/** Where a checkpoint may have its tensors. */
+export interface Place {
+  /** What names of embedding, blocks and last norm begin with. */
+  readonly root: string;
+  readonly head: string;
+}
+
+const head = 'lm_head.weight';
+// Checkpoints saved from the bare decoder lack the leading 'model.'.
+const usualPlaces: readonly [Place, Place] = [
+  { root: 'model.', head },
+  { root: '', head },
+];
+
+/** The first of `places` that has an embedding, or else the first, is where it is. */
 export function gatedDecoder(
   decoder: GatedDecoder,
   tensors: ReadonlySet<string>,
-  // Checkpoints saved from the bare decoder lack the leading 'model.'.
-  roots: readonly [usual: string, ...others: string[]] = ['model.', ''],
+  places: readonly [Place, ...Place[]] = usualPlaces,
 ): LanguageModel {
   const { norms, shape, queryKeyNorms, residualScale } = decoder;
-  const root = roots.find((name) => tensors.has(`${name}embed_tokens.weight`)) ?? roots[0];
+  const isPlace = ({ root }: Place) => tensors.has(`${root}embed_tokens.weight`);
+  const { root, head } = places.find(isPlace) ?? places[0];
   const embedding = `${root}embed_tokens.weight`;
   const finalNorm = `${root}norm`;
-  const projection = decoder.tiedHead ? embedding : 'lm_head.weight';
+  const projection = decoder.tiedHead ? embedding : head;
   const linears = gatedLinears(decoder);
   const outputSlot = (name: string, outputNorm: string | undefined): FoldSlot => {
     const between = outputNorm === undefined ? 'a multiplier' : `${outputNorm}, which has no bias,`;

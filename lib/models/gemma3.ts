@@ -1,9 +1,8 @@
-// Gemma 3 with an image encoder (arXiv 2503.19786): the language model inside it, on texts alone. What encodes images is
-// neither run nor quantized; it goes into results as it is.
+// Gemma 3 with an image encoder (arXiv 2503.19786): the language model inside, on texts alone.
 
 import { ConfigReader } from './config-reader.js';
-import { gatedDecoder } from './gated-decoder.js';
 import { readGemma3Decoder } from './gemma3-text.js';
+import { innerDecoder } from './inner-decoder.js';
 import type { Architecture } from './model.js';
 
 /** Published configurations leave out what is so in the class. */
@@ -21,12 +20,6 @@ export const gemma3: Architecture = {
     const text = reader.section('text_config', defaults);
     for (const each of [reader, text]) each.only('tie_word_embeddings', true);
     const decoder = readGemma3Decoder(text, 'gemma3');
-    const own = config.text_config as object;
-    const biasFields = { text_config: { ...own, ...decoder.biasFields } };
-    const roots = ['language_model.model.', 'model.language_model.'] as const;
-    return {
-      ...gatedDecoder({ ...decoder, biasFields }, tensors, roots),
-      otherParts: ['vision_tower', 'multi_modal_projector'],
-    };
+    return innerDecoder(decoder, config, tensors);
   },
 };

@@ -5,12 +5,13 @@ import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decod
 import { llamaConfig } from './llama-config.js';
 import type { Architecture, Config } from './model.js';
 
-function readDecoder(config: Config): GatedDecoder {
-  const reader = new ConfigReader(config);
-  const decoder = readGatedDecoder(reader, 'mistral');
+export function readMistralDecoder(reader: ConfigReader, modelType: string): GatedDecoder {
+  const decoder = readGatedDecoder(reader, modelType);
   const window = reader.positiveOrNull('sliding_window', 4096);
   return { ...decoder, windows: decoder.windows.map(() => window) };
 }
+
+const readDecoder = (config: Config) => readMistralDecoder(new ConfigReader(config), 'mistral');
 
 export const mistral: Architecture = {
   modelType: 'mistral',

@@ -11,6 +11,7 @@ import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
+import { mistral3 } from './mistral3.js';
 import type { Architecture, BlockModel, Config, LanguageModel, VisionModel } from './model.js';
 import { olmo2 } from './olmo2.js';
 import { olmo3 } from './olmo3.js';
@@ -33,6 +34,7 @@ export const architectures: readonly Architecture[] = [
   granite,
   llama,
   mistral,
+  mistral3,
   olmo2,
   olmo3,
   opt,

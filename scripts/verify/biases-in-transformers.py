@@ -29,8 +29,10 @@ FIELDS = {
 }
 # What names of the first block begin with.
 BLOCKS = ("layers.0.", "layer.0.", "h.0.")
+INNER_BLOCKS = ("language_model.model.layers.0.",)
 OTHER_BLOCKS = {
-    "gemma3": ("language_model.model.layers.0.",),
+    "gemma3": INNER_BLOCKS,
+    "mistral3": INNER_BLOCKS,
     "swin": ("layers.0.blocks.0.",),
 }
 

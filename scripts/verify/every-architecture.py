@@ -18,7 +18,6 @@ import tempfile
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM
 
 from perplexity import perplexity
 
@@ -51,7 +50,8 @@ def compare(model: pathlib.Path, name: str, text: pathlib.Path, ids: torch.Tenso
         return report
     evaluated = ballast("evaluate", output, "--text", text, "--sequence-length", SEQUENCE)
     own = evaluated["results"][0]["perplexity"]
-    loaded, info = AutoModelForCausalLM.from_pretrained(
+    (architecture,) = json.loads((output / "config.json").read_text())["architectures"]
+    loaded, info = getattr(transformers, architecture).from_pretrained(
         output, dtype=torch.float32, output_loading_info=True
     )
     faults = {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys}

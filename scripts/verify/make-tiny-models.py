@@ -94,6 +94,16 @@ SIGLIP = dict(
     patch_size=4,
     vision_use_head=False,
 )
+PIXTRAL = dict(
+    model_type="pixtral",
+    hidden_size=8,
+    intermediate_size=8,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    head_dim=4,
+    image_size=8,
+    patch_size=4,
+)
 # Three quarters of heads of 8 channels turn.
 PHI3_LONGROPE = dict(
     GATED,
@@ -234,6 +244,17 @@ VARIANTS = {
             GATED, **GRANITE, attention_bias=True, mlp_bias=True, tie_word_embeddings=True
         ),
     ),
+    "mistral3": (
+        "Mistral3",
+        dict(
+            text_config=dict(
+                GATED, model_type="mistral", head_dim=12, sliding_window=None, rms_norm_eps=1e-5
+            ),
+            vision_config=PIXTRAL,
+            image_token_index=VOCABULARY - 1,
+            tie_word_embeddings=False,
+        ),
+    ),
 }
 
 
@@ -254,7 +275,9 @@ def make(directory: pathlib.Path, name: str, family: str, sizes: dict, seed: int
     config = getattr(transformers, f"{family}Config")(**sizes)
     # Eager attention is the formula as it is written down.
     config._attn_implementation = "eager"
-    model = transformers.AutoModelForCausalLM.from_config(config).eval().float()
+    # Where there is such a class, it is the language model with what encodes images beside it.
+    whole = getattr(transformers, f"{family}ForConditionalGeneration", None)
+    model = (whole or transformers.AutoModelForCausalLM.from_config)(config).eval().float()
     randomize(model, generator)
     model.tie_weights()
     ids = torch.randint(0, VOCABULARY, (BATCH, SEQUENCE), generator=generator)

@@ -163,6 +163,7 @@ describe('variants that are not implemented are refused by the name of their fie
       'rope_parameters.full_attention.rope_type',
     ],
     ['gemma3', { tie_word_embeddings: false }, 'tie_word_embeddings'],
+    ['mistral3', { text_config: { model_type: 'ministral3' } }, 'text_config.model_type'],
     ['phi', { qk_layernorm: true }, 'qk_layernorm'],
     ['phi3', { attention_bias: true }, 'attention_bias'],
     ['phi3', { lm_head_bias: true }, 'lm_head_bias'],

@@ -1,0 +1,28 @@
+// A language model inside a checkpoint that reads images too: its configuration is `text_config`, its tensors have
+// longer names, and what encodes images beside it goes into results as it is.
+
+import { type GatedDecoder, gatedDecoder, type Place } from './gated-decoder.js';
+import type { Config, LanguageModel } from './model.js';
+
+const places: readonly [Place, ...Place[]] = [
+  { root: 'language_model.model.', head: 'language_model.lm_head.weight' },
+  // Saved by version 4 of transformers from 4.52 on.
+  { root: 'model.language_model.', head: 'lm_head.weight' },
+];
+
+export function innerDecoder(
+  decoder: GatedDecoder,
+  config: Config,
+  tensors: ReadonlySet<string>,
+): LanguageModel {
+  const text = config.text_config as Config;
+  const { biasFields } = decoder;
+  const inner =
+    biasFields === undefined
+      ? decoder
+      : { ...decoder, biasFields: { text_config: { ...text, ...biasFields } } };
+  return {
+    ...gatedDecoder(inner, tensors, places),
+    otherParts: ['vision_tower', 'multi_modal_projector'],
+  };
+}
