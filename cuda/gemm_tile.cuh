@@ -40,7 +40,7 @@ struct GemmArguments {
 
 // Tiles of a column that reach above the diagonal.
 template <int kTileColumns>
-__host__ __device__ __forceinline__ int upper_tiles(const GemmArguments& p, int column) {
+int upper_tiles(const GemmArguments& p, int column) {
   const int reach = (column + 1) * (kTileColumns / kTileRows);
   return reach < p.row_tiles ? reach : p.row_tiles;
 }
@@ -60,18 +60,35 @@ GemmArguments Tiled(GemmArguments p) {
 }
 
 // Tiles in turn share tiles of A and B in the level-2 cache: bands of 8 rows of tiles, column by
-// column; above the diagonal whole columns.
+// column; above the diagonal each band begins with the steps that it takes along it.
+constexpr int kBand = 8;
+
+template <int kTileColumns>
+__device__ __forceinline__ void place_upper_tile(const GemmArguments& p, int tile, int& row,
+                                                 int& column) {
+  constexpr int kStep = kTileColumns / kTileRows;
+  for (int first = 0;; first += kBand) {
+    const int height = min(p.row_tiles - first, kBand);
+    column = first / kStep;
+    for (int own = kStep; own < height && column < p.column_tiles; own += kStep, ++column) {
+      row = first + tile;
+      if (tile < own) return;
+      tile -= own;
+    }
+    const int rest = max(p.column_tiles - column, 0) * height;
+    row = first + tile % height;
+    if (tile < rest) {
+      column += tile / height;
+      return;
+    }
+    tile -= rest;
+  }
+}
+
 template <int kTileColumns>
 __device__ __forceinline__ void place_tile(const GemmArguments& p, int tile, int& row,
                                            int& column) {
-  constexpr int kBand = 8;
-  if (p.upper) {
-    row = tile;
-    for (column = 0; row >= upper_tiles<kTileColumns>(p, column); ++column) {
-      row -= upper_tiles<kTileColumns>(p, column);
-    }
-    return;
-  }
+  if (p.upper) return place_upper_tile<kTileColumns>(p, tile, row, column);
   const int in_band = kBand * p.column_tiles;
   const int first = tile / in_band * kBand, rest = tile % in_band;
   const int height = min(p.row_tiles - first, kBand);

@@ -109,7 +109,7 @@ copyFileSync(process.execPath, path.join(stage, 'bin/node'));
 spawnSync('strip', [path.join(stage, 'bin/node')]); // smaller where there is a strip
 
 mkdirSync(path.dirname(archive), { recursive: true });
-const environment = { ...process.env, XZ_OPT: '-2 -T0' };
+const environment = { ...process.env, XZ_OPT: '-6 -T0' };
 const tar = spawnSync('tar', ['-cJf', archive, '-C', path.dirname(stage), path.basename(stage)], {
   stdio: 'inherit',
   env: environment,

@@ -112,7 +112,7 @@ describeDevices('second moment', productKinds, (instructionSet) => {
   });
 
   it('adds up bfloat16 products of many channels', async () => {
-    const c: Case = { tokens: 16, cx: 1020, cy: 0, shift: false };
+    const c: Case = { tokens: 16, cx: 1148, cy: 0, shift: false };
     const x = operandsOf(c).x.map(toBfloat16);
     const operands = { ...operandsOf(c), x };
     const sum = await secondMoment(c, openDevice(instructionSet, 2, 'bfloat16'), operands);
