@@ -86,7 +86,7 @@ class Sheet {
   // Bands so tall that their strips fill half of a level-2 cache, a few for each thread; where rows
   // do not suffice, the columns are cut as well.
   Counts Cut(std::int64_t blocks) const {
-    constexpr std::int64_t kMostRows = 256;
+    constexpr std::int64_t kMostRows = 128;
     constexpr std::int64_t kLeastRows = 64;
     const std::int64_t threads = context_.pool.threads();
     std::int64_t bands = RoundUp(DivideUp(p_.rows, kMostRows), threads);
@@ -123,12 +123,26 @@ class Sheet {
           kernels_.pack_strip(p_.a, {row, height, depth_.begin, depth}, strip);
           packed = s + 1;
         }
-        MultiplyStrip(strip, i, {row, row + height}, columns);
+        const bool packs_next = packed == s + 1 && packed < count;
+        MultiplyStrip(strip, i, {row, row + height}, columns,
+                      packs_next ? RowsFrom({row + height, rows.end}) : Upcoming{});
       }
     }
   }
 
-  void MultiplyStrip(const std::byte* strip, std::int64_t block, Span rows, Span columns) const {
+  // The first of these rows of A, a strip of them; nothing where they lie across memory.
+  Upcoming RowsFrom(Span rows) const {
+    if (!p_.a.depth_contiguous) return {};
+    const auto size = static_cast<std::int64_t>(SizeOf(p_.a.dtype));
+    return {.data = static_cast<const std::byte*>(p_.a.data) +
+                    (rows.begin * p_.a.stride + depth_.begin) * size,
+            .stride = p_.a.stride * size,
+            .rows = std::min(kernels_.strip_rows, rows.end - rows.begin),
+            .bytes = (depth_.end - depth_.begin) * size};
+  }
+
+  void MultiplyStrip(const std::byte* strip, std::int64_t block, Span rows, Span columns,
+                     const Upcoming& upcoming) const {
     const bool again = depth_.begin > 0 && p_.update == Update::kStore;
     kernels_.multiply(strip, blocks_ + block * kernels_.block_bytes, depth_.end - depth_.begin,
                       {.out = p_.out + rows.begin * p_.stride + columns.begin,
@@ -137,7 +151,8 @@ class Sheet {
                        .columns = columns.end - columns.begin,
                        .update = again ? Update::kAdd : p_.update,
                        .upper = p_.upper,
-                       .diagonal = columns.begin - rows.begin});
+                       .diagonal = columns.begin - rows.begin},
+                      upcoming);
     if (finish_ && depth_.end == p_.depth) {
       finish_(rows.begin, rows.end - rows.begin, columns.begin, columns.end - columns.begin);
     }

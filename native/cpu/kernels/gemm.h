@@ -21,11 +21,31 @@ constexpr std::int64_t RoundUp(std::int64_t n, std::int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
+// What a tile fetches beside its own work: a row during each half of its words.
+struct Stream {
+  const std::byte* rows[2];
+  std::int64_t pace;  // bytes a word
+};
+
 struct Tile {
   float* out;
   std::int64_t stride;
   Update update;
+  Stream stream;
 };
+
+// step(k) for each word of the depth, in order.
+template <class Step>
+inline void ForEachWord(std::int64_t words, const Stream& stream, const Step& step) {
+  std::int64_t k = 0;
+  for (int half = 0; half < 2; ++half) {
+    const std::int64_t end = half == 0 ? words / 2 : words;
+    for (const std::byte* next = stream.rows[half]; k < end; ++k, next += stream.pace) {
+      __builtin_prefetch(next, 0, 2);
+      step(k);
+    }
+  }
+}
 
 inline void Write(float* out, Floats sum, Update update) {
   if (update == Update::kAdd) sum = Load<Floats>(out) + sum;
@@ -113,6 +133,16 @@ struct Gemm {
     }
   }
 
+  // The rows that fall to a panel; where there are no more, the strip, which is at hand.
+  static Stream StreamFor(const Upcoming& upcoming, std::int64_t panel, const float* strip,
+                          std::int64_t words) {
+    const std::byte* const at_hand = reinterpret_cast<const std::byte*>(strip);
+    const auto row = [&](std::int64_t i) {
+      return i < upcoming.rows ? upcoming.data + i * upcoming.stride : at_hand;
+    };
+    return {{row(2 * panel), row(2 * panel + 1)}, upcoming.bytes / (words / 2 + 1) + 1};
+  }
+
   // The tile of the fewest rows, of three heights, that covers `rows`.
   static void RunTile(std::int64_t rows, const float* strip, const float* panel, std::int64_t words,
                       const Tile& tile) {
@@ -128,9 +158,9 @@ struct Gemm {
 
   // A tile that crosses an edge or the diagonal is made aside; its part that belongs to C is moved.
   static void RunPartialTile(const float* strip, const float* panel, std::int64_t words,
-                             const Destination& to, std::int64_t column) {
+                             const Destination& to, std::int64_t column, const Stream& stream) {
     alignas(64) float aside[Kernel::kRows * kPanel];
-    RunTile(to.rows, strip, panel, words, {aside, kPanel, Update::kStore});
+    RunTile(to.rows, strip, panel, words, {aside, kPanel, Update::kStore, stream});
     const std::int64_t left = to.columns - column;
     const std::int64_t columns = left < kPanel ? left : kPanel;
     for (std::int64_t r = 0; r < to.rows; ++r) {
@@ -150,25 +180,27 @@ struct Gemm {
   }
 
   static void MultiplyWords(const void* strip, const void* block, std::int64_t words,
-                            std::int64_t panel_words, const Destination& to) {
+                            std::int64_t panel_words, const Destination& to,
+                            const Upcoming& upcoming) {
     const float* a = static_cast<const float*>(strip);
     const float* panel = static_cast<const float*>(block);
     Kernel::Begin();
     for (std::int64_t j = 0; j < to.columns; j += kPanel, panel += panel_words * kPanel) {
       if (to.upper && j + kPanel - 1 + to.diagonal < 0) continue;
+      const Stream stream = StreamFor(upcoming, j / kPanel, a, words);
       const bool crossed = to.upper && j + to.diagonal < to.rows - 1;
       if (crossed || j + kPanel > to.columns || !IsWholeTile(to.rows)) {
-        RunPartialTile(a, panel, words, to, j);
+        RunPartialTile(a, panel, words, to, j, stream);
       } else {
-        RunTile(to.rows, a, panel, words, {to.out + j, to.stride, to.update});
+        RunTile(to.rows, a, panel, words, {to.out + j, to.stride, to.update, stream});
       }
     }
     Kernel::End();
   }
 
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
-                       const Destination& to) {
-    MultiplyWords(strip, block, Words(depth), PanelWords(depth), to);
+                       const Destination& to, const Upcoming& upcoming) {
+    MultiplyWords(strip, block, Words(depth), PanelWords(depth), to, upcoming);
   }
 
   static GemmKernels Table(std::int64_t block_columns) {

@@ -21,7 +21,7 @@ struct BFloat16Kernel : BFloat16Words {
     constexpr std::int64_t kStride = Gemm<BFloat16Kernel>::kStripStride;
     Floats sum[kRowsUsed][2];
     for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
-    for (std::int64_t k = 0; k < words; ++k) {
+    ForEachWord(words, tile.stream, [&](std::int64_t k) {
       const __m512bh b0 = Pairs(Load<Floats>(panel + k * kPanel));
       const __m512bh b1 = Pairs(Load<Floats>(panel + k * kPanel + kLanes));
 #pragma GCC unroll 16
@@ -30,7 +30,7 @@ struct BFloat16Kernel : BFloat16Words {
         sum[r][0] = _mm512_dpbf16_ps(sum[r][0], a, b0);
         sum[r][1] = _mm512_dpbf16_ps(sum[r][1], a, b1);
       }
-    }
+    });
 #pragma GCC unroll 16
     for (int r = 0; r < kRowsUsed; ++r) {
       Write(tile.out + r * tile.stride, sum[r][0], tile.update);

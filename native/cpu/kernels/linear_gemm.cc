@@ -52,7 +52,7 @@ struct Float32Kernel {
     constexpr std::int64_t kStride = Gemm<Float32Kernel>::kStripStride;
     Floats sum[kRowsUsed][2];
     for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
-    for (std::int64_t k = 0; k < words; ++k) {
+    ForEachWord(words, tile.stream, [&](std::int64_t k) {
       const Floats b0 = Load<Floats>(panel + k * kPanel);
       const Floats b1 = Load<Floats>(panel + k * kPanel + kLanes);
 #pragma GCC unroll 16
@@ -61,7 +61,7 @@ struct Float32Kernel {
         sum[r][0] = MultiplyAdd(a, b0, sum[r][0]);
         sum[r][1] = MultiplyAdd(a, b1, sum[r][1]);
       }
-    }
+    });
 #pragma GCC unroll 16
     for (int r = 0; r < kRowsUsed; ++r) {
       Write(tile.out + r * tile.stride, sum[r][0], tile.update);

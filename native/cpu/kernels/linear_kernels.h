@@ -3,6 +3,7 @@
 // algebra.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "native/core/dtype.h"
@@ -40,6 +41,15 @@ struct Destination {
   std::int64_t diagonal;
 };
 
+// Rows of A that will be packed next, `stride` bytes apart. A kernel may fetch them into the
+// level-2 cache while it multiplies: reading them costs more than packing does.
+struct Upcoming {
+  const std::byte* data = nullptr;
+  std::int64_t stride = 0;
+  std::int64_t rows = 0;
+  std::int64_t bytes = 0;  // of a row
+};
+
 // A strip is a few rows of A, a block many columns of Bᵀ in panels, both over a stretch of the
 // depth and in the kernel's own element type. Sums run over the depth in order, `depth` terms at a
 // time, so an element of C depends on nothing but its row, its column and the depth. Working memory
@@ -54,7 +64,7 @@ struct GemmKernels {
   void (*pack_strip)(const Operand& a, const Range& range, void* strip);
   void (*pack_block)(const Operand& b, const Range& range, void* block);
   void (*multiply)(const void* strip, const void* block, std::int64_t depth,
-                   const Destination& destination);
+                   const Destination& destination, const Upcoming& upcoming);
 };
 
 // Where there are bfloat16 products: of operands rounded, and of float32 operands in parts.
