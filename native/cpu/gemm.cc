@@ -83,8 +83,8 @@ class Sheet {
   struct Counts {
     std::int64_t bands, parts;
   };
-  // Bands so tall that their strips fill half of a level-2 cache, a few for each thread; where rows
-  // do not suffice, the columns are cut as well.
+  // Bands so tall that their strips fill a quarter of a level-2 cache, beside a block of half its
+  // size, a few for each thread; where rows do not suffice, the columns are cut as well.
   Counts Cut(std::int64_t blocks) const {
     constexpr std::int64_t kMostRows = 128;
     constexpr std::int64_t kLeastRows = 64;

@@ -35,6 +35,7 @@ const sources: [string, ...string[]][] = [
     ...['-DBALLAST_ISA=amx_bf16', '-include', 'test/native/amx-tiles.h', ...kernels],
   ],
   ['native/cpu/gemm.cc'],
+  ['native/core/dtype.cc'],
   ['native/core/error.cc'],
   ['native/core/thread_pool.cc'],
   ['test/native/amx.cc'],

@@ -1,6 +1,7 @@
 // What the products of all element types share: packing a strip and a block of words, and the walk
 // over a block's panels. A kernel is a struct with
 //   kRows, kDepth           rows of a strip and depth of a pass, in elements
+//   kFetched                rows that a tile fetches, so that the tiles of a block fetch a strip
 //   kPerWord                elements in a 32-bit word (2 for bfloat16)
 //   Along(window, r, c)     words of window row r along its columns, from word c on
 //   Across(window, r, c)    words that run across rows, word row r, from column c on
@@ -21,9 +22,10 @@ constexpr std::int64_t RoundUp(std::int64_t n, std::int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
-// What a tile fetches beside its own work: a row during each half of its words.
+// Rows that a tile fetches beside its own work, each during an equal part of its words.
 struct Stream {
-  const std::byte* rows[2];
+  static constexpr int kMostRows = 4;
+  const std::byte* rows[kMostRows];
   std::int64_t pace;  // bytes a word
 };
 
@@ -34,14 +36,22 @@ struct Tile {
   Stream stream;
 };
 
-// step(k) for each word of the depth, in order.
-template <class Step>
+// step(k) for every kWords-th word of the depth, in order.
+template <int kRows, std::int64_t kWords, class Step>
 inline void ForEachWord(std::int64_t words, const Stream& stream, const Step& step) {
+  static_assert(kRows <= Stream::kMostRows);
+  constexpr std::int64_t kLineBytes = 64;
+  const std::int64_t bytes = kWords * stream.pace;
   std::int64_t k = 0;
-  for (int half = 0; half < 2; ++half) {
-    const std::int64_t end = half == 0 ? words / 2 : words;
-    for (const std::byte* next = stream.rows[half]; k < end; ++k, next += stream.pace) {
+  for (int part = 0; part < kRows; ++part) {
+    const std::int64_t end = part + 1 < kRows ? words * (part + 1) / kRows : words;
+    for (const std::byte* next = stream.rows[part]; k < end; k += kWords, next += bytes) {
       __builtin_prefetch(next, 0, 2);
+      if constexpr (kWords > 1) {
+        for (std::int64_t line = kLineBytes; line < bytes; line += kLineBytes) {
+          __builtin_prefetch(next + line, 0, 2);
+        }
+      }
       step(k);
     }
   }
@@ -73,7 +83,9 @@ struct Gemm {
   template <class View>
   static void PackRows(const Operand& a, const Range& range, const View& view, float* out) {
     const std::int64_t words = PanelWords(range.depth);
-    WithWindow(a, range, Kernel::kRows, [&](const auto& whole) {
+    // Rows that lie along memory are fetched by the tiles of the strip before.
+    const std::int64_t step = a.depth_contiguous ? 0 : Kernel::kRows;
+    WithWindow(a, range, step, [&](const auto& whole) {
       const auto& window = view(whole);
       if (a.depth_contiguous) {
         const auto word = [&](std::int64_t r, std::int64_t c) {
@@ -136,11 +148,14 @@ struct Gemm {
   // The rows that fall to a panel; where there are no more, the strip, which is at hand.
   static Stream StreamFor(const Upcoming& upcoming, std::int64_t panel, const float* strip,
                           std::int64_t words) {
-    const std::byte* const at_hand = reinterpret_cast<const std::byte*>(strip);
-    const auto row = [&](std::int64_t i) {
-      return i < upcoming.rows ? upcoming.data + i * upcoming.stride : at_hand;
-    };
-    return {{row(2 * panel), row(2 * panel + 1)}, upcoming.bytes / (words / 2 + 1) + 1};
+    Stream stream;
+    stream.pace = upcoming.bytes * Kernel::kFetched / (words + 1) + 1;
+    for (int i = 0; i < Kernel::kFetched; ++i) {
+      const std::int64_t row = panel * Kernel::kFetched + i;
+      stream.rows[i] = row < upcoming.rows ? upcoming.data + row * upcoming.stride
+                                           : reinterpret_cast<const std::byte*>(strip);
+    }
+    return stream;
   }
 
   // The tile of the fewest rows, of three heights, that covers `rows`.

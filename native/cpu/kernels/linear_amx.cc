@@ -24,6 +24,7 @@ constexpr TileConfiguration kTiles = {};
 struct AmxKernel : BFloat16Words {
   static constexpr std::int64_t kRows = 2 * kTileRows;
   static constexpr std::int64_t kDepth = 1024;
+  static constexpr int kFetched = 4;
 
   static void Begin() { _tile_loadconfig(&kTiles); }
   static void End() { _tile_release(); }
@@ -42,7 +43,7 @@ struct AmxKernel : BFloat16Words {
       _tile_zero(2);
       _tile_zero(3);
     }
-    for (std::int64_t k = 0; k < words; k += kStep) {
+    ForEachWord<kFetched, kStep>(words, tile.stream, [&](std::int64_t k) {
       _tile_loadd(4, strip + k, kStripBytes);
       _tile_loadd(6, panel + k * kPanel, kPanelBytes);
       _tile_loadd(7, panel + k * kPanel + kLanes, kPanelBytes);
@@ -53,7 +54,7 @@ struct AmxKernel : BFloat16Words {
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
       }
-    }
+    });
     alignas(64) float sums[kRows * kPanel];
     _tile_stored(0, sums, kPanelBytes);
     _tile_stored(1, sums + kLanes, kPanelBytes);

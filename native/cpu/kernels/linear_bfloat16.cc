@@ -11,6 +11,7 @@ inline __m512bh Pairs(Floats x) { return reinterpret_cast<__m512bh>(x); }
 struct BFloat16Kernel : BFloat16Words {
   static constexpr std::int64_t kRows = 14;
   static constexpr std::int64_t kDepth = 1024;
+  static constexpr int kFetched = 2;
 
   static void Begin() {}
   static void End() {}
@@ -21,7 +22,7 @@ struct BFloat16Kernel : BFloat16Words {
     constexpr std::int64_t kStride = Gemm<BFloat16Kernel>::kStripStride;
     Floats sum[kRowsUsed][2];
     for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
-    ForEachWord(words, tile.stream, [&](std::int64_t k) {
+    ForEachWord<kFetched, 1>(words, tile.stream, [&](std::int64_t k) {
       const __m512bh b0 = Pairs(Load<Floats>(panel + k * kPanel));
       const __m512bh b1 = Pairs(Load<Floats>(panel + k * kPanel + kLanes));
 #pragma GCC unroll 16

@@ -24,12 +24,15 @@ struct Float32Kernel {
 #if defined(__AVX512F__)
   static constexpr std::int64_t kRows = 14;
   static constexpr std::int64_t kDepth = 512;
+  static constexpr int kFetched = 2;
 #elif defined(__AVX2__)
   static constexpr std::int64_t kRows = 6;
   static constexpr std::int64_t kDepth = 256;
+  static constexpr int kFetched = 1;
 #else
   static constexpr std::int64_t kRows = 4;
   static constexpr std::int64_t kDepth = 256;
+  static constexpr int kFetched = 1;
 #endif
   static constexpr std::int64_t kPerWord = 1;
 
@@ -52,7 +55,7 @@ struct Float32Kernel {
     constexpr std::int64_t kStride = Gemm<Float32Kernel>::kStripStride;
     Floats sum[kRowsUsed][2];
     for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
-    ForEachWord(words, tile.stream, [&](std::int64_t k) {
+    ForEachWord<kFetched, 1>(words, tile.stream, [&](std::int64_t k) {
       const Floats b0 = Load<Floats>(panel + k * kPanel);
       const Floats b1 = Load<Floats>(panel + k * kPanel + kLanes);
 #pragma GCC unroll 16
