@@ -41,8 +41,8 @@ struct Sweep {
 // The grid of the group that begins at column `begin + j`, on the weights as updated: those of the
 // block lie in `own`, those of later blocks in memory.
 __device__ Grid begin_group(const Sweep& p, std::int64_t row, std::int64_t begin, int j, int size,
-                            const float* own) {
-  const std::int64_t column = begin + j, group = column / p.group_size;
+                            std::int64_t group, const float* own) {
+  const std::int64_t column = begin + j;
   const float* stored = p.weight + row * p.columns + column;
   const auto count = static_cast<int>(p.group_size);
   const int fresh = min(count, size - j);
@@ -54,6 +54,10 @@ __device__ Grid begin_group(const Sweep& p, std::int64_t row, std::int64_t begin
     p.zeros[row * p.groups + group] = grid.zero;
   }
   return grid;
+}
+
+__device__ __forceinline__ Grid stored_grid(const Sweep& p, std::int64_t row, std::int64_t group) {
+  return {p.scales[row * p.groups + group], p.zeros[row * p.groups + group]};
 }
 
 // One row through the block of columns [begin, begin + size).
@@ -69,26 +73,32 @@ __device__ void sweep_row(const Sweep& p, std::int64_t row, std::int64_t begin, 
     w[s] = k < size ? stored[k] : 0.0f;
   }
   Grid grid = {1, 0};
-  std::int64_t group = -1;
+  // Where groups are runs of columns, the next one begins at column `next`; a division for each
+  // column would take as long as all else that is done with it.
+  std::int64_t group = p.group_index == nullptr ? begin / p.group_size - 1 : -1;
+  int next = 0;
 #pragma unroll
   for (int s = 0; s < kPerLane; ++s) {
     for (int owner = 0; owner < kWarp; ++owner) {
       const int j = s * kWarp + owner;
       if (j >= size) break;
       // 1. The column's grid.
-      const std::int64_t column = begin + j;
-      const std::int64_t wanted =
-          p.group_index == nullptr ? column / p.group_size : p.group_index[column];
-      if (wanted != group) {
+      if (p.group_index != nullptr) {
+        const std::int64_t wanted = p.group_index[begin + j];
+        if (wanted != group) grid = stored_grid(p, row, wanted);
         group = wanted;
-        if (!p.fixed && column % p.group_size == 0) {
+      } else if (j == next) {
+        ++group;
+        const bool begins = begin <= group * p.group_size;
+        next = static_cast<int>(min((group + 1) * p.group_size - begin, std::int64_t{kBlock}));
+        if (begins && !p.fixed) {
 #pragma unroll
           for (int t = 0; t < kPerLane; ++t) own[t * kWarp + lane] = w[t];
           __syncwarp();
-          grid = begin_group(p, row, begin, j, size, own);
+          grid = begin_group(p, row, begin, j, size, group, own);
           __syncwarp();
         } else {
-          grid = {p.scales[row * p.groups + group], p.zeros[row * p.groups + group]};
+          grid = stored_grid(p, row, group);
         }
       }
       // 2. Its code and error, the same in all lanes.
@@ -117,7 +127,7 @@ __device__ void sweep_row(const Sweep& p, std::int64_t row, std::int64_t begin, 
   }
 }
 
-__global__ void __launch_bounds__(kRowWarps* kWarp, 1)
+__global__ void __launch_bounds__(kRowWarps* kWarp, 2)
     sweep_block_kernel(const Sweep p, std::int64_t begin, int size) {
   extern __shared__ float shared[];
   float* factor = shared;  // [kBlock, kBlock], zero where the block has no column

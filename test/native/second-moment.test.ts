@@ -28,6 +28,7 @@ const cases: [string, Case][] = [
   ['symmetric', { tokens: 40, cx: 100, cy: 0, shift: false }],
   ['symmetric, shifted', { tokens: 600, cx: 65, cy: 0, shift: true }],
   ['symmetric, several tiles', { tokens: 20, cx: 300, cy: 0, shift: false }],
+  ['symmetric, several bands of tiles', { tokens: 3, cx: 1160, cy: 0, shift: false }],
   ['two tensors', { tokens: 33, cx: 50, cy: 70, shift: false }],
   ['two tensors, shifted', { tokens: 1100, cx: 17, cy: 33, shift: true }],
 ];
