@@ -13,6 +13,14 @@ import { readHeader, type TensorInfo } from './safetensors-header.js';
 const singleFile = 'model.safetensors';
 export const indexFile = 'model.safetensors.index.json';
 
+/** Consecutive rows of the tensor `source`, as a tensor. */
+export interface TensorPart {
+  readonly name: string;
+  readonly source: string;
+  readonly firstRow: number;
+  readonly rows: number;
+}
+
 export class Checkpoint {
   private constructor(
     /** Absolute path. */
@@ -21,6 +29,8 @@ export class Checkpoint {
     readonly config: Record<string, unknown>,
     /** By name, in the order of files and headers. */
     readonly tensors: ReadonlyMap<string, TensorInfo>,
+    /** The checkpoint as it lies there, where this is another view of it. */
+    private readonly source?: Checkpoint,
   ) {}
 
   /**
@@ -58,7 +68,36 @@ export class Checkpoint {
 
   /** Identifies config and weights, whatever the path, file times and sharding; see `fingerprintOf`. */
   fingerprint(): Promise<string> {
-    return fingerprintOf(this.config, this.tensors.values());
+    return this.source?.fingerprint() ?? fingerprintOf(this.config, this.tensors.values());
+  }
+
+  /**
+   * The same files with rows of some tensors under names of their own instead; the fingerprint stays. Error
+   * ERR_CHECKPOINT for a tensor that is absent or has other rows than its parts together.
+   */
+  takenApart(parts: readonly TensorPart[]): Checkpoint {
+    const tensors = new Map(this.tensors);
+    const rows = new Map<string, number>();
+    for (const { name, source, firstRow, rows: count } of parts) {
+      const info = this.tensor(source);
+      const [total = 1, ...rest] = info.shape;
+      const bytes = info.bytes / total;
+      rows.set(source, (rows.get(source) ?? total) - count);
+      tensors.delete(source);
+      tensors.set(name, {
+        ...info,
+        name,
+        shape: [count, ...rest],
+        offset: info.offset + firstRow * bytes,
+        bytes: count * bytes,
+      });
+    }
+    const [odd] = [...rows].find(([, left]) => left !== 0) ?? [];
+    if (odd === undefined) return new Checkpoint(this.directory, this.config, tensors, this);
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected as many rows of ${odd} as config.json says but the checkpoint holds ${this.tensor(odd).shape[0]}.`,
+    );
   }
 }
 

@@ -54,7 +54,7 @@ export async function convert(conversion: Conversion): Promise<number> {
   await format.expectModel?.(result.model, result.config);
   expectGridHolds(result.record.grid, format);
   const report = (await readJsonObject(join(directory, reportFile))) ?? {};
-  const checkpoint = await restOfModel(directory, report);
+  const checkpoint = await restOfModel(result, directory, report);
   const output = await OutputDirectory.create(target, { overwrite, source: directory });
   try {
     const { record } = result;
@@ -104,6 +104,7 @@ export async function convert(conversion: Conversion): Promise<number> {
 
 /** Where tensors that are no linears come from: the result, or the run's source where it is in no safetensors. */
 async function restOfModel(
+  { model: { modelType } }: OpenedResult,
   directory: string,
   report: Readonly<Record<string, unknown>>,
 ): Promise<Checkpoint> {
@@ -113,13 +114,20 @@ async function restOfModel(
     const { model, fingerprint } = report;
     if (!(error instanceof BallastError) || typeof model !== 'string') throw error;
     const source = await Checkpoint.open(await resolveModel(model, {}));
-    if ((await source.fingerprint()) === fingerprint) return source;
+    if ((await source.fingerprint()) === fingerprint) return sourceAs(source, modelType);
     throw new BallastError(
       'ERR_CHECKPOINT',
       `Expected ${model} to be the model that ${directory} was made from, for this format does not hold all of its ` +
         'tensors as they were, but it has changed since.',
     );
   }
+}
+
+/** A run's source, taken apart as the architecture has it that the run wrote. */
+function sourceAs(source: Checkpoint, modelType: string): Checkpoint {
+  if (source.config.model_type === modelType) return source;
+  const { parts = [] } = rewriteModel(source.config, new Set(source.tensors.keys()), modelType);
+  return parts.length === 0 ? source : source.takenApart(parts);
 }
 
 /** The result's model with the tensors that `rest` has, under the architecture that was asked for. */
@@ -129,7 +137,16 @@ function modelToWrite(
   rest: Checkpoint,
 ): { model: BlockModel; config: Config } {
   const tensors = new Set(rest.tensors.keys());
-  if (architecture !== undefined) return rewriteModel(config, tensors, architecture);
+  if (architecture !== undefined) {
+    const { parts = [], ...written } = rewriteModel(config, tensors, architecture);
+    const [part] = parts;
+    if (part === undefined) return written;
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected linears that ${architecture} has too, but ${part.source} was quantized as one; quantize the model as ` +
+        `${architecture} instead.`,
+    );
+  }
   return { model: readBlockModel(config, tensors), config };
 }
 

@@ -14,7 +14,9 @@ export {
   type LanguageModel,
   type Linear,
   type LinearSpec,
+  type Rewrite,
   shapeOf,
+  type TensorPart,
   type VisionModel,
 } from './model.js';
 export {

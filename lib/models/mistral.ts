@@ -17,5 +17,5 @@ export const mistral: Architecture = {
   modelType: 'mistral',
   relatives: ['ministral', 'mixtral'],
   read: (config, tensors) => gatedDecoder(readDecoder(config), tensors),
-  rewrites: { llama: (config) => llamaConfig(config, readDecoder(config)) },
+  rewrites: { llama: (config) => ({ config: llamaConfig(config, readDecoder(config)) }) },
 };

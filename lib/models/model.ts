@@ -176,6 +176,22 @@ export interface VisionModel extends BlockModel {
   headGradient(x: Tensor, weights: Weights, gradient: Tensor, context: BlockContext): Tensor;
 }
 
+/** Rows of a tensor under a name of their own. */
+export interface TensorPart {
+  readonly name: string;
+  /** The tensor they are of, all of whose rows are parts. */
+  readonly source: string;
+  readonly firstRow: number;
+  readonly rows: number;
+}
+
+/** A model in the words of another architecture. */
+export interface Rewrite {
+  readonly config: Config;
+  /** Where that holds apart what the checkpoint holds as one tensor. */
+  readonly parts?: readonly TensorPart[];
+}
+
 /** One file per architecture exports this, and the registry has a line for it. */
 export interface Architecture<Model extends BlockModel = LanguageModel> {
   /** `model_type` of config.json. */
@@ -188,8 +204,10 @@ export interface Architecture<Model extends BlockModel = LanguageModel> {
    */
   read(config: Config, tensors: ReadonlySet<string>): Model;
   /**
-   * Architectures that compute the same, by model type: config.json in their words. Throws ERR_UNSUPPORTED for a
-   * configuration that they do not compute exactly.
+   * Architectures that compute the same, by model type. Throws ERR_UNSUPPORTED for a configuration that they do not
+   * compute exactly.
    */
-  readonly rewrites?: Readonly<Record<string, (config: Config) => Config>>;
+  readonly rewrites?: Readonly<
+    Record<string, (config: Config, tensors: ReadonlySet<string>) => Rewrite>
+  >;
 }

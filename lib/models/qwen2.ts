@@ -18,5 +18,5 @@ export const qwen2: Architecture = {
   modelType: 'qwen2',
   relatives: ['qwen'],
   read: (config, tensors) => gatedDecoder(readDecoder(config), tensors),
-  rewrites: { llama: (config) => llamaConfig(config, readDecoder(config)) },
+  rewrites: { llama: (config) => ({ config: llamaConfig(config, readDecoder(config)) }) },
 };

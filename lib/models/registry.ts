@@ -12,7 +12,14 @@ import { granite } from './granite.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
 import { mistral3 } from './mistral3.js';
-import type { Architecture, BlockModel, Config, LanguageModel, VisionModel } from './model.js';
+import type {
+  Architecture,
+  BlockModel,
+  Config,
+  LanguageModel,
+  Rewrite,
+  VisionModel,
+} from './model.js';
 import { olmo2 } from './olmo2.js';
 import { olmo3 } from './olmo3.js';
 import { opt } from './opt.js';
@@ -77,14 +84,14 @@ export function readBlockModel(config: Config, tensors: ReadonlySet<string>): Bl
 }
 
 /**
- * A language model under another architecture that computes the same: its config.json, and the model with the biases
- * that the checkpoint holds. Throws ERR_UNSUPPORTED where the two differ in more than names.
+ * A language model under another architecture that computes the same: its config.json, the model with the biases that
+ * the checkpoint holds, and the parts that `tensors` must be taken apart into. Throws ERR_UNSUPPORTED where the two differ in more than names.
  */
 export function rewriteModel(
   config: Config,
   tensors: ReadonlySet<string>,
   modelType: string,
-): { readonly config: Config; readonly model: LanguageModel } {
+): Rewrite & { readonly model: LanguageModel } {
   const source = readModel(config, tensors);
   if (source.modelType === modelType) return { config, model: source };
   const known = architectures.find((architecture) => architecture.modelType === source.modelType);
@@ -98,14 +105,15 @@ export function rewriteModel(
         `${source.modelType}; write it under its own architecture.`,
     );
   }
-  const rewritten = rewrite(config);
-  const target = readModel(rewritten, tensors);
+  const { config: rewritten, parts = [] } = rewrite(config, tensors);
+  const names = new Set([...tensors, ...parts.map(({ name }) => name)]);
+  const target = readModel(rewritten, names);
   const held = new Set(source.linears.filter(({ bias }) => bias).map(({ name }) => name));
   const linears = target.linears.map((spec) => {
     const bias = held.has(spec.name);
     return { ...spec, bias, zeroBias: spec.bias && !bias };
   });
-  return { config: rewritten, model: { ...target, linears } };
+  return { config: rewritten, model: { ...target, linears }, parts };
 }
 
 export function isLanguageModel(model: BlockModel): model is LanguageModel {

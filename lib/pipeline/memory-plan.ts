@@ -62,8 +62,8 @@ const float32 = 4;
  */
 export async function planMemory(model: string, options: QuantizeOptions): Promise<MemoryPlan> {
   const { options: resolved, quantizer } = resolveOptions(options);
-  const checkpoint = await Checkpoint.open(await fetchModel(model, options, undefined));
-  const { model: definition } = modelOf(checkpoint, resolved);
+  const source = await Checkpoint.open(await fetchModel(model, options, undefined));
+  const { model: definition, checkpoint } = modelOf(source, resolved);
   expectGroups(definition, resolved);
   const sites = findSites(definition, resolved);
   const sequence = isLanguageModel(definition)

@@ -42,8 +42,8 @@ export async function* withRun<Event, Result>(
     const directory = yield* fetchWithEvents(model, options);
     const { output, overwrite } = resolved;
     await OutputDirectory.expectUsable(output, { overwrite, source: directory });
-    const checkpoint = await Checkpoint.open(directory);
-    const { config, model: definition } = modelOf(checkpoint, resolved);
+    const source = await Checkpoint.open(directory);
+    const { config, model: definition, checkpoint } = modelOf(source, resolved);
     expectOuterShapes(checkpoint, definition);
     await findFormat(resolved.format).expectModel?.(definition, config);
     expectGroups(definition, resolved);
@@ -97,14 +97,15 @@ export async function* withRun<Event, Result>(
 }
 
 /** The checkpoint's model and the config.json of its result, under the architecture that was asked for. */
-export function modelOf(
-  { config, tensors, directory }: Checkpoint,
-  { architecture }: ResolvedOptions,
-) {
+export function modelOf(source: Checkpoint, { architecture }: ResolvedOptions) {
+  const { config, tensors, directory } = source;
   expectFloatWeights(config, directory);
   const names = new Set(tensors.keys());
-  if (architecture !== undefined) return rewriteModel(config, names, architecture);
-  return { config, model: readBlockModel(config, names) };
+  if (architecture === undefined) {
+    return { config, model: readBlockModel(config, names), checkpoint: source };
+  }
+  const { parts = [], ...rewritten } = rewriteModel(config, names, architecture);
+  return { ...rewritten, checkpoint: parts.length === 0 ? source : source.takenApart(parts) };
 }
 
 /** Refuses a group size that some linear's inputs cannot be divided by, before any work. */

@@ -1,11 +1,12 @@
-"""Whether Mistral and Qwen2 models that Ballast wrote as LLaMA are what they were, and keep every bias.
+"""Whether Mistral, Qwen2 and Phi-3 models that Ballast wrote as LLaMA are what they were, and keep every bias.
 
     python scripts/verify/as-llama.py <LLaMA directory without biases> <calibration text> <sequence length> <test text>
 
-Makes a Mistral and a Qwen2 model of the directory's weights (Qwen2 with random biases in query, key and value), has
-`ballast quantize --as-llama` write each, and prints one JSON object: perplexity of the source and of the result by
-transformers, of the result by `ballast evaluate`, and how many linears have a bias in it. The results' logits must
-agree with those of the codes under the source's own architecture, to which compensation 'none' gives the same weights.
+Makes a Mistral, a Qwen2 and a Phi-3 model of the directory's weights (Qwen2 with random biases in query, key and value,
+Phi-3 with fused projections and LongRoPE whose long factors are the ones in use), has `ballast quantize --as-llama`
+write each, and prints one JSON object: perplexity of the source and of the result by transformers, of the result by
+`ballast evaluate`, and how many linears have a bias in it. The results' logits must agree with those of the codes under
+the source's own architecture, to which compensation 'none' gives the same weights.
 """
 
 import json
@@ -24,7 +25,15 @@ from perplexity import perplexity
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OPTIONS = ["--bits", "4", "--group-size", "32", "--samples", "32"]
-FAMILIES = {"mistral": dict(sliding_window=None), "qwen2": dict(use_sliding_window=False)}
+FAMILIES = {
+    "mistral": dict(sliding_window=None),
+    "qwen2": dict(use_sliding_window=False),
+    "phi3": dict(sliding_window=None, original_max_position_embeddings=128),
+}
+FUSED = {
+    "self_attn.qkv_proj": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    "mlp.gate_up_proj": ["mlp.gate_proj", "mlp.up_proj"],
+}
 
 
 def ballast(*arguments: object) -> dict:
@@ -37,15 +46,35 @@ def disguise(source: pathlib.Path, target: pathlib.Path, family: str) -> None:
     shutil.copytree(source, target)
     config = json.loads((source / "config.json").read_text())
     config |= FAMILIES[family] | dict(model_type=family, architectures=[f"{family.capitalize()}ForCausalLM"])
-    (target / "config.json").write_text(json.dumps(config))
-    if family != "qwen2":
-        return
     tensors = load_file(source / "model.safetensors")
+    if family == "phi3":
+        config["rope_scaling"] = longrope(config)
+        tensors = fuse(tensors, config["num_hidden_layers"])
+    (target / "config.json").write_text(json.dumps(config))
+    if family == "qwen2":
+        add_biases(tensors)
+    save_file(tensors, target / "model.safetensors", metadata=dict(format="pt"))
+
+
+def longrope(config: dict) -> dict:
+    pairs = config["hidden_size"] // config["num_attention_heads"] // 2
+    factors = [1 + pair / pairs for pair in range(pairs)]
+    return dict(type="longrope", short_factor=[1.0] * pairs, long_factor=factors)
+
+
+def fuse(tensors: dict, blocks: int) -> dict:
+    for block in (f"model.layers.{index}" for index in range(blocks)):
+        for fused, linears in FUSED.items():
+            rows = [tensors.pop(f"{block}.{linear}.weight") for linear in linears]
+            tensors[f"{block}.{fused}.weight"] = torch.cat(rows)
+    return tensors
+
+
+def add_biases(tensors: dict) -> None:
     generator = torch.Generator().manual_seed(0)
     for name in [name for name in tensors if name.split(".")[-2] in ("q_proj", "k_proj", "v_proj")]:
         bias = 0.2 * torch.randn(tensors[name].shape[0], generator=generator)
         tensors[name.replace("weight", "bias")] = bias.to(tensors[name].dtype)
-    save_file(tensors, target / "model.safetensors", metadata=dict(format="pt"))
 
 
 def load(directory: pathlib.Path) -> torch.nn.Module:

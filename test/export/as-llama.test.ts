@@ -21,6 +21,8 @@ const families = [
   ['mistral', { model_type: 'mistral', sliding_window: null, head_dim: 24 }],
   ['qwen2', { model_type: 'qwen2', max_window_layers: 1, tie_word_embeddings: false }],
 ] as const;
+/** Linears that LLaMA has apart. */
+const fused = ['phi3', { model_type: 'phi3', sliding_window: 128, head_dim: 24 }] as const;
 const run = { bits: 3, groupSize: 16, samples: 4, sequenceLength: 32, heldOut: 0 };
 const biased = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
 
@@ -30,7 +32,7 @@ async function logits(directory: string, config?: Record<string, unknown>): Prom
   return logitsOf(device, checkpoint, openModel(checkpoint, config), ids, 24);
 }
 
-describe.each(families)('%s', (_, changes) => {
+describe.each([...families, fused])('%s', (_, changes) => {
   it('computes the same as LLaMA', async () => {
     const { directory } = await randomLlama(changes);
     const plain = await finish(directory, { ...run, compensation: 'none' });
@@ -73,21 +75,24 @@ describe.each(families)('%s', (_, changes) => {
     },
   );
 
-  it('keeps the biases of a GGUF file when it is exported as LLaMA', async () => {
-    const source = await randomLlama(changes);
-    const { directory } = await finish(source.directory, {
-      ...run,
-      bits: 4,
-      groupSize: 32,
-      format: 'gguf',
-    });
-    const target = { format: 'huggingface', output: join(await temporaryDirectory(), 'out') };
-    await expect(exportResult(directory, target)).rejects.toThrow(/has a bias that format/);
-    await exportResult(directory, { ...target, architecture: 'llama' });
-    const { config, tensors } = await Checkpoint.open(target.output);
-    expect(config).toMatchObject({ model_type: 'llama', mlp_bias: true });
-    expect(tensors.has('model.layers.1.mlp.down_proj.bias')).toBe(true);
-  });
+  it.skipIf(changes.model_type === 'phi3')(
+    'keeps the biases of a GGUF file when it is exported as LLaMA',
+    async () => {
+      const source = await randomLlama(changes);
+      const { directory } = await finish(source.directory, {
+        ...run,
+        bits: 4,
+        groupSize: 32,
+        format: 'gguf',
+      });
+      const target = { format: 'huggingface', output: join(await temporaryDirectory(), 'out') };
+      await expect(exportResult(directory, target)).rejects.toThrow(/has a bias that format/);
+      await exportResult(directory, { ...target, architecture: 'llama' });
+      const { config, tensors } = await Checkpoint.open(target.output);
+      expect(config).toMatchObject({ model_type: 'llama', mlp_bias: true });
+      expect(tensors.has('model.layers.1.mlp.down_proj.bias')).toBe(true);
+    },
+  );
 });
 
 it('exports a packed result as LLaMA, with the logits that it had', async () => {
@@ -111,6 +116,39 @@ it('exports a packed result as LLaMA, with the logits that it had', async () => 
     architecture: 'llama',
   });
   expect(await logits(written)).toEqual(await logits(plain));
+});
+
+describe('phi3 with longrope', () => {
+  const factors = (factor: number) => Array.from({ length: 8 }, (_, i) => factor + i / 4);
+  const changes = {
+    model_type: 'phi3',
+    rope_scaling: { type: 'su', short_factor: factors(1), long_factor: factors(2) },
+  };
+
+  it.each([16, 64])('turns as LLaMA does with an original context of %i', async (context) => {
+    const fields = { ...changes, original_max_position_embeddings: context };
+    const source = await randomLlama(fields);
+    const names = new Set(source.tensors.keys());
+    const { config, model, parts = [] } = rewriteModel(source.config, names, 'llama');
+    const { tensors } = source.takenApart(parts);
+    expect(tensors.has('model.layers.0.self_attn.qkv_proj.weight')).toBe(false);
+    const ids = Int32Array.from({ length: 48 }, (_, i) => (i * 37) % 256);
+    const apart = await logitsOf(device, source.takenApart(parts), model, ids, 24);
+    expect(apart).toEqual(await logitsOf(device, source, openModel(source), ids, 24));
+    expect(config.rope_scaling).toMatchObject({
+      rope_type: 'longrope',
+      original_max_position_embeddings: context,
+    });
+  });
+
+  it('takes no tensor apart that has other rows', async () => {
+    const source = await randomLlama(changes);
+    const { parts = [] } = rewriteModel(source.config, new Set(source.tensors.keys()), 'llama');
+    expect(() => source.takenApart(parts.slice(1))).toThrow(
+      /as many rows of model\.layers\.0\.self_attn\.qkv_proj\.weight as config\.json says .* holds 128/,
+    );
+    expect(await source.takenApart(parts).fingerprint()).toBe(await source.fingerprint());
+  });
 });
 
 describe('is refused', () => {
@@ -137,11 +175,35 @@ describe('is refused', () => {
     expect(readModel(config, new Set()).linears.map(({ bias }) => bias)).not.toContain(true);
   });
 
+  it('for heads of which a part turns', () => {
+    expect(rewrite({ model_type: 'phi3', partial_rotary_factor: 0.5 })).toThrow(
+      'Expected rotary positions on all 16 channels of a head to write a phi3 model as llama but in config.json they ' +
+        'are on 8; write it under its own architecture.',
+    );
+  });
+
+  it('for a result whose linears are not those of LLaMA', async () => {
+    const source = await randomLlama(fused[1]);
+    const made = await exportRandom(device, source, 'compressed-tensors', baseGrid, {
+      biases: false,
+    });
+    const output = join(await temporaryDirectory(), 'llama');
+    const refused = exportResult(made.directory, {
+      format: 'huggingface',
+      output,
+      architecture: 'llama',
+    });
+    await expect(refused).rejects.toThrow(
+      'Expected linears that llama has too, but model.layers.0.self_attn.qkv_proj.weight was quantized as one; quantize ' +
+        'the model as llama instead.',
+    );
+  });
+
   it.each([exampleModel])('for a model that is something else', async (model) => {
     await expect(finish(model, { ...run, architecture: 'llama' })).rejects.toMatchObject({
       code: 'ERR_UNSUPPORTED',
       message:
-        'Expected a model that can be written as llama exactly (llama, mistral, qwen2) but received one of type opt; ' +
+        'Expected a model that can be written as llama exactly (llama, mistral, phi3, qwen2) but received one of type opt; ' +
         'write it under its own architecture.',
     });
   });
