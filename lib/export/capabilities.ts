@@ -30,6 +30,7 @@ const attention = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
 
 /** Linears whose bias a client's model class does not own, though config.json announces it. */
 const notOwned: Readonly<Record<string, Readonly<Partial<Record<Client, readonly string[]>>>>> = {
+  gemma: { vllm: attention },
   olmo2: { vllm: attention },
   olmo3: { vllm: attention },
   qwen3: { vllm: ['self_attn.o_proj'] },

@@ -8,7 +8,6 @@ import type { Architecture } from './model.js';
 
 export const gemma2: Architecture = {
   modelType: 'gemma2',
-  relatives: ['gemma', 'recurrent_gemma'],
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGemmaDecoder(reader, 'gemma2');

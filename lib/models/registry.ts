@@ -3,6 +3,7 @@
 import { BallastError } from '../errors.js';
 import { bloom } from './bloom.js';
 import { deit } from './deit.js';
+import { gemma } from './gemma.js';
 import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
 import { gemma3Text } from './gemma3-text.js';
@@ -33,6 +34,7 @@ import { vit } from './vit.js';
 
 export const architectures: readonly Architecture[] = [
   bloom,
+  gemma,
   gemma2,
   gemma3,
   gemma3Text,

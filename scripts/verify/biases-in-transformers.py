@@ -16,6 +16,7 @@ import transformers
 from safetensors.torch import load_file
 
 FIELDS = {
+    "gemma": ["attention_bias"],
     "gemma2": ["attention_bias"],
     "gemma3": ["text_config.attention_bias"],
     "gemma3_text": ["attention_bias"],

@@ -255,6 +255,7 @@ VARIANTS = {
             tie_word_embeddings=False,
         ),
     ),
+    "gemma": ("Gemma", dict(GATED, head_dim=12, hidden_act="gelu")),
 }
 
 

@@ -31,6 +31,7 @@ const attention = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
 
 /** Linears whose bias transformers announces and reads, and vLLM's class does not own. */
 const notOwned: Readonly<Record<string, readonly string[]>> = {
+  gemma: attention,
   olmo2: attention,
   olmo3: attention,
   qwen3: ['self_attn.o_proj'],

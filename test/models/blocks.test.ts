@@ -186,6 +186,7 @@ test('which linears can be given a bias', () => {
   expect(givable('granite')).toEqual([...attention, ...mlp]);
   expect(openModelOf('granite').slots.block.kind).toBe('none');
   expect(givable('qwen3')).toEqual(attention);
+  expect(givable('gemma')).toEqual(attention);
   expect(givable('gemma2')).toEqual(attention);
   expect(givable('gemma3')).toEqual(attention);
   expect(givable('olmo2')).toEqual(attention);

@@ -131,6 +131,11 @@ describe('fields that older configurations wrote otherwise', () => {
     expect(largestDifference(received, logits)).toBeLessThan(tolerance);
   });
 
+  test('gemma: gelu is its approximation', async () => {
+    const config = { ...configOf('gemma'), hidden_act: 'gelu', hidden_activation: null };
+    expect(await differenceOf('gemma', config)).toBeLessThan(tolerance);
+  });
+
   test('dynamic scaling changes nothing within the supported positions', async () => {
     const rope_scaling = { type: 'dynamic', factor: 2 };
     const config = { ...withoutRope('llama'), rope_theta: 10000, rope_scaling };

@@ -18,6 +18,7 @@ const subjects = [
   { variant: 'qwen2', ...usual },
   { variant: 'qwen3', ...usual },
   { variant: 'gemma2', ...usual },
+  { variant: 'gemma', ...usual },
   { variant: 'gemma3-text', ...usual },
   { variant: 'granite', ...usual },
   { variant: 'olmo2', ...usual },
@@ -99,7 +100,7 @@ describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
 
   test('heads that do not divide', () => {
     const fields = { [heads]: 5, head_dim: undefined };
-    const odd = ['qwen3', 'gemma2', 'gemma3-text'].includes(variant)
+    const odd = ['qwen3', 'gemma', 'gemma2', 'gemma3-text'].includes(variant)
       ? 'num_key_value_heads'
       : heads;
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', 'divide', 'config.json'));

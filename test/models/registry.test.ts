@@ -24,7 +24,7 @@ test.each([
   ['qwen2_moe', 'qwen2'],
   ['qwen3_moe', 'qwen3'],
   ['gemma3n', 'gemma3_text'],
-  ['gemma', 'gemma2'],
+  ['recurrent_gemma', 'gemma'],
   ['phimoe', 'phi3'],
   ['phi4mm', 'phi3'],
   ['falcon', 'bloom'],
