@@ -35,8 +35,6 @@ class Backend : public Memory {
   // two have no way but through the host, or the target no memory at the moment.
   virtual std::byte* CopyToPeer(Backend& target, const std::byte* from, std::size_t bytes) = 0;
   virtual void Zero(std::byte* to, std::size_t bytes) = 0;
-  // True where device memory is host memory: uploads may borrow it.
-  virtual bool SharesHostMemory() const = 0;
   virtual void Synchronize() = 0;
 
   virtual void Cast(const View& in, const View& out) = 0;  // among float types and from integers

@@ -52,8 +52,9 @@ Napi::Value WrapTensor(Napi::Env env, const Tensor& tensor) {
                                                       delete handle;
                                                     });
   napi_type_tag_object(env, external, &kTensorTag);
-  // Borrowed storage is the page cache's, not ours.
-  if (!tensor.storage()->borrowed()) {
+  // Borrowed storage is the page cache's. A GPU's memory says nothing of the host's: told of it,
+  // the collector would stop everything for some 20 ms whenever a mini-batch has come and gone.
+  if (tensor.storage()->on_host()) {
     Report(env, *external.Data(), static_cast<std::int64_t>(tensor.byte_count()));
   }
   return external;

@@ -12,6 +12,9 @@ class Memory {
   // 64-byte aligned; throws Error{kMemory}.
   virtual std::byte* Allocate(std::size_t bytes) = 0;
   virtual void Free(std::byte* pointer) = 0;
+  // True where it is the host's: uploads may borrow it, and it is what JavaScript's collector
+  // saves.
+  virtual bool SharesHostMemory() const = 0;
 };
 
 }  // namespace ballast

@@ -41,7 +41,8 @@ class Storage {
   // storage.
   void Adopt(std::byte* data) { data_ = data; }
   std::size_t bytes() const { return bytes_; }
-  bool borrowed() const { return memory_ == nullptr; }
+  // Whether its bytes are the host's own: neither a GPU's nor somebody else's.
+  bool on_host() const { return memory_ != nullptr && memory_->SharesHostMemory(); }
 
  private:
   std::shared_ptr<Memory> memory_;
