@@ -4,7 +4,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { describeDevices, openDevice } from './harness.js';
 
-describeDevices('memory outside the heap', ['cpu'], (kind) => {
+describeDevices('memory outside the heap', ['generic'], (kind) => {
   it('is what tensors hold of the host’s', async () => {
     const device = openDevice(kind);
     onTestFinished(() => device.close());
