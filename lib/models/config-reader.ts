@@ -44,6 +44,16 @@ export class ConfigReader {
     return [...values];
   }
 
+  /** A list of so many, each 1 for true or 0 for false. */
+  bits(field: string, count: number): boolean[] {
+    const values = this.#config[field];
+    const isBit = (value: unknown) => value === 0 || value === 1;
+    if (!Array.isArray(values) || values.length !== count || !values.every(isBit)) {
+      throw this.#wrong(field, `a list of ${count}, each 0 or 1`);
+    }
+    return values.map((value) => value === 1);
+  }
+
   /** A list of so many numbers above 0. */
   numbers(field: string, count: number): number[] {
     const values = this.#config[field];

@@ -64,7 +64,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
 
     const attended = () =>
       rotaryAttention(norm(x, norms.attention), call, context, attention, {
-        rotary: rotaries?.[index] ?? decoder.rotary,
+        rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
         window: windows[index] ?? 0,
         prepare: normed,
       });

@@ -23,8 +23,8 @@ export interface GatedDecoder {
 
   readonly shape: AttentionShape;
   readonly rotary: Rotary;
-  /** Of each block, where not all turn alike. */
-  readonly rotaries?: readonly Rotary[];
+  /** Of each block, where not all turn alike; undefined for one that does not turn. */
+  readonly rotaries?: readonly (Rotary | undefined)[];
   /** What query·key is multiplied by. */
   readonly scale: number;
   /** Tokens that each block's attention sees; 0 for all. */

@@ -15,7 +15,6 @@ export const llama: Architecture = {
     'deepseek_v3',
     'glm',
     'internlm2',
-    'smollm3',
     'stablelm',
     'yi',
   ],

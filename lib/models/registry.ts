@@ -28,6 +28,7 @@ import { phi } from './phi.js';
 import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { smollm3 } from './smollm3.js';
 import { swin } from './swin.js';
 import { unknownModelType } from './unknown-model-type.js';
 import { vit } from './vit.js';
@@ -51,6 +52,7 @@ export const architectures: readonly Architecture[] = [
   phi3,
   qwen2,
   qwen3,
+  smollm3,
 ];
 
 export const visionArchitectures: readonly Architecture<VisionModel>[] = [deit, swin, vit];

@@ -18,7 +18,8 @@ export interface RotaryAttention {
 }
 
 export interface RotaryAttentionCall {
-  readonly rotary: Rotary;
+  /** Undefined where positions are not told. */
+  readonly rotary: Rotary | undefined;
   /** Tokens that a query sees; 0 for all. */
   readonly window?: number;
   /** What is done to queries and keys before they turn. */
@@ -34,7 +35,8 @@ export function rotaryAttention(
   { rotary, window = 0, prepare = (x) => x }: RotaryAttentionCall,
 ): Tensor {
   const [query, key, value] = projected(h, call, context, shape, fused);
-  const [turnedQuery, turnedKey] = rotary.rotate(prepare(query, 'q'), prepare(key, 'k'), context);
+  const prepared = [prepare(query, 'q'), prepare(key, 'k')] as const;
+  const [turnedQuery, turnedKey] = rotary?.rotate(...prepared, context) ?? prepared;
   const { heads, keyValueHeads } = shape;
   return attend(context, turnedQuery, turnedKey, value, {
     sequence: context.sequence,

@@ -27,6 +27,7 @@ FIELDS = {
     "olmo3": ["attention_bias"],
     "opt": ["enable_bias"],
     "qwen3": ["attention_bias"],
+    "smollm3": ["attention_bias", "mlp_bias"],
 }
 # What names of the first block begin with.
 BLOCKS = ("layers.0.", "layer.0.", "h.0.")

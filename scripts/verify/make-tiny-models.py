@@ -256,6 +256,19 @@ VARIANTS = {
         ),
     ),
     "gemma": ("Gemma", dict(GATED, head_dim=12, hidden_act="gelu")),
+    "smollm3": ("SmolLM3", dict(GATED, no_rope_layer_interval=2)),
+    "smollm3-biases-window": (
+        "SmolLM3",
+        dict(
+            GATED,
+            no_rope_layers=[0, 1],
+            use_sliding_window=True,
+            sliding_window=6,
+            attention_bias=True,
+            mlp_bias=True,
+            tie_word_embeddings=False,
+        ),
+    ),
 }
 
 

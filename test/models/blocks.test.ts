@@ -184,6 +184,7 @@ test('which linears can be given a bias', () => {
   const mlp = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
   expect(givable('llama')).toEqual([...attention, ...mlp]);
   expect(givable('granite')).toEqual([...attention, ...mlp]);
+  expect(givable('smollm3')).toEqual([...attention, ...mlp]);
   expect(openModelOf('granite').slots.block.kind).toBe('none');
   expect(givable('qwen3')).toEqual(attention);
   expect(givable('gemma')).toEqual(attention);

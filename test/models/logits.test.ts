@@ -131,6 +131,11 @@ describe('fields that older configurations wrote otherwise', () => {
     expect(largestDifference(received, logits)).toBeLessThan(tolerance);
   });
 
+  test('smollm3: every so many blocks one does not turn', async () => {
+    const config = { ...configOf('smollm3'), no_rope_layers: null, layer_types: null };
+    expect(await differenceOf('smollm3', config)).toBeLessThan(tolerance);
+  });
+
   test('gemma: gelu is its approximation', async () => {
     const config = { ...configOf('gemma'), hidden_act: 'gelu', hidden_activation: null };
     expect(await differenceOf('gemma', config)).toBeLessThan(tolerance);
@@ -175,6 +180,8 @@ describe('what the checkpoints can tell apart', () => {
     ['the factor of scores', 'granite', { attention_multiplier: 1 }],
     ['the factor of residual additions', 'granite', { residual_multiplier: 1 }],
     ['the factor of logits', 'granite', { logits_scaling: 1 }],
+    ['blocks that do not turn', 'smollm3', { no_rope_layers: [1, 1] }],
+    ['the sliding window', 'smollm3-biases-window', { use_sliding_window: false }],
     ['the cap of scores', 'gemma2', { attn_logit_softcapping: null }],
     ['the cap of logits', 'gemma2', { final_logit_softcapping: null }],
     ['the scale of scores', 'gemma2', { query_pre_attn_scalar: 12 }],

@@ -21,6 +21,7 @@ const subjects = [
   { variant: 'gemma', ...usual },
   { variant: 'gemma3-text', ...usual },
   { variant: 'granite', ...usual },
+  { variant: 'smollm3', ...usual },
   { variant: 'olmo2', ...usual },
   { variant: 'olmo3', ...usual },
   { variant: 'bloom', hidden: 'hidden_size', heads: 'n_head', depth: 'n_layer' },
@@ -228,6 +229,8 @@ describe('fields that contradict', () => {
     ['gemma3-text', { sliding_window_pattern: 0, layer_types: null }, 'sliding_window_pattern'],
     ['gemma3', { text_config: null }, 'text_config'],
     ['gemma3', { text_config: { hidden_size: 'wide' } }, 'text_config.hidden_size'],
+    ['smollm3', { no_rope_layers: [1] }, 'no_rope_layers'],
+    ['smollm3', { no_rope_layers: [1, 2] }, 'no_rope_layers'],
     ['gpt-neox', { rope_parameters: { partial_rotary_factor: 1.5 } }, 'even number'],
   ])('%s with %j', (variant, fields, part) => {
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', part));

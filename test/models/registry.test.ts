@@ -31,7 +31,8 @@ test.each([
   ['gpt_neo', 'gpt2'],
   ['LLaMA', 'llama'],
   ['olmo', 'olmo2'],
-  ['smollm', 'llama'],
+  ['smollm', 'smollm3'],
+  ['yi', 'llama'],
   ['opt_custom', 'opt'],
 ])('%s is closest to %s', (type, closest) => {
   expect(readType(type)).toThrow(
