@@ -11,8 +11,8 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 // Below, the allocator recycles memory itself.
 constexpr std::size_t kLarge = std::size_t{1} << 20;
-// Beyond, zeroing pages is little beside the work that is done on them.
-constexpr std::size_t kMostKept = std::size_t{64} << 20;
+// So much is always kept.
+constexpr std::size_t kLeastKept = std::size_t{64} << 20;
 
 // Blocks of many pages take the machine's huge ones.
 constexpr std::size_t kManyPages = 2 * kHugePage;
@@ -46,6 +46,8 @@ std::byte* BlockCache::Take(std::size_t bytes) {
     kept_bytes_ -= bytes;
     kept_.erase(std::next(found).base());
   } else {
+    // Before the system is asked, so that the process never holds more than it has needed at once.
+    DropBeyond(bytes);
     block = New(bytes);
     // Rather everything anew than no memory.
     while (block == nullptr && !kept_.empty()) {
@@ -53,7 +55,10 @@ std::byte* BlockCache::Take(std::size_t bytes) {
       block = New(bytes);
     }
   }
-  if (block != nullptr) large_.emplace(block, bytes);
+  if (block == nullptr) return nullptr;
+  large_.emplace(block, bytes);
+  large_bytes_ += bytes;
+  most_bytes_ = std::max(most_bytes_, large_bytes_);
   return block;
 }
 
@@ -63,10 +68,16 @@ void BlockCache::Give(std::byte* block) {
   if (found == large_.end()) return Delete(block);
   const std::size_t bytes = found->second;
   large_.erase(found);
-  if (bytes > kMostKept) return Delete(block);
+  large_bytes_ -= bytes;
   kept_.push_back({.block = block, .bytes = bytes});
   kept_bytes_ += bytes;
-  while (kept_bytes_ > kMostKept) DropOldest();
+  DropBeyond(0);
+}
+
+void BlockCache::DropBeyond(std::size_t wanted) {
+  const std::size_t needed = large_bytes_ + wanted;
+  const std::size_t room = needed < most_bytes_ ? most_bytes_ - needed : 0;
+  while (kept_bytes_ > std::max(room, kLeastKept)) DropOldest();
 }
 
 void BlockCache::DropOldest() {
