@@ -1,8 +1,8 @@
 // Large blocks of memory, kept after they are given back: a pipeline asks for the same few sizes
 // again and again (logits, hidden states), and the system would hand each out page by page, zeroed,
 // which costs more than to fill it and on a virtual machine can cost as much as a product. Kept is
-// what was out at once before and is not now, so the most that a process holds does not grow by it.
-// Small blocks go to the allocator, which is good at them.
+// what was out at once before and is not now, and 64 MiB in any case: by no more does the most that
+// a process holds grow. Small blocks go to the allocator, which is good at them.
 #pragma once
 
 #include <cstddef>

@@ -1,20 +1,16 @@
 // The AMX kernels on any machine that can pack for them (AVX512_BF16): compiled against a software twin of the tile
 // instructions, they multiply whole matrices. Where AMX is, the other tests of products run the real thing.
 
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compiler, isMissing, root } from './compile.js';
 import { productInstructionSets } from './harness.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const compiler = process.env.CXX ?? 'c++';
-const canRun =
-  productInstructionSets.includes('avx512_bf16') &&
-  spawnSync(compiler, ['--version']).error === undefined;
+const canRun = productInstructionSets.includes('avx512_bf16') && !isMissing(compiler);
 
 const vectors = [
   'avx2',

@@ -1,24 +1,19 @@
 // How many threads there are unless told: affinity, control groups of both versions, BALLAST_THREADS.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const compiler = process.env.CXX ?? 'c++';
-const isMissing = (command: string) => spawnSync(command, ['--version']).error !== undefined;
+import { compile, compiler, isMissing, root } from './compile.js';
 
 describe.skipIf(isMissing(compiler))('the quota of control groups', () => {
   let folder = '';
+  let program = '';
   let count = 0;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'ballast-processors-'));
-    const sources = ['test/native/processors.cc', 'native/core/processors.cc'];
-    const flags = ['-std=c++20', `-I${root}`, '-o', join(folder, 'quota')];
-    execFileSync(compiler, [...flags, ...sources.map((source) => join(root, source))]);
+    program = compile(folder, ['test/native/processors.cc', 'native/core/processors.cc']);
   }, 30_000);
   afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -33,7 +28,7 @@ describe.skipIf(isMissing(compiler))('the quota of control groups', () => {
     for (const [path, text] of Object.entries(files)) {
       write(join(system, 'sys/fs/cgroup', path), text);
     }
-    return execFileSync(join(folder, 'quota'), [system], { encoding: 'utf8' }).trim();
+    return execFileSync(program, [system], { encoding: 'utf8' }).trim();
   }
 
   it.each<[string, string, string, Record<string, string>]>([
