@@ -1,0 +1,145 @@
+// Configurations as their authors published them, read whole: as many parameters as the checkpoints hold, windows and
+// rotary positions where they have them. Fields that nothing reads are left out.
+
+import { expect, test } from 'vitest';
+import { readModel } from '../../lib/models/index.js';
+import type { Config } from './tiny.js';
+
+const fields = [
+  'hidden_size',
+  'intermediate_size',
+  'num_hidden_layers',
+  'num_attention_heads',
+  'num_key_value_heads',
+  'vocab_size',
+];
+const sizes = (...counts: number[]): Config =>
+  Object.fromEntries(fields.map((field, i) => [field, counts[i]]));
+
+const gemma3 = {
+  model_type: 'gemma3_text',
+  head_dim: 256,
+  max_position_embeddings: 32768,
+  rope_local_base_freq: 10000,
+  rope_theta: 1e6,
+  rope_scaling: null,
+  sliding_window: 512,
+  attn_logit_softcapping: null,
+  final_logit_softcapping: null,
+};
+const phi3 = { model_type: 'phi3', rms_norm_eps: 1e-5, attention_bias: false };
+const factors = Array.from({ length: 48 }, (_, i) => 1 + i);
+
+const published: [string, number, Config][] = [
+  [
+    'Phi-3-mini-4k',
+    3_821_079_552,
+    {
+      ...phi3,
+      ...sizes(3072, 8192, 32, 32, 32, 32064),
+      max_position_embeddings: 4096,
+      original_max_position_embeddings: 4096,
+      rope_scaling: null,
+      sliding_window: 2047,
+    },
+  ],
+  [
+    'Phi-4-mini',
+    3_836_021_760,
+    {
+      ...phi3,
+      ...sizes(3072, 8192, 32, 24, 8, 200064),
+      max_position_embeddings: 131072,
+      original_max_position_embeddings: 4096,
+      partial_rotary_factor: 0.75,
+      rope_scaling: { type: 'longrope', short_factor: factors, long_factor: factors },
+      sliding_window: 262144,
+      tie_word_embeddings: true,
+      lm_head_bias: false,
+      mlp_bias: false,
+    },
+  ],
+  [
+    'Phi-4',
+    14_659_507_200,
+    { ...phi3, ...sizes(5120, 17920, 40, 40, 10, 100352), max_position_embeddings: 16384 },
+  ],
+  ['Gemma 3 270M', 268_098_176, { ...gemma3, ...sizes(640, 2048, 18, 4, 1, 262144) }],
+  ['Gemma 3 1B', 999_885_952, { ...gemma3, ...sizes(1152, 6912, 26, 4, 1, 262144) }],
+  [
+    'Gemma 2B',
+    2_506_172_416,
+    {
+      model_type: 'gemma',
+      head_dim: 256,
+      hidden_act: 'gelu',
+      hidden_activation: null,
+      ...sizes(2048, 16384, 18, 8, 1, 256000),
+      max_position_embeddings: 8192,
+    },
+  ],
+  [
+    'OLMo 2 7B',
+    7_298_617_344,
+    {
+      model_type: 'olmo2',
+      ...sizes(4096, 11008, 32, 32, 32, 100352),
+      max_position_embeddings: 4096,
+    },
+  ],
+  [
+    'SmolLM3 3B',
+    3_075_098_624,
+    {
+      model_type: 'smollm3',
+      ...sizes(2048, 11008, 36, 16, 4, 128256),
+      max_position_embeddings: 65536,
+      sliding_window: null,
+      use_sliding_window: false,
+    },
+  ],
+  [
+    'Qwen2.5 7B, stretched',
+    7_615_616_512,
+    {
+      model_type: 'qwen2',
+      ...sizes(3584, 18944, 28, 28, 4, 152064),
+      max_position_embeddings: 32768,
+      rope_theta: 1e6,
+      rope_scaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 32768 },
+      sliding_window: 131072,
+      use_sliding_window: false,
+    },
+  ],
+];
+
+test.each(published)('%s has %i parameters', (_, parameters, config) => {
+  const model = readModel(config, new Set());
+  const headDim = Number(config.head_dim ?? model.hiddenSize / Number(config.num_attention_heads));
+  const whole = config.model_type === 'olmo2';
+  const normSize = (name: string) => {
+    if (!name.startsWith('self_attn.')) return model.hiddenSize;
+    return whole ? model.hiddenSize : headDim;
+  };
+  const linears = model.linears.map(
+    ({ inChannels, outChannels, bias }) => outChannels * (inChannels + (bias ? 1 : 0)),
+  );
+  const block = [...linears, ...model.blockTensors.map(normSize)].reduce((a, b) => a + b);
+  const outer = Object.values(model.outerShapes).map((shape) => shape.reduce((a, b) => a * b));
+  expect(model.blocks * block + outer.reduce((a, b) => a + b)).toBe(parameters);
+});
+
+test('Gemma 3 4B, whose configuration leaves out what is so in its class', () => {
+  const text_config = {
+    model_type: 'gemma3_text',
+    hidden_size: 2560,
+    intermediate_size: 10240,
+    num_hidden_layers: 34,
+    rope_scaling: { factor: 8, rope_type: 'linear' },
+    sliding_window: 1024,
+  };
+  const model = readModel({ model_type: 'gemma3', text_config }, new Set());
+  expect(model).toMatchObject({ vocabularySize: 262208, maxPositions: 131072 });
+  expect(model.linears[0]).toMatchObject({ inChannels: 2560, outChannels: 8 * 256 });
+  expect(model.linears[1]).toMatchObject({ outChannels: 4 * 256 });
+});
