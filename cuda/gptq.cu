@@ -127,7 +127,7 @@ __device__ void sweep_row(const Sweep& p, std::int64_t row, std::int64_t begin, 
   }
 }
 
-__global__ void __launch_bounds__(kRowWarps* kWarp, 2)
+__global__ void __launch_bounds__(kRowWarps* kWarp, 1)
     sweep_block_kernel(const Sweep p, std::int64_t begin, int size) {
   extern __shared__ float shared[];
   float* factor = shared;  // [kBlock, kBlock], zero where the block has no column

@@ -83,6 +83,7 @@ function groupWork(outs, inputs) {
     refits: each((out) => ({
       products: 4 * product(out),
       bytes: 3 * 8 * out * inputs * blocks + 20 * inputs ** 2,
+      chain: 3 * blocks * 20e-6,
       launches: 3 * 4 * blocks,
       waits: 7,
     })),
