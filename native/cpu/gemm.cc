@@ -62,9 +62,9 @@ class Sheet {
     const std::int64_t blocks = DivideUp(columns.end - columns.begin, kernels_.block_columns);
     blocks_ = memory.AtLeast(blocks * kernels_.block_bytes);
     context_.pool.ParallelFor(
-        blocks, 1,
+        DivideUp(columns.end - columns.begin, kernels_.panel_columns), kPanelsAtOnce,
         [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i) PackBlock(i);
+          PackPanels({begin, end});
         },
         context_.cancel);
     const auto [bands, parts] = Cut(blocks);
@@ -80,6 +80,8 @@ class Sheet {
   }
 
  private:
+  static constexpr std::int64_t kPanelsAtOnce = 2;
+
   struct Counts {
     std::int64_t bands, parts;
   };
@@ -100,10 +102,17 @@ class Sheet {
     return {begin, std::min(begin + kernels_.block_columns, columns_.end)};
   }
 
-  void PackBlock(std::int64_t i) const {
-    const auto [begin, end] = BlockSpan(i);
-    kernels_.pack_block(p_.b, {begin, end - begin, depth_.begin, depth_.end - depth_.begin},
-                        blocks_ + i * kernels_.block_bytes);
+  void PackPanels(Span panels) const {
+    const std::int64_t in_block = kernels_.block_columns / kernels_.panel_columns;
+    for (std::int64_t next, at = panels.begin; at < panels.end; at = next) {
+      const std::int64_t i = at / in_block;
+      next = std::min((i + 1) * in_block, panels.end);
+      const auto [begin, end] = BlockSpan(i);
+      kernels_.pack_block(p_.b, {begin, end - begin, depth_.begin, depth_.end - depth_.begin},
+                          (at - i * in_block) * kernels_.panel_columns,
+                          std::min((next - i * in_block) * kernels_.panel_columns, end - begin),
+                          blocks_ + i * kernels_.block_bytes);
+    }
   }
 
   void MultiplyBand(Span rows, Span blocks) const {

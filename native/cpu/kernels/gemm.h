@@ -101,15 +101,15 @@ struct Gemm {
     });
   }
 
-  // The words of a block's panels, which lie panel_words apart.
+  // The words of some of a block's panels, which lie panel_words apart.
   template <class View>
-  static void PackPanels(const Operand& b, const Range& range, const View& view,
-                         std::int64_t panel_words, float* block) {
+  static void PackPanels(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
+                         const View& view, std::int64_t panel_words, float* block) {
     const std::int64_t words = PanelWords(range.depth);
-    for (std::int64_t j = 0; j < range.items; j += kPanel) {
+    for (std::int64_t j = begin; j < end; j += kPanel) {
       Range part = range;
       part.first += j;
-      part.items = range.items - j < kPanel ? range.items - j : kPanel;
+      part.items = end - j < kPanel ? end - j : kPanel;
       float* out = block + j * panel_words;
       WithWindow(b, part, kPanel, [&](const auto& whole) {
         const auto& window = view(whole);
@@ -131,8 +131,9 @@ struct Gemm {
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
     PackRows(a, range, AsItIs, static_cast<float*>(strip));
   }
-  static void PackBlock(const Operand& b, const Range& range, void* block) {
-    PackPanels(b, range, AsItIs, PanelWords(range.depth), static_cast<float*>(block));
+  static void PackBlock(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
+                        void* block) {
+    PackPanels(b, range, begin, end, AsItIs, PanelWords(range.depth), static_cast<float*>(block));
   }
 
   // C arrives while the tile is computed; else its last loads and stores would wait for memory.

@@ -62,7 +62,9 @@ struct GemmKernels {
   std::int64_t strip_bytes;
   std::int64_t block_bytes;
   void (*pack_strip)(const Operand& a, const Range& range, void* strip);
-  void (*pack_block)(const Operand& b, const Range& range, void* block);
+  // Items begin … end−1 of the range, whole panels of them, where they belong in the block.
+  void (*pack_block)(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
+                     void* block);
   void (*multiply)(const void* strip, const void* block, std::int64_t depth,
                    const Destination& destination, const Upcoming& upcoming);
 };

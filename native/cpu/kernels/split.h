@@ -72,19 +72,22 @@ struct Split {
   }
 
   template <int kProduct>
-  static void PackBlockFrom(const Operand& b, const Range& range, float* block) {
+  static void PackBlockFrom(const Operand& b, const Range& range, std::int64_t begin,
+                            std::int64_t end, float* block) {
     if constexpr (kProduct < kProducts) {
       const std::int64_t words = Base::PanelWords(range.depth);
-      Base::PackPanels(b, range, View<Products::kRight[kProduct]>, kProducts * words, block);
-      PackBlockFrom<kProduct + 1>(b, range, block + words * kPanel);
+      Base::PackPanels(b, range, begin, end, View<Products::kRight[kProduct]>, kProducts * words,
+                       block);
+      PackBlockFrom<kProduct + 1>(b, range, begin, end, block + words * kPanel);
     }
   }
 
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
     PackStripFrom<0>(a, range, static_cast<float*>(strip));
   }
-  static void PackBlock(const Operand& b, const Range& range, void* block) {
-    PackBlockFrom<0>(b, range, static_cast<float*>(block));
+  static void PackBlock(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
+                        void* block) {
+    PackBlockFrom<0>(b, range, begin, end, static_cast<float*>(block));
   }
 
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
