@@ -10,7 +10,8 @@ import { gatedBlock, gatedLinears, scaled } from './gated-block.js';
 import { type LinearBias, linearSlot, withoutBias } from './linear-bias.js';
 import type { Config, FoldSlot, LanguageModel } from './model.js';
 import { normSlot, type RmsNorm, rmsNorm } from './norms.js';
-import { type Rotary, type RotarySizes, readRotary } from './rotary.js';
+import { type RotarySizes, readRotary } from './read-rotary.js';
+import type { Rotary } from './rotary.js';
 
 export interface GatedDecoder {
   readonly modelType: string;

@@ -9,7 +9,7 @@ import { splitHeads } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
 import { biasByConfig, type LinearBias, withBias } from './linear-bias.js';
 import type { Architecture } from './model.js';
-import { readRotary } from './rotary.js';
+import { readRotary } from './read-rotary.js';
 
 export const gptNeox: Architecture = {
   modelType: 'gpt_neox',

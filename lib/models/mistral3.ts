@@ -1,20 +1,23 @@
-// Mistral Small 3.1 and later, which read images: the language model inside, a Mistral.
+// Mistral Small 3.1 and later and Ministral 3, which read images: the language model inside, a Mistral of either kind.
 
 import { ConfigReader } from './config-reader.js';
 import { innerDecoder } from './inner-decoder.js';
+import { readMinistralDecoder } from './ministral3.js';
 import { readMistralDecoder } from './mistral.js';
 import type { Architecture } from './model.js';
 
+const readers = { mistral: readMistralDecoder, ministral3: readMinistralDecoder };
+
 export const mistral3: Architecture = {
   modelType: 'mistral3',
-  relatives: ['ministral3', 'mistral4', 'pixtral'],
+  relatives: ['mistral4', 'pixtral'],
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const text = reader.section('text_config');
-    text.only('model_type', 'mistral');
-    const decoder = readMistralDecoder(text, 'mistral3');
-    // Published checkpoints have a head of their own and no field that says so.
-    const tiedHead = reader.boolean('tie_word_embeddings', decoder.tiedHead);
+    const decoder = text.choice('model_type', readers, 'mistral')(text, 'mistral3');
+    // A head that is there is a head of its own, as transformers has it; published checkpoints do not always say so.
+    const tied = reader.boolean('tie_word_embeddings', decoder.tiedHead);
+    const tiedHead = tied && ![...tensors].some((name) => name.endsWith('lm_head.weight'));
     return innerDecoder({ ...decoder, tiedHead }, config, tensors);
   },
 };

@@ -6,7 +6,7 @@ import { readAttentionShape } from './attention-shape.js';
 import { ConfigReader } from './config-reader.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
 import type { Architecture } from './model.js';
-import { readRotary } from './rotary.js';
+import { readRotary } from './read-rotary.js';
 import { projections, rotaryAttention } from './rotary-attention.js';
 
 export const phi: Architecture = {

@@ -6,7 +6,8 @@ import { ConfigReader } from './config-reader.js';
 import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decoder.js';
 import { llamaConfig } from './llama-config.js';
 import type { Architecture, Config, Rewrite, TensorPart } from './model.js';
-import { type Rotary, readRotary } from './rotary.js';
+import { readRotary } from './read-rotary.js';
+import type { Rotary } from './rotary.js';
 
 export const phi3: Architecture = {
   modelType: 'phi3',

@@ -11,6 +11,7 @@ import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
 import { llama } from './llama.js';
+import { ministral3 } from './ministral3.js';
 import { mistral } from './mistral.js';
 import { mistral3 } from './mistral3.js';
 import type {
@@ -43,6 +44,7 @@ export const architectures: readonly Architecture[] = [
   gptNeox,
   granite,
   llama,
+  ministral3,
   mistral,
   mistral3,
   olmo2,

@@ -4,7 +4,8 @@
 import { readWindows } from './attention-shape.js';
 import type { ConfigReader } from './config-reader.js';
 import type { GatedDecoder } from './gated-decoder.js';
-import { type Rotary, type RotaryFields, type RotarySizes, rotaryOf } from './rotary.js';
+import { type RotaryFields, type RotarySizes, rotaryOf } from './read-rotary.js';
+import type { Rotary } from './rotary.js';
 
 /** Of blocks that see all tokens. */
 export function readGlobalRotary(

@@ -5,7 +5,7 @@ import { ConfigReader } from './config-reader.js';
 import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decoder.js';
 import { biasByConfig } from './linear-bias.js';
 import type { Architecture } from './model.js';
-import { readRotary } from './rotary.js';
+import { readRotary } from './read-rotary.js';
 
 export const smollm3: Architecture = {
   modelType: 'smollm3',

@@ -104,6 +104,20 @@ PIXTRAL = dict(
     image_size=8,
     patch_size=4,
 )
+# Queries of two thirds of the tests' positions are multiplied.
+MINISTRAL3 = dict(
+    GATED,
+    head_dim=12,
+    rope_parameters=dict(
+        rope_type="yarn",
+        rope_theta=100.0,
+        factor=8.0,
+        mscale=1.0,
+        mscale_all_dim=1.0,
+        original_max_position_embeddings=8,
+        llama_4_scaling_beta=0.5,
+    ),
+)
 # Three quarters of heads of 8 channels turn.
 PHI3_LONGROPE = dict(
     GATED,
@@ -267,6 +281,15 @@ VARIANTS = {
             attention_bias=True,
             mlp_bias=True,
             tie_word_embeddings=False,
+        ),
+    ),
+    "ministral3": ("Ministral3", MINISTRAL3),
+    "mistral3-ministral3-tied": (
+        "Mistral3",
+        dict(
+            text_config=dict(MINISTRAL3, model_type="ministral3", tie_word_embeddings=True),
+            vision_config=PIXTRAL,
+            image_token_index=VOCABULARY - 1,
         ),
     ),
 }

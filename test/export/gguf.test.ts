@@ -148,6 +148,16 @@ it('writes rotary frequencies that were changed as factors', async () => {
   expectClose(factors, expected, 1e-4);
 });
 
+it.each([
+  ['phi3', '--as-llama, or format huggingface or compressed-tensors'],
+  ['granite', 'format huggingface or compressed-tensors'],
+])('refuses %s', async (model_type, remedy) => {
+  const checkpoint = await randomLlama({ model_type });
+  await expect(exportRandom(device, checkpoint, 'gguf')).rejects.toThrow(
+    `Expected a model of type llama, mistral, qwen2 for format gguf but received ${model_type}; use ${remedy}.`,
+  );
+});
+
 describe('longrope', () => {
   const factors = (factor: number) => Array.from({ length: 8 }, () => factor);
   const exported = async (original: number) =>

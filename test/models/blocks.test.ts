@@ -194,6 +194,7 @@ test('which linears can be given a bias', () => {
   expect(openModelOf('olmo2').slots.block.kind).toBe('none');
   expect(givable('mistral-window')).toEqual([]);
   expect(givable('mistral3')).toEqual([]);
+  expect(givable('ministral3')).toEqual([]);
   expect(givable('qwen2')).toEqual([]);
   expect(givable('phi3')).toEqual([]);
   expect(openModelOf('qwen2').linears.map(({ bias }) => bias)).toEqual([

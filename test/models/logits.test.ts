@@ -182,6 +182,16 @@ describe('what the checkpoints can tell apart', () => {
     ['the factor of logits', 'granite', { logits_scaling: 1 }],
     ['blocks that do not turn', 'smollm3', { no_rope_layers: [1, 1] }],
     ['the sliding window', 'smollm3-biases-window', { use_sliding_window: false }],
+    [
+      'queries that grow',
+      'ministral3',
+      {
+        rope_parameters: {
+          ...(configOf('ministral3').rope_parameters as Config),
+          llama_4_scaling_beta: 0,
+        },
+      },
+    ],
     ['the cap of scores', 'gemma2', { attn_logit_softcapping: null }],
     ['the cap of logits', 'gemma2', { final_logit_softcapping: null }],
     ['the scale of scores', 'gemma2', { query_pre_attn_scalar: 12 }],

@@ -20,7 +20,7 @@ test('no relative is supported by itself or claimed twice', () => {
 
 test.each([
   ['mixtral', 'mistral'],
-  ['ministral3', 'mistral3'],
+  ['mistral4', 'mistral3'],
   ['qwen2_moe', 'qwen2'],
   ['qwen3_moe', 'qwen3'],
   ['gemma3n', 'gemma3_text'],

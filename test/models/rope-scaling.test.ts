@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { ConfigReader } from '../../lib/models/config-reader.js';
-import { type Rotary, readRotary } from '../../lib/models/rotary.js';
+import { readRotary } from '../../lib/models/read-rotary.js';
+import type { Rotary } from '../../lib/models/rotary.js';
 import type { Config } from './tiny.js';
 
 const rotaryOf = (headSize: number, maxPositions: number, config: Config) =>

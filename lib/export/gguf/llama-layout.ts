@@ -7,7 +7,7 @@ import type { Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
 import { ConfigReader } from '../../models/config-reader.js';
 import { type GatedDecoder, readGatedDecoder } from '../../models/gated-decoder.js';
-import type { BlockModel } from '../../models/index.js';
+import { architectures, type BlockModel } from '../../models/index.js';
 import { float32, type Metadata, string, uint32 } from './metadata.js';
 
 const linearNames: Readonly<Record<string, string>> = {
@@ -55,7 +55,9 @@ export function llamaLayout(
   config: Readonly<Record<string, unknown>>,
 ): LlamaLayout {
   if (!supported.includes(model.modelType)) {
-    throw refused(`a model of type ${supported.join(', ')}`, model.modelType);
+    const known = architectures.find(({ modelType }) => modelType === model.modelType);
+    const others = known?.rewrites?.llama === undefined ? '' : '--as-llama, or ';
+    throw refused(`a model of type ${supported.join(', ')}`, model.modelType, others);
   }
   const reader = new ConfigReader(config);
   const decoder = readGatedDecoder(reader, model.modelType);
@@ -150,10 +152,10 @@ export function rotaryFactors(
   return factors.every((factor) => Math.abs(factor - 1) < 1e-5) ? undefined : factors;
 }
 
-function refused(expected: string, received: string): BallastError {
+function refused(expected: string, received: string, others = ''): BallastError {
   return new BallastError(
     'ERR_UNSUPPORTED',
-    `Expected ${expected} for format gguf but received ${received}; use format huggingface or compressed-tensors.`,
+    `Expected ${expected} for format gguf but received ${received}; use ${others}format huggingface or compressed-tensors.`,
   );
 }
 
