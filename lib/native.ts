@@ -71,7 +71,7 @@ export interface NativeAddon {
   describeDevice(device: Device): string;
   listDevices(): DeviceInfo[];
   synchronize(device: Device): Promise<void>;
-  read(device: Device, tensor: Handle): Promise<ArrayBuffer>;
+  read(device: Device, tensor: Handle, into: ArrayBuffer | undefined): Promise<ArrayBuffer>;
   copyTo(device: Device, tensor: Handle, target: Device): Promise<NativeTensor>;
   cancel(device: Device): void;
   release(tensor: Handle): void;

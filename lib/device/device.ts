@@ -109,9 +109,9 @@ export class Device extends Operations {
   }
 
   /** @internal */
-  async readBytes(tensor: Tensor): Promise<ArrayBuffer> {
+  async readBytes(tensor: Tensor, into: ArrayBuffer | undefined): Promise<ArrayBuffer> {
     try {
-      return await native.read(this.native, tensor.handle);
+      return await native.read(this.native, tensor.handle, into);
     } catch (error) {
       throw translate(error);
     }

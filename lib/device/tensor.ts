@@ -48,10 +48,11 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * The tensor's bytes, once everything queued before has run. Rejects with the queue's first error.
+   * The tensor's bytes, once everything queued before has run; `into` itself where it has as many. Rejects with the queue's
+   * first error.
    */
-  read(): Promise<ArrayBuffer> {
-    return this.device.readBytes(this);
+  read(into?: ArrayBuffer): Promise<ArrayBuffer> {
+    return this.device.readBytes(this, into);
   }
 
   /** Like `read`, for tensors of these dtypes as the typed array of their elements. */

@@ -11,23 +11,30 @@ const leastBytes = 1 << 23;
 /** How many digests are worth being under way at once. */
 export const digestThreads = Math.min(4, availableParallelism());
 
-const workers: WorkerConnection<string>[] = [];
+export interface Digested {
+  /** In hexadecimal. */
+  readonly digest: string;
+  /** The memory that was given. */
+  readonly parts: readonly ArrayBuffer[];
+}
 
-/** Of all parts in turn, in hexadecimal. The parts' memory may be taken over: they must not be read afterwards. */
-export async function sha256(parts: readonly ArrayBuffer[]): Promise<string> {
+const workers: WorkerConnection<Digested>[] = [];
+
+/** Of all parts in turn. Their memory may be taken over: from here on it is only there in what is returned. */
+export async function sha256(parts: readonly ArrayBuffer[]): Promise<Digested> {
   const bytes = parts.reduce((total, { byteLength }) => total + byteLength, 0);
   if (bytes >= leastBytes) return await leastBusy().send(parts, [...parts]);
   const hash = createHash('sha256');
   for (const part of parts) hash.update(new Uint8Array(part));
-  return hash.digest('hex');
+  return { digest: hash.digest('hex'), parts };
 }
 
 /** They are started when all others have something to do, and stay for the next ones. */
-function leastBusy(): WorkerConnection<string> {
+function leastBusy(): WorkerConnection<Digested> {
   const idle = workers.find(({ pending }) => pending === 0);
   if (idle !== undefined) return idle;
   if (workers.length < digestThreads) {
-    const worker = new WorkerConnection<string>(new URL('./digest-worker.js', import.meta.url));
+    const worker = new WorkerConnection<Digested>(new URL('./digest-worker.js', import.meta.url));
     workers.push(worker);
     return worker;
   }

@@ -18,6 +18,7 @@ import {
   type ExportRecord,
   type LinearDigest,
   openResult,
+  type ReadMemory,
   recordFile,
   valuesOf,
   verifyResult,
@@ -25,6 +26,7 @@ import {
 
 class VerifyingWriter implements ExportWriter {
   readonly #blocks: Record<string, LinearDigest>[] = [];
+  readonly #memory: ReadMemory = new Map();
   /** Of the last block; the host holds no more than one. */
   #digesting: Promise<void> = Promise.resolve();
 
@@ -39,7 +41,7 @@ class VerifyingWriter implements ExportWriter {
     const values = new Map<string, DigestedValues>();
     const linears = new Map<string, ExportedLinear>();
     for (const [name, linear] of block.linears) {
-      const own = await valuesOf(linear);
+      const own = await valuesOf(linear, this.#memory.get(name));
       values.set(name, own);
       linears.set(name, { ...linear, bytes: new Uint8Array(own.weight) });
     }
@@ -52,7 +54,9 @@ class VerifyingWriter implements ExportWriter {
   /** Takes the values over once they are written. */
   async #digest(index: number, values: ReadonlyMap<string, DigestedValues>): Promise<void> {
     await this.writer.written?.();
-    const digests = Array.from(values, async ([name, own]) => [name, await digestOf(own)] as const);
+    const digests = Array.from(values, async ([name, own]) => {
+      return [name, await digestOf(own, name, this.#memory)] as const;
+    });
     this.#blocks[index] = Object.fromEntries(await Promise.all(digests));
   }
 

@@ -9,7 +9,7 @@ export const rates = {
   product: 700e12, // bfloat16 products, fed by wgmma
   attention: 350e12, // by mma.sync
   memory: 4e12, // bytes
-  host: 8e9, // bytes into fresh memory of the host; the bus gives 50e9
+  host: 8e9, // bytes into memory of the host; the bus gives 50e9
   launch: 5e-6,
   wait: 20e-6,
 };
