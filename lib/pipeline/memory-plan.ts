@@ -102,9 +102,12 @@ function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
   const shape = shapeOf(plan.model, index);
   const sequence = shape.sequence ?? embedded;
   const next = plan.loadsAhead && index + 1 < plan.model.blocks;
+  // On the host, whatever the device.
+  const onHost = !plan.loadsAhead;
   return [
     { what: 'weights of a block', bytes: blockBytes(plan, index) },
     ...(next ? [{ what: 'weights of the next', bytes: storedBytes(plan, index + 1) }] : []),
+    ...(onHost ? [{ what: 'a result on its way', bytes: storedBytes(plan, index) }] : []),
     { what: 'hidden states', bytes: stateBytes(plan, shape, sequence) },
     { what: 'statistics', bytes: statisticsBytes(plan, shape) },
     { what: 'a linear at work', bytes: linearBytes(shape) },

@@ -45,17 +45,29 @@ it.each([
   expect(ratio).toBeLessThan(2);
 });
 
-it("a GPU holds the next block's weights too, where there is a next", async () => {
+it("a GPU holds the next block's weights too, where there is a next; the host a result", async () => {
   // Few enough for mini-batches of a CPU's size.
   const options = { output: 'result', calibration: exampleText, samples: 8 };
-  const bytes = async (blocks: number, device: string) => {
+  const partsOf = async (blocks: number, device: string) => {
     const model = await randomOpt(await temporaryFolder(), { ...small, blocks });
-    return (await planMemory(model, { ...options, device })).bytes;
+    const { parts } = await planMemory(model, { ...options, device });
+    return new Map(parts.map(({ what, bytes }) => [what, bytes]));
   };
   // Four projections of 64 × 64 and two of the MLP, as float32.
   const weights = 6 * 64 * 64 * 4;
-  expect((await bytes(2, 'cuda:0')) - (await bytes(2, 'cpu'))).toBe(weights);
-  expect(await bytes(1, 'cuda:0')).toBe(await bytes(1, 'cpu'));
+  const [cpu, gpu] = [await partsOf(2, 'cpu'), await partsOf(2, 'cuda:0')];
+  expect([cpu.get('weights of the next'), gpu.get('weights of the next')]).toEqual([
+    undefined,
+    weights,
+  ]);
+  expect([cpu.get('a result on its way'), gpu.get('a result on its way')]).toEqual([
+    weights,
+    undefined,
+  ]);
+  cpu.delete('a result on its way');
+  gpu.delete('weights of the next');
+  expect(gpu).toEqual(cpu);
+  expect(await partsOf(1, 'cuda:0')).toEqual(cpu);
 });
 
 it('refuses what the run would refuse', async () => {
