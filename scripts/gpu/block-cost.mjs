@@ -60,6 +60,7 @@ function tokenWork(tokens, sequence) {
 function groupWork(outs, inputs) {
   const panels = inputs / 64;
   const blocks = inputs / 128;
+  const strip = inputs < 8192 ? 1024 : 2048;
   const each = (body) => outs.map(body);
   const product = (out) => 2 * parts * out * inputs ** 2;
   return {
@@ -89,7 +90,7 @@ function groupWork(outs, inputs) {
     })),
     forms: (count) =>
       each((out) => ({
-        products: count * product(out),
+        products: (count * product(out) * (inputs + strip)) / (2 * inputs),
         bytes: count * 34 * out * inputs,
         waits: 4 + 2 * count,
       })),

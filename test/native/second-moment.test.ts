@@ -168,6 +168,7 @@ describeDevices('second moment', productKinds, (instructionSet) => {
     [1, 1],
     [600, 33],
     [7, 130],
+    [1, 1100],
   ])('quadratic forms of [%i, %i]', async (rows, n) => {
     const device = openDevice(instructionSet);
     const [delta, other, matrix] = [normals(rows * n, 1), normals(rows * n, 2), normals(n * n, 3)];
