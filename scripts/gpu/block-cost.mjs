@@ -17,6 +17,7 @@ export const rates = {
 /** bfloat16 products of a float32 one. */
 const parts = 6;
 const batchTokens = 16384;
+const batchesTogether = 4;
 
 function secondsOf({ products = 0, attention = 0, bytes = 0, host = 0, chain = 0, ...counts }) {
   const { launches = 0, waits = 0 } = counts;
@@ -52,7 +53,8 @@ function tokenWork(tokens, sequence) {
       bytes: tokens * (8 * queries + 12 * keys),
       launches: 2 * batches,
     }),
-    turn: () => ({ waits: 5 * batches }), // the promise, and queueing the next mini-batch
+    // The promise, and queueing the next mini-batches.
+    turn: () => ({ waits: 5 * Math.ceil(batches / batchesTogether) }),
   };
 }
 
