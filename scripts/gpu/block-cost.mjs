@@ -198,7 +198,7 @@ function printTable(title, rows) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const job = { tokens: 512 * 2048, judged: 64 * 2048, sequence: 2048 };
+  const job = { tokens: 448 * 2048, judged: 64 * 2048, sequence: 2048 };
   printTable('GPTQ, 4 bits, groups of 128', blockCost('gptq', job));
   console.log();
   const certificate = { certificateTokens: 64 * 2048 };
