@@ -30,7 +30,7 @@ export function readAttentionShape(reader: ConfigReader, headSize?: number): Att
 
 /**
  * Tokens that each block's attention sees, 0 for all: `window` where `layer_types` says sliding, or `isSliding` where
- * the configuration has no such list.
+ * the configuration has no such list. Nothing slides without a window.
  */
 export function readWindows(
   reader: ConfigReader,
@@ -41,6 +41,6 @@ export function readWindows(
   if (!reader.has('layer_types')) {
     return Array.from({ length: blocks }, (_, index) => (isSliding(index) ? window : 0));
   }
-  const windows = { full_attention: 0, sliding_attention: window };
+  const windows = { full_attention: 0, ...(window > 0 && { sliding_attention: window }) };
   return reader.choices('layer_types', windows, blocks);
 }

@@ -151,6 +151,11 @@ export class ConfigReader {
     throw this.unsupported(field, JSON.stringify(supported));
   }
 
+  /** ERR_UNSUPPORTED where the field is there at all. */
+  absent(field: string, supported = 'null'): void {
+    if (this.has(field)) throw this.unsupported(field, supported);
+  }
+
   /** The error for a field whose value is sound but not implemented. */
   unsupported(field: string, supported: string): BallastError {
     return new BallastError(

@@ -19,9 +19,7 @@ export function readGemma3Decoder(reader: ConfigReader, modelType: string): Gate
     readGlobalRotary(reader, { ...sizes, base: 1e6 }),
   );
   // The class has the field and caps nothing.
-  if (reader.has('attn_logit_softcapping')) {
-    throw reader.unsupported('attn_logit_softcapping', 'null');
-  }
+  reader.absent('attn_logit_softcapping');
   const pattern = reader.count('sliding_window_pattern', 6);
   return {
     ...decoder,

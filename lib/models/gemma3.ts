@@ -19,6 +19,8 @@ export const gemma3: Architecture = {
     const reader = new ConfigReader(config);
     const text = reader.section('text_config', defaults);
     for (const each of [reader, text]) each.only('tie_word_embeddings', true);
+    // Not read beside an image encoder.
+    text.absent('final_logit_softcapping');
     const decoder = readGemma3Decoder(text, 'gemma3');
     return innerDecoder(decoder, config, tensors);
   },

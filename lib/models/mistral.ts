@@ -1,5 +1,6 @@
 // Mistral (arXiv 2310.06825): the gated decoder with one sliding window in every block, and no biases.
 
+import { readWindows } from './attention-shape.js';
 import { ConfigReader } from './config-reader.js';
 import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decoder.js';
 import { llamaConfig } from './llama-config.js';
@@ -11,7 +12,13 @@ export function readMistralDecoder(reader: ConfigReader, modelType: string): Gat
   return { ...decoder, windows: decoder.windows.map(() => window) };
 }
 
-const readDecoder = (config: Config) => readMistralDecoder(new ConfigReader(config), 'mistral');
+/** With `layer_types` it is a Ministral 8B, which slides in some blocks only. */
+function readDecoder(config: Config): GatedDecoder {
+  const reader = new ConfigReader(config);
+  const decoder = readMistralDecoder(reader, 'mistral');
+  const [window = 0] = decoder.windows;
+  return { ...decoder, windows: readWindows(reader, decoder.blocks, window, () => true) };
+}
 
 export const mistral: Architecture = {
   modelType: 'mistral',

@@ -16,7 +16,7 @@ export const mistral3: Architecture = {
     const text = reader.section('text_config');
     const decoder = text.choice('model_type', readers, 'mistral')(text, 'mistral3');
     // A head that is there is a head of its own, as transformers has it; published checkpoints do not always say so.
-    const tied = reader.boolean('tie_word_embeddings', decoder.tiedHead);
+    const tied = reader.boolean('tie_word_embeddings', true);
     const tiedHead = tied && ![...tensors].some((name) => name.endsWith('lm_head.weight'));
     return innerDecoder({ ...decoder, tiedHead }, config, tensors);
   },

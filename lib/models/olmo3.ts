@@ -13,6 +13,8 @@ export const olmo3: Architecture = {
   modelType: 'olmo3',
   read(config, tensors) {
     const reader = new ConfigReader(config);
+    // Version 5 of transformers takes another for blocks that see all tokens alone, version 4 for all.
+    reader.only('rope_theta', base);
     const decoder = readOlmoDecoder(reader, 'olmo3', {
       readRotary: (_, sizes) => readGlobalRotary(reader, { ...sizes, base }),
     });

@@ -30,8 +30,7 @@ export function readRotary(reader: ConfigReader, fields: RotaryFields): Rotary {
   const section = reader.alias('rope_scaling', 'rope_parameters');
   const parameters = reader.object(section);
   for (const kind of ['full_attention', 'sliding_attention']) {
-    if (parameters?.has(kind))
-      throw parameters.unsupported(kind, 'the same parameters as all blocks');
+    parameters?.absent(kind, 'the same parameters as all blocks');
   }
   return rotaryOf(reader, parameters, fields);
 }
@@ -54,12 +53,15 @@ export function rotaryOf(
   const context = reader.has(outside) ? reader.count(outside) : fields.context;
   const scaling = readScaling(parameters, fields.types ?? Object.keys(ropeScalings));
   const scaled = scaling({ wavelengths, base, maxPositions, context }, parameters);
-  return new Rotary(headSize, scaled, fields.queryScale && readQueryScale(parameters));
+  return new Rotary(headSize, scaled, fields.queryScale && readQueryScale(parameters, context));
 }
 
-function readQueryScale(parameters: ConfigReader): (position: number) => number {
+function readQueryScale(
+  parameters: ConfigReader,
+  outside: number | undefined,
+): (position: number) => number {
   const beta = parameters.number('llama_4_scaling_beta');
-  const context = parameters.count('original_max_position_embeddings');
+  const context = outside ?? parameters.count('original_max_position_embeddings');
   return (position) => 1 + beta * Math.log(1 + Math.floor(position / context));
 }
 

@@ -13,11 +13,14 @@ export function readGlobalRotary(
   fields: RotarySizes & Pick<RotaryFields, 'base'>,
 ): Rotary {
   const parameters = reader.object('rope_parameters');
+  const scaling = reader.object('rope_scaling');
   for (const field of ['rope_type', 'rope_theta']) {
-    if (parameters?.has(field)) throw parameters.unsupported(field, 'none beside full_attention');
+    parameters?.absent(field, 'none beside full_attention');
   }
-  const own = parameters?.object('full_attention') ?? reader.object('rope_scaling');
-  return rotaryOf(reader, own, fields);
+  if (parameters !== undefined) reader.absent('rope_scaling', 'null beside rope_parameters');
+  // Here version 5 of transformers does not read the older name of rope_type.
+  scaling?.absent('type', 'rope_type instead');
+  return rotaryOf(reader, parameters?.object('full_attention') ?? scaling, fields);
 }
 
 export interface SlidingFields extends Pick<RotaryFields, 'base' | 'baseField'> {

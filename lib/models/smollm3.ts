@@ -29,17 +29,20 @@ export const smollm3: Architecture = {
   },
 };
 
-/** Which blocks turn, and which slide: where windows are in use, those that do not turn. */
+/** Which blocks turn, and which slide: as `layer_types` says, or where windows are in use those that do not turn. */
 function readBlocks(reader: ConfigReader, { blocks, rotary }: GatedDecoder) {
   const interval = reader.count('no_rope_layer_interval', 4);
   const turns = reader.has('no_rope_layers')
     ? reader.bits('no_rope_layers', blocks)
     : Array.from({ length: blocks }, (_, index) => (index + 1) % interval !== 0);
-  const window = reader.boolean('use_sliding_window', false)
-    ? reader.positiveOrNone('sliding_window')
-    : 0;
+  const slides = reader.boolean('use_sliding_window', false);
   return {
     rotaries: turns.map((turn) => (turn ? rotary : undefined)),
-    windows: readWindows(reader, blocks, window, (index) => turns[index] === false),
+    windows: readWindows(
+      reader,
+      blocks,
+      reader.positiveOrNone('sliding_window'),
+      (index) => slides && turns[index] === false,
+    ),
   };
 }

@@ -246,8 +246,8 @@ VARIANTS = {
             sliding_window=6,
             layer_types=["full_attention", "sliding_attention"],
             rope_parameters=dict(
-                full_attention=dict(rope_type="yarn", rope_theta=100.0, factor=4.0, **CONTEXT),
-                sliding_attention=dict(rope_type="default", rope_theta=100.0),
+                full_attention=dict(rope_type="yarn", rope_theta=500_000.0, factor=4.0, **CONTEXT),
+                sliding_attention=dict(rope_type="default", rope_theta=500_000.0),
             ),
         ),
     ),

@@ -103,7 +103,7 @@ describe('fields that older configurations wrote otherwise', () => {
   test('olmo3: rope_scaling is of blocks that see all tokens', async () => {
     const { rope_parameters, ...config } = configOf('olmo3');
     const { full_attention } = rope_parameters as Config;
-    const fields = { rope_theta: 100, rope_scaling: { ...(full_attention as Config) } };
+    const fields = { rope_scaling: { ...(full_attention as Config) } };
     expect(await differenceOf('olmo3', { ...config, ...fields })).toBeLessThan(tolerance);
     // Every fourth block sees all tokens, neither of the first two.
     const slides = { ...config, ...fields, layer_types: null };
@@ -134,6 +134,28 @@ describe('fields that older configurations wrote otherwise', () => {
   test('smollm3: every so many blocks one does not turn', async () => {
     const config = { ...configOf('smollm3'), no_rope_layers: null, layer_types: null };
     expect(await differenceOf('smollm3', config)).toBeLessThan(tolerance);
+  });
+
+  test('smollm3, mistral: layer_types say which blocks slide, whatever else does', async () => {
+    const unused = { ...configOf('smollm3-biases-window'), use_sliding_window: false };
+    expect(await differenceOf('smollm3-biases-window', unused)).toBeLessThan(tolerance);
+    const types = ['sliding_attention', 'sliding_attention'];
+    const sliding = { ...configOf('mistral-window'), layer_types: types };
+    expect(await differenceOf('mistral-window', sliding)).toBeLessThan(tolerance);
+  });
+
+  test('ministral3: the original context beside rope_parameters', async () => {
+    const { rope_parameters, ...config } = configOf('ministral3');
+    const { original_max_position_embeddings, ...rest } = rope_parameters as Config;
+    const outside = { ...config, original_max_position_embeddings, rope_parameters: rest };
+    expect(await differenceOf('ministral3', outside)).toBeLessThan(tolerance);
+  });
+
+  test('mistral3: embeddings are tied where no field says so and there is no head', async () => {
+    const { tie_word_embeddings: _, text_config, ...rest } = configOf('mistral3-ministral3-tied');
+    const text = { ...(text_config as Config), tie_word_embeddings: false };
+    const config = { ...rest, text_config: text };
+    expect(await differenceOf('mistral3-ministral3-tied', config)).toBeLessThan(tolerance);
   });
 
   test('gemma: gelu is its approximation', async () => {
@@ -181,7 +203,16 @@ describe('what the checkpoints can tell apart', () => {
     ['the factor of residual additions', 'granite', { residual_multiplier: 1 }],
     ['the factor of logits', 'granite', { logits_scaling: 1 }],
     ['blocks that do not turn', 'smollm3', { no_rope_layers: [1, 1] }],
-    ['the sliding window', 'smollm3-biases-window', { use_sliding_window: false }],
+    [
+      'the sliding window',
+      'smollm3-biases-window',
+      { use_sliding_window: false, layer_types: null },
+    ],
+    [
+      'which blocks slide',
+      'mistral-window',
+      { layer_types: ['full_attention', 'sliding_attention'] },
+    ],
     [
       'queries that grow',
       'ministral3',

@@ -159,6 +159,14 @@ describe('variants that are not implemented are refused by the name of their fie
     ['gemma3-text', { use_bidirectional_attention: true }, 'use_bidirectional_attention'],
     ['gemma3-text', { attn_logit_softcapping: 50 }, 'attn_logit_softcapping'],
     ['gemma3-text', { sliding_window: null }, 'sliding_window'],
+    ['gemma3-text', { rope_scaling: { rope_type: 'linear', factor: 8 } }, 'rope_scaling'],
+    [
+      'gemma3-text',
+      { rope_parameters: null, rope_scaling: { type: 'linear', factor: 8 } },
+      'rope_scaling.type',
+    ],
+    ['gemma3', { text_config: { final_logit_softcapping: 30 } }, 'final_logit_softcapping'],
+    ['olmo3', { rope_theta: 10000 }, 'rope_theta'],
     ['gemma3-text', { rope_parameters: { rope_theta: 1e6 } }, 'rope_parameters.rope_theta'],
     [
       'gemma3-text',
@@ -223,6 +231,8 @@ describe('fields that contradict', () => {
     ['llama', { rms_norm_eps: 0 }, 'rms_norm_eps'],
     ['qwen2', { layer_types: ['full_attention'] }, 'layer_types'],
     ['qwen3', { layer_types: ['full_attention', 'linear_attention'] }, 'layer_types'],
+    ['qwen2', { layer_types: ['full_attention', 'sliding_attention'] }, 'layer_types'],
+    ['gemma2', { sliding_window: null }, 'layer_types'],
     ['mistral-window', { sliding_window: -3 }, 'sliding_window'],
     ['phi3', { sliding_window: 'none' }, 'sliding_window'],
     ['gemma2', { attn_logit_softcapping: 'none' }, 'attn_logit_softcapping'],
