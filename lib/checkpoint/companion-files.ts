@@ -1,8 +1,10 @@
 // The files beside the weights that a model needs to be used: tokenizer, generation and preprocessing settings, chat
 // template, license. They are taken along unchanged. The model card is not: it describes the source.
 
-export const tokenizerFiles = [
+export const companionFiles: readonly string[] = [
   'tokenizer.json',
+  // Mistral's own, which its clients take before the others.
+  'tekken.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
   'added_tokens.json',
@@ -12,10 +14,6 @@ export const tokenizerFiles = [
   'tokenizer.model',
   'spiece.model',
   'sentencepiece.bpe.model',
-] as const;
-
-export const companionFiles: readonly string[] = [
-  ...tokenizerFiles,
   'generation_config.json',
   'preprocessor_config.json',
   'processor_config.json',

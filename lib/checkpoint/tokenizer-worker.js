@@ -42,18 +42,24 @@ function readJson(name) {
 
 /** The error for a directory without any file that is read here. */
 function missingTokenizer() {
-  const other = ['tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model', 'vocab.txt'].find(
-    (name) => existsSync(join(workerData.directory, name)),
-  );
+  const other = [
+    'tokenizer.model',
+    'spiece.model',
+    'sentencepiece.bpe.model',
+    'vocab.txt',
+    'tekken.json',
+  ].find((name) => existsSync(join(workerData.directory, name)));
   if (other === undefined) {
     return withRemedy(
       'there is neither tokenizer.json nor vocab.json with merges.txt',
       'copy them from where the model comes from',
     );
   }
+  // Where mistral-common is installed, transformers would save tekken.json as it is.
+  const options = other === 'tekken.json' ? ', mistral_format=False' : '';
   return withRemedy(
     `there is only ${other}`,
-    'make tokenizer.json of it (in transformers: AutoTokenizer.from_pretrained(directory).save_pretrained(directory))',
+    `make tokenizer.json of it (in transformers: AutoTokenizer.from_pretrained(directory${options}).save_pretrained(directory))`,
   );
 }
 

@@ -92,8 +92,11 @@ export function holdsBias({ addBiases }: ExportInput, spec: LinearSpec): boolean
   return spec.bias || spec.zeroBias === true || (addBiases && spec.biasByConfig === true);
 }
 
-/** The result's config.json, with the fields that announce biases the source did not have. */
+/**
+ * The result's config.json, with the fields that announce biases the source did not have, and without `auto_map`, which
+ * names files of code beside the source.
+ */
 export function resultConfig({ config, model, addBiases }: ExportInput): object {
-  const { quantization_config: _replaced, ...kept } = config;
+  const { quantization_config: _replaced, auto_map: _code, ...kept } = config;
   return { ...kept, ...(addBiases ? model.biasFields : {}) };
 }

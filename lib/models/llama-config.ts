@@ -15,8 +15,6 @@ export function llamaConfig(config: Config, decoder: GatedDecoder): Config {
     use_sliding_window: _used,
     max_window_layers: _first,
     layer_types: _types,
-    // Code that came with the checkpoint, which is for its own architecture.
-    auto_map: _code,
     ...kept
   } = config;
   return {

@@ -19,6 +19,7 @@ import { normals } from '../native/harness.js';
 export const baseConfig = {
   model_type: 'llama',
   architectures: ['LlamaForCausalLM'],
+  auto_map: { AutoConfig: 'code_beside.LlamaConfig' },
   dtype: 'float16',
   hidden_size: 64,
   intermediate_size: 96,

@@ -90,6 +90,7 @@ describe('a conversion', () => {
     const { config, tensors } = await Checkpoint.open(output);
     expect(config).toMatchObject({ attention_bias: true, mlp_bias: true });
     expect(config).not.toHaveProperty('quantization_config');
+    expect(config).not.toHaveProperty('auto_map');
     expect(tensors.has('model.layers.0.mlp.gate_proj.bias')).toBe(true);
   });
 
