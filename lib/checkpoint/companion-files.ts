@@ -3,7 +3,6 @@
 
 export const companionFiles: readonly string[] = [
   'tokenizer.json',
-  // Mistral's own, which its clients take before the others.
   'tekken.json',
   'tokenizer_config.json',
   'special_tokens_map.json',

@@ -55,11 +55,11 @@ function missingTokenizer() {
       'copy them from where the model comes from',
     );
   }
-  // Where mistral-common is installed, transformers would save tekken.json as it is.
-  const options = other === 'tekken.json' ? ', mistral_format=False' : '';
+  // AutoTokenizer may load tekken.json by a library of its authors, which saves it as it is.
+  const loader = other === 'tekken.json' ? 'PreTrainedTokenizerFast' : 'AutoTokenizer';
   return withRemedy(
     `there is only ${other}`,
-    `make tokenizer.json of it (in transformers: AutoTokenizer.from_pretrained(directory${options}).save_pretrained(directory))`,
+    `make tokenizer.json of it (in transformers: ${loader}.from_pretrained(directory).save_pretrained(directory))`,
   );
 }
 
