@@ -1,16 +1,13 @@
 // The decoder that most architectures since 2023 are variants of: RMS norms, rotary grouped-query attention and a
-// gated MLP, each before a residual addition. A variant is a literal of its sizes, scales and norms; what a block
-// computes of them is in gated-block.ts.
+// gated MLP, each before a residual addition. A variant is a literal of its sizes, scales and norms, from config.json by
+// read-gated-decoder.ts; what a block computes of them is in gated-block.ts.
 
 import type { Activation } from '../device/index.js';
-import { activations } from './activations.js';
-import { type AttentionShape, readAttentionShape } from './attention-shape.js';
-import type { ConfigReader } from './config-reader.js';
+import type { AttentionShape } from './attention-shape.js';
 import { gatedBlock, gatedLinears, scaled } from './gated-block.js';
-import { type LinearBias, linearSlot, withoutBias } from './linear-bias.js';
+import { type LinearBias, linearSlot } from './linear-bias.js';
 import type { Config, FoldSlot, LanguageModel } from './model.js';
 import { normSlot, type RmsNorm, rmsNorm } from './norms.js';
-import { type RotarySizes, readRotary } from './read-rotary.js';
 import type { Rotary } from './rotary.js';
 
 export interface GatedDecoder {
@@ -57,48 +54,6 @@ export interface GatedDecoder {
     readonly mlp: LinearBias;
   };
   readonly biasFields?: Config;
-}
-
-/** Where an architecture's configuration departs from LLaMA's. */
-export interface GatedDefaults {
-  readonly headSize?: number;
-  readonly tiedHead?: boolean;
-  readonly eps?: number;
-  readonly readRotary?: (reader: ConfigReader, sizes: RotarySizes) => Rotary;
-}
-
-/** The plain variant: no biases, no windows, no caps. */
-export function readGatedDecoder(
-  reader: ConfigReader,
-  modelType: string,
-  defaults: GatedDefaults = {},
-): GatedDecoder {
-  const shape = readAttentionShape(reader, defaults.headSize);
-  const blocks = reader.count('num_hidden_layers');
-  const maxPositions = reader.count('max_position_embeddings');
-  return {
-    modelType,
-    blocks,
-    vocabularySize: reader.count('vocab_size'),
-    maxPositions,
-    mlpSize: reader.count('intermediate_size'),
-    activation: reader.choice('hidden_act', activations, 'silu'),
-    tiedHead: reader.boolean('tie_word_embeddings', defaults.tiedHead ?? false),
-    shape,
-    rotary: (defaults.readRotary ?? readRotary)(reader, { headSize: shape.headSize, maxPositions }),
-    scale: shape.headSize ** -0.5,
-    windows: new Array<number>(blocks).fill(0),
-    attentionCap: 0,
-    logitCap: 0,
-    embeddingScale: 1,
-    residualScale: 1,
-    logitScale: 1,
-    norm: { eps: reader.positive('rms_norm_eps', defaults.eps ?? 1e-6), offset: 0 },
-    norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
-    queryKeyNorms: 'none',
-    fused: false,
-    biases: { projections: withoutBias, output: withoutBias, mlp: withoutBias },
-  };
 }
 
 /** Where a checkpoint may have its tensors. */

@@ -1,10 +1,10 @@
-// What Gemma 2 and Gemma 3 share (arXiv 2408.00118, 2503.19786): the gated decoder with norms on the outputs too, weights
-// of norms stored less one, scaled embeddings, and biases in attention by a field.
+// What the Gemma models share (arXiv 2403.08295, 2408.00118, 2503.19786): weights of norms stored less one, scaled
+// embeddings, biases in attention by a field, and norms on the outputs too, which the first of them has not.
 
 import { activations } from './activations.js';
 import type { ConfigReader } from './config-reader.js';
-import { type GatedDecoder, type GatedDefaults, readGatedDecoder } from './gated-decoder.js';
-import { biasByConfig } from './linear-bias.js';
+import type { GatedDecoder } from './gated-decoder.js';
+import { type GatedDefaults, readBiases, readGatedDecoder } from './read-gated-decoder.js';
 
 export function readGemmaDecoder(
   reader: ConfigReader,
@@ -17,7 +17,6 @@ export function readGemmaDecoder(
     tiedHead: true,
     ...(readRotary && { readRotary }),
   });
-  const attention = biasByConfig(reader, 'attention_bias');
   return {
     ...decoder,
     activation: reader.choice('hidden_activation', activations, 'gelu_pytorch_tanh'),
@@ -30,7 +29,6 @@ export function readGemmaDecoder(
       mlp: 'pre_feedforward_layernorm',
       mlpOutput: 'post_feedforward_layernorm',
     },
-    biases: { ...decoder.biases, projections: attention, output: attention },
-    biasFields: { attention_bias: true },
+    ...readBiases(reader, { mlp: false }),
   };
 }

@@ -2,9 +2,9 @@
 // that are trained without: what quantization uses to compensate.
 
 import { ConfigReader } from './config-reader.js';
-import { gatedDecoder, readGatedDecoder } from './gated-decoder.js';
-import { biasByConfig } from './linear-bias.js';
+import { gatedDecoder } from './gated-decoder.js';
 import type { Architecture } from './model.js';
+import { readBiases, readGatedDecoder } from './read-gated-decoder.js';
 
 export const llama: Architecture = {
   modelType: 'llama',
@@ -20,10 +20,7 @@ export const llama: Architecture = {
   ],
   read(config, tensors) {
     const reader = new ConfigReader(config);
-    const attention = biasByConfig(reader, 'attention_bias');
-    const mlp = biasByConfig(reader, 'mlp_bias');
-    const biases = { projections: attention, output: attention, mlp };
-    const biasFields = { attention_bias: true, mlp_bias: true } as const;
-    return gatedDecoder({ ...readGatedDecoder(reader, 'llama'), biases, biasFields }, tensors);
+    const decoder = readGatedDecoder(reader, 'llama');
+    return gatedDecoder({ ...decoder, ...readBiases(reader, { mlp: true }) }, tensors);
   },
 };

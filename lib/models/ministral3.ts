@@ -2,8 +2,9 @@
 // context.
 
 import { ConfigReader } from './config-reader.js';
-import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decoder.js';
+import { type GatedDecoder, gatedDecoder } from './gated-decoder.js';
 import type { Architecture } from './model.js';
+import { readGatedDecoder } from './read-gated-decoder.js';
 import { readRotary } from './read-rotary.js';
 
 export const ministral3: Architecture = {

@@ -2,9 +2,10 @@
 
 import { readWindows } from './attention-shape.js';
 import { ConfigReader } from './config-reader.js';
-import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decoder.js';
+import { type GatedDecoder, gatedDecoder } from './gated-decoder.js';
 import { llamaConfig } from './llama-config.js';
 import type { Architecture, Config } from './model.js';
+import { readGatedDecoder } from './read-gated-decoder.js';
 
 export function readMistralDecoder(reader: ConfigReader, modelType: string): GatedDecoder {
   const decoder = readGatedDecoder(reader, modelType);

@@ -2,14 +2,9 @@
 // on query and key, each whole; a field gives attention biases.
 
 import { ConfigReader } from './config-reader.js';
-import {
-  type GatedDecoder,
-  type GatedDefaults,
-  gatedDecoder,
-  readGatedDecoder,
-} from './gated-decoder.js';
-import { biasByConfig } from './linear-bias.js';
+import { type GatedDecoder, gatedDecoder } from './gated-decoder.js';
 import type { Architecture } from './model.js';
+import { type GatedDefaults, readBiases, readGatedDecoder } from './read-gated-decoder.js';
 
 export const olmo2: Architecture = {
   modelType: 'olmo2',
@@ -24,7 +19,6 @@ export function readOlmoDecoder(
   defaults: GatedDefaults = {},
 ): GatedDecoder {
   const decoder = readGatedDecoder(reader, modelType, { eps: 1e-5, ...defaults });
-  const attention = biasByConfig(reader, 'attention_bias');
   return {
     ...decoder,
     norms: {
@@ -32,7 +26,6 @@ export function readOlmoDecoder(
       mlpOutput: 'post_feedforward_layernorm',
     },
     queryKeyNorms: 'whole',
-    biases: { ...decoder.biases, projections: attention, output: attention },
-    biasFields: { attention_bias: true },
+    ...readBiases(reader, { mlp: false }),
   };
 }

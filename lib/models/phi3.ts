@@ -3,9 +3,10 @@
 
 import { BallastError } from '../errors.js';
 import { ConfigReader } from './config-reader.js';
-import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decoder.js';
+import { type GatedDecoder, gatedDecoder } from './gated-decoder.js';
 import { llamaConfig } from './llama-config.js';
 import type { Architecture, Config, Rewrite, TensorPart } from './model.js';
+import { readGatedDecoder } from './read-gated-decoder.js';
 import { readRotary } from './read-rotary.js';
 import type { Rotary } from './rotary.js';
 

@@ -18,8 +18,8 @@ export function readGlobalRotary(
     parameters?.absent(field, 'none beside full_attention');
   }
   if (parameters !== undefined) reader.absent('rope_scaling', 'null beside rope_parameters');
-  // Here version 5 of transformers does not read the older name of rope_type.
-  scaling?.absent('type', 'rope_type instead');
+  // The older name of rope_type alone version 5 of transformers does not read here.
+  if (!scaling?.has('rope_type')) scaling?.absent('type', 'rope_type instead');
   return rotaryOf(reader, parameters?.object('full_attention') ?? scaling, fields);
 }
 

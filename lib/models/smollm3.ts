@@ -2,9 +2,9 @@
 
 import { readWindows } from './attention-shape.js';
 import { ConfigReader } from './config-reader.js';
-import { type GatedDecoder, gatedDecoder, readGatedDecoder } from './gated-decoder.js';
-import { biasByConfig } from './linear-bias.js';
+import { type GatedDecoder, gatedDecoder } from './gated-decoder.js';
 import type { Architecture } from './model.js';
+import { readBiases, readGatedDecoder } from './read-gated-decoder.js';
 import { readRotary } from './read-rotary.js';
 
 export const smollm3: Architecture = {
@@ -15,17 +15,8 @@ export const smollm3: Architecture = {
       tiedHead: true,
       readRotary: (_, sizes) => readRotary(reader, { ...sizes, base: 2e6 }),
     });
-    const attention = biasByConfig(reader, 'attention_bias');
-    const mlp = biasByConfig(reader, 'mlp_bias');
-    return gatedDecoder(
-      {
-        ...decoder,
-        ...readBlocks(reader, decoder),
-        biases: { projections: attention, output: attention, mlp },
-        biasFields: { attention_bias: true, mlp_bias: true },
-      },
-      tensors,
-    );
+    const biases = readBiases(reader, { mlp: true });
+    return gatedDecoder({ ...decoder, ...readBlocks(reader, decoder), ...biases }, tensors);
   },
 };
 

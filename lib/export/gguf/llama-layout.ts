@@ -6,8 +6,9 @@
 import type { Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
 import { ConfigReader } from '../../models/config-reader.js';
-import { type GatedDecoder, readGatedDecoder } from '../../models/gated-decoder.js';
+import type { GatedDecoder } from '../../models/gated-decoder.js';
 import { architectures, type BlockModel } from '../../models/index.js';
+import { readGatedDecoder } from '../../models/read-gated-decoder.js';
 import { float32, type Metadata, string, uint32 } from './metadata.js';
 
 const linearNames: Readonly<Record<string, string>> = {

@@ -1,0 +1,68 @@
+// The fields of config.json that gated decoders have in common, in LLaMA's words, with the defaults of its class: what an
+// architecture's own file starts from.
+
+import { activations } from './activations.js';
+import { readAttentionShape } from './attention-shape.js';
+import type { ConfigReader } from './config-reader.js';
+import type { GatedDecoder } from './gated-decoder.js';
+import { biasByConfig, withoutBias } from './linear-bias.js';
+import { type RotarySizes, readRotary } from './read-rotary.js';
+import type { Rotary } from './rotary.js';
+
+/** Where an architecture's configuration departs from LLaMA's. */
+export interface GatedDefaults {
+  readonly headSize?: number;
+  readonly tiedHead?: boolean;
+  readonly eps?: number;
+  readonly readRotary?: (reader: ConfigReader, sizes: RotarySizes) => Rotary;
+}
+
+/** The plain variant: no biases, no windows, no caps. */
+export function readGatedDecoder(
+  reader: ConfigReader,
+  modelType: string,
+  defaults: GatedDefaults = {},
+): GatedDecoder {
+  const shape = readAttentionShape(reader, defaults.headSize);
+  const blocks = reader.count('num_hidden_layers');
+  const maxPositions = reader.count('max_position_embeddings');
+  return {
+    modelType,
+    blocks,
+    vocabularySize: reader.count('vocab_size'),
+    maxPositions,
+    mlpSize: reader.count('intermediate_size'),
+    activation: reader.choice('hidden_act', activations, 'silu'),
+    tiedHead: reader.boolean('tie_word_embeddings', defaults.tiedHead ?? false),
+    shape,
+    rotary: (defaults.readRotary ?? readRotary)(reader, { headSize: shape.headSize, maxPositions }),
+    scale: shape.headSize ** -0.5,
+    windows: new Array<number>(blocks).fill(0),
+    attentionCap: 0,
+    logitCap: 0,
+    embeddingScale: 1,
+    residualScale: 1,
+    logitScale: 1,
+    norm: { eps: reader.positive('rms_norm_eps', defaults.eps ?? 1e-6), offset: 0 },
+    norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
+    queryKeyNorms: 'none',
+    fused: false,
+    biases: { projections: withoutBias, output: withoutBias, mlp: withoutBias },
+  };
+}
+
+/** Biases where fields say so: `attention_bias`, and `mlp_bias` where the architecture has that too. */
+export function readBiases(
+  reader: ConfigReader,
+  { mlp }: { readonly mlp: boolean },
+): Pick<GatedDecoder, 'biases' | 'biasFields'> {
+  const attention = biasByConfig(reader, 'attention_bias');
+  return {
+    biases: {
+      projections: attention,
+      output: attention,
+      mlp: mlp ? biasByConfig(reader, 'mlp_bias') : withoutBias,
+    },
+    biasFields: { attention_bias: true, ...(mlp && { mlp_bias: true }) },
+  };
+}
