@@ -2,6 +2,7 @@
 
 import { BallastError } from '../errors.js';
 import { bloom } from './bloom.js';
+import { ConfigReader } from './config-reader.js';
 import { deit } from './deit.js';
 import { gemma } from './gemma.js';
 import { gemma2 } from './gemma2.js';
@@ -76,6 +77,9 @@ export function readModel(config: Config, tensors: ReadonlySet<string>): Languag
         'works on images instead of texts.',
     );
   }
+  const reader = new ConfigReader(config);
+  // Whatever the class, transformers lets every token see all others then.
+  for (const each of [reader, reader.object('text_config')]) each?.only('is_causal', true);
   return read(architectures, config, tensors);
 }
 

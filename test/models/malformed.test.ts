@@ -155,6 +155,8 @@ describe('variants that are not implemented are refused by the name of their fie
       { rope_parameters: { full_attention: { rope_theta: 1e6 } } },
       'rope_parameters.full_attention',
     ],
+    ['llama', { is_causal: false }, 'is_causal'],
+    ['gemma3', { text_config: { is_causal: false } }, 'text_config.is_causal'],
     ['gemma2', { use_bidirectional_attention: true }, 'use_bidirectional_attention'],
     ['gemma3-text', { use_bidirectional_attention: true }, 'use_bidirectional_attention'],
     ['gemma3-text', { attn_logit_softcapping: 50 }, 'attn_logit_softcapping'],
