@@ -10,10 +10,14 @@
 
 namespace ballast::cuda {
 
+// What products run on: mma.sync, wgmma, or wgmma with pairs of blocks that share a factor. See
+// warpgroup_gemm.h.
+enum class ProductKernel { kMmaSync, kWarpgroups, kWarpgroupPairs };
+
 struct Context {
   int device = 0;
-  int processors = 1;       // streaming multiprocessors
-  bool warpgroups = false;  // products run on wgmma, see warpgroup_gemm.h
+  int processors = 1;  // streaming multiprocessors
+  ProductKernel products = ProductKernel::kMmaSync;
   cudaStream_t stream = nullptr;
   cudaMemPool_t pool = nullptr;  // where memory comes from
   const CancelToken* cancel = nullptr;

@@ -11,7 +11,7 @@ Engine::Engine(int device) {
   Enter();
   Check(cudaDeviceGetAttribute(&context_.processors, cudaDevAttrMultiProcessorCount, device),
         "reading its properties");
-  context_.warpgroups = ChoosesWarpgroups(device);
+  context_.products = ChooseProductKernel(device);
   context_.pool = PreparePool(device);
   upload_context_ = context_;
   for (Context* context : {&context_, &upload_context_}) {

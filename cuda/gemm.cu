@@ -1,4 +1,4 @@
-// Packs the factors for one of the two kernels and launches it for their numbers of planes. Long
+// Packs the factors for one of the kernels and launches it for their numbers of planes. Long
 // tensors of tokens go in passes over their rows, so that the packed copy stays small next to what
 // it is a copy of.
 #include <algorithm>
@@ -20,7 +20,7 @@ void Launch(const Context& context, const char* operation, const GemmArguments& 
   const auto kernel = gemm_kernel<kPlanesA, kPlanesB>;
   Check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, S::kBytes),
         "preparing a product");
-  const GemmArguments tiled = Tiled<kTile>(arguments);
+  const GemmArguments tiled = Tiled<kTile, kTile>(arguments);
   const auto blocks = static_cast<unsigned>(tiled.tiles);
   kernel<<<blocks, kGemmThreads, S::kBytes, context.stream>>>(tiled);
   CheckLaunch(operation);
@@ -28,7 +28,7 @@ void Launch(const Context& context, const char* operation, const GemmArguments& 
 
 void Launch(const Context& context, const char* operation, int planes_a, int planes_b,
             const GemmArguments& arguments) {
-  if (context.warpgroups) {
+  if (context.products != ProductKernel::kMmaSync) {
     return LaunchWarpgroups(context, operation, planes_a, planes_b, arguments);
   }
   if (planes_a == 1) return Launch<1, 1>(context, operation, arguments);
@@ -78,7 +78,8 @@ void MultiplyRows(const Context& context, const char* operation, const Product& 
 
 void Multiply(const Context& context, const char* operation, const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
-  const Layout layout = context.warpgroups ? Layout::kTiles : Layout::kRows;
+  const bool tensor_tiles = context.products != ProductKernel::kMmaSync;
+  const Layout layout = tensor_tiles ? Layout::kTiles : Layout::kRows;
   const Packed b = Pack(context, operation, p.b, p.columns, p.depth, p.precision, layout);
   if (p.upper && p.a.data == p.b.data) {
     return MultiplyRows(context, operation, p, b, b, 0, p.rows);

@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kGemmThreads, 1) gemm_kernel(const GemmArgumen
   extern __shared__ __align__(128) unsigned char shared[];
   auto* ring = reinterpret_cast<__nv_bfloat16*>(shared);
   int row_tile, column_tile;
-  place_tile<kTile>(p, blockIdx.x, row_tile, column_tile);
+  place_tile<kTile, kTile>(p, blockIdx.x, row_tile, column_tile);
   const std::int64_t row = std::int64_t{row_tile} * kTile;
   const std::int64_t column = std::int64_t{column_tile} * kTile;
 

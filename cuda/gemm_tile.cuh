@@ -38,39 +38,41 @@ struct GemmArguments {
   bool by_fours;  // rows of `out` and `residual` begin at multiples of 16 bytes
 };
 
-// Tiles of a column that reach above the diagonal.
-template <int kTileColumns>
-int upper_tiles(const GemmArguments& p, int column) {
-  const int reach = (column + 1) * (kTileColumns / kTileRows);
-  return reach < p.row_tiles ? reach : p.row_tiles;
+// Tiles of a column that reach above the diagonal, where there are so many.
+template <int kRows, int kColumns>
+__host__ __device__ __forceinline__ int upper_tiles(int column) {
+  return ((column + 1) * kColumns + kRows - 1) / kRows;
 }
 
-// Fills in the tiles of 128 rows and as many columns as the kernel takes.
-template <int kTileColumns>
+// Fills in the tiles of as many rows and columns as the kernel takes; a cluster of blocks makes one
+// of 128 rows for each.
+template <int kRows, int kColumns>
 GemmArguments Tiled(GemmArguments p) {
-  p.row_tiles = static_cast<int>(DivideUp(p.rows, kTileRows));
-  p.column_tiles = static_cast<int>(DivideUp(p.columns, kTileColumns));
+  p.row_tiles = static_cast<int>(DivideUp(p.rows, kRows));
+  p.column_tiles = static_cast<int>(DivideUp(p.columns, kColumns));
   p.tiles = p.row_tiles * p.column_tiles;
   if (!p.upper) return p;
   p.tiles = 0;
   for (int column = 0; column < p.column_tiles; ++column) {
-    p.tiles += upper_tiles<kTileColumns>(p, column);
+    p.tiles += std::min(upper_tiles<kRows, kColumns>(column), p.row_tiles);
   }
   return p;
 }
 
-// Tiles in turn share tiles of A and B in the level-2 cache: bands of 8 rows of tiles, column by
-// column; above the diagonal each band begins with the steps that it takes along it.
-constexpr int kBand = 8;
+// Tiles in turn share tiles of A and B in the level-2 cache: bands of 1024 rows, column by column;
+// above the diagonal each band begins with the steps that it takes along it.
+template <int kRows>
+constexpr int kBand = 1024 / kRows;
 
-template <int kTileColumns>
+template <int kRows, int kColumns>
 __device__ __forceinline__ void place_upper_tile(const GemmArguments& p, int tile, int& row,
                                                  int& column) {
-  constexpr int kStep = kTileColumns / kTileRows;
-  for (int first = 0;; first += kBand) {
-    const int height = min(p.row_tiles - first, kBand);
-    column = first / kStep;
-    for (int own = kStep; own < height && column < p.column_tiles; own += kStep, ++column) {
+  for (int first = 0;; first += kBand<kRows>) {
+    const int height = min(p.row_tiles - first, kBand<kRows>);
+    column = first * kRows / kColumns;
+    for (; column < p.column_tiles; ++column) {
+      const int own = upper_tiles<kRows, kColumns>(column) - first;
+      if (own >= height) break;
       row = first + tile;
       if (tile < own) return;
       tile -= own;
@@ -85,13 +87,13 @@ __device__ __forceinline__ void place_upper_tile(const GemmArguments& p, int til
   }
 }
 
-template <int kTileColumns>
+template <int kRows, int kColumns>
 __device__ __forceinline__ void place_tile(const GemmArguments& p, int tile, int& row,
                                            int& column) {
-  if (p.upper) return place_upper_tile<kTileColumns>(p, tile, row, column);
-  const int in_band = kBand * p.column_tiles;
-  const int first = tile / in_band * kBand, rest = tile % in_band;
-  const int height = min(p.row_tiles - first, kBand);
+  if (p.upper) return place_upper_tile<kRows, kColumns>(p, tile, row, column);
+  const int in_band = kBand<kRows> * p.column_tiles;
+  const int first = tile / in_band * kBand<kRows>, rest = tile % in_band;
+  const int height = min(p.row_tiles - first, kBand<kRows>);
   row = first + rest % height;
   column = rest / height;
 }

@@ -4,98 +4,17 @@
 // While these write a tile of C, the stages of the next one arrive.
 #pragma once
 
-#include "cuda/gemm_tile.cuh"
-#include "cuda/warpgroup.cuh"
+#include "cuda/warpgroup_ring.cuh"
 
 namespace ballast::cuda {
 
-constexpr int kWarpgroup = 128;
-constexpr int kConsumers = 2;
-constexpr int kWarpgroupThreads = (1 + kConsumers) * kWarpgroup;
-constexpr int kConsumerWarps = kConsumers * kWarpgroup / kWarp;
-constexpr int kConsumerRows = kTileRows / kConsumers;
-static_assert(kConsumerRows == 64);  // of one instruction
-// Registers of a thread; a launch of this size begins with 168 for each.
-constexpr int kProducerRegisters = 24;
-constexpr int kConsumerRegisters = 240;
-static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <= (1 + kConsumers) * 168);
+// Registers of a thread; a launch of this size begins with 168 for each. Fetching for other blocks
+// too takes more of them.
+template <class S>
+constexpr int kProducerRegisters = S::kCluster > 1 ? 40 : 24;
+template <class S>
+constexpr int kConsumerRegisters = ((1 + kConsumers) * 168 - kProducerRegisters<S>) / kConsumers;
 constexpr int kStepDepth = 16;  // of one instruction
-constexpr int kSwizzleBytes = 1024;
-
-// A stage is kDepthUnit deep: the planes of A, then those of B. With one plane each, sums stay in
-// the tensor cores over the whole depth, as the registers for a second set are what a tile of 256
-// columns takes. With more, each stage is summed apart and added to the total with rounding.
-template <int kPlanesA_, int kPlanesB_, int kColumns_>
-struct WarpgroupShape {
-  static constexpr int kPlanesA = kPlanesA_, kPlanesB = kPlanesB_, kColumns = kColumns_;
-  static constexpr bool kWholeDepth = kPlanesA + kPlanesB == 2;
-  static constexpr int kSums = kConsumerRows * kColumns / kWarpgroup;  // of a thread
-  static constexpr int kBTiles = kColumns / kItemUnit;                 // of a plane
-  static constexpr int kStageBytes = (kPlanesA + kPlanesB * kBTiles) * kTileBytes;
-  static constexpr int kStages = 192 * 1024 / kStageBytes;
-  static constexpr int kRingBytes = kStages * kStageBytes;
-  static constexpr int kPatchBytes = kConsumerWarps * kPatchSize * sizeof(float);
-  static constexpr int kBytes =
-      kSwizzleBytes + kRingBytes + kPatchBytes + 2 * kStages * sizeof(Barrier);
-  static_assert(kStages >= 2 && kBytes <= 227 * 1024);
-};
-
-// Shared memory of a block. The ring begins where the pattern of exchanged chunks does.
-template <class S>
-struct Workspace {
-  unsigned char* ring;
-  float* patches;
-  Barrier* full;   // a stage has arrived
-  Barrier* empty;  // all warps have read it
-
-  __device__ explicit Workspace(unsigned char* shared)
-      : ring(shared + (kSwizzleBytes - shared_address(shared) % kSwizzleBytes) % kSwizzleBytes),
-        patches(reinterpret_cast<float*>(ring + S::kRingBytes)),
-        full(reinterpret_cast<Barrier*>(ring + S::kRingBytes + S::kPatchBytes)),
-        empty(full + S::kStages) {}
-};
-
-// The stage whose turn it is, and the parity of its barriers in this round.
-template <class S>
-struct Turn {
-  int stage = 0;
-  unsigned parity = 0;
-
-  __device__ void advance() {
-    if (++stage < S::kStages) return;
-    stage = 0;
-    parity ^= 1;
-  }
-};
-
-// One thread fetches all stages of all tiles of the block.
-template <class S>
-__device__ __forceinline__ void fetch_tiles(const GemmArguments& p, const Workspace<S>& space) {
-  const auto steps = static_cast<int>(p.depth / kDepthUnit);
-  Turn<S> turn;
-  for (int tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
-    int row_tile, column_tile;
-    place_tile<S::kColumns>(p, tile, row_tile, column_tile);
-    const __nv_bfloat16* a = p.a + packed_tile(row_tile, p.depth);
-    const __nv_bfloat16* b = p.b + packed_tile(column_tile * S::kBTiles, p.depth);
-    for (int step = 0; step < steps; ++step, turn.advance()) {
-      Barrier* full = space.full + turn.stage;
-      unsigned char* to = space.ring + turn.stage * S::kStageBytes;
-      wait_for_phase(space.empty + turn.stage, turn.parity ^ 1);
-      arrive_expecting(full, S::kStageBytes);
-      const auto fetch = [&](const __nv_bfloat16* from) {
-        copy_bulk(to, from + step * kTileElements, kTileBytes, full);
-        to += kTileBytes;
-      };
-#pragma unroll
-      for (int i = 0; i < S::kPlanesA; ++i) fetch(a + i * p.a_plane);
-#pragma unroll
-      for (int i = 0; i < S::kPlanesB * S::kBTiles; ++i) {
-        fetch(b + i / S::kBTiles * p.b_plane + packed_tile(i % S::kBTiles, p.depth));
-      }
-    }
-  }
-}
 
 // How wgmma finds a factor in shared memory: rows of 128 bytes, depth contiguous, in groups of
 // eight whose chunks of 16 bytes are exchanged (swizzle mode 1); groups follow each other. The PTX
@@ -136,18 +55,15 @@ __device__ __forceinline__ void start_products(std::uint64_t a, std::uint64_t b,
 template <class S>
 __device__ __forceinline__ void multiply_tiles(const GemmArguments& p, const Workspace<S>& space,
                                                int consumer) {
-  const int lane = threadIdx.x % kWarp;
   const int warp = threadIdx.x / kWarp % (kWarpgroup / kWarp);
   const int first_row = consumer * kConsumerRows;
   const std::uint64_t factors = describe_factor(shared_address(space.ring));
   const std::uint64_t own_rows = first_row * kDepthUnit * 2 / 16;
   float* patch = space.patches + (consumer * kWarpgroup / kWarp + warp) * kPatchSize;
   const auto steps = static_cast<int>(p.depth / kDepthUnit);
-  const auto release = [&](int stage) {
-    if (lane == 0) arrive(space.empty + stage);
-  };
+  const auto release = [&](int stage) { release_stage<S>(space.empty + stage); };
   Turn<S> turn;
-  for (int tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+  for (int tile = blockIdx.x / S::kCluster; tile < p.tiles; tile += gridDim.x / S::kCluster) {
     float total[S::kSums] = {};
     int before = 0;
     for (int step = 0; step < steps; ++step, turn.advance()) {
@@ -174,7 +90,7 @@ __device__ __forceinline__ void multiply_tiles(const GemmArguments& p, const Wor
       if (steps > 0) release(before);
     }
     int row_tile, column_tile;
-    place_tile<S::kColumns>(p, tile, row_tile, column_tile);
+    place_block_tile<S>(p, tile, row_tile, column_tile);
     const std::int64_t row = std::int64_t{row_tile} * kTileRows + first_row + warp * kPatchRows;
     const std::int64_t column = std::int64_t{column_tile} * S::kColumns;
 #pragma unroll
@@ -191,23 +107,17 @@ __global__ void __launch_bounds__(kWarpgroupThreads, 1)
     warpgroup_gemm_kernel(const GemmArguments p) {
   extern __shared__ __align__(128) unsigned char shared[];
   const Workspace<S> space(shared);
-  if (threadIdx.x == 0) {
-    for (int stage = 0; stage < S::kStages; ++stage) {
-      init_barrier(space.full + stage, 1);
-      init_barrier(space.empty + stage, kConsumerWarps);
-    }
-    fence_for_copies();
-  }
-  __syncthreads();
+  space.open();
   // The same number for all lanes, which the compiler cannot see otherwise.
   const int warpgroup = __shfl_sync(kAllLanes, threadIdx.x / kWarpgroup, 0);
   if (warpgroup == 0) {
-    give_registers<kProducerRegisters>();
+    give_registers<kProducerRegisters<S>>();
     if (threadIdx.x == 0) fetch_tiles<S>(p, space);
   } else {
-    take_registers<kConsumerRegisters>();
+    take_registers<kConsumerRegisters<S>>();
     multiply_tiles<S>(p, space, warpgroup - 1);
   }
+  space.close();
 }
 #else
 template <class S>

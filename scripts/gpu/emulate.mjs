@@ -57,6 +57,7 @@ function translate(source) {
         return `emulation::Launch(emulation::Config(${config}${owner}), ${body}, ${values});`;
       },
     )
+    .replaceAll('cudaLaunchKernelEx(', 'emulation::LaunchEx(')
     .replaceAll('cudaFuncSetAttribute(', 'cudaFuncSetAttribute((const void*)');
 }
 

@@ -2,6 +2,7 @@
 // written) of what moves memory, and the share of the copy rate of the same run. torch-rates.py prints the peer's.
 //
 //   node scripts/gpu/rates.mjs [device]          default cuda:0
+import { createHash } from 'node:crypto';
 import { Device } from '../../dist/device/index.js';
 
 const name = process.argv[2] ?? 'cuda:0';
@@ -36,7 +37,14 @@ const products = [
   [16384, 14336, 4096],
 ];
 
-/** With each of the two kernels that products may run on. */
+/** The first digits of a hash of all elements. */
+async function fingerprint(...tensors) {
+  const hash = createHash('sha256');
+  for (const tensor of tensors) hash.update(await tensor.readFloat32());
+  return hash.digest('hex').slice(0, 8);
+}
+
+/** With one of the kernels that products may run on; the two of wgmma give the same digits, so results have the same hash. */
 async function measureProducts(precision, kernel) {
   process.env.BALLAST_CUDA_PRODUCTS = kernel;
   let device;
@@ -54,6 +62,7 @@ async function measureProducts(precision, kernel) {
     const x = random(device, tokens, channels);
     const weight = random(device, out, channels, 'bfloat16');
     const sum = device.zeros('float32', [channels, channels]);
+    const product = device.matmul(x, weight);
     const matmul = await seconds(device, () => device.matmul(x, weight));
     const moment = await seconds(device, () => device.secondMoment(x, sum));
     const rate = (work, time) => ((work / time) * 1e-12).toFixed(1).padStart(7);
@@ -62,8 +71,9 @@ async function measureProducts(precision, kernel) {
       `  [${tokens}] x [${out}, ${channels}]`.padEnd(28),
       `matmul ${rate(2 * tokens * out * channels, matmul)}`,
       ` second moment, counted as the full product ${rate(full, moment)}`,
+      ` digits ${await fingerprint(product, sum)}`,
     );
-    for (const tensor of [x, weight, sum]) tensor.dispose();
+    for (const tensor of [x, weight, sum, product]) tensor.dispose();
   }
   device.close();
 }
@@ -154,7 +164,8 @@ async function measureQuantization() {
 }
 
 for (const precision of ['bfloat16', 'float32']) {
-  for (const kernel of ['wgmma', 'mma.sync']) await measureProducts(precision, kernel);
+  for (const kernel of ['wgmma', 'wgmma-pairs', 'mma.sync'])
+    await measureProducts(precision, kernel);
   await measureAttention(precision);
 }
 await measureMemory();

@@ -8,7 +8,7 @@
 # A command that takes longer than the limit (default 540 seconds) is ended: kernels that wait for each other do so for ever.
 #
 #   devices   what the addon says about this machine (always first)
-#   tests     the operations' tests on every GPU (the default), products with both kernels
+#   tests     the operations' tests on every GPU (the default), products with every kernel
 #   model     perplexities on cuda:0 beside the CPU's, float and quantized, of the bundled model and of one packed besides
 #   memory    the tests under compute-sanitizer's memcheck, without the slow cases
 #   races     the same under racecheck
@@ -93,6 +93,7 @@ for name in "${steps[@]}"; do
     tests)
       vitest --maxWorkers=8 test/native
       BALLAST_CUDA_PRODUCTS=mma.sync vitest --maxWorkers=8 test/native/{factorize,gptq,descend}.test.ts
+      BALLAST_CUDA_PRODUCTS=wgmma-pairs vitest --maxWorkers=8 test/native/{matmul,second-moment,factorize,gptq,descend}.test.ts
       ;;
     model)
       step node scripts/gpu/perplexity.mjs

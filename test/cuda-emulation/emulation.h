@@ -1,5 +1,6 @@
 // CUDA C++ on the host, so that the kernels' logic is tested where there is no GPU: each thread of
-// a block is a fiber, blocks run one after another, barriers and warp operations are waits.
+// a block is a fiber, blocks run one after another unless they form a cluster, barriers and warp
+// operations are waits.
 // Included in front of every translated source (scripts/gpu/emulate.mjs). It checks indices,
 // barriers and arithmetic, not speed, and not races between threads that never wait for each other.
 #pragma once
@@ -69,14 +70,15 @@ struct Config {
   dim3 block;
   std::size_t shared_bytes;
   cudaStream_t stream;
-  const void* kernel;  // where it takes shared memory of the launch's own size
+  const void* kernel;    // where it takes shared memory of the launch's own size
+  unsigned cluster = 1;  // neighbouring blocks that run together
 };
 
 extern Fiber* current;
 extern dim3 grid;
 extern dim3 block;
 extern uint3 block_index;
-extern unsigned char* shared_memory;  // of the launch's own size
+extern unsigned char* shared_memory;  // of the launch's own size, the current block's
 extern std::size_t shared_bytes;
 
 // Prints what a kernel did wrong and ends the process.
@@ -86,6 +88,7 @@ void ExpectGranted(const Config& config);
 // Puts work into a stream (streams.cc), which does it as late as whoever waits for it allows.
 void Enqueue(cudaStream_t stream, std::function<void()> work);
 void RunKernel(const Config& config, const std::function<void()>& kernel);
+void WaitForCluster();
 void WaitForBlock();
 void WaitForWarpgroup();  // 128 threads
 void WaitForWarp();
@@ -120,6 +123,22 @@ template <class Kernel, class... Values>
 void Launch(const Config& config, const Kernel& kernel, const Values&... values) {
   ExpectGranted(config);
   Enqueue(config.stream, [=] { RunKernel(config, [&] { kernel(values...); }); });
+}
+// cudaLaunchKernelEx.
+template <class... Values>
+cudaError_t LaunchEx(const cudaLaunchConfig_t* given, void (*kernel)(Values...),
+                     std::type_identity_t<Values>... values) {
+  Config config(given->gridDim, given->blockDim, given->dynamicSmemBytes, given->stream,
+                reinterpret_cast<const void*>(kernel));
+  for (unsigned i = 0; i < given->numAttrs; ++i) {
+    const auto& size = given->attrs[i].val.clusterDim;
+    if (given->attrs[i].id != cudaLaunchAttributeClusterDimension || size.y * size.z != 1) {
+      Fail("a launch of a kind that is not emulated");
+    }
+    config.cluster = size.x;
+  }
+  Launch(config, kernel, values...);
+  return cudaSuccess;
 }
 
 }  // namespace emulation
