@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import { BallastError } from '../errors.js';
 import { WorkerConnection } from '../worker-connection.js';
 
 /** Below, some 10 ms, a thread would be no help. */
@@ -23,10 +24,29 @@ const workers: WorkerConnection<Digested>[] = [];
 /** Of all parts in turn. Their memory may be taken over: from here on it is only there in what is returned. */
 export async function sha256(parts: readonly ArrayBuffer[]): Promise<Digested> {
   const bytes = parts.reduce((total, { byteLength }) => total + byteLength, 0);
-  if (bytes >= leastBytes) return await leastBusy().send(parts, [...parts]);
+  if (bytes >= leastBytes) return await digestedBy(leastBusy(), parts);
   const hash = createHash('sha256');
   for (const part of parts) hash.update(new Uint8Array(part));
   return { digest: hash.digest('hex'), parts };
+}
+
+/** A thread that has ended is none for the next digests. */
+async function digestedBy(
+  worker: WorkerConnection<Digested>,
+  parts: readonly ArrayBuffer[],
+): Promise<Digested> {
+  try {
+    return await worker.send(parts, [...parts]);
+  } catch (error) {
+    const at = workers.indexOf(worker);
+    if (at >= 0) workers.splice(at, 1);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BallastError(
+      'ERR_MEMORY',
+      `Expected the thread that digests what is written to last, but it ended: ${reason}; leave more memory free.`,
+      { cause: error },
+    );
+  }
 }
 
 /** They are started when all others have something to do, and stay for the next ones. */
