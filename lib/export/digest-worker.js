@@ -1,5 +1,5 @@
-// The worker half of digest.ts: SHA-256 over the parts of each message, which go back with it. Plain JavaScript, because a worker is started from
-// a file, and this one must be found beside its caller in the sources and in the package.
+// The worker half of digest.ts: SHA-256 over the parts of each message, which go back with it. Plain JavaScript, because a
+// worker is started from a file, and this one must be found beside its caller in the sources and in the package.
 
 import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';

@@ -36,8 +36,8 @@ export interface DigestedValues {
 }
 
 /**
- * Memory that weights were read into, by the linear's name: those of the next block are as large, and memory that is not fresh
- * takes them several times as fast.
+ * Memory that weights were read into, by the linear's name: those of the next block are as large, and memory that is
+ * not fresh takes them several times as fast.
  */
 export type ReadMemory = Map<string, ArrayBuffer>;
 

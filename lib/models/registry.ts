@@ -95,7 +95,8 @@ export function readBlockModel(config: Config, tensors: ReadonlySet<string>): Bl
 
 /**
  * A language model under another architecture that computes the same: its config.json, the model with the biases that
- * the checkpoint holds, and the parts that `tensors` must be taken apart into. Throws ERR_UNSUPPORTED where the two differ in more than names.
+ * the checkpoint holds, and the parts that `tensors` must be taken apart into. Throws ERR_UNSUPPORTED where the two
+ * differ in more than names.
  */
 export function rewriteModel(
   config: Config,
