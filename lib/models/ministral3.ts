@@ -10,10 +10,10 @@ import { readRotary } from './read-rotary.js';
 export const ministral3: Architecture = {
   modelType: 'ministral3',
   read: (config, tensors) =>
-    gatedDecoder(readMinistralDecoder(new ConfigReader(config), 'ministral3'), tensors),
+    gatedDecoder(readMinistral3Decoder(new ConfigReader(config), 'ministral3'), tensors),
 };
 
-export function readMinistralDecoder(reader: ConfigReader, modelType: string): GatedDecoder {
+export function readMinistral3Decoder(reader: ConfigReader, modelType: string): GatedDecoder {
   const decoder = readGatedDecoder(reader, modelType, {
     headSize: 128,
     eps: 1e-5,

@@ -13,17 +13,18 @@ export function readMistralDecoder(reader: ConfigReader, modelType: string): Gat
   return { ...decoder, windows: decoder.windows.map(() => window) };
 }
 
-/** With `layer_types` it is a Ministral 8B, which slides in some blocks only. */
-function readDecoder(config: Config): GatedDecoder {
-  const reader = new ConfigReader(config);
-  const decoder = readMistralDecoder(reader, 'mistral');
+/** The window in some blocks only, where `layer_types` says so: transformers runs such a mistral as ministral. */
+export function readMinistralDecoder(reader: ConfigReader, modelType: string): GatedDecoder {
+  const decoder = readMistralDecoder(reader, modelType);
   const [window = 0] = decoder.windows;
   return { ...decoder, windows: readWindows(reader, decoder.blocks, window, () => true) };
 }
 
+const readDecoder = (config: Config) => readMinistralDecoder(new ConfigReader(config), 'mistral');
+
 export const mistral: Architecture = {
   modelType: 'mistral',
-  relatives: ['ministral', 'mixtral'],
+  relatives: ['mixtral'],
   read: (config, tensors) => gatedDecoder(readDecoder(config), tensors),
   rewrites: { llama: (config) => ({ config: llamaConfig(config, readDecoder(config)) }) },
 };

@@ -2,11 +2,11 @@
 
 import { ConfigReader } from './config-reader.js';
 import { innerDecoder } from './inner-decoder.js';
-import { readMinistralDecoder } from './ministral3.js';
+import { readMinistral3Decoder } from './ministral3.js';
 import { readMistralDecoder } from './mistral.js';
 import type { Architecture } from './model.js';
 
-const readers = { mistral: readMistralDecoder, ministral3: readMinistralDecoder };
+const readers = { mistral: readMistralDecoder, ministral3: readMinistral3Decoder };
 
 export const mistral3: Architecture = {
   modelType: 'mistral3',

@@ -12,6 +12,7 @@ import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
 import { llama } from './llama.js';
+import { ministral } from './ministral.js';
 import { ministral3 } from './ministral3.js';
 import { mistral } from './mistral.js';
 import { mistral3 } from './mistral3.js';
@@ -45,6 +46,7 @@ export const architectures: readonly Architecture[] = [
   gptNeox,
   granite,
   llama,
+  ministral,
   ministral3,
   mistral,
   mistral3,

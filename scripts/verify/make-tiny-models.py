@@ -292,6 +292,15 @@ VARIANTS = {
             image_token_index=VOCABULARY - 1,
         ),
     ),
+    "ministral": (
+        "Ministral",
+        dict(
+            GATED,
+            head_dim=12,
+            sliding_window=6,
+            layer_types=["full_attention", "sliding_attention"],
+        ),
+    ),
 }
 
 

@@ -22,6 +22,7 @@ const subjects = [
   { variant: 'gemma3-text', ...usual },
   { variant: 'granite', ...usual },
   { variant: 'smollm3', ...usual },
+  { variant: 'ministral', ...usual },
   { variant: 'ministral3', ...usual },
   { variant: 'olmo2', ...usual },
   { variant: 'olmo3', ...usual },
