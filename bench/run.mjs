@@ -9,6 +9,7 @@
 //                                    they form float32 products: avx512_bf16+six
 //     --precisions <names>           default float32,bfloat16
 //     --tokens <counts>              rows of products, default 2048,16384
+//     --peer-states float32          torch's products take and give float32, as ours do, instead of their own dtype
 //     --pairs <n>                    turns of each measurement, default 5
 //     --widths, --models, --samples, --sequence, --method     of the job; see job/run.mjs
 //     --quick                        a few shapes
@@ -38,6 +39,7 @@ const { values, positionals } = parseArgs({
     sets: { type: 'string', default: '' },
     precisions: { type: 'string', default: 'float32,bfloat16' },
     tokens: { type: 'string', default: '2048,16384' },
+    'peer-states': { type: 'string', default: '' },
     pairs: { type: 'string', default: '5' },
     widths: { type: 'string', default: '768,1024,2048' },
     models: { type: 'string' },
@@ -59,6 +61,7 @@ const options = {
   ...values,
   threads: Number(values.threads),
   pairs: Number(values.pairs),
+  peerStates: values['peer-states'],
   samples: Number(values.samples),
   sequence: Number(values.sequence),
   precisions: split(values.precisions),

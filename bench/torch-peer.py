@@ -42,6 +42,12 @@ def matmul(dtype, tokens, out, channels):
     return lambda: F.linear(x, weight)
 
 
+def matmul_of_float32(dtype, tokens, out, channels):
+    """Takes and gives float32 hidden states, as our products do; the product itself in `dtype`."""
+    x, weight = torch.randn(tokens, channels), torch.randn(out, channels, dtype=dtype)
+    return lambda: F.linear(x.to(dtype), weight).float()
+
+
 def second_moment(dtype, tokens, channels):
     x = torch.randn(tokens, channels, dtype=dtype)
     total = torch.zeros(channels, channels, dtype=dtype)
@@ -68,6 +74,8 @@ def prepare(op, shape, dtype):
     """The call to be timed."""
     if op == "matmul":
         return matmul(dtype, *shape)
+    if op == "matmul_of_float32":
+        return matmul_of_float32(dtype, *shape)
     if op == "second_moment":
         return second_moment(dtype, *shape)
     if op == "factorize":

@@ -23,7 +23,7 @@ function products({ tokens, quick }) {
   ];
 }
 
-async function matmulRow(context, precision, weightDtype, { tokens, out, channels }) {
+async function matmulRow(context, precision, weightDtype, { tokens, out, channels }, peerOp) {
   const { device } = context;
   const x = randomMatrix(device, tokens, channels);
   const weight = randomMatrix(device, out, channels, weightDtype);
@@ -32,7 +32,7 @@ async function matmulRow(context, precision, weightDtype, { tokens, out, channel
   const request =
     weightDtype === 'float16'
       ? undefined
-      : { op: 'matmul', shape: [tokens, out, channels], dtype: precision };
+      : { op: peerOp, shape: [tokens, out, channels], dtype: precision };
   const measured = await compare({
     ...context,
     request,
@@ -64,15 +64,16 @@ async function momentRow(context, precision, tokens, channels) {
 
 export async function measureProducts(open, options) {
   const rows = [];
+  const peerOp = options.peerStates === 'float32' ? 'matmul_of_float32' : 'matmul';
   for (const precision of options.precisions) {
     const context = open(precision);
     const own = [];
     for (const shape of products(options)) {
-      own.push(await matmulRow(context, precision, precision, shape));
+      own.push(await matmulRow(context, precision, precision, shape, peerOp));
     }
     if (!options.quick) {
       const half = { tokens: options.tokens[0], out: 2048, channels: 2048 };
-      own.push(await matmulRow(context, precision, 'float16', half));
+      own.push(await matmulRow(context, precision, 'float16', half, peerOp));
     }
     for (const width of options.quick ? momentWidths.slice(0, 1) : momentWidths) {
       own.push(await momentRow(context, precision, options.tokens[0], width));
