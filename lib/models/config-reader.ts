@@ -46,22 +46,15 @@ export class ConfigReader {
 
   /** A list of so many, each 1 for true or 0 for false. */
   bits(field: string, count: number): boolean[] {
-    const values = this.#config[field];
     const isBit = (value: unknown) => value === 0 || value === 1;
-    if (!Array.isArray(values) || values.length !== count || !values.every(isBit)) {
-      throw this.#wrong(field, `a list of ${count}, each 0 or 1`);
-    }
+    const values = this.#list(field, count, isBit, `a list of ${count}, each 0 or 1`);
     return values.map((value) => value === 1);
   }
 
   /** A list of so many numbers above 0. */
-  numbers(field: string, count: number): number[] {
-    const values = this.#config[field];
+  numbers(field: string, count: number): readonly number[] {
     const isPositive = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
-    if (!Array.isArray(values) || values.length !== count || !values.every(isPositive)) {
-      throw this.#wrong(field, `a list of ${count} numbers above 0`);
-    }
-    return [...values];
+    return this.#list<number>(field, count, isPositive, `a list of ${count} numbers above 0`);
   }
 
   number(field: string, fallback?: number): number {
@@ -109,12 +102,9 @@ export class ConfigReader {
 
   /** As many of the keys of `values` as are expected; returns what they stand for. */
   choices<T>(field: string, values: Readonly<Record<string, T>>, count: number): T[] {
-    const names = this.#config[field];
-    const known = (name: unknown) => typeof name === 'string' && Object.hasOwn(values, name);
-    if (!Array.isArray(names) || names.length !== count || !names.every(known)) {
-      throw this.#wrong(field, `a list of ${count}, each one of ${Object.keys(values).join(', ')}`);
-    }
-    return names.map((name: string) => values[name] as T);
+    const isKnown = (name: unknown) => typeof name === 'string' && Object.hasOwn(values, name);
+    const expected = `a list of ${count}, each one of ${Object.keys(values).join(', ')}`;
+    return this.#list<string>(field, count, isKnown, expected).map((name) => values[name] as T);
   }
 
   /** A nested object, or undefined where the field is absent. */
@@ -166,6 +156,18 @@ export class ConfigReader {
 
   #value(field: string, fallback: unknown): unknown {
     return this.has(field) ? this.#config[field] : (this.#defaults[field] ?? fallback);
+  }
+
+  /** A list of so many for each of which `isOne` holds, which makes it a T. */
+  #list<T>(
+    field: string,
+    count: number,
+    isOne: (value: unknown) => boolean,
+    expected: string,
+  ): readonly T[] {
+    const values = this.#config[field];
+    if (Array.isArray(values) && values.length === count && values.every(isOne)) return values;
+    throw this.#wrong(field, expected);
   }
 
   #wrong(field: string, expected: string): BallastError {
