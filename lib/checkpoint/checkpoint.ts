@@ -13,7 +13,7 @@ import { readHeader, type TensorInfo } from './safetensors-header.js';
 const singleFile = 'model.safetensors';
 export const indexFile = 'model.safetensors.index.json';
 
-/** Consecutive rows of the tensor `source`, as a tensor. */
+/** Consecutive rows of the tensor `source`, as a tensor; all of its rows are parts. */
 export interface TensorPart {
   readonly name: string;
   readonly source: string;
@@ -76,6 +76,7 @@ export class Checkpoint {
    * ERR_CHECKPOINT for a tensor that is absent or has other rows than its parts together.
    */
   takenApart(parts: readonly TensorPart[]): Checkpoint {
+    if (parts.length === 0) return this;
     const tensors = new Map(this.tensors);
     const rows = new Map<string, number>();
     for (const { name, source, firstRow, rows: count } of parts) {

@@ -127,7 +127,7 @@ async function restOfModel(
 function sourceAs(source: Checkpoint, modelType: string): Checkpoint {
   if (source.config.model_type === modelType) return source;
   const { parts = [] } = rewriteModel(source.config, new Set(source.tensors.keys()), modelType);
-  return parts.length === 0 ? source : source.takenApart(parts);
+  return source.takenApart(parts);
 }
 
 /** The result's model with the tensors that `rest` has, under the architecture that was asked for. */

@@ -16,7 +16,6 @@ export {
   type LinearSpec,
   type Rewrite,
   shapeOf,
-  type TensorPart,
   type VisionModel,
 } from './model.js';
 export {

@@ -3,6 +3,7 @@
 // whether that is plain execution, observation, or quantized execution. Linears that are called with the
 // same tensor form an input group.
 
+import type { TensorPart } from '../checkpoint/checkpoint.js';
 import type {
   Activation,
   AttentionOptions,
@@ -174,15 +175,6 @@ export interface VisionModel extends BlockModel {
   ): BlockGradient;
   /** With respect to the last hidden states, given that with respect to the logits. */
   headGradient(x: Tensor, weights: Weights, gradient: Tensor, context: BlockContext): Tensor;
-}
-
-/** Rows of a tensor under a name of their own. */
-export interface TensorPart {
-  readonly name: string;
-  /** The tensor they are of, all of whose rows are parts. */
-  readonly source: string;
-  readonly firstRow: number;
-  readonly rows: number;
 }
 
 /** A model in the words of another architecture. */

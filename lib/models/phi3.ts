@@ -1,11 +1,12 @@
 // Phi-3, Phi-3.5 and Phi-4 (arXiv 2404.14219, 2412.08905, 2503.01743), the language models: the gated decoder with fused
 // projections, no biases, rotary positions on a part of each head where a field says so, and LongRoPE for long contexts.
 
+import type { TensorPart } from '../checkpoint/checkpoint.js';
 import { BallastError } from '../errors.js';
 import { ConfigReader } from './config-reader.js';
 import { type GatedDecoder, gatedDecoder } from './gated-decoder.js';
 import { llamaConfig } from './llama-config.js';
-import type { Architecture, Config, Rewrite, TensorPart } from './model.js';
+import type { Architecture, Config, Rewrite } from './model.js';
 import { readGatedDecoder } from './read-gated-decoder.js';
 import { readRotary } from './read-rotary.js';
 import type { Rotary } from './rotary.js';

@@ -105,7 +105,7 @@ export function modelOf(source: Checkpoint, { architecture }: ResolvedOptions) {
     return { config, model: readBlockModel(config, names), checkpoint: source };
   }
   const { parts = [], ...rewritten } = rewriteModel(config, names, architecture);
-  return { ...rewritten, checkpoint: parts.length === 0 ? source : source.takenApart(parts) };
+  return { ...rewritten, checkpoint: source.takenApart(parts) };
 }
 
 /** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
