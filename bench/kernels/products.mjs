@@ -23,8 +23,8 @@ function products({ tokens, quick }) {
   ];
 }
 
-async function matmulRow(context, precision, weightDtype, { tokens, out, channels }, peerOp) {
-  const { device } = context;
+async function matmulRow(context, precision, weightDtype, { tokens, out, channels }) {
+  const { device, peerOp } = context;
   const x = randomMatrix(device, tokens, channels);
   const weight = randomMatrix(device, out, channels, weightDtype);
   const operations = 2 * tokens * out * channels;
@@ -66,14 +66,14 @@ export async function measureProducts(open, options) {
   const rows = [];
   const peerOp = options.peerStates === 'float32' ? 'matmul_of_float32' : 'matmul';
   for (const precision of options.precisions) {
-    const context = open(precision);
+    const context = { ...open(precision), peerOp };
     const own = [];
     for (const shape of products(options)) {
-      own.push(await matmulRow(context, precision, precision, shape, peerOp));
+      own.push(await matmulRow(context, precision, precision, shape));
     }
     if (!options.quick) {
       const half = { tokens: options.tokens[0], out: 2048, channels: 2048 };
-      own.push(await matmulRow(context, precision, 'float16', half, peerOp));
+      own.push(await matmulRow(context, precision, 'float16', half));
     }
     for (const width of options.quick ? momentWidths.slice(0, 1) : momentWidths) {
       own.push(await momentRow(context, precision, options.tokens[0], width));

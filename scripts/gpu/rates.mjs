@@ -3,6 +3,7 @@
 //
 //   node scripts/gpu/rates.mjs [device]          default cuda:0
 import { createHash } from 'node:crypto';
+import { randomMatrix } from '../../bench/measure.mjs';
 import { Device } from '../../dist/device/index.js';
 
 const name = process.argv[2] ?? 'cuda:0';
@@ -16,19 +17,6 @@ async function seconds(device, enqueue) {
   for (let run = 0; run < runs; ++run) device.scope(() => void enqueue());
   await device.synchronize();
   return (performance.now() - from) / 1e3 / runs;
-}
-
-/** Of a prime period, so that no two rows are alike, and made once: drawing each number would take minutes of the GPU's time. */
-const noise = Float32Array.from({ length: 1_000_003 }, () => Math.random() - 0.5);
-
-function random(device, rows, columns, dtype = 'float32') {
-  const data = new Float32Array(rows * columns);
-  data.set(noise.subarray(0, data.length));
-  for (let filled = noise.length; filled < data.length; filled *= 2) {
-    data.copyWithin(filled, 0, Math.min(filled, data.length - filled));
-  }
-  const tensor = device.upload('float32', [rows, columns], data);
-  return dtype === 'float32' ? tensor : device.cast(tensor, dtype);
 }
 
 const products = [
@@ -59,8 +47,8 @@ async function measureProducts(precision, kernel) {
     `${device.description}, ${precision} products (${kernel}), bfloat16 weights: TFLOP/s`,
   );
   for (const [tokens, out, channels] of products) {
-    const x = random(device, tokens, channels);
-    const weight = random(device, out, channels, 'bfloat16');
+    const x = randomMatrix(device, tokens, channels);
+    const weight = randomMatrix(device, out, channels, 'bfloat16');
     const sum = device.zeros('float32', [channels, channels]);
     const product = device.matmul(x, weight);
     const matmul = await seconds(device, () => device.matmul(x, weight));
@@ -82,8 +70,10 @@ async function measureProducts(precision, kernel) {
 async function measureAttention(precision) {
   const device = Device.open(name, { precision });
   const [batch, sequence, heads, keyValueHeads, headSize] = [8, 2048, 32, 8, 128];
-  const query = random(device, batch * sequence, heads * headSize);
-  const [key, value] = [1, 2].map(() => random(device, batch * sequence, keyValueHeads * headSize));
+  const query = randomMatrix(device, batch * sequence, heads * headSize);
+  const [key, value] = [1, 2].map(() =>
+    randomMatrix(device, batch * sequence, keyValueHeads * headSize),
+  );
   const options = { sequence, heads, keyValueHeads, scale: headSize ** -0.5 };
   const time = await seconds(device, () => device.attention(query, key, value, options));
   const rate = ((2 * batch * heads * headSize * sequence ** 2) / time) * 1e-12;
@@ -97,11 +87,11 @@ async function measureAttention(precision) {
 async function measureMemory() {
   const device = Device.open(name);
   const [rows, columns] = [16384, 4096];
-  const x = random(device, rows, columns);
-  const [weight, bias] = [random(device, 1, columns), random(device, 1, columns)];
+  const x = randomMatrix(device, rows, columns);
+  const [weight, bias] = [randomMatrix(device, 1, columns), randomMatrix(device, 1, columns)];
   const [w, b] = [weight, bias].map((row) => device.reshape(row, [columns]));
-  const head = device.reshape(random(device, 1, 128), [128]);
-  const [cos, sin] = [random(device, 2048, 64), random(device, 2048, 64)];
+  const head = device.reshape(randomMatrix(device, 1, 128), [128]);
+  const [cos, sin] = [randomMatrix(device, 2048, 64), randomMatrix(device, 2048, 64)];
   const sum = device.zeros('float64', [columns]);
   const fake = (granularity) => device.fakeQuantize(x, { bits: 8, granularity });
   // Times the size of x: how often it must be read or written at least.
@@ -134,9 +124,9 @@ async function measureMemory() {
 async function measureQuantization() {
   const device = Device.open(name);
   const [out, channels] = [4096, 4096];
-  const weight = random(device, out, channels);
+  const weight = randomMatrix(device, out, channels);
   const sum = device.zeros('float32', [channels, channels]);
-  device.secondMoment(random(device, 2 * channels, channels), sum);
+  device.secondMoment(randomMatrix(device, 2 * channels, channels), sum);
   const zero = device.zeros('float64', [channels]);
   const moment = device.moment(sum, zero, zero, {
     count: 2 * channels,
