@@ -85,25 +85,16 @@ GRANITE = dict(
 )
 GEMMA3 = dict(GATED, head_dim=12, sliding_window=6, query_pre_attn_scalar=20)
 # What encodes images beside a language model, as small as can be.
-SIGLIP = dict(
+ENCODER = dict(
     hidden_size=8,
     intermediate_size=8,
     num_hidden_layers=1,
     num_attention_heads=2,
     image_size=8,
     patch_size=4,
-    vision_use_head=False,
 )
-PIXTRAL = dict(
-    model_type="pixtral",
-    hidden_size=8,
-    intermediate_size=8,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    head_dim=4,
-    image_size=8,
-    patch_size=4,
-)
+SIGLIP = dict(ENCODER, vision_use_head=False)
+PIXTRAL = dict(ENCODER, model_type="pixtral", head_dim=4)
 # Queries of two thirds of the tests' positions are multiplied.
 MINISTRAL3 = dict(
     GATED,
