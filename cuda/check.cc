@@ -37,8 +37,7 @@ std::string WhyNothingRuns(cudaError_t status) {
              "newer: update the driver, or compile for this GPU (BALLAST_CUDA_ARCHITECTURES)";
     case cudaErrorJitCompilerNotFound:
       return "The NVIDIA driver here came without its translator (libnvidia-ptxjitcompiler): add "
-             "it, "
-             "or compile for this GPU (BALLAST_CUDA_ARCHITECTURES)";
+             "it, or compile for this GPU (BALLAST_CUDA_ARCHITECTURES)";
     case cudaErrorDevicesUnavailable:
       return "The GPU is not to be had, another process may hold it for itself: wait for it, or "
              "choose another with --device";
