@@ -2,33 +2,11 @@
 // while it is in the cache.
 #include "native/cpu/matmul.h"
 
+#include "native/cpu/elementwise.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
-namespace {
-
-UnaryKernel ActivationKernel(const RowKernels& row, Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-      return nullptr;
-    case Activation::kRelu:
-      return row.relu;
-    case Activation::kGelu:
-      return row.gelu;
-    case Activation::kGeluTanh:
-      return row.gelu_tanh;
-    case Activation::kQuickGelu:
-      return row.quick_gelu;
-    case Activation::kSilu:
-      return row.silu;
-    case Activation::kTanh:
-      return row.tanh;
-  }
-  return nullptr;
-}
-
-}  // namespace
 
 void Matmul(const Context& context, const MatmulParams& params) {
   const bool out_in = params.layout == WeightLayout::kOutIn;
