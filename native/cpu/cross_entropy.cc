@@ -4,6 +4,7 @@
 #include <string>
 
 #include "native/core/error.h"
+#include "native/cpu/rows.h"
 
 namespace ballast::cpu {
 
@@ -21,12 +22,7 @@ void CrossEntropy(const Context& context, const CrossEntropyParams& p) {
     return context.kernels.row.log_sum_exp(logits, vocabulary) -
            static_cast<double>(logits[target]);
   };
-  context.pool.ParallelFor(
-      p.logits.rows(), 1,
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) p.out.f64()[row] = loss(row);
-      },
-      context.cancel);
+  ForEachRow(context, p.logits.rows(), 1, [&](std::int64_t row) { p.out.f64()[row] = loss(row); });
 }
 
 }  // namespace ballast::cpu

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "native/cpu/gemm.h"
+#include "native/cpu/rows.h"
 
 namespace ballast::cpu {
 namespace {
@@ -41,20 +42,8 @@ Product ProductOf(const HeadProductParams& p, std::int64_t item) {
           .stride = p.out.cols()};
 }
 
-// Elements of a task.
-constexpr std::int64_t kGrain = 16384;
-
-template <class F>
-void ForEachRow(const Context& context, const View& x, F body) {
-  const std::int64_t grain =
-      std::max<std::int64_t>(kGrain / std::max<std::int64_t>(x.cols(), 1), 1);
-  context.pool.ParallelFor(
-      x.rows(), grain,
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) body(row);
-      },
-      context.cancel);
-}
+// Elements of a task; an exponential each costs more than arithmetic.
+constexpr std::int64_t kTaskElements = 16384;
 
 }  // namespace
 
@@ -88,7 +77,7 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
   const std::int64_t sequence = p.scores.cols();
   const auto cap = static_cast<float>(p.softcap);
   const RowKernels& kernels = context.kernels.row;
-  ForEachRow(context, p.scores, [&](std::int64_t row) {
+  ForEachRow(context, p.scores.rows(), RowsOfTask(sequence, kTaskElements), [&](std::int64_t row) {
     const float* in = p.scores.f32() + row * sequence;
     float* out = p.out.f32() + row * sequence;
     const std::int64_t query = row % sequence;
@@ -121,7 +110,7 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
 
 void SoftmaxGradient(const Context& context, const SoftmaxGradientParams& p) {
   const std::int64_t n = p.probabilities.cols();
-  ForEachRow(context, p.probabilities, [&](std::int64_t row) {
+  ForEachRow(context, p.probabilities.rows(), RowsOfTask(n, kTaskElements), [&](std::int64_t row) {
     const float* probability = p.probabilities.f32() + row * n;
     const float* gradient = p.gradient.f32() + row * n;
     float* out = p.out.f32() + row * n;

@@ -6,6 +6,7 @@
 #include "native/cpu/grid.h"
 #include "native/cpu/quantization.h"
 #include "native/cpu/reductions.h"
+#include "native/cpu/rows.h"
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
@@ -59,9 +60,7 @@ void QuantizeRows(const Context& context, const FakeQuantizeParams& p, const Aff
 // Runs `quantize` over all rows, adding up the results' channels where that is asked for.
 void Run(const Context& context, const FakeQuantizeParams& p, const RowRange& quantize) {
   if (!p.channel_sum.empty()) return SumRows(context, p.out, p.channel_sum.f64(), quantize);
-  const std::int64_t grain =
-      std::max<std::int64_t>(32768 / std::max<std::int64_t>(p.x.cols(), 1), 1);
-  context.pool.ParallelFor(p.x.rows(), grain, quantize, context.cancel);
+  context.pool.ParallelFor(p.x.rows(), RowsOfTask(p.x.cols()), quantize, context.cancel);
 }
 
 }  // namespace

@@ -2,12 +2,16 @@
 // candidate.
 #include "native/cpu/gradients.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "native/cpu/rows.h"
+
 namespace ballast::cpu {
 namespace {
+
+// Elements of a task: each costs far more than elsewhere.
+constexpr std::int64_t kTaskElements = 16384;
 
 double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
@@ -80,19 +84,13 @@ void LayerNormRow(const LayerNormGradientParams& p, std::int64_t row) {
 }  // namespace
 
 void LayerNormGradient(const Context& context, const LayerNormGradientParams& p) {
-  const std::int64_t grain =
-      std::max<std::int64_t>(16384 / std::max<std::int64_t>(p.x.cols(), 1), 1);
-  context.pool.ParallelFor(
-      p.x.rows(), grain,
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) LayerNormRow(p, row);
-      },
-      context.cancel);
+  ForEachRow(context, p.x.rows(), RowsOfTask(p.x.cols(), kTaskElements),
+             [&](std::int64_t row) { LayerNormRow(p, row); });
 }
 
 void ActivationGradient(const Context& context, const ActivationGradientParams& p) {
   context.pool.ParallelFor(
-      p.x.shape.elements(), 16384,
+      p.x.shape.elements(), kTaskElements,
       [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           p.out.f32()[i] =

@@ -9,6 +9,7 @@
 #include "native/cpu/conversion.h"
 #include "native/cpu/grid.h"
 #include "native/cpu/index_check.h"
+#include "native/cpu/rows.h"
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
@@ -48,9 +49,8 @@ struct RowGrids {
 template <class F>
 void ForEachRow(const Context& context, std::int64_t rows, std::int64_t columns,
                 std::int64_t floats, F body) {
-  const std::int64_t grain = std::max<std::int64_t>(32768 / std::max<std::int64_t>(columns, 1), 1);
   context.pool.ParallelFor(
-      rows, grain,
+      rows, RowsOfTask(columns),
       [&](std::int64_t begin, std::int64_t end) {
         Scratch<float> scratch(floats);
         for (std::int64_t row = begin; row < end; ++row) body(row, scratch);

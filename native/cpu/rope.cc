@@ -2,14 +2,15 @@
 // 2104.09864).
 #include "native/cpu/rope.h"
 
-#include <algorithm>
 #include <cstring>
+
+#include "native/cpu/rows.h"
 
 namespace ballast::cpu {
 
 void Rope(const Context& context, const RopeParams& p) {
   const std::int64_t channels = p.x.cols(), half = p.cos.cols();
-  const auto rotate = [&](std::int64_t row) {
+  ForEachRow(context, p.x.rows(), RowsOfTask(channels), [&](std::int64_t row) {
     const std::int64_t position = row % p.sequence;
     const float* x = p.x.f32() + row * channels;
     float* out = p.out.f32() + row * channels;
@@ -19,14 +20,7 @@ void Rope(const Context& context, const RopeParams& p) {
       context.kernels.row.rope(x + c, p.cos.f32() + position * half, p.sin.f32() + position * half,
                                half, p.interleaved, out + c);
     }
-  };
-  const std::int64_t grain = std::max<std::int64_t>(32768 / std::max<std::int64_t>(channels, 1), 1);
-  context.pool.ParallelFor(
-      p.x.rows(), grain,
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) rotate(row);
-      },
-      context.cancel);
+  });
 }
 
 }  // namespace ballast::cpu

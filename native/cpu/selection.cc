@@ -4,16 +4,13 @@
 
 #include "native/cpu/elementwise.h"
 #include "native/cpu/index_check.h"
+#include "native/cpu/rows.h"
 
 namespace ballast::cpu {
 namespace {
 
 // Bytes of a task.
 constexpr std::int64_t kTaskBytes = 1 << 18;
-
-std::int64_t RowsOfTask(std::int64_t row_bytes) {
-  return std::max<std::int64_t>(kTaskBytes / std::max<std::int64_t>(row_bytes, 1), 1);
-}
 
 template <class Word>
 void GatherColumns(const View& in, const View& index, const View& out, std::int64_t begin,
@@ -70,7 +67,7 @@ void SelectColumns(const Context& context, const View& in, const View& index, co
   CheckIndex("columns", index, in.cols());
   WithWord(in.dtype, [&](auto word) {
     context.pool.ParallelFor(
-        out.rows(), RowsOfTask(RowBytes(out)),
+        out.rows(), RowsOfTask(RowBytes(out), kTaskBytes),
         [&](std::int64_t begin, std::int64_t end) {
           GatherColumns<decltype(word)>(in, index, out, begin, end);
         },
@@ -81,20 +78,15 @@ void SelectColumns(const Context& context, const View& in, const View& index, co
 void SelectRows(const Context& context, const View& in, const View& index, const View& out) {
   CheckIndex("rows", index, in.rows());
   const std::int64_t bytes = RowBytes(in);
-  context.pool.ParallelFor(
-      index.shape.elements(), RowsOfTask(bytes),
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          std::memcpy(out.bytes + i * bytes, in.bytes + index.i32()[i] * bytes,
-                      static_cast<std::size_t>(bytes));
-        }
-      },
-      context.cancel);
+  ForEachRow(context, index.shape.elements(), RowsOfTask(bytes, kTaskBytes), [&](std::int64_t i) {
+    std::memcpy(out.bytes + i * bytes, in.bytes + index.i32()[i] * bytes,
+                static_cast<std::size_t>(bytes));
+  });
 }
 
 void Transpose(const Context& context, const View& in, const View& out) {
   // At least a tile's rows, or each line of `in` would be fetched for too few of its elements.
-  const std::int64_t grain = std::max<std::int64_t>(RowsOfTask(RowBytes(out)), 32);
+  const std::int64_t grain = std::max<std::int64_t>(RowsOfTask(RowBytes(out), kTaskBytes), 32);
   WithWord(in.dtype, [&](auto word) {
     context.pool.ParallelFor(
         out.rows(), grain,
