@@ -55,8 +55,8 @@ void Check(cudaError_t status, const char* doing) {
       std::string(cudaGetErrorName(status)) + ": " + cudaGetErrorString(status);
   if (IsLost(status)) {
     throw Error(ErrorCode::kCuda, "The GPU was lost while " + std::string(doing) + " (" + reason +
-                                      "); start the program again, a finished part of a run is "
-                                      "resumed.");
+                                      "); start the program again, and the run from its "
+                                      "beginning.");
   }
   const std::string why = WhyNothingRuns(status);
   if (!why.empty()) throw Error(ErrorCode::kUnsupported, why + " (" + reason + ").");

@@ -1,6 +1,6 @@
 // Writes a checkpoint whose shapes are known beforehand: headers first, then each tensor at its planned place, in
-// whatever order it is ready. So memory holds one tensor, and a resumed run may write only what is missing. Files are
-// as Hugging Face names them, with an index when there is more than one.
+// whatever order it is ready. So memory holds one tensor. Files are as Hugging Face names them, with an index when there
+// is more than one.
 
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
