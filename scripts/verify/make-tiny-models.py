@@ -308,6 +308,8 @@ def randomize(model: torch.nn.Module, generator: torch.Generator) -> None:
 
 
 def make(directory: pathlib.Path, name: str, family: str, sizes: dict, seed: int) -> float:
+    # Some parameters start from random values of transformers' own, to which noise is added.
+    torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     config = getattr(transformers, f"{family}Config")(**sizes)
     # Eager attention is the formula as it is written down.
