@@ -1,6 +1,7 @@
 // Who executes the linears of a block: plain, quantized with biases folded, or quantized with a bias per
 // position, all from the same few tensors.
 
+import { allOrNothing } from '../all-or-nothing.js';
 import type { Device, Tensor } from '../device/index.js';
 import type { Linear } from '../models/index.js';
 
@@ -15,15 +16,15 @@ export interface LinearWeights {
 }
 
 /** The same on `device`, in handles of their own. */
-export async function copyLinear(
+export function copyLinear(
   { weight, bias, positionBias }: LinearWeights,
   device: Device,
 ): Promise<LinearWeights> {
-  return {
-    weight: await weight.copyTo(device),
-    bias: await bias?.copyTo(device),
-    positionBias: await positionBias?.copyTo(device),
-  };
+  return allOrNothing(async (own) => ({
+    weight: await own(weight.copyTo(device)),
+    bias: await own(bias?.copyTo(device)),
+    positionBias: await own(positionBias?.copyTo(device)),
+  }));
 }
 
 /** y [n, c] + bias [sequence, c], repeated over whole sequences. */

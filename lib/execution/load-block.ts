@@ -1,6 +1,7 @@
 // The tensors of one block on a device: linears in the checkpoint's own dtype and oriented [out, in], everything
 // else in float32. Values that are not finite are refused here, where file and tensor can still be named.
 
+import { allOrNothing } from '../all-or-nothing.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { converted, loadTensor, uploadTensor } from '../checkpoint/load-tensor.js';
 import type { Device, Tensor } from '../device/index.js';
@@ -91,24 +92,27 @@ export function expectOuterShapes(checkpoint: Checkpoint, model: BlockModel): vo
  * Tensors outside blocks (embedding, head), by full name; `float32` for all but large tables. Those that `replaced` has,
  * on whatever device, stand in for the checkpoint's.
  */
-export async function loadWeights(
+export function loadWeights(
   device: Device,
   checkpoint: Checkpoint,
   names: readonly string[],
   replaced: ReadonlyMap<string, Tensor> = new Map(),
 ): Promise<Weights> {
-  const tensors: (readonly [string, Tensor])[] = [];
-  for (const name of names) {
-    // Matrices stay as they are stored: embedding and matmul read every weight dtype.
-    const matrix = checkpoint.tensor(name).shape.length === 2;
-    // A handle of its own: whoever replaced it disposes theirs.
-    const tensor =
-      (await replaced.get(name)?.copyTo(device)) ??
-      loadTensor(device, checkpoint, name, matrix ? {} : { dtype: 'float32' });
-    tensors.push([name, tensor]);
-  }
-  await expectFinite(device, checkpoint, tensors);
-  return new Weights(tensors);
+  return allOrNothing(async (own) => {
+    const tensors: (readonly [string, Tensor])[] = [];
+    for (const name of names) {
+      // Matrices stay as they are stored: embedding and matmul read every weight dtype.
+      const matrix = checkpoint.tensor(name).shape.length === 2;
+      // A handle of its own: whoever replaced it disposes theirs.
+      const tensor = await own(
+        replaced.get(name)?.copyTo(device) ??
+          loadTensor(device, checkpoint, name, matrix ? {} : { dtype: 'float32' }),
+      );
+      tensors.push([name, tensor]);
+    }
+    await expectFinite(device, checkpoint, tensors);
+    return new Weights(tensors);
+  });
 }
 
 function expectShape(checkpoint: Checkpoint, name: string, shape: readonly number[]): void {

@@ -3,8 +3,9 @@
 // observes is left early. Both paths are run mini-batch by mini-batch side by side, so that what the two read of
 // the same tokens can be compared. Each device sums its own mini-batches; the first adds up, in the devices' order.
 
+import { allOrNothing } from '../all-or-nothing.js';
 import type { Device, Tensor } from '../device/index.js';
-import { disposeAll, mapBatches } from '../execution/index.js';
+import { mapBatches } from '../execution/index.js';
 import { type BlockShape, type Hold, type Linear, shapeOf } from '../models/index.js';
 import type { GroupStatistics } from '../statistics/index.js';
 import { BlockSums, totalOf } from './block-sums.js';
@@ -102,7 +103,10 @@ export async function observedOn(
   device: Device,
   { fitted, heldOut }: ObservedGroup,
 ): Promise<ObservedGroup & Disposable> {
-  const copied = { fitted: await fitted.copyTo(device), heldOut: await heldOut?.copyTo(device) };
+  const copied = await allOrNothing(async (own) => ({
+    fitted: await own(fitted.copyTo(device)),
+    heldOut: await own(heldOut?.copyTo(device)),
+  }));
   return { ...copied, [Symbol.dispose]: () => disposeObserved(copied) };
 }
 
@@ -135,17 +139,15 @@ export async function observe(observation: Observation): Promise<ObservedBlock> 
     return observeBatch(observation, batch, device, sums.of(device));
   };
   const outputs = await mapBatches(places, run, observation.throwIfAborted);
-  try {
+  return await allOrNothing(async (own) => {
+    for (const output of outputs) await own(output);
     const observed = new Map<string, ObservedGroup>();
     for (const leader of groups.map(leaderOf)) {
-      const judge = heldOut && (await totalOf(heldOut, leader));
-      observed.set(leader, { fitted: await totalOf(fitted, leader), heldOut: judge });
+      const judge = await own(heldOut && totalOf(heldOut, leader));
+      observed.set(leader, { fitted: await own(totalOf(fitted, leader)), heldOut: judge });
     }
     return { groups: observed, outputs };
-  } catch (error) {
-    disposeAll(outputs);
-    throw error;
-  }
+  });
 }
 
 function observeBatch(

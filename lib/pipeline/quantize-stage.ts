@@ -2,6 +2,7 @@
 // Each is quantized by one device, which is given the statistics of the group and leaves its result on the first, so that
 // the result is what the first alone would make. Only devices of the first's kind take part: another would be waited for.
 
+import { allOrNothing } from '../all-or-nothing.js';
 import type { Device } from '../device/index.js';
 import { copyLinear, onEach, type PerDevice } from '../execution/index.js';
 import { shapeOf } from '../models/index.js';
@@ -96,22 +97,25 @@ async function quantizeOn(
 ): Promise<QuantizedLinear[]> {
   const statistics = observed.get(leaderOf(group));
   if (statistics === undefined) throw new RangeError(`No statistics of ${leaderOf(group)}.`);
-  const own = new Map<string, GroupParameters>();
+  const placed = new Map<string, GroupParameters>();
   try {
     using seen = await clock.measure('calibrate', () => observedOn(device, statistics));
     for (const name of names) {
       const found = parameters.get(name);
       if (found === undefined) continue;
-      const [scales, zeros] = [found.scales.copyTo(device), found.zeros.copyTo(device)];
-      own.set(name, { scales: await scales, zeros: await zeros });
+      const copied = await allOrNothing(async (own) => ({
+        scales: await own(found.scales.copyTo(device)),
+        zeros: await own(found.zeros.copyTo(device)),
+      }));
+      placed.set(name, copied);
     }
     const find = (name: string) => replicas.of(device).weightsOf(name);
     return await quantizeGroup({
       ...{ run: { ...run, device, clock }, index, group, names, find },
-      ...{ parameters: own, observed: seen },
+      ...{ parameters: placed, observed: seen },
     });
   } finally {
-    disposeParameters(own);
+    disposeParameters(placed);
   }
 }
 
@@ -119,17 +123,17 @@ async function quantizeOn(
 async function moved(linear: QuantizedLinear, device: Device): Promise<QuantizedLinear> {
   if (linear.weight.device === device) return linear;
   const { codes } = linear;
-  const there = {
+  const there = await allOrNothing(async (own) => ({
     ...linear,
-    ...(await copyLinear(linear, device)),
     codes: codes && {
-      codes: await codes.codes.copyTo(device),
-      scales: await codes.scales.copyTo(device),
-      zeros: await codes.zeros.copyTo(device),
-      groupIndex: await codes.groupIndex?.copyTo(device),
-      damping: await codes.damping?.copyTo(device),
+      codes: await own(codes.codes.copyTo(device)),
+      scales: await own(codes.scales.copyTo(device)),
+      zeros: await own(codes.zeros.copyTo(device)),
+      groupIndex: await own(codes.groupIndex?.copyTo(device)),
+      damping: await own(codes.damping?.copyTo(device)),
     },
-  };
+    ...(await copyLinear(linear, device)),
+  }));
   disposeLinear(linear);
   return there;
 }

@@ -2,6 +2,7 @@
 // Summing D itself, and not x and x̂ apart, keeps its digits where it is small.
 // Legend: E[DDᵀ] and E[Dx̂ᵀ], or their centred forms Cov(D) and Cov(D, x̂), all [c, c].
 
+import { allOrNothing } from '../all-or-nothing.js';
 import type { Device, Tensor } from '../device/index.js';
 import { type Statistics, type StatisticsNeeds, StatisticsSums } from './statistics.js';
 
@@ -40,9 +41,11 @@ export class Drift implements Disposable {
   }
 
   /** The same on another device, where `inputs` are. */
-  async copyTo(device: Device, inputs: Statistics): Promise<Drift> {
-    const difference = await this.difference.copyTo(device);
-    return new Drift(device, difference, inputs, await this.#crossSum?.copyTo(device));
+  copyTo(device: Device, inputs: Statistics): Promise<Drift> {
+    return allOrNothing(async (own) => {
+      const difference = await own(this.difference.copyTo(device));
+      return new Drift(device, difference, inputs, await this.#crossSum?.copyTo(device));
+    });
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
 // All that is known of what one input group reads: the inputs that errors are measured on, the moment that the quantizer
 // is to see where that is another path's, and the drift from the inputs that the target reads, where those are others.
 
+import { allOrNothing } from '../all-or-nothing.js';
 import type { Device, Tensor } from '../device/index.js';
 import { type Drift, DriftSums } from './drift.js';
 import { type Statistics, StatisticsSums } from './statistics.js';
@@ -34,11 +35,13 @@ export class GroupStatistics implements Disposable {
   ) {}
 
   /** The same on another device, or in handles of their own. */
-  async copyTo(device: Device): Promise<GroupStatistics> {
-    const inputs = await this.inputs.copyTo(device);
-    const own = this.quantizerInputs === this.inputs;
-    const quantizerInputs = own ? inputs : await this.quantizerInputs.copyTo(device);
-    return new GroupStatistics(inputs, quantizerInputs, await this.drift?.copyTo(device, inputs));
+  copyTo(device: Device): Promise<GroupStatistics> {
+    return allOrNothing(async (own) => {
+      const inputs = await own(this.inputs.copyTo(device));
+      const same = this.quantizerInputs === this.inputs;
+      const quantizerInputs = same ? inputs : await own(this.quantizerInputs.copyTo(device));
+      return new GroupStatistics(inputs, quantizerInputs, await this.drift?.copyTo(device, inputs));
+    });
   }
 
   dispose(): void {
@@ -81,10 +84,12 @@ export class GroupSums implements Disposable {
     if (other.#drift) await this.#drift?.merge(other.#drift);
   }
 
-  async finish(): Promise<GroupStatistics> {
-    const inputs = await this.#inputs.finish();
-    const quantizerInputs = (await this.#quantizerInputs?.finish()) ?? inputs;
-    return new GroupStatistics(inputs, quantizerInputs, await this.#drift?.finish(inputs));
+  finish(): Promise<GroupStatistics> {
+    return allOrNothing(async (own) => {
+      const inputs = await own(this.#inputs.finish());
+      const quantizerInputs = (await own(this.#quantizerInputs?.finish())) ?? inputs;
+      return new GroupStatistics(inputs, quantizerInputs, await this.#drift?.finish(inputs));
+    });
   }
 
   dispose(): void {

@@ -3,6 +3,7 @@
 // when the covariance is formed. Where they are of some of the tokens only, G and Σ are those tokens' own, with their own
 // count and mean. Legend: x [c] inputs, μ = E[x], G = E[xxᵀ], Σ = G − μμᵀ.
 
+import { allOrNothing } from '../all-or-nothing.js';
 import type { Device, Tensor } from '../device/index.js';
 import { addTokens, divided, plus, type TokenSum, totalOf } from './token-sum.js';
 
@@ -56,16 +57,18 @@ export class Statistics implements Disposable {
   }
 
   /** The same on another device, or in handles of their own. */
-  async copyTo(device: Device): Promise<Statistics> {
-    const moment = this.#moment && {
-      count: this.#moment.count,
-      mean: await this.#moment.mean.copyTo(device),
-      sum: await this.#moment.sum.copyTo(device),
-      shift: await this.#moment.shift.copyTo(device),
-    };
-    const mean = await this.mean.copyTo(device);
-    const positionMeans = await this.positionMeans?.copyTo(device);
-    return new Statistics(device, this.count, mean, positionMeans, moment);
+  copyTo(device: Device): Promise<Statistics> {
+    return allOrNothing(async (own) => {
+      const moment = this.#moment && {
+        count: this.#moment.count,
+        mean: await own(this.#moment.mean.copyTo(device)),
+        sum: await own(this.#moment.sum.copyTo(device)),
+        shift: await own(this.#moment.shift.copyTo(device)),
+      };
+      const mean = await own(this.mean.copyTo(device));
+      const positionMeans = await own(this.positionMeans?.copyTo(device));
+      return new Statistics(device, this.count, mean, positionMeans, moment);
+    });
   }
 
   dispose(): void {
