@@ -42,8 +42,7 @@ export function uploadTensor(device: Device, checkpoint: Checkpoint, name: strin
   if (!isDeviceType(stored)) {
     throw new BallastError(
       'ERR_UNSUPPORTED',
-      `Expected one of ${deviceTypes.join(', ')} for tensor '${name}' but received ${stored}; ` +
-        'convert the checkpoint to float16, bfloat16 or float32 first.',
+      `Expected one of ${deviceTypes.join(', ')} for tensor '${name}' but ${file} holds ${stored}; convert it first.`,
     );
   }
   return device.uploadFile(stored, shape, file, offset);

@@ -1,5 +1,6 @@
 export { activationFile, readActivations } from './activation-file.js';
 export { BlockLoader } from './block-loader.js';
+export { expectTensors } from './expect-tensors.js';
 export {
   batchSize,
   batchTokens,
@@ -12,13 +13,7 @@ export {
   uploadInput,
 } from './hidden-states.js';
 export { addPositionBias, copyLinear, executor, type LinearWeights } from './linear-execution.js';
-export {
-  expectOuterShapes,
-  type LoadedBlock,
-  linearOf,
-  loadBlock,
-  loadWeights,
-} from './load-block.js';
+export { type LoadedBlock, linearOf, loadBlock, loadWeights } from './load-block.js';
 export { dealt, disposeEach, onEach, onPlaces, PerDevice } from './per-device.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
 export {

@@ -5,7 +5,8 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, Tensor } from '../device/index.js';
 import type { BlockModel, Weights } from '../models/index.js';
 import { BlockLoader } from './block-loader.js';
-import { expectOuterShapes, type LoadedBlock, loadWeights } from './load-block.js';
+import { expectTensors } from './expect-tensors.js';
+import { type LoadedBlock, loadWeights } from './load-block.js';
 
 /** Disposing it, where it can be, drops the block that is on its way. */
 export interface StoredModel extends Partial<Disposable> {
@@ -18,8 +19,8 @@ export interface StoredModel extends Partial<Disposable> {
 }
 
 /**
- * `replaced` tensors outside blocks (float32, by full name) stand in for the checkpoint's. Error ERR_CHECKPOINT for one
- * that is missing or of another shape.
+ * `replaced` tensors outside blocks (float32, by full name) stand in for the checkpoint's. Errors: those of
+ * `expectTensors`.
  */
 export function checkpointModel(
   device: Device,
@@ -27,7 +28,7 @@ export function checkpointModel(
   model: BlockModel,
   replaced?: ReadonlyMap<string, Tensor>,
 ): StoredModel {
-  expectOuterShapes(checkpoint, model);
+  expectTensors(checkpoint, model);
   const blocks = new BlockLoader(device, checkpoint, model);
   return {
     directory: checkpoint.directory,

@@ -6,9 +6,15 @@ import { expectFloatWeights } from '../checkpoint/float-weights.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { BlockLoader, expectOuterShapes, PerDevice } from '../execution/index.js';
+import { BlockLoader, expectTensors, PerDevice } from '../execution/index.js';
 import { findFormat } from '../export/index.js';
-import { type BlockModel, countLinears, readBlockModel, rewriteModel } from '../models/index.js';
+import {
+  type BlockModel,
+  countLinears,
+  type Rewrite,
+  readBlockModel,
+  rewriteModel,
+} from '../models/index.js';
 import { batchesOf, type CalibrationData, readCalibrationData } from './calibration-data.js';
 import { Clock } from './clock.js';
 import type { QuantizeEvent } from './events.js';
@@ -44,7 +50,6 @@ export async function* withRun<Event, Result>(
     await OutputDirectory.expectUsable(output, { overwrite, source: directory });
     const source = await Checkpoint.open(directory);
     const { config, model: definition, checkpoint } = modelOf(source, resolved);
-    expectOuterShapes(checkpoint, definition);
     await findFormat(resolved.format).expectModel?.(definition, config);
     expectGroups(definition, resolved);
     const { modelType, blocks } = definition;
@@ -96,16 +101,21 @@ export async function* withRun<Event, Result>(
   }
 }
 
-/** The checkpoint's model and the config.json of its result, under the architecture that was asked for. */
+/**
+ * The checkpoint's model and the config.json of its result, under the architecture that was asked for. Errors: those of
+ * reading either, and of `expectTensors`.
+ */
 export function modelOf(source: Checkpoint, { architecture }: ResolvedOptions) {
   const { config, tensors, directory } = source;
   expectFloatWeights(config, directory);
   const names = new Set(tensors.keys());
-  if (architecture === undefined) {
-    return { config, model: readBlockModel(config, names), checkpoint: source };
-  }
-  const { parts = [], ...rewritten } = rewriteModel(config, names, architecture);
-  return { ...rewritten, checkpoint: source.takenApart(parts) };
+  const { parts, ...result }: Rewrite & { readonly model: BlockModel } =
+    architecture === undefined
+      ? { config, model: readBlockModel(config, names) }
+      : rewriteModel(config, names, architecture);
+  const checkpoint = source.takenApart(parts ?? []);
+  expectTensors(checkpoint, result.model);
+  return { ...result, checkpoint };
 }
 
 /** Refuses a group size that some linear's inputs cannot be divided by, before any work. */

@@ -158,6 +158,25 @@ describe('what is told before any work', () => {
     }
   });
 
+  it.each([
+    ['of another type', 'fc1.weight', 'F32', 'I32', /holds int32; convert/],
+    ['transposed', 'fc1.weight', '[64,32]', '[32,64]', /holds \[32, 64\]/],
+    ['a linear that is missing', 'fc1.weight', 'fc1', 'fc3', /not there/],
+    ['a norm that is missing', 'final_layer_norm.bias', 'bias', 'beta', /not there/],
+  ])('a tensor of the last block: %s', async (_, name, from, to, told) => {
+    const folder = await temporaryFolder();
+    const model = await randomOpt(folder, shape);
+    const path = join(model, 'model.safetensors');
+    const bytes = await readFile(path);
+    bytes.write(to, bytes.indexOf(from, bytes.indexOf(`layers.1.${name}`)));
+    await writeFile(path, bytes);
+    const output = join(folder, 'result');
+    const run = quantize(model, { ...sampling, calibration: '/nowhere/text.txt', output });
+    const error = await run.next().catch((reason) => reason);
+    for (const part of [`layers.1.${name}`, model, told]) expect(error.message).toMatch(part);
+    await expect(evaluate(model, { texts: [exampleText] })).rejects.toThrow(error.message);
+  });
+
   it('weights that another tool has quantized', async () => {
     const folder = await temporaryFolder();
     const model = await randomOpt(folder, shape);
