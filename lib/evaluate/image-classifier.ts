@@ -1,6 +1,7 @@
 // An image classifier with all its blocks loaded, for mini-batches of images one after the other: unlike texts, whose
 // hidden states stay while blocks pass, a test set of images is far larger than the model.
 
+import { allOrNothing } from '../all-or-nothing.js';
 import type { Device } from '../device/index.js';
 import {
   loadStoredBlock,
@@ -28,23 +29,15 @@ export class ImageClassifier implements Disposable {
   ): Promise<ImageClassifier> {
     const context = { device, sequence: model.sequence };
     const companions = await openCompanions(stored, model);
-    const loaded: Disposable[] = [];
-    const own = <T extends Disposable>(resource: T): T => {
-      loaded.push(resource);
-      return resource;
-    };
-    try {
-      const embedding = own(await stored.loadWeights(model.embedTensors));
+    return allOrNothing(async (own) => {
+      const embedding = await own(stored.loadWeights(model.embedTensors));
       const blocks: StoredBlock[] = [];
       for (let index = 0; index < model.blocks; index++) {
-        blocks.push(own(await loadStoredBlock(stored, model, index, context, companions)));
+        blocks.push(await own(loadStoredBlock(stored, model, index, context, companions)));
       }
-      const head = own(await stored.loadWeights(model.headTensors));
+      const head = await own(stored.loadWeights(model.headTensors));
       return new ImageClassifier(device, model, embedding, blocks, head);
-    } catch (error) {
-      for (const resource of loaded) resource[Symbol.dispose]();
-      throw error;
-    }
+    });
   }
 
   /** pixels [images, channels·height·width] → logits [images, classes]. */
