@@ -66,7 +66,7 @@ export async function embed(
  * Mini-batches that are queued between two waits. A GPU has nothing to do from the end of one to the first operation of the
  * next, a few tenths of a millisecond, which is as long as it takes for some; memory follows execution however many wait.
  */
-const queuedTogether = (device: Device) => (device.name === 'cpu' ? 1 : 4);
+export const queuedTogether = ({ name }: Pick<Device, 'name'>) => (name === 'cpu' ? 1 : 4);
 
 /**
  * What `body` makes of each mini-batch on the device where it lies, given one device a mini-batch: devices work at the

@@ -6,7 +6,7 @@ import { deviceNames } from '../device/index.js';
 import { batchTokens } from '../execution/index.js';
 import type { ResolvedOptions } from './options.js';
 
-const gpuBatchTokens = 16384;
+export const gpuBatchTokens = 16384;
 
 /** So many mini-batches a device at least: they balance devices that are not equally fast. */
 const leastBatches = 8;

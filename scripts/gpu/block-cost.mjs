@@ -3,6 +3,8 @@
 // Nothing overlaps but the host's queueing with the GPU's work. Run, it prints the table of docs/cuda.md.
 import { pathToFileURL } from 'node:url';
 import { llama8b } from '../../bench/job/random-llama.mjs';
+import { queuedTogether } from '../../dist/execution/hidden-states.js';
+import { gpuBatchTokens } from '../../dist/pipeline/batch-tokens.js';
 
 /** Of an H200, per second; waits and launches in seconds. */
 export const rates = {
@@ -16,8 +18,7 @@ export const rates = {
 
 /** bfloat16 products of a float32 one. */
 const parts = 6;
-const batchTokens = 16384;
-const batchesTogether = 4;
+const batchesTogether = queuedTogether({ name: 'cuda:0' });
 
 function secondsOf({ products = 0, attention = 0, bytes = 0, host = 0, chain = 0, ...counts }) {
   const { launches = 0, waits = 0 } = counts;
@@ -29,7 +30,7 @@ function secondsOf({ products = 0, attention = 0, bytes = 0, host = 0, chain = 0
 
 /** Operations on `tokens` tokens, in mini-batches. */
 function tokenWork(tokens, sequence) {
-  const batches = Math.ceil(tokens / batchTokens);
+  const batches = Math.ceil(tokens / gpuBatchTokens);
   return {
     /** Packs x and the weight, multiplies, writes float32. */
     linear: (inputs, outputs) => ({
