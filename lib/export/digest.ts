@@ -9,6 +9,9 @@ import { WorkerConnection } from '../worker-connection.js';
 /** Below, some 10 ms, a thread would be no help. */
 const leastBytes = 1 << 23;
 
+/** Threads that have had nothing to do for so long, in milliseconds, are closed; the next digest starts others. */
+const longestRest = 10_000;
+
 /** How many digests are worth being under way at once. */
 export const digestThreads = Math.min(4, availableParallelism());
 
@@ -20,6 +23,7 @@ export interface Digested {
 }
 
 const workers: WorkerConnection<Digested>[] = [];
+let closing: NodeJS.Timeout | undefined;
 
 /** Of all parts in turn. Their memory may be taken over: from here on it is only there in what is returned. */
 export async function sha256(parts: readonly ArrayBuffer[]): Promise<Digested> {
@@ -46,7 +50,19 @@ async function digestedBy(
       `Expected the thread that digests what is written to last, but it ended: ${reason}; leave more memory free.`,
       { cause: error },
     );
+  } finally {
+    closeAfterRest();
   }
+}
+
+function closeAfterRest(): void {
+  clearTimeout(closing);
+  closing = setTimeout(() => {
+    // One that is at work comes back here.
+    if (workers.some(({ pending }) => pending > 0)) return;
+    for (const worker of workers.splice(0)) void worker.close();
+  }, longestRest);
+  closing.unref();
 }
 
 /** They are started when all others have something to do, and stay for the next ones. */
