@@ -2,18 +2,7 @@
 // the same file system, and renamed at the end. A failed run leaves nothing that looks like a model.
 
 import { randomBytes } from 'node:crypto';
-import {
-  constants,
-  copyFile,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  writeFile,
-} from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { BallastError } from '../errors.js';
 import { companionFiles } from './companion-files.js';
@@ -59,11 +48,11 @@ export class OutputDirectory {
   }
 
   /** Copies tokenizer, generation config and the like; those that do not exist are skipped. Returns what was copied. */
-  async copyCompanions(source: string): Promise<string[]> {
+  async copyCompanions(source: string, names = companionFiles): Promise<string[]> {
     const copied: string[] = [];
-    for (const name of companionFiles) {
+    for (const name of names) {
       try {
-        await copyFile(join(source, name), join(this.path, name), constants.COPYFILE_EXCL);
+        await copyAsNew(join(source, name), join(this.path, name));
         copied.push(name);
       } catch (error) {
         if (!isMissing(error)) throw ioError(error, `copying ${name}`, this.target);
@@ -116,6 +105,16 @@ export class OutputDirectory {
   /** Removes what was written; harmless after commit. */
   async discard(): Promise<void> {
     await rm(this.path, { recursive: true, force: true });
+  }
+}
+
+/** With the mode of a new file, where the source may be read-only. */
+async function copyAsNew(from: string, to: string): Promise<void> {
+  const source = await open(from);
+  try {
+    await writeFile(to, source.createReadStream({ autoClose: false }), { flag: 'wx', flush: true });
+  } finally {
+    await source.close();
   }
 }
 

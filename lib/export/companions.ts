@@ -1,12 +1,12 @@
 // What a run leaves beside its weights, for a result in another format: the files as they are, and for formats that
 // compute, biases per position of one block.
 
-import { copyFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { ioError, isMissing } from '../checkpoint/io-error.js';
 import type { Device, Tensor } from '../device/index.js';
 import { activationFile, type PositionBiases, positionBiasFile } from '../execution/index.js';
 import { type BlockModel, shapeOf } from '../models/index.js';
+
+/** A run leaves those of them that it needs. */
+export const runFiles: readonly string[] = [positionBiasFile, activationFile];
 
 export interface BlockPositionBiases extends Disposable {
   /** By the linear's name inside the block: [sequence, out] float32. */
@@ -39,15 +39,4 @@ export function loadPositionBiases(
       for (const bias of [...positionBiases.values(), positionBias]) bias?.dispose();
     },
   };
-}
-
-/** Copies those that there are. */
-export async function copyCompanions(from: string, to: string): Promise<void> {
-  for (const file of [positionBiasFile, activationFile]) {
-    try {
-      await copyFile(join(from, file), join(to, file));
-    } catch (error) {
-      if (!isMissing(error)) throw ioError(error, `copying ${file}`, to);
-    }
-  }
 }

@@ -19,7 +19,7 @@ import {
   shapeOf,
 } from '../models/index.js';
 import { biasCapability } from './capabilities.js';
-import { copyCompanions, loadPositionBiases } from './companions.js';
+import { loadPositionBiases, runFiles } from './companions.js';
 import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
 import { openExport } from './export-writer.js';
 import type { ExportedLinear, ExportFormat, ExportWriter } from './format.js';
@@ -87,7 +87,7 @@ export async function convert(conversion: Conversion): Promise<number> {
     } finally {
       await writer.abort();
     }
-    await copyCompanions(directory, output.path);
+    await output.copyCompanions(directory, runFiles);
     const { modelType } = model;
     await output.writeJson(reportFile, {
       ...report,

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
@@ -43,6 +43,17 @@ describe('OutputDirectory', () => {
     expect(await output.copyCompanions(source)).toEqual(copied);
     expect((await readdir(output.path)).sort()).toEqual(copied.sort());
     expect(await readFile(join(output.path, 'tokenizer.json'), 'utf8')).toBe('{"t":1}');
+    await output.discard();
+  });
+
+  it('leaves no file read-only because its source is', async () => {
+    const source = await modelDirectory({ 'tokenizer.json': '{}' });
+    await chmod(join(source, 'tokenizer.json'), 0o444);
+    const output = await OutputDirectory.create(join(await temporaryDirectory(), 'out'));
+    await output.copyCompanions(source);
+    await output.writeJson('config.json', {});
+    const modeOf = async (name: string) => (await stat(join(output.path, name))).mode;
+    expect(await modeOf('tokenizer.json')).toBe(await modeOf('config.json'));
     await output.discard();
   });
 
