@@ -12,14 +12,20 @@ export class WorkerConnection<Reply> {
   readonly #waiting: Waiting<Reply>[] = [];
   #ended: string | undefined;
 
-  /** `script` is plain JavaScript, in the sources too. */
-  constructor(script: URL, workerData?: unknown) {
+  /** `script` is plain JavaScript, in the sources too. When `signal` fires the worker is closed, in the middle of its work. */
+  constructor(script: URL, workerData?: unknown, signal?: AbortSignal) {
     // No flags of the process: those of `node --input-type=module --eval` would not let the script start.
     this.#worker = new Worker(script, { workerData, execArgv: [] });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(error.message));
-    this.#worker.on('exit', () => this.#end('it was closed'));
+    const close = () => void this.close();
+    this.#worker.on('exit', () => {
+      signal?.removeEventListener('abort', close);
+      this.#end('it was closed');
+    });
     this.#worker.unref();
+    signal?.addEventListener('abort', close);
+    if (signal?.aborted) close();
   }
 
   /** How many replies are awaited. */

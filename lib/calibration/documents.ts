@@ -13,6 +13,8 @@ const lineFeed = 0x0a;
 export interface DocumentOptions {
   /** Field (JSONL) or column (parquet) that holds the text, or a path with dots to it. Default 'text'. */
   readonly field?: string;
+  /** Ends the reading, with an error. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Reads all documents. Error ERR_DATA naming file and line or row for what cannot be read. */
@@ -20,8 +22,8 @@ export async function readDocuments(
   path: string,
   options: DocumentOptions = {},
 ): Promise<string[]> {
-  const { field = 'text' } = options;
-  const documents = await readBySuffix(path, field).catch((error: unknown) => {
+  const { field = 'text', signal } = options;
+  const documents = await readBySuffix(path, field, signal).catch((error: unknown) => {
     throw unreadable(error, path);
   });
   if (documents.every((document) => document.length === 0)) {
@@ -33,15 +35,15 @@ export async function readDocuments(
   return documents;
 }
 
-async function readBySuffix(path: string, field: string): Promise<string[]> {
+async function readBySuffix(path: string, field: string, signal?: AbortSignal): Promise<string[]> {
   switch (extname(path).toLowerCase()) {
     case '.txt':
-      return [decode(await readFile(path), path)];
+      return [decode(await readFile(path, { signal }), path)];
     case '.jsonl':
     case '.ndjson':
-      return readJsonLines(path, field);
+      return readJsonLines(path, field, signal);
     case '.parquet':
-      return readParquetTexts(path, field);
+      return readParquetTexts(path, field, signal);
     default:
       throw new BallastError(
         'ERR_DATA',
@@ -61,10 +63,10 @@ function decode(bytes: Uint8Array, where: string): string {
   }
 }
 
-async function readJsonLines(path: string, field: string): Promise<string[]> {
+async function readJsonLines(path: string, field: string, signal?: AbortSignal): Promise<string[]> {
   const documents: string[] = [];
   let number = 0;
-  for await (const bytes of linesOf(path)) {
+  for await (const bytes of linesOf(path, signal)) {
     const where = `line ${++number} of ${path}`;
     const line = decode(bytes, where);
     if (line.trim() !== '') documents.push(textOfLine(line, field, where));
@@ -73,9 +75,9 @@ async function readJsonLines(path: string, field: string): Promise<string[]> {
 }
 
 /** Bytes between line feeds. Lines are cut before they are decoded: other characters that end lines may stand in JSON. */
-async function* linesOf(path: string): AsyncGenerator<Uint8Array> {
+async function* linesOf(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   let parts: Uint8Array[] = [];
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+  for await (const chunk of createReadStream(path, { signal }) as AsyncIterable<Buffer>) {
     let begin = 0;
     for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, begin)) {
       yield Buffer.concat([...parts, chunk.subarray(begin, end)]);

@@ -12,7 +12,11 @@ import { BallastError } from '../errors.js';
 import { valueAt } from './field.js';
 
 /** Every row's text in `field`, a column or a path that begins with one, in order. Error ERR_DATA for a damaged file, no such column, or a row without text. */
-export async function readParquetTexts(path: string, field: string): Promise<string[]> {
+export async function readParquetTexts(
+  path: string,
+  field: string,
+  signal?: AbortSignal,
+): Promise<string[]> {
   const file = await asyncBufferFromFile(path);
   const metadata = await parquetMetadataAsync(file).catch((error: unknown) => {
     throw damaged(path, error);
@@ -28,6 +32,7 @@ export async function readParquetTexts(path: string, field: string): Promise<str
   }
   const texts: string[] = [];
   for (const group of metadata.row_groups) {
+    signal?.throwIfAborted();
     const rowStart = texts.length;
     const rowEnd = rowStart + Number(group.num_rows);
     const rows = await parquetReadObjects({

@@ -29,10 +29,10 @@ export class Tokenizer {
   }
 
   /** Starts a worker for the tokenizer in `directory`; use `loadTokenizer`. */
-  static async load(directory: string): Promise<Tokenizer> {
+  static async load(directory: string, signal?: AbortSignal): Promise<Tokenizer> {
     const absolute = resolve(directory);
     const script = new URL('./tokenizer-worker.js', import.meta.url);
-    const connection = new WorkerConnection<Reply>(script, { directory: absolute });
+    const connection = new WorkerConnection<Reply>(script, { directory: absolute }, signal);
     try {
       const { vocabularySize = 0 } = await answer(connection.receive(), absolute);
       return new Tokenizer(connection, absolute, vocabularySize);
@@ -55,9 +55,12 @@ export class Tokenizer {
   }
 }
 
-/** Loads the tokenizer of a model directory. Errors: ERR_CHECKPOINT when there is none or it cannot be used. */
-export function loadTokenizer(directory: string): Promise<Tokenizer> {
-  return Tokenizer.load(directory);
+/**
+ * Loads the tokenizer of a model directory. Errors: ERR_CHECKPOINT when there is none or it cannot be used. When `signal`
+ * fires, whatever it is asked for is rejected at once.
+ */
+export function loadTokenizer(directory: string, signal?: AbortSignal): Promise<Tokenizer> {
+  return Tokenizer.load(directory, signal);
 }
 
 async function answer(reply: Promise<Reply>, directory: string): Promise<Reply> {

@@ -86,14 +86,24 @@ export function checkEvaluateOptions(options: EvaluateOptions): void {
 }
 
 /**
- * A model directory, or a result of any format: packed codes are dequantized as they are. Perplexity over consecutive non-overlapping windows, the last partial one dropped: exp of the mean negative
- * log-likelihood of each window's tokens 2 … T. Errors: ERR_ARGUMENT, ERR_CHECKPOINT, ERR_DATA (a text that is
+ * A model directory, or a result of any format: packed codes are dequantized as they are. Perplexity over consecutive
+ * non-overlapping windows, the last partial one dropped: exp of the mean negative log-likelihood of each window's tokens 2 … T. Errors: ERR_ARGUMENT, ERR_CHECKPOINT, ERR_DATA (a text that is
  * unreadable or shorter than one window), ERR_UNSUPPORTED (an unknown model type), ERR_ABORTED, ERR_IO.
  *
  *     const { results } = await evaluate('./model', { texts: ['test.txt'], sequenceLength: 512 });
  */
 export async function evaluate(model: string, options: EvaluateOptions): Promise<EvaluationReport> {
   checkEvaluateOptions(options);
+  try {
+    return await evaluateTexts(model, options);
+  } catch (error) {
+    // Whatever a closed tokenizer or a cancelled device reports first, the cause is the signal.
+    expectNotAborted(options.signal);
+    throw error;
+  }
+}
+
+async function evaluateTexts(model: string, options: EvaluateOptions): Promise<EvaluationReport> {
   const { texts, threads, signal, onProgress } = options;
   const { device, precision, field } = { ...evaluationDefaults, ...defined(options) };
 
@@ -139,24 +149,16 @@ async function readWindows(
   sequenceLength: number,
   signal: AbortSignal | undefined,
 ): Promise<Int32Array[][]> {
-  const tokenizer = await loadTokenizer(directory);
-  const close = () => void tokenizer.close();
-  signal?.addEventListener('abort', close);
+  const tokenizer = await loadTokenizer(directory, signal);
   try {
     const windows: Int32Array[][] = [];
     for (const path of texts) {
-      expectNotAborted(signal);
-      const documents = await readDocuments(path, { field });
+      const documents = await readDocuments(path, { field, signal });
       const tokens = await Promise.all(documents.map((document) => tokenizer.encode(document)));
       windows.push(windowsOf(path, tokens, sequenceLength));
     }
     return windows;
-  } catch (error) {
-    // What a closed tokenizer says would hide why it was closed.
-    expectNotAborted(signal);
-    throw error;
   } finally {
-    signal?.removeEventListener('abort', close);
     await tokenizer.close();
   }
 }

@@ -21,8 +21,8 @@ export interface ImageSource {
 
 export interface ImageSet {
   readonly labels: Int32Array;
-  /** Those images as rows of [channels, height, width] float32. */
-  pixels(indices: readonly number[]): Promise<Float32Array>;
+  /** Those images as rows of [channels, height, width] float32. Once `signal` has fired no further one is read. */
+  pixels(indices: readonly number[], signal?: AbortSignal): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
@@ -39,10 +39,11 @@ export async function openImages(
   const source = await openSource(path, preprocessing, model);
   return {
     labels: source.labels,
-    async pixels(indices) {
+    async pixels(indices, signal) {
       const size = model.image.channels * model.image.height * model.image.width;
       const rows = new Float32Array(indices.length * size);
       for (const [i, index] of indices.entries()) {
+        signal?.throwIfAborted();
         const image = expectShape(await source.read(index), index, path, model.image);
         normalize(image, model.image, preprocessing, rows.subarray(i * size, (i + 1) * size));
       }

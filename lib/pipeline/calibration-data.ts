@@ -39,16 +39,17 @@ export function batchesOf({ fitted, heldOut, sequence, batchTokens }: Calibratio
 
 /**
  * Reads the calibration file. Held-out samples are drawn besides the fitted ones where there are enough, and out of
- * them where there are not.
+ * them where there are not. When `signal` fires the reading ends, with whatever error.
  */
 export function readCalibrationData(
   directory: string,
   model: BlockModel,
   options: ResolvedOptions,
+  signal?: AbortSignal,
 ): Promise<CalibrationData> {
   return isLanguageModel(model)
-    ? readTextSamples(directory, model, options)
-    : readImageSamples(directory, model as VisionModel, options);
+    ? readTextSamples(directory, model, options, signal)
+    : readImageSamples(directory, model as VisionModel, options, signal);
 }
 
 /** Tokens of a window. Error ERR_ARGUMENT for one that is too long for the model. */
@@ -68,9 +69,10 @@ async function readTextSamples(
   directory: string,
   model: LanguageModel,
   options: ResolvedOptions,
+  signal?: AbortSignal,
 ): Promise<CalibrationData> {
   const sequenceLength = sequenceLengthOf(model, options);
-  const tokens = await readTokens(directory, options);
+  const tokens = await readTokens(directory, options, signal);
   const { samples, sampling, seed } = options;
   const judges = judgesOf(options);
   const windows = Math.floor(tokens.reduce((sum, { length }) => sum + length, 0) / sequenceLength);
@@ -84,6 +86,7 @@ async function readImageSamples(
   directory: string,
   model: VisionModel,
   options: ResolvedOptions,
+  signal?: AbortSignal,
 ): Promise<CalibrationData> {
   const { calibration, samples, sampling, seed } = options;
   if (options.sequenceLength !== undefined) {
@@ -105,7 +108,7 @@ async function readImageSamples(
     }
     const random = () => sampledPlaces(count, drawn, seed);
     const places = sampling === 'random' ? random() : Array.from({ length: drawn }, (_, i) => i);
-    const pixels = await set.pixels(places);
+    const pixels = await set.pixels(places, signal);
     const size = pixels.length / drawn;
     const all = places.map((_, i) => pixels.subarray(i * size, (i + 1) * size));
     return parted(all, model.sequence, options);
@@ -137,9 +140,13 @@ function parted(
   );
 }
 
-async function readTokens(directory: string, options: ResolvedOptions): Promise<Int32Array[]> {
-  const documents = await readDocuments(options.calibration, { field: options.field });
-  const tokenizer = await loadTokenizer(directory);
+async function readTokens(
+  directory: string,
+  { calibration, field }: ResolvedOptions,
+  signal?: AbortSignal,
+): Promise<Int32Array[]> {
+  const documents = await readDocuments(calibration, { field, signal });
+  const tokenizer = await loadTokenizer(directory, signal);
   try {
     const tokens: Int32Array[] = [];
     for (const document of documents) tokens.push(await tokenizer.encode(document));

@@ -58,7 +58,7 @@ export async function* withRun<Event, Result>(
     const { dropped } = sites;
     yield { type: 'start', model, modelType, blocks, linears, dropped };
     const data = await clock.measure('load', () =>
-      readCalibrationData(directory, definition, resolved),
+      readCalibrationData(directory, definition, resolved, signal),
     );
     const { sequence } = data;
     const samples = data.fitted.length + data.heldOut.length;

@@ -66,6 +66,11 @@ describe('readDocuments', () => {
     );
   });
 
+  it('reads no further row group of a parquet file once a signal fires', async () => {
+    const reading = readDocuments(fixture('snappy.parquet'), { signal: AbortSignal.abort() });
+    await expect(reading).rejects.toThrow(/aborted/);
+  });
+
   it('takes a nested column of a parquet file', async () => {
     const path = fixture('nested.parquet');
     expect(await readDocuments(path, { field: 'meta.text' })).toEqual(['a', 'b']);
@@ -111,6 +116,12 @@ describe('readDocuments', () => {
     expect(error).toMatchObject({ code: 'ERR_DATA' });
     expect(error.message).toMatch(message);
     expect(error.message).toContain(name);
+  });
+
+  it.each(['a.txt', 'a.jsonl'])('reads no further once a signal fires: %s', async (name) => {
+    const path = await fileWith(name, '{"text": "x"}\n');
+    const reading = readDocuments(path, { signal: AbortSignal.abort() });
+    await expect(reading).rejects.toThrow(/aborted/);
   });
 
   it('names a file that is not there', async () => {

@@ -92,6 +92,17 @@ describe('loadTokenizer', () => {
     expect(await tokenizer.encode('a a')).toEqual(Int32Array.of(0, 0));
   });
 
+  it('ends when a signal fires, before it has loaded or in the middle of a text', async () => {
+    const directory = await temporaryDirectory();
+    await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(definition));
+    await expect(loadTokenizer(directory, AbortSignal.abort())).rejects.toThrow(/it was closed/);
+    const controller = new AbortController();
+    const tokenizer = await loadTokenizer(directory, controller.signal);
+    const long = tokenizer.encode('ab '.repeat(1e7));
+    controller.abort();
+    await expect(long).rejects.toThrow(/it was closed/);
+  });
+
   it('rejects what comes after close', async () => {
     const tokenizer = await tokenizerFrom({ 'tokenizer.json': JSON.stringify(definition) });
     await tokenizer.close();

@@ -128,6 +128,37 @@ it('a weight that cannot be written ends the run, though the next block is worke
   expect(write.mock.calls.filter(([name]) => name.startsWith('layers.1'))).toEqual([]);
 });
 
+describe('a signal that fires while data is read', () => {
+  it('ends the run there: a long text is not tokenized to its end', async () => {
+    const folder = await temporaryFolder();
+    const model = await randomOpt(folder, shape);
+    const calibration = join(folder, 'long.txt');
+    await writeFile(calibration, 'It was a dark and stormy night. '.repeat(300_000));
+    const controller = new AbortController();
+    const options = { ...sampling, calibration, output: join(folder, 'result') };
+    const run = quantize(model, { ...options, signal: controller.signal });
+    expect((await run.next()).value).toMatchObject({ type: 'start' });
+    const next = run.next();
+    setTimeout(() => controller.abort(), 200);
+    await expect(next).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  });
+
+  it('ends an evaluation, and a run that has not begun', async () => {
+    const folder = await temporaryFolder();
+    const model = await randomOpt(folder, shape);
+    const signal = AbortSignal.abort();
+    const evaluation = evaluate(model, { texts: [exampleText], signal });
+    await expect(evaluation).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    const options = {
+      ...sampling,
+      calibration: exampleText,
+      output: join(folder, 'result'),
+      signal,
+    };
+    await expect(quantize(model, options).next()).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  });
+});
+
 describe('what is told before any work', () => {
   it('an output directory with files in it, or that is the source', async () => {
     const folder = await temporaryFolder();
