@@ -2,7 +2,17 @@
 // the same file system, and renamed at the end. A failed run leaves nothing that looks like a model.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { BallastError } from '../errors.js';
 import { companionFiles } from './companion-files.js';
@@ -19,7 +29,7 @@ export interface OutputOptions {
 
 export class OutputDirectory {
   private constructor(
-    /** Where the result will be, absolute. */
+    /** Where the result will be, absolute; behind a symbolic link, where that leads. */
     readonly target: string,
     /** Where to write now. */
     readonly path: string,
@@ -29,14 +39,15 @@ export class OutputDirectory {
   /** Refuses what `create` would refuse, so that a run need not work for hours first. Error ERR_ARGUMENT. */
   static async expectUsable(target: string, options: OutputOptions): Promise<void> {
     const { overwrite = false, source } = options;
-    await checkTarget(resolve(target), overwrite);
-    if (source !== undefined) await checkSource(resolve(target), source);
+    const path = await realPathOf(target);
+    await checkTarget(path, overwrite);
+    if (source !== undefined) await checkSource(path, source);
   }
 
   /** Errors: ERR_ARGUMENT when the target may not be used, ERR_IO when nothing can be written there. */
   static async create(target: string, options: OutputOptions = {}): Promise<OutputDirectory> {
     await OutputDirectory.expectUsable(target, options);
-    const absolute = resolve(target);
+    const absolute = await realPathOf(target);
     const path = `${absolute}.partial-${randomBytes(4).toString('hex')}`;
     try {
       await makeDirectories(dirname(absolute));
@@ -126,6 +137,7 @@ async function checkTarget(target: string, overwrite: boolean): Promise<void> {
     if (isMissing(error)) return;
     throw ioError(error, 'opening the output directory', target);
   }
+  await checkMount(target);
   if (names.length === 0) return;
   if (!overwrite) {
     throw new BallastError(
@@ -141,9 +153,20 @@ async function checkTarget(target: string, overwrite: boolean): Promise<void> {
   }
 }
 
+/** What is mounted cannot be renamed, nor anything put in its place. */
+async function checkMount(target: string): Promise<void> {
+  const [own, parent] = await Promise.all([stat(target), stat(dirname(target))]);
+  if (own.dev === parent.dev) return;
+  throw new BallastError(
+    'ERR_ARGUMENT',
+    `Expected an output directory that can be put in place whole but ${target} is where a volume is mounted; choose a ` +
+      `directory in it, such as ${join(target, 'result')}.`,
+  );
+}
+
 async function checkSource(target: string, source: string): Promise<void> {
-  const [from, to] = await Promise.all([source, target].map(realPathOf));
-  if (from === to || from?.startsWith(`${to}${sep}`)) {
+  const from = await realPathOf(source);
+  if (from === target || from.startsWith(`${target}${sep}`)) {
     throw new BallastError(
       'ERR_ARGUMENT',
       `Expected an output directory other than the model that is read but received ${target}; choose another.`,
@@ -151,6 +174,7 @@ async function checkSource(target: string, source: string): Promise<void> {
   }
 }
 
+/** Of a path that does not exist, as it is. */
 async function realPathOf(path: string): Promise<string> {
   return realpath(path).catch(() => resolve(path));
 }

@@ -1,4 +1,14 @@
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
@@ -55,6 +65,26 @@ describe('OutputDirectory', () => {
     const modeOf = async (name: string) => (await stat(join(output.path, name))).mode;
     expect(await modeOf('tokenizer.json')).toBe(await modeOf('config.json'));
     await output.discard();
+  });
+
+  it('follows a link to an empty directory and leaves the link', async () => {
+    const parent = await temporaryDirectory();
+    const [real, link] = [join(parent, 'real'), join(parent, 'link')];
+    await mkdir(real);
+    await symlink(real, link);
+    const output = await OutputDirectory.create(link);
+    await output.writeJson('config.json', {});
+    await output.commit();
+    expect(await readdir(real)).toEqual(['config.json']);
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect((await readdir(parent)).sort()).toEqual(['link', 'real']);
+  });
+
+  it.skipIf(process.platform !== 'linux')('refuses where a volume is mounted', async () => {
+    await expect(OutputDirectory.create('/proc')).rejects.toMatchObject({
+      code: 'ERR_ARGUMENT',
+      message: expect.stringMatching(/a volume is mounted; choose .* such as \/proc\/result/),
+    });
   });
 
   it('replaces an existing model only when asked', async () => {
