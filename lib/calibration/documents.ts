@@ -101,6 +101,13 @@ function textOfLine(line: string, field: string, where: string): string {
   const record = typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
   const text = valueAt(record, field);
   if (typeof text === 'string') return text;
+  if (Object.hasOwn(record, field)) {
+    const received = text === null ? 'null' : `a ${typeof text}`;
+    throw new BallastError(
+      'ERR_DATA',
+      `Expected text in field '${field}' in ${where} but received ${received}; correct or remove the line.`,
+    );
+  }
   const fields = Object.keys(record).join(', ') || 'none';
   throw new BallastError(
     'ERR_DATA',
@@ -108,14 +115,16 @@ function textOfLine(line: string, field: string, where: string): string {
   );
 }
 
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file; check the path',
+  EISDIR: 'it is a directory; name a file in it',
+  ERR_STRING_TOO_LONG: 'it is too long for one text; split it',
+  ERR_ENCODING_INVALID_ENCODED_DATA: 'it is too long for one text; split it',
+};
+
 function unreadable(error: unknown, path: string): BallastError {
   if (error instanceof BallastError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  const reason =
-    code === 'ENOENT'
-      ? 'there is no such file; check the path'
-      : code === 'ERR_STRING_TOO_LONG' || code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
-        ? 'it is too long for one text; split it'
-        : message;
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  const reason = reasons[code] ?? message;
   return new BallastError('ERR_DATA', `Failed reading ${path}: ${reason}.`, { cause: error });
 }

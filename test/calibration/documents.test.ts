@@ -1,6 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readDocuments } from '../../lib/calibration/documents.js';
@@ -95,7 +95,8 @@ describe('readDocuments', () => {
       '{"body": "x"}',
       /'text' in line 1 of .* fields are: body/,
     ],
-    ['a field that is no text', 'a.jsonl', '{"text": 1}', /Expected text in field 'text'/],
+    ['a field that is no text', 'a.jsonl', '{"text": 1}', /'text' in line 1 .* received a number/],
+    ['a field that is null', 'a.jsonl', '{"text": null}', /'text' in line 1 .* received null/],
     ['a line that is no object', 'a.jsonl', '["text"]', /fields are: none/],
     ['another suffix', 'a.csv', 'x', /\.txt, \.jsonl or \.parquet/],
     ['no UTF-8', 'a.txt', Uint8Array.of(0x61, 0xff), /Expected UTF-8/],
@@ -122,6 +123,12 @@ describe('readDocuments', () => {
     const path = await fileWith(name, '{"text": "x"}\n');
     const reading = readDocuments(path, { signal: AbortSignal.abort() });
     await expect(reading).rejects.toThrow(/aborted/);
+  });
+
+  it.each(['a.txt', 'a.jsonl'])('says of a directory that it is one: %s', async (name) => {
+    const path = join(dirname(await fileWith('other', '')), name);
+    await mkdir(path);
+    await expect(readDocuments(path)).rejects.toThrow(/it is a directory; name a file in it/);
   });
 
   it('names a file that is not there', async () => {
