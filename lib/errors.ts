@@ -26,3 +26,13 @@ export class BallastError extends Error {
     this.code = code;
   }
 }
+
+/** Of what was to stop before its end. */
+export function aborted(what: string): BallastError {
+  return new BallastError('ERR_ABORTED', `${what} was aborted.`);
+}
+
+/** Error ERR_ABORTED once the signal is. */
+export function expectNotAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted) throw aborted(what);
+}

@@ -60,6 +60,13 @@ export const isNames: Check = (value) =>
     ? undefined
     : 'a name or a list of names';
 
+/** Without the keys that are there but undefined, which would hide defaults. */
+export function defined<T extends object>(options: T): T {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as T;
+}
+
 /** An option that is undefined counts as absent. Errors: ERR_ARGUMENT for the first that will not do. */
 export function checkOptions(
   options: object,

@@ -14,7 +14,7 @@ import type { Tensor } from './tensor.js';
 
 export interface DeviceOptions {
   /** Compute threads of a CPU device; default BALLAST_THREADS, or one per processor that the process may use. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** How products of matrices are formed; sums are float32 always. Default 'float32'. */
   readonly precision?: Precision;
 }

@@ -11,7 +11,12 @@ export type {
   WeightLayout,
 } from '../native.js';
 export { type DescendOptions, Device, type DeviceOptions, type GridOptions } from './device.js';
-export { type DeviceNames, deviceNames, openDevices } from './open-devices.js';
+export {
+  type DeviceNames,
+  deviceNames,
+  type OpenDevices,
+  openDevices,
+} from './open-devices.js';
 export type { AttentionOptions, MatmulOptions, TwinOptions } from './operations.js';
 export { Tensor } from './tensor.js';
 

@@ -25,14 +25,35 @@ function gpuNames(): string[] {
   return found.length === 0 ? ['cuda'] : found.map(({ name }) => name);
 }
 
-/** Opens them in that order. The caller closes each. Errors: ERR_ARGUMENT, ERR_UNSUPPORTED for one that is not there. */
-export function openDevices(names: DeviceNames, options: DeviceOptions = {}): Device[] {
-  const opened: Device[] = [];
+/** Disposing closes them. */
+export interface OpenDevices extends Disposable {
+  readonly devices: readonly Device[];
+}
+
+export interface OpenOptions extends DeviceOptions {
+  /** Cancels what is queued on any of them. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Opens them in that order. Errors: ERR_ARGUMENT, ERR_UNSUPPORTED for one that is not there. */
+export function openDevices(
+  names: DeviceNames,
+  { signal, ...options }: OpenOptions = {},
+): OpenDevices {
+  const devices: Device[] = [];
+  const cancel = () => {
+    for (const device of devices) device.cancel();
+  };
+  const close = () => {
+    signal?.removeEventListener('abort', cancel);
+    for (const device of devices) device.close();
+  };
   try {
-    for (const name of deviceNames(names)) opened.push(Device.open(name, options));
-    return opened;
+    for (const name of deviceNames(names)) devices.push(Device.open(name, options));
   } catch (error) {
-    for (const device of opened) device.close();
+    close();
     throw error;
   }
+  signal?.addEventListener('abort', cancel);
+  return { devices, [Symbol.dispose]: close };
 }

@@ -1,7 +1,7 @@
 // Top-1 and top-5 accuracy of a classifier on a set of labelled images: how many labels rank first, and among the first
 // five. Several devices, each with the whole model, share the mini-batches.
 
-import { BallastError } from '../errors.js';
+import { expectNotAborted } from '../errors.js';
 import { batchSize, dealt, onPlaces, type PerDevice } from '../execution/index.js';
 import type { ImageSet } from '../images/index.js';
 import type { VisionModel } from '../models/index.js';
@@ -34,7 +34,7 @@ export async function evaluateAccuracy(
   let done = 0;
   onProgress?.(done, count);
   const ranks = await onPlaces(places, async (i, device) => {
-    if (signal?.aborted) throw aborted();
+    expectNotAborted(signal, 'The evaluation');
     const batch = batches[i] ?? [];
     const found = await ranksOf(batch, set, classifiers.of(device), model);
     done += batch.length;
@@ -44,10 +44,6 @@ export async function evaluateAccuracy(
   const percentBelow = (limit: number) =>
     (100 * ranks.flat().filter((rank) => rank < limit).length) / count;
   return { top1: percentBelow(1), top5: percentBelow(5), count };
-}
-
-function aborted(): BallastError {
-  return new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
 }
 
 /** The numbers below `count` in mini-batches. */

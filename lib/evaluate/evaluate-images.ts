@@ -2,37 +2,20 @@
 // are checked before the first image is classified.
 
 import { basename } from 'node:path';
-import { type DeviceNames, deviceNames, openDevices, type Precision } from '../device/index.js';
-import { BallastError } from '../errors.js';
+import { BallastError, expectNotAborted } from '../errors.js';
 import { PerDevice } from '../execution/index.js';
 import { type ModelFiles, openModelFiles } from '../export/index.js';
 import { type ImageSet, openImages } from '../images/index.js';
 import { isVisionModel, readVisionModel, type VisionModel } from '../models/index.js';
-import {
-  checkOptions,
-  isFunction,
-  isListOfStrings,
-  isNames,
-  isOneOf,
-  isSignal,
-  isString,
-  isWhole,
-} from '../option-checks.js';
+import { isListOfStrings } from '../option-checks.js';
 import { type Accuracy, evaluateAccuracy } from './accuracy.js';
-import { type DownloadEvent, type FetchOptions, fetchModel } from './fetch-model.js';
+import { type DownloadEvent, fetchModel } from './fetch-model.js';
 import { ImageClassifier } from './image-classifier.js';
+import { checkJobOptions, type JobOptions, openJobDevices } from './job-options.js';
 
-export interface EvaluateImagesOptions extends FetchOptions {
+export interface EvaluateImagesOptions extends JobOptions<EvaluateImagesEvent> {
   /** Sets of labelled images: a directory with a folder for each class, a list file, or a .safetensors file. */
   readonly images: readonly string[];
-  /** A name of `listDevices`, 'cuda' for every GPU, or a list of names, which share the images. Default 'cpu'. */
-  readonly device?: DeviceNames;
-  /** Compute threads of a CPU device; default one per processor. */
-  readonly threads?: number;
-  /** How matrix products are formed; default 'float32'. */
-  readonly precision?: Precision;
-  /** Called as work goes on; never after the promise has settled. */
-  readonly onProgress?: (event: EvaluateImagesEvent) => void;
 }
 
 export type EvaluateImagesEvent =
@@ -57,22 +40,9 @@ export interface ImageEvaluationReport {
   readonly results: readonly ImageResult[];
 }
 
-export const imageEvaluationDefaults = { device: 'cpu', precision: 'float32' } as const;
-
-const checks = {
-  images: isListOfStrings,
-  device: isNames,
-  threads: isWhole(1, 1024),
-  precision: isOneOf('float32', 'bfloat16'),
-  token: isString,
-  signal: isSignal,
-  onProgress: isFunction,
-};
-
 /** Errors: ERR_ARGUMENT for an unknown option, a missing one, or a value out of range. */
 export function checkEvaluateImagesOptions(options: EvaluateImagesOptions): void {
-  checkOptions(options, checks, ['images']);
-  deviceNames(options.device ?? imageEvaluationDefaults.device);
+  checkJobOptions(options, { images: isListOfStrings }, ['images']);
 }
 
 /**
@@ -86,22 +56,15 @@ export async function evaluateImages(
   options: EvaluateImagesOptions,
 ): Promise<ImageEvaluationReport> {
   checkEvaluateImagesOptions(options);
-  const { signal, onProgress, threads } = options;
+  const { signal, onProgress } = options;
   const directory = await fetchModel(model, options, onProgress);
   const files = await openModelFiles(directory);
   const vision = readClassifier(files);
   const sets: ImageSet[] = [];
-  const devices = openDevices(options.device ?? imageEvaluationDefaults.device, {
-    precision: options.precision ?? imageEvaluationDefaults.precision,
-    ...(threads === undefined ? {} : { threads }),
-  });
-  const cancel = () => {
-    for (const opened of devices) opened.cancel();
-  };
-  signal?.addEventListener('abort', cancel);
+  using opened = openJobDevices(options);
   try {
     for (const path of options.images) sets.push(await openImages(path, directory, vision));
-    using classifiers = await PerDevice.load(devices, async (device) =>
+    using classifiers = await PerDevice.load(opened.devices, async (device) =>
       ImageClassifier.load(device, await files.open(device, vision), vision),
     );
     const results: ImageResult[] = [];
@@ -115,12 +78,10 @@ export async function evaluateImages(
     return { model, results };
   } catch (error) {
     // Whatever the cancelled device reports first, the cause is the signal.
-    expectNotAborted(signal);
+    expectNotAborted(signal, 'The evaluation');
     throw error;
   } finally {
-    signal?.removeEventListener('abort', cancel);
     for (const set of sets) await set.close();
-    for (const opened of devices) opened.close();
   }
 }
 
@@ -133,8 +94,4 @@ function readClassifier({ config, tensors }: ModelFiles): VisionModel {
     );
   }
   return readVisionModel(config, tensors);
-}
-
-function expectNotAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
 }

@@ -2,7 +2,7 @@
 // mini-batches stay. Several devices each take a share of the mini-batches through it, and through the head afterwards.
 
 import type { Tensor } from '../device/index.js';
-import { BallastError } from '../errors.js';
+import { aborted } from '../errors.js';
 import {
   dealt,
   disposeAll,
@@ -55,7 +55,7 @@ export async function finalStates(
       const context = { device, sequence };
       const states = await runBlocks(stored.of(device), model, inputs, context, {
         throwIfStopped: () => {
-          if (signal?.aborted || hasFailed()) throw aborted();
+          if (signal?.aborted || hasFailed()) throw aborted('The evaluation');
         },
         onProgress: device === places[0] ? onProgress : undefined,
       });
@@ -85,10 +85,6 @@ export async function throughHead<Result>(
   return await onPlaces(places, (batch, device) =>
     body(batch, states[batch] as Tensor, heads.of(device)),
   );
-}
-
-function aborted(): BallastError {
-  return new BallastError('ERR_ABORTED', 'The evaluation was aborted.');
 }
 
 /** Hidden states after the last block, one tensor a mini-batch. */

@@ -6,7 +6,6 @@ export {
   evaluateImages,
   type ImageEvaluationReport,
   type ImageResult,
-  imageEvaluationDefaults,
 } from './evaluate-images.js';
 export {
   checkEvaluateOptions,

@@ -2,9 +2,10 @@
 // quantized.
 
 import { Device } from '../device/index.js';
-import { BallastError } from '../errors.js';
+import { expectNotAborted } from '../errors.js';
 import {
   checkOptions,
+  defined,
   isBoolean,
   isFunction,
   isSignal,
@@ -129,14 +130,9 @@ async function withDevice<T>(
   { device: name, threads, signal, onProgress }: VerifyOptions,
   body: (device: Device, onBlock: (done: number, total: number) => void) => Promise<T>,
 ): Promise<T> {
-  const throwIfAborted = () => {
-    if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The work on a result was aborted.');
-  };
+  const throwIfAborted = () => expectNotAborted(signal, 'The work on a result');
   throwIfAborted();
-  const device = Device.open(
-    name ?? resultDefaults.device,
-    threads === undefined ? {} : { threads },
-  );
+  const device = Device.open(name ?? resultDefaults.device, { threads });
   try {
     return await body(device, (done, total) => {
       throwIfAborted();
@@ -145,11 +141,4 @@ async function withDevice<T>(
   } finally {
     device.close();
   }
-}
-
-/** Without the keys that are there but undefined, which would hide defaults. */
-function defined<T extends object>(options: T): T {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as T;
 }

@@ -5,7 +5,7 @@ import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { expectFloatWeights } from '../checkpoint/float-weights.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
-import { BallastError } from '../errors.js';
+import { BallastError, expectNotAborted } from '../errors.js';
 import { BlockLoader, expectTensors, PerDevice } from '../execution/index.js';
 import { findFormat } from '../export/index.js';
 import {
@@ -31,19 +31,11 @@ export async function* withRun<Event, Result>(
 ): AsyncGenerator<Event | QuantizeEvent, Result> {
   const { options: resolved, quantizer } = resolveOptions(options);
   const { signal } = options;
-  const throwIfAborted = () => {
-    if (signal?.aborted) throw new BallastError('ERR_ABORTED', 'The quantization was aborted.');
-  };
+  const throwIfAborted = () => expectNotAborted(signal, 'The quantization');
   throwIfAborted();
   const clock = new Clock();
-  const opened = openDevices(resolved.device, {
-    precision: resolved.precision,
-    ...(resolved.threads === undefined ? {} : { threads: resolved.threads }),
-  });
-  const cancel = () => {
-    for (const device of opened) device.cancel();
-  };
-  signal?.addEventListener('abort', cancel);
+  const { precision, threads } = resolved;
+  using opened = openDevices(resolved.device, { precision, threads, signal });
   try {
     const directory = yield* fetchWithEvents(model, options);
     const { output, overwrite } = resolved;
@@ -65,7 +57,7 @@ export async function* withRun<Event, Result>(
     yield { type: 'calibration', samples, tokens: samples * sequence };
     const { fitted } = batchesOf(data);
     // A device without a mini-batch would only hold weights.
-    const devices = opened.slice(0, fitted.length);
+    const devices = opened.devices.slice(0, fitted.length);
     const device = devices[0] as Device;
     using loaders = PerDevice.make(
       devices,
@@ -95,9 +87,6 @@ export async function* withRun<Event, Result>(
     // Whatever the cancelled device reports first, the cause is the signal.
     throwIfAborted();
     throw error;
-  } finally {
-    signal?.removeEventListener('abort', cancel);
-    for (const device of opened) device.close();
   }
 }
 

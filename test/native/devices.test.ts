@@ -38,12 +38,11 @@ describe('devices', () => {
     expect(() => deviceNames(['cuda:0', 'cpu', 'cuda:0'])).toThrow(
       expect.objectContaining({ code: 'ERR_ARGUMENT' }),
     );
-    const devices = openDevices(['cpu', 'cpu'], { threads: 1 });
-    expect(devices.map(({ name, description }) => [name, description])).toEqual([
+    using opened = openDevices(['cpu', 'cpu'], { threads: 1 });
+    expect(opened.devices.map(({ name, description }) => [name, description])).toEqual([
       ['cpu', expect.stringMatching(/1 thread/)],
       ['cpu', expect.stringMatching(/1 thread/)],
     ]);
-    for (const device of devices) device.close();
   });
 
   it('closes those of a list that were opened before one that is not there', () => {
