@@ -2,11 +2,12 @@
 // whatever order it is ready. So memory holds one tensor. Files are as Hugging Face names them, with an index when there
 // is more than one.
 
-import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BallastError } from '../errors.js';
 import { indexFile } from './checkpoint.js';
 import { ioError } from './io-error.js';
+import { OutputFile } from './output-file.js';
 import { type PlannedTensor, planShards, type Shard } from './shard-plan.js';
 
 export interface WriterOptions {
@@ -19,22 +20,17 @@ export interface WriterOptions {
 }
 
 interface Target {
-  readonly shard: OpenShard;
+  readonly file: OutputFile;
   readonly offset: number;
   readonly bytes: number;
 }
 
 interface OpenShard {
   readonly plan: Shard;
-  readonly handle: FileHandle;
-  /** Written since the file was last made durable. */
-  pending: number;
+  readonly file: OutputFile;
 }
 
 const defaultShardBytes = 5e9;
-
-/** A large file becomes durable as it grows: at the end the disk would be waited for with all of it. */
-const mostPendingBytes = 1 << 28;
 
 export class SafetensorsWriter {
   private readonly missing: Map<string, Target>;
@@ -44,8 +40,8 @@ export class SafetensorsWriter {
     private readonly shards: OpenShard[],
   ) {
     this.missing = new Map(
-      shards.flatMap((shard) =>
-        shard.plan.tensors.map(({ name, offset, bytes }) => [name, { shard, offset, bytes }]),
+      shards.flatMap(({ plan, file }) =>
+        plan.tensors.map(({ name, offset, bytes }) => [name, { file, offset, bytes }]),
       ),
     );
   }
@@ -65,15 +61,13 @@ export class SafetensorsWriter {
     }
     const shards: OpenShard[] = [];
     for (const shard of planShards(plan, maxShardBytes, { format: 'pt', ...metadata }, baseName)) {
-      const path = join(directory, shard.file);
+      const { file: name, header, fileBytes: bytes } = shard;
       try {
-        const handle = await open(path, 'wx');
-        shards.push({ plan: shard, handle, pending: 0 });
-        await writeAt(handle, shard.header, 0);
-        await handle.truncate(shard.fileBytes);
+        const file = await OutputFile.create(directory, name, { header, bytes });
+        shards.push({ plan: shard, file });
       } catch (error) {
-        await closeAll(shards);
-        throw ioError(error, `creating ${shard.file}`, path);
+        await abortAll(shards);
+        throw error;
       }
     }
     return new SafetensorsWriter(directory, shards);
@@ -95,18 +89,11 @@ export class SafetensorsWriter {
       );
     }
     this.missing.delete(name);
-    const { shard } = target;
-    const { file } = shard.plan;
     try {
-      await writeAt(shard.handle, bytes, target.offset);
-      shard.pending += target.bytes;
-      if (shard.pending > mostPendingBytes) {
-        shard.pending = 0;
-        await shard.handle.datasync();
-      }
+      await target.file.write(name, bytes, target.offset);
     } catch (error) {
       this.missing.set(name, target);
-      throw ioError(error, `writing tensor '${name}'`, join(this.directory, file));
+      throw error;
     }
   }
 
@@ -120,7 +107,7 @@ export class SafetensorsWriter {
           `Expected every planned tensor to be written but '${name}' and ${this.missing.size - 1} more are not.`,
         );
       }
-      for (const { handle } of this.shards) await handle.sync();
+      for (const { file } of this.shards) await file.close();
       if (this.shards.length > 1) await this.writeIndex();
     } catch (error) {
       throw ioError(error, 'finishing the checkpoint', this.directory);
@@ -131,7 +118,7 @@ export class SafetensorsWriter {
 
   /** Closes the files as they are, incomplete; whoever owns the directory removes them. Harmless after close. */
   async abort(): Promise<void> {
-    await closeAll(this.shards.splice(0));
+    await abortAll(this.shards.splice(0));
   }
 
   private async writeIndex(): Promise<void> {
@@ -148,14 +135,6 @@ export class SafetensorsWriter {
   }
 }
 
-async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; ) {
-    const left = bytes.byteLength - done;
-    const { bytesWritten } = await handle.write(bytes, done, left, position + done);
-    done += bytesWritten;
-  }
-}
-
-async function closeAll(shards: readonly OpenShard[]): Promise<void> {
-  await Promise.allSettled(shards.map(({ handle }) => handle.close()));
+async function abortAll(shards: readonly OpenShard[]): Promise<void> {
+  await Promise.all(shards.map(({ file }) => file.abort()));
 }

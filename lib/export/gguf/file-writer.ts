@@ -1,9 +1,8 @@
 // Writes a GGUF file whose tensors are known beforehand: the header first, then each tensor at its planned place, in
 // whatever order it is ready, so memory holds one tensor. Source: the GGUF specification, version 3.
 
-import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ioError } from '../../checkpoint/io-error.js';
+import { OutputFile } from '../../checkpoint/output-file.js';
 import { BallastError } from '../../errors.js';
 import {
   encodeString,
@@ -31,7 +30,7 @@ const aligned = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
 export class GgufFileWriter {
   private constructor(
     private readonly path: string,
-    private readonly handle: FileHandle,
+    private readonly file: OutputFile,
     private readonly missing: Map<string, { readonly offset: number; readonly bytes: number }>,
   ) {}
 
@@ -48,21 +47,8 @@ export class GgufFileWriter {
       places.set(name, { offset: end, bytes });
       end += aligned(bytes);
     }
-    const path = join(directory, file);
-    try {
-      const handle = await open(path, 'wx');
-      const writer = new GgufFileWriter(path, handle, places);
-      try {
-        await writer.#writeAt(header, 0);
-        await handle.truncate(end);
-        return writer;
-      } catch (error) {
-        await handle.close();
-        throw error;
-      }
-    } catch (error) {
-      throw ioError(error, `creating ${file}`, path);
-    }
+    const output = await OutputFile.create(directory, file, { header, bytes: end });
+    return new GgufFileWriter(join(directory, file), output, places);
   }
 
   /** The data of one planned tensor, once. */
@@ -75,11 +61,7 @@ export class GgufFileWriter {
       );
     }
     this.missing.delete(name);
-    try {
-      await this.#writeAt(bytes, place.offset);
-    } catch (error) {
-      throw ioError(error, `writing tensor '${name}'`, this.path);
-    }
+    await this.file.write(name, bytes, place.offset);
   }
 
   /** Makes the file durable. Error ERR_ARGUMENT when a planned tensor was never written. */
@@ -91,24 +73,12 @@ export class GgufFileWriter {
         `Expected every planned tensor to be written but '${name}' and ${this.missing.size - 1} more are not.`,
       );
     }
-    try {
-      await this.handle.sync();
-      await this.handle.close();
-    } catch (error) {
-      throw ioError(error, 'finishing the file', this.path);
-    }
+    await this.file.close();
   }
 
   /** Closes the file as it is; harmless after close. */
-  async abort(): Promise<void> {
-    await this.handle.close().catch(() => {});
-  }
-
-  async #writeAt(bytes: Uint8Array, position: number): Promise<void> {
-    for (let done = 0; done < bytes.byteLength; ) {
-      const left = bytes.byteLength - done;
-      done += (await this.handle.write(bytes, done, left, position + done)).bytesWritten;
-    }
+  abort(): Promise<void> {
+    return this.file.abort();
   }
 }
 
