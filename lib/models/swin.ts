@@ -6,14 +6,15 @@ import type { Activation } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { activations } from './activations.js';
 import { ConfigReader } from './config-reader.js';
-import { linearSlot } from './linear-bias.js';
-import type { Architecture, BlockModel, BlockShape, LinearSpec, VisionModel } from './model.js';
+import { unfold } from './image-patches.js';
+import type { Architecture, BlockModel, BlockShape, VisionModel } from './model.js';
 import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
 import { mergePatches, mergingGradient, mergingShape } from './patch-merging.js';
 import { pooledHead, pooledHeadGradient, pooledStates } from './pooled-head.js';
+import { readLabels } from './read-labels.js';
 import { type VisionBlock, visionBlock } from './vision-block.js';
 import { blockGradient } from './vision-block-gradient.js';
-import { readLabels, unfold } from './vision-transformer.js';
+import { visionNorms as norms, visionLinears, visionNames } from './vision-linears.js';
 import { windowsOf } from './windows.js';
 
 interface Swin extends Pick<VisionModel, 'image' | 'classes' | 'labels'> {
@@ -30,15 +31,7 @@ interface Swin extends Pick<VisionModel, 'image' | 'classes' | 'labels'> {
   readonly positions: boolean;
 }
 
-const names = {
-  query: 'attention.self.query',
-  key: 'attention.self.key',
-  value: 'attention.self.value',
-  output: 'attention.output.dense',
-  first: 'intermediate.dense',
-  last: 'output.dense',
-} as const;
-const norms = ['layernorm_before', 'layernorm_after'] as const;
+const names = visionNames('attention.self');
 const table = 'attention.self.relative_position_bias_table';
 const embeddings = 'swin.embeddings';
 const projection = `${embeddings}.patch_embeddings.projection`;
@@ -147,27 +140,11 @@ function attentionBlock(
 }
 
 function attentionShape({ qkvBias, mlpRatio }: Swin, side: number, width: number): BlockShape {
-  const inner = Math.floor(mlpRatio * width);
-  const linear = (name: string, inChannels: number, outChannels: number, bias = true) =>
-    ({ name, inChannels, outChannels, bias }) satisfies LinearSpec;
-  const linears = [
-    linear(names.query, width, width, qkvBias),
-    linear(names.key, width, width, qkvBias),
-    linear(names.value, width, width, qkvBias),
-    linear(names.output, width, width),
-    linear(names.first, width, inner),
-    linear(names.last, inner, width),
-  ];
   return {
     hiddenSize: width,
     sequence: side * side,
-    linears,
+    ...visionLinears(names, width, Math.floor(mlpRatio * width), qkvBias),
     blockTensors: [...normTensors(...norms), table],
-    slots: {
-      attention: linearSlot(linears, names.output),
-      mlp: linearSlot(linears, names.last),
-      block: linearSlot(linears, names.last),
-    },
   };
 }
 
