@@ -7,7 +7,6 @@ import {
   evaluationDefaults,
 } from '../evaluate/index.js';
 import {
-  type DownloadEvent,
   type EvaluateImagesOptions,
   type EvaluateOptions,
   type EvaluationReport,
@@ -16,15 +15,9 @@ import {
   type ImageEvaluationReport,
 } from '../index.js';
 import { number as digits } from './format.js';
-import {
-  addOptions,
-  nameOrList,
-  number,
-  type OptionTable,
-  readOptions,
-  repeated,
-} from './option-table.js';
-import { openProgress } from './progress.js';
+import { addOptions, number, type OptionTable, readOptions, repeated } from './option-table.js';
+import { withProgress } from './progress.js';
+import { recurringOptions } from './recurring-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
@@ -39,10 +32,7 @@ const textOptions: OptionTable<Pick<EvaluateOptions, 'texts' | 'sequenceLength' 
     help: 'tokens per window (default: 2048 or what the model supports)',
     parse: number,
   },
-  field: {
-    flags: '--field <name>',
-    help: 'field (JSONL) or column (parquet) of the text, such as body or meta.text',
-  },
+  field: recurringOptions.field,
 };
 
 const imageOptions: OptionTable<Pick<EvaluateImagesOptions, 'images'>> = {
@@ -54,18 +44,10 @@ const imageOptions: OptionTable<Pick<EvaluateImagesOptions, 'images'>> = {
 };
 
 const sharedOptions: OptionTable<Omit<EvaluateImagesOptions, 'images'>> = {
-  device: {
-    flags: '--device <names>',
-    help: 'names of `ballast devices`, which share the work; cuda for every GPU',
-    parse: nameOrList,
-  },
-  threads: {
-    flags: '--threads <n>',
-    help: 'compute threads of a CPU device (default: one per processor)',
-    parse: number,
-  },
-  precision: { flags: '--precision <float32|bfloat16>', help: 'how matrix products are formed' },
-  token: { flags: '--token <token>', help: 'hub access token (default: HF_TOKEN)' },
+  device: recurringOptions.devices,
+  threads: recurringOptions.threads,
+  precision: recurringOptions.precision,
+  token: recurringOptions.token,
 };
 
 const examples = `
@@ -114,39 +96,27 @@ export function evaluateCommand(signal: AbortSignal): Command {
 }
 
 function onTexts(model: string, options: EvaluateOptions): Promise<EvaluationReport> {
-  return withProgress(model, (step) =>
+  return withProgress((progress) =>
     evaluate(model, {
       ...options,
-      onProgress: (event) => step(event, event.type === 'step' ? event.text : ''),
+      onProgress(event) {
+        const phase = event.type === 'download' ? `fetching ${model}` : event.text;
+        progress.step(phase, event.done, event.total);
+      },
     }),
   );
 }
 
 function onImages(model: string, options: EvaluateImagesOptions): Promise<ImageEvaluationReport> {
-  return withProgress(model, (step) =>
+  return withProgress((progress) =>
     evaluateImages(model, {
       ...options,
-      onProgress: (event) => step(event, event.type === 'step' ? event.images : ''),
+      onProgress(event) {
+        const phase = event.type === 'download' ? `fetching ${model}` : event.images;
+        progress.step(phase, event.done, event.total);
+      },
     }),
   );
-}
-
-type Step =
-  | DownloadEvent
-  | { readonly type: 'step'; readonly done: number; readonly total: number };
-
-async function withProgress<Report>(
-  model: string,
-  body: (step: (event: Step, name: string) => void) => Promise<Report>,
-): Promise<Report> {
-  const progress = openProgress();
-  try {
-    return await body(({ type, done, total }, name) =>
-      progress.step(type === 'download' ? `fetching ${model}` : name, done, total),
-    );
-  } finally {
-    progress.end();
-  }
 }
 
 function printImages({ results }: ImageEvaluationReport): void {

@@ -3,9 +3,9 @@
 import { Command } from 'commander';
 import { checkExportOptions, formats, resultDefaults } from '../export/index.js';
 import { type ExportOptions, exportResult } from '../index.js';
-import { bytes } from './format.js';
-import { addOptions, byteCount, number, type OptionTable, readOptions } from './option-table.js';
-import { openProgress } from './progress.js';
+import { addOptions, type OptionTable, readOptions } from './option-table.js';
+import { withProgress } from './progress.js';
+import { recurringOptions } from './recurring-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
@@ -15,25 +15,12 @@ const table: OptionTable<ExportOptions> = {
     help: `what to write: ${formats.map(({ name }) => name).join(', ')}`,
     required: true,
   },
-  output: { flags: '-o, --output <dir>', help: 'directory for the result', required: true },
-  architecture: {
-    flags: '--as-llama',
-    preset: 'llama',
-    help: 'write a model that computes what LLaMA does as one',
-  },
-  device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
-  threads: {
-    flags: '--threads <n>',
-    help: 'compute threads of a CPU device (default: one per processor)',
-    parse: number,
-  },
-  overwrite: { flags: '--overwrite', help: 'replace an existing result' },
-  maxShardBytes: {
-    flags: '--max-shard-size <size>',
-    help: 'size of a weight file at most, such as 500MB',
-    parse: byteCount,
-    show: bytes,
-  },
+  output: recurringOptions.output,
+  architecture: recurringOptions.architecture,
+  device: recurringOptions.device,
+  threads: recurringOptions.threads,
+  overwrite: recurringOptions.overwrite,
+  maxShardBytes: recurringOptions.maxShardBytes,
 };
 
 const list = formats.map(({ name, summary }) => `  ${name.padEnd(19)} ${summary}`).join('\n');
@@ -69,14 +56,11 @@ export function exportCommand(signal: AbortSignal): Command {
     });
 }
 
-async function run(result: string, options: ExportOptions) {
-  const progress = openProgress();
-  try {
-    return await exportResult(result, {
+function run(result: string, options: ExportOptions) {
+  return withProgress((progress) =>
+    exportResult(result, {
       ...options,
       onProgress: ({ done, total }) => progress.step('exporting', done, total),
-    });
-  } finally {
-    progress.end();
-  }
+    }),
+  );
 }

@@ -1,9 +1,9 @@
 // `ballast inspect`: what a model directory holds, from its headers alone.
 
 import { Command } from 'commander';
-import { type Inspection, inspect } from '../index.js';
+import { type Inspection, type InspectOptions, inspect } from '../index.js';
 import { bytes, count } from './format.js';
-import { openProgress } from './progress.js';
+import { withProgress } from './progress.js';
 import { printJson, printTable } from './tables.js';
 
 const examples = `
@@ -29,19 +29,13 @@ export function inspectCommand(signal: AbortSignal): Command {
   });
 }
 
-async function run(
-  model: string,
-  options: { token?: string; signal: AbortSignal },
-): Promise<Inspection> {
-  const progress = openProgress();
-  try {
-    return await inspect(model, {
+function run(model: string, options: InspectOptions): Promise<Inspection> {
+  return withProgress((progress) =>
+    inspect(model, {
       ...options,
       onProgress: ({ done, total }) => progress.step(`fetching ${model}`, done, total),
-    });
-  } finally {
-    progress.end();
-  }
+    }),
+  );
 }
 
 function printInspection(inspection: Inspection): void {

@@ -12,7 +12,17 @@ export interface Progress {
   end(): void;
 }
 
-export function openProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
+/** What `body` makes of a progress that ends with it. */
+export async function withProgress<T>(body: (progress: Progress) => Promise<T>): Promise<T> {
+  const progress = openProgress(process.stderr);
+  try {
+    return await body(progress);
+  } finally {
+    progress.end();
+  }
+}
+
+function openProgress(stream: NodeJS.WriteStream): Progress {
   return stream.isTTY ? new BarProgress(stream) : new LineProgress(stream);
 }
 

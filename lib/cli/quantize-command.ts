@@ -15,7 +15,7 @@ import { defaults, resolveOptions } from '../pipeline/options.js';
 import { quantizers } from '../quantizers/index.js';
 import { bytes, number as digits, percent, seconds } from './format.js';
 import { addOptions, readOptions } from './option-table.js';
-import { openProgress, type Progress } from './progress.js';
+import { type Progress, withProgress } from './progress.js';
 import { quantizeOptions } from './quantize-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
@@ -58,18 +58,19 @@ export function quantizeCommand(signal: AbortSignal): Command {
     });
 }
 
-async function run(model: string, options: QuantizeOptions): Promise<RunReport> {
-  const progress = openProgress();
-  try {
-    const show = follower(model, progress);
-    const events = quantize(model, options);
-    for (;;) {
-      const { value, done } = await events.next();
-      if (done) return value;
-      show(value);
-    }
-  } finally {
-    progress.end();
+function run(model: string, options: QuantizeOptions): Promise<RunReport> {
+  return withProgress((progress) => outcome(quantize(model, options), follower(model, progress)));
+}
+
+/** Of a run whose events are shown. */
+export async function outcome<Event, Report>(
+  events: AsyncGenerator<Event, Report>,
+  show: (event: Event) => void,
+): Promise<Report> {
+  for (;;) {
+    const { value, done } = await events.next();
+    if (done) return value;
+    show(value);
   }
 }
 

@@ -3,15 +3,15 @@
 import { clients, formats } from '../export/index.js';
 import type { QuantizeOptions } from '../index.js';
 import { quantizers } from '../quantizers/index.js';
-import { bytes } from './format.js';
-import { byteCount, list, nameOrList, number, type OptionTable } from './option-table.js';
+import { list, number, type OptionTable } from './option-table.js';
+import { recurringOptions } from './recurring-options.js';
 
 const names = (registry: readonly { readonly name: string }[]) =>
   registry.map(({ name }) => name).join(', ');
 
 /** Rows stand in the order of --help. */
 export const quantizeOptions: OptionTable<QuantizeOptions> = {
-  output: { flags: '-o, --output <dir>', help: 'directory for the result', required: true },
+  output: recurringOptions.output,
   calibration: {
     flags: '-c, --calibration <file>',
     help: 'calibration text: .txt, .jsonl or .parquet',
@@ -130,10 +130,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     help: 'samples from the start on, or from random places',
   },
   seed: { flags: '--seed <n>', help: 'seed of everything random', parse: number },
-  field: {
-    flags: '--field <name>',
-    help: 'field (JSONL) or column (parquet) of the text, such as body or meta.text',
-  },
+  field: recurringOptions.field,
   format: {
     flags: '--format <name>',
     help: `what the result is written as: ${names(formats)}`,
@@ -142,28 +139,11 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     flags: `--client <${clients.join('|')}>`,
     help: 'what will load the result: biases it would not read are not fitted',
   },
-  architecture: {
-    flags: '--as-llama',
-    preset: 'llama',
-    help: 'write a model that computes what LLaMA does as one, which may have a bias in every linear',
-  },
-  device: {
-    flags: '--device <names>',
-    help: 'names of `ballast devices`, which share the samples; cuda for every GPU',
-    parse: nameOrList,
-  },
-  threads: {
-    flags: '--threads <n>',
-    help: 'compute threads of a CPU device (default: one per processor)',
-    parse: number,
-  },
-  precision: { flags: '--precision <float32|bfloat16>', help: 'how matrix products are formed' },
-  overwrite: { flags: '--overwrite', help: 'replace an existing result' },
-  maxShardBytes: {
-    flags: '--max-shard-size <size>',
-    help: 'size of a weight file at most, such as 500MB',
-    parse: byteCount,
-    show: bytes,
-  },
-  token: { flags: '--token <token>', help: 'hub access token (default: HF_TOKEN)' },
+  architecture: recurringOptions.architecture,
+  device: recurringOptions.devices,
+  threads: recurringOptions.threads,
+  precision: recurringOptions.precision,
+  overwrite: recurringOptions.overwrite,
+  maxShardBytes: recurringOptions.maxShardBytes,
+  token: recurringOptions.token,
 };

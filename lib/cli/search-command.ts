@@ -6,8 +6,8 @@ import { resolveOptions, searchDefaults } from '../pipeline/options.js';
 import { scoreOf } from '../pipeline/scorer.js';
 import { number as digits } from './format.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
-import { openProgress } from './progress.js';
-import { follower } from './quantize-command.js';
+import { withProgress } from './progress.js';
+import { follower, outcome } from './quantize-command.js';
 import { quantizeOptions } from './quantize-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
@@ -44,20 +44,15 @@ export function searchCommand(signal: AbortSignal): Command {
     });
 }
 
-async function run(model: string, options: SearchOptions): Promise<SearchReport> {
-  const progress = openProgress();
-  try {
+function run(model: string, options: SearchOptions): Promise<SearchReport> {
+  return withProgress((progress) => {
     const show = follower(model, progress);
-    const events = search(model, options);
-    for (;;) {
-      const { value, done } = await events.next();
-      if (done) return value;
-      if (value.type !== 'candidate') show(value);
-      else progress.say(`${nameOf(value.candidate.sites)}: ${digits(scoreOf(value.candidate))}`);
-    }
-  } finally {
-    progress.end();
-  }
+    return outcome(search(model, options), (event) => {
+      if (event.type !== 'candidate') return show(event);
+      const { candidate } = event;
+      progress.say(`${nameOf(candidate.sites)}: ${digits(scoreOf(candidate))}`);
+    });
+  });
 }
 
 function nameOf(sites: readonly string[]): string {

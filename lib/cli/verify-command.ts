@@ -3,18 +3,15 @@
 import { Command } from 'commander';
 import { checkVerifyOptions, resultDefaults } from '../export/index.js';
 import { type VerifyOptions, verify } from '../index.js';
-import { addOptions, number, type OptionTable, readOptions } from './option-table.js';
-import { openProgress } from './progress.js';
+import { addOptions, type OptionTable, readOptions } from './option-table.js';
+import { withProgress } from './progress.js';
+import { recurringOptions } from './recurring-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
 const table: OptionTable<VerifyOptions> = {
-  device: { flags: '--device <name>', help: 'a name of `ballast devices`' },
-  threads: {
-    flags: '--threads <n>',
-    help: 'compute threads of a CPU device (default: one per processor)',
-    parse: number,
-  },
+  device: recurringOptions.device,
+  threads: recurringOptions.threads,
 };
 
 const examples = `
@@ -46,14 +43,11 @@ export function verifyCommand(signal: AbortSignal): Command {
     });
 }
 
-async function run(result: string, options: VerifyOptions) {
-  const progress = openProgress();
-  try {
-    return await verify(result, {
+function run(result: string, options: VerifyOptions) {
+  return withProgress((progress) =>
+    verify(result, {
       ...options,
       onProgress: ({ done, total }) => progress.step('verifying', done, total),
-    });
-  } finally {
-    progress.end();
-  }
+    }),
+  );
 }
