@@ -6,16 +6,6 @@
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
 
-inline Floats MultiplyAdd(Floats a, Floats b, Floats c) {
-#if defined(__AVX512F__)
-  return _mm512_fmadd_ps(a, b, c);
-#elif defined(__FMA__)
-  return _mm256_fmadd_ps(a, b, c);
-#else
-  return a * b + c;
-#endif
-}
-
 // Rounds to bfloat16; a NaN stays one.
 inline Floats Rounded(Floats x) { return FromBfloat(ToBfloat(x)); }
 
