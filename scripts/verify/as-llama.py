@@ -19,9 +19,8 @@ import tempfile
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM
 
-from perplexity import perplexity
+from perplexity import load, perplexity
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OPTIONS = ["--bits", "4", "--group-size", "32", "--samples", "32"]
@@ -75,16 +74,6 @@ def add_biases(tensors: dict) -> None:
     for name in [name for name in tensors if name.split(".")[-2] in ("q_proj", "k_proj", "v_proj")]:
         bias = 0.2 * torch.randn(tensors[name].shape[0], generator=generator)
         tensors[name.replace("weight", "bias")] = bias.to(tensors[name].dtype)
-
-
-def load(directory: pathlib.Path) -> torch.nn.Module:
-    model, report = AutoModelForCausalLM.from_pretrained(
-        directory, dtype=torch.float32, output_loading_info=True
-    )
-    faults = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
-    if faults:
-        sys.exit(f"{directory} does not load cleanly: {json.dumps(faults, indent=2)}")
-    return model.eval()
 
 
 def check(family: str, source: pathlib.Path, calibration: str, sequence: int, text: str) -> dict:

@@ -1,8 +1,8 @@
-"""Perplexity of a model as transformers computes it, float32: the figure that an evaluation must reproduce.
+"""Perplexity of a model, or of a result of Ballast, as transformers computes it, float32: what an evaluation must reproduce.
 
     python scripts/verify/perplexity.py <model directory> <sequence length> <text> [<text> ...]
 
-Prints one JSON object, text name -> perplexity: the text tokenized whole without special tokens, consecutive windows
+Fails on missing, unexpected or mismatched keys. Prints one JSON object, text name -> perplexity: the text tokenized whole without special tokens, consecutive windows
 that do not overlap, the last partial one dropped, exp of the mean over tokens 2 ... T of every window.
 """
 
@@ -16,6 +16,17 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 BATCH = 8
+
+
+def load(directory: str | pathlib.Path) -> torch.nn.Module:
+    """Every key must be known, and none may be missing."""
+    model, report = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, output_loading_info=True
+    )
+    faults = {kind: sorted(map(str, keys)) for kind, keys in report.items() if keys}
+    if faults:
+        sys.exit(f"{directory} does not load cleanly: {json.dumps(faults, indent=2)}")
+    return model.eval()
 
 
 def perplexity(model: torch.nn.Module, ids: torch.Tensor, sequence: int) -> float:
@@ -35,7 +46,7 @@ def perplexity(model: torch.nn.Module, ids: torch.Tensor, sequence: int) -> floa
 
 def main() -> None:
     directory, sequence, *texts = sys.argv[1:]
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    model = load(directory)
     tokenizer = Tokenizer.from_file(str(pathlib.Path(directory) / "tokenizer.json"))
     figures = {}
     for text in map(pathlib.Path, texts):
