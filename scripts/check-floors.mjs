@@ -56,34 +56,23 @@ const packageOwners = {
   '@bufbuild/protobuf': /^lib\/export\/onnx\//,
 };
 
+const serveAll = [
+  'index',
+  'pipeline',
+  'evaluate',
+  'report',
+  'execution',
+  'images',
+  'statistics',
+  'compensation',
+  'calibration',
+  'checkpoint',
+];
+
 /** Folders with one file for each algorithm or model, and the folders of lib/ that must not know them by name. */
 const registries = {
-  quantizers: [
-    'index',
-    'pipeline',
-    'evaluate',
-    'report',
-    'execution',
-    'images',
-    'statistics',
-    'models',
-    'compensation',
-    'calibration',
-    'checkpoint',
-  ],
-  models: [
-    'index',
-    'pipeline',
-    'evaluate',
-    'report',
-    'execution',
-    'images',
-    'statistics',
-    'quantizers',
-    'compensation',
-    'calibration',
-    'checkpoint',
-  ],
+  quantizers: [...serveAll, 'models'],
+  models: [...serveAll, 'quantizers'],
 };
 
 function listFiles(root, folder) {
