@@ -15,12 +15,8 @@ export class Clock {
     try {
       return await body();
     } finally {
-      this.#milliseconds.set(
-        phase,
-        (this.#milliseconds.get(phase) ?? 0) + performance.now() - begin,
-      );
-      const resident = process.memoryUsage.rss();
-      this.#bytes.set(phase, Math.max(this.#bytes.get(phase) ?? 0, resident));
+      this.#took(phase, performance.now() - begin);
+      this.#saw(phase, process.memoryUsage.rss());
     }
   }
 
@@ -28,11 +24,9 @@ export class Clock {
   addSlowest(clocks: readonly Clock[]): void {
     const totalOf = (clock: Clock) => [...clock.#milliseconds.values()].reduce((a, b) => a + b, 0);
     const slowest = clocks.reduce((a, b) => (totalOf(b) > totalOf(a) ? b : a));
-    for (const [phase, milliseconds] of slowest.#milliseconds) {
-      this.#milliseconds.set(phase, (this.#milliseconds.get(phase) ?? 0) + milliseconds);
-    }
+    for (const [phase, milliseconds] of slowest.#milliseconds) this.#took(phase, milliseconds);
     for (const [phase, bytes] of clocks.flatMap((clock) => [...clock.#bytes])) {
-      this.#bytes.set(phase, Math.max(this.#bytes.get(phase) ?? 0, bytes));
+      this.#saw(phase, bytes);
     }
   }
 
@@ -42,27 +36,29 @@ export class Clock {
 
   /** What phases have taken, or have since they had taken `before`. */
   phases(before?: PhaseSeconds): PhaseSeconds {
-    const of = (phase: Phase) =>
-      (this.#milliseconds.get(phase) ?? 0) / 1000 - (before?.[phase] ?? 0);
-    return {
-      load: of('load'),
-      calibrate: of('calibrate'),
-      quantize: of('quantize'),
-      compensate: of('compensate'),
-      propagate: of('propagate'),
-      write: of('write'),
-    };
+    return ofEach((phase) => (this.#milliseconds.get(phase) ?? 0) / 1000 - (before?.[phase] ?? 0));
   }
 
   memoryBytes(): PhaseMemory {
-    const of = (phase: Phase) => this.#bytes.get(phase) ?? 0;
-    return {
-      load: of('load'),
-      calibrate: of('calibrate'),
-      quantize: of('quantize'),
-      compensate: of('compensate'),
-      propagate: of('propagate'),
-      write: of('write'),
-    };
+    return ofEach((phase) => this.#bytes.get(phase) ?? 0);
   }
+
+  #took(phase: Phase, milliseconds: number): void {
+    this.#milliseconds.set(phase, (this.#milliseconds.get(phase) ?? 0) + milliseconds);
+  }
+
+  #saw(phase: Phase, bytes: number): void {
+    this.#bytes.set(phase, Math.max(this.#bytes.get(phase) ?? 0, bytes));
+  }
+}
+
+function ofEach(of: (phase: Phase) => number): PhaseSeconds & PhaseMemory {
+  return {
+    load: of('load'),
+    calibrate: of('calibrate'),
+    quantize: of('quantize'),
+    compensate: of('compensate'),
+    propagate: of('propagate'),
+    write: of('write'),
+  };
 }
