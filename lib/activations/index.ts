@@ -9,9 +9,6 @@ export { shares, signedCandidates, softmaxCandidates, uniformCandidates } from '
 export {
   type ActivationQuantizer,
   openQuantizer,
-  type Range,
-  type TwinQuantizer,
-  type UniformQuantizer,
   uniformQuantizer,
 } from './quantizer.js';
-export { type Grid, RangeObserver, type RangeRule } from './range-observer.js';
+export { RangeObserver, type RangeRule } from './range-observer.js';

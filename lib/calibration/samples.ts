@@ -60,7 +60,7 @@ export function evaluationWindows(
 }
 
 /** One stream of all documents' tokens, in order. */
-export function joinTokens(tokens: Int32Array | readonly Int32Array[]): Int32Array {
+function joinTokens(tokens: Int32Array | readonly Int32Array[]): Int32Array {
   if (tokens instanceof Int32Array) return tokens;
   const stream = new Int32Array(tokens.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

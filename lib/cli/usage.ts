@@ -5,7 +5,7 @@ import { BallastError } from '../errors.js';
 import { type OptionTable, withFlags } from './option-table.js';
 import { quantizeOptions } from './quantize-options.js';
 
-export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
+const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Runs the library's check of options; what it refuses is wrong usage, told in the words of the command line. */
 export function checkUsage<Options>(

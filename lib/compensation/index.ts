@@ -1,6 +1,5 @@
 export {
   type BiasGranularity,
-  type BiasInput,
   type BiasSource,
   type Certificate,
   type FittedBias,
@@ -8,6 +7,5 @@ export {
   judged,
   shrunk,
 } from './bias.js';
-export { OutputSums, type SummedOutputs, summedOutputs } from './output-sums.js';
-export { type Residual, residualOf } from './residual.js';
+export { OutputSums, summedOutputs } from './output-sums.js';
 export { asymmetricTarget, minTargetDamping, ownTarget } from './target.js';

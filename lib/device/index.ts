@@ -6,18 +6,17 @@ export type {
   Activation,
   DeviceInfo,
   DType,
-  FakeQuantizeGranularity,
   Precision,
   WeightLayout,
 } from '../native.js';
-export { type DescendOptions, Device, type DeviceOptions, type GridOptions } from './device.js';
+export { type DescendOptions, Device, type GridOptions } from './device.js';
 export {
   type DeviceNames,
   deviceNames,
   type OpenDevices,
   openDevices,
 } from './open-devices.js';
-export type { AttentionOptions, MatmulOptions, TwinOptions } from './operations.js';
+export type { AttentionOptions, TwinOptions } from './operations.js';
 export { Tensor } from './tensor.js';
 
 /** The devices of this machine; those that are not available say why. */

@@ -17,6 +17,6 @@ export {
   type TextResult,
 } from './evaluate-model.js';
 export type { DownloadEvent } from './fetch-model.js';
-export { type EvaluationOptions, finalStates, runBlocks } from './final-states.js';
+export { finalStates, runBlocks } from './final-states.js';
 export { type Inspection, type InspectOptions, inspect } from './inspect.js';
-export { evaluatePerplexity, negativeLogLikelihood, type Perplexity } from './perplexity.js';
+export { evaluatePerplexity, negativeLogLikelihood } from './perplexity.js';

@@ -17,7 +17,6 @@ export { type LoadedBlock, linearOf, loadBlock, loadWeights } from './load-block
 export { dealt, disposeEach, onEach, onPlaces, PerDevice } from './per-device.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
 export {
-  type Companions,
   loadStoredBlock,
   openCompanions,
   type StoredBlock,

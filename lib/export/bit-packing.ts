@@ -12,7 +12,7 @@ export type Shape = readonly [rows: number, cols: number];
 /** Values between two turns of the event loop: some 10 ms. */
 const valuesPerTurn = 1 << 22;
 
-export function packedLength(values: number, bits: number): number {
+function packedLength(values: number, bits: number): number {
   return Math.ceil((values * bits) / 32);
 }
 

@@ -1,5 +1,4 @@
 export {
-  type BiasCapability,
   biasCapability,
   type Client,
   clients,
@@ -11,9 +10,7 @@ export type {
   ExportedBlock,
   ExportedLinear,
   ExportFormat,
-  ExportInput,
   ExportWriter,
-  Grid,
 } from './format.js';
 export { type ModelFiles, openModelFiles } from './model-files.js';
 export { PositionBiasWriter } from './position-bias-writer.js';

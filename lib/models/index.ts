@@ -7,7 +7,6 @@ export {
   type BlockShape,
   type Config,
   countLinears,
-  type FoldSlot,
   type Hold,
   type HoldPoint,
   type ImageShape,

@@ -8,11 +8,8 @@ export type {
 } from './events.js';
 export { type MemoryPart, type MemoryPlan, planMemory } from './memory-plan.js';
 export type {
-  CompensationGranularity,
-  Propagate,
   QuantizeOptions,
   ResolvedOptions,
-  Site,
 } from './options.js';
 export { quantize } from './quantize.js';
 export type { HeldOutScore } from './scorer.js';

@@ -1,3 +1,3 @@
 export { Drift, DriftSums } from './drift.js';
-export { type GroupNeeds, type GroupReads, GroupStatistics, GroupSums } from './group.js';
-export { Statistics, type StatisticsNeeds, StatisticsSums } from './statistics.js';
+export { type GroupNeeds, GroupStatistics, GroupSums } from './group.js';
+export { Statistics, StatisticsSums } from './statistics.js';
