@@ -10,18 +10,18 @@ interface Waiting<Reply> {
 export class WorkerConnection<Reply> {
   readonly #worker: Worker;
   readonly #waiting: Waiting<Reply>[] = [];
-  #ended: string | undefined;
+  #ended: Error | undefined;
 
   /** `script` is plain JavaScript, in the sources too. When `signal` fires the worker is closed, in the middle of its work. */
   constructor(script: URL, workerData?: unknown, signal?: AbortSignal) {
     // No flags of the process: those of `node --input-type=module --eval` would not let the script start.
     this.#worker = new Worker(script, { workerData, execArgv: [] });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
-    this.#worker.on('error', (error) => this.#end(error.message));
+    this.#worker.on('error', (error: Error) => this.#end(error));
     const close = () => void this.close();
     this.#worker.on('exit', () => {
       signal?.removeEventListener('abort', close);
-      this.#end('it was closed');
+      this.#end(new Error('it was closed'));
     });
     this.#worker.unref();
     signal?.addEventListener('abort', close);
@@ -42,7 +42,7 @@ export class WorkerConnection<Reply> {
   /** A reply that needs no message, such as the first one. */
   receive(): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      if (this.#ended !== undefined) return reject(new Error(this.#ended));
+      if (this.#ended !== undefined) return reject(this.#ended);
       this.#waiting.push({ resolve, reject });
       this.#worker.ref();
     });
@@ -59,8 +59,8 @@ export class WorkerConnection<Reply> {
     next?.resolve(reply);
   }
 
-  #end(reason: string): void {
+  #end(reason: Error): void {
     this.#ended ??= reason;
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error(this.#ended));
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
   }
 }

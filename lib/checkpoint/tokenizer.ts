@@ -42,9 +42,14 @@ export class Tokenizer {
     }
   }
 
-  /** Ids of the whole text, no special tokens added. Calls may overlap; they are served in order. */
+  /**
+   * Ids of the whole text, no special tokens added. Calls may overlap; they are served in order. Error ERR_MEMORY for a
+   * text that is too long.
+   */
   async encode(text: string): Promise<Int32Array> {
-    const reply = this.#connection.send(text);
+    const reply = this.#connection.send(text).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooLong(text) : error;
+    });
     const { ids = new Int32Array() } = await answer(reply, this.#directory);
     return ids;
   }
@@ -63,8 +68,19 @@ export function loadTokenizer(directory: string, signal?: AbortSignal): Promise<
   return Tokenizer.load(directory, signal);
 }
 
+function tooLong({ length }: string): BallastError {
+  return new BallastError(
+    'ERR_MEMORY',
+    `Expected texts that can be tokenized whole but one of ${length} characters takes more memory than Node.js allows; ` +
+      'cut it into documents (.jsonl, one a line), take less of it, or raise --max-old-space-size in NODE_OPTIONS.',
+  );
+}
+
 async function answer(reply: Promise<Reply>, directory: string): Promise<Reply> {
-  const { problem, ...rest } = await reply.catch((error: Error) => ({ problem: error.message }));
+  const { problem, ...rest } = await reply.catch((error: Error) => {
+    if (error instanceof BallastError) throw error;
+    return { problem: error.message };
+  });
   if (problem === undefined) return rest;
   throw new BallastError(
     'ERR_CHECKPOINT',

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type EvaluateEvent, evaluate } from '../../lib/index.js';
+import { quoted, runProgram } from '../pipeline/child.js';
 import { randomOpt } from '../pipeline/random-opt.js';
 import { exampleModel, exampleTestText, temporaryFolder } from '../pipeline/runs.js';
 
@@ -54,6 +55,22 @@ describe('evaluate', () => {
     await expect(run).rejects.toMatchObject({
       code: 'ERR_CHECKPOINT',
       message: expect.stringMatching(/layers\.0\.fc1\.bias in .* holds 1 values that are NaN/),
+    });
+  });
+
+  it('says of a text that no thread has the memory to tokenize what to do', async () => {
+    const text = join(await temporaryFolder(), 'long.txt');
+    await writeFile(text, 'It was a dark and stormy night. '.repeat(100_000));
+    const error = await runProgram(
+      `const error = await library.evaluate(${quoted(exampleModel)}, { texts: [${quoted(text)}] }).catch((reason) => reason);
+      console.log(JSON.stringify({ code: error.code, message: error.message }));`,
+      ['--max-old-space-size=40'],
+    );
+    expect(error).toMatchObject({
+      code: 'ERR_MEMORY',
+      message: expect.stringMatching(
+        /3200000 characters takes more memory .*; cut it into documents/,
+      ),
     });
   });
 
