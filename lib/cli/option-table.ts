@@ -39,8 +39,10 @@ export function addOptions<Options>(
 }
 
 function shownDefault({ show = String }: OptionRow, value: unknown): string {
-  // A switch that is off, and what has no default, need no words.
-  return value === undefined || value === false ? '' : ` (default: ${show(value as never)})`;
+  // Neither a switch nor what has no default needs words.
+  return value === undefined || typeof value === 'boolean'
+    ? ''
+    : ` (default: ${show(value as never)})`;
 }
 
 /** The options that were given, by their library names. The library checks their values. */

@@ -16,7 +16,7 @@ import { quantizers } from '../quantizers/index.js';
 import { bytes, number as digits, percent, seconds } from './format.js';
 import { addOptions, readOptions } from './option-table.js';
 import { type Progress, withProgress } from './progress.js';
-import { quantizeOptions } from './quantize-options.js';
+import { quantizeOptions, toldDefaults } from './quantize-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
@@ -39,7 +39,7 @@ export function quantizeCommand(signal: AbortSignal): Command {
       'Quantizes the linears of a model, fits a bias to what that took, and writes a model.',
     )
     .argument('<model>', 'model directory, or hub id such as organisation/name');
-  addOptions(command, quantizeOptions, defaults);
+  addOptions(command, quantizeOptions, toldDefaults(defaults));
   return command
     .option('--plan', 'print what the run will hold in memory, and do nothing else')
     .option('--json', 'print the report, which is also in ballast.json, as JSON')

@@ -9,12 +9,25 @@ import { recurringOptions } from './recurring-options.js';
 const names = (registry: readonly { readonly name: string }[]) =>
   registry.map(({ name }) => name).join(', ');
 
+/** `defaults` as the help tells them: methods and formats have some of their own, '0.01; descent: 0.03; comq: 0'. */
+export function toldDefaults(defaults: Readonly<Record<string, unknown>>) {
+  const told: Record<string, unknown> = { ...defaults };
+  const owners = [
+    ...quantizers.map(({ name, defaults: own }) => ({ name, own })),
+    ...formats.map(({ name, gridDefaults: own }) => ({ name, own })),
+  ];
+  for (const { name, own = {} } of owners) {
+    for (const [option, value] of Object.entries(own)) told[option] += `; ${name}: ${value}`;
+  }
+  return told;
+}
+
 /** Rows stand in the order of --help. */
 export const quantizeOptions: OptionTable<QuantizeOptions> = {
   output: recurringOptions.output,
   calibration: {
     flags: '-c, --calibration <file>',
-    help: 'calibration text: .txt, .jsonl or .parquet',
+    help: 'text: .txt, .jsonl or .parquet; for image classifiers a directory, list file or .safetensors',
     required: true,
   },
   method: { flags: '-m, --method <name>', help: `quantizer: ${names(quantizers)}` },

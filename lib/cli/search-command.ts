@@ -8,7 +8,7 @@ import { number as digits } from './format.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
 import { withProgress } from './progress.js';
 import { follower, outcome } from './quantize-command.js';
-import { quantizeOptions } from './quantize-options.js';
+import { quantizeOptions, toldDefaults } from './quantize-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
@@ -31,7 +31,7 @@ export function searchCommand(signal: AbortSignal): Command {
         'and writes the model with the best, which may be none.',
     )
     .argument('<model>', 'model directory, or hub id such as organisation/name');
-  addOptions(command, searchOptions, searchDefaults);
+  addOptions(command, searchOptions, toldDefaults(searchDefaults));
   return command
     .option('--json', 'print candidates and the report as JSON')
     .addHelpText('after', examples)

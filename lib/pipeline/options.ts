@@ -35,7 +35,7 @@ export type Propagate = 'float' | 'quantized';
 export interface QuantizeOptions extends ActivationOptions {
   /** Directory that receives the result; must not exist or be empty, unless `overwrite`. */
   readonly output: string;
-  /** File of calibration text: .txt, .jsonl or .parquet. */
+  /** Calibration text: .txt, .jsonl or .parquet. Of an image classifier images: a directory, list file or .safetensors. */
   readonly calibration: string;
   /** Field of JSONL or column of parquet, or a path with dots to it; default 'text'. */
   readonly field?: string;

@@ -22,6 +22,9 @@ describe('help', () => {
     const { stdout } = await ballast(['quantize', '--help']);
     expect(stdout).toMatch(/Methods:\n {2}rtn +round to nearest\n {2}gptq /);
     expect(stdout).toMatch(/--bits <n> .*\(default: 4\)/);
+    expect(stdout).toMatch(/--clip .*\(default: none; descent: mse; comq: mse\)/);
+    expect(stdout).toMatch(/--group-size .*\(default: 0; gguf: 32\)/);
+    expect(stdout).not.toMatch(/--no-.*default/);
     expect(stdout).toMatch(/--max-shard-size <size> .*\(default: 5\.00 GB\)/);
   });
 });
