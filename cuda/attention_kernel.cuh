@@ -96,6 +96,53 @@ __device__ __forceinline__ void add_values(const float* weights, const float* va
   }
 }
 
+// What a thread has of its rows so far: the largest score, and sums of exp(score − largest), by
+// themselves and times values.
+template <class T>
+struct RunningRows {
+  float largest[T::kRows];
+  float sums[T::kRows];
+  float4 out[T::kRows][T::kVectors];
+};
+
+// Turns scores of the keys from key0 on into weights, and what came before to the new largest ones.
+template <class T>
+__device__ __forceinline__ void weigh(const AttentionArguments& p, float slope, const float* bias,
+                                      int first, int key0, int tx, int ty,
+                                      float (&scores)[T::kRows][T::kScores], float* weights,
+                                      RunningRows<T>& rows) {
+#pragma unroll
+  for (int r = 0; r < T::kRows; ++r) {
+    const int row = ty * T::kRows + r;
+    float top = rows.largest[r];
+#pragma unroll
+    for (int j = 0; j < T::kScores; ++j) {
+      scores[r][j] =
+          score_of(p, scores[r][j], slope, bias, first + row, key0 + tx + j * kAttentionSide);
+      top = fmaxf(top, scores[r][j]);
+    }
+    top = warp_reduce<kAttentionSide>(top, Largest{});
+    const float base = top == -INFINITY ? 0.0f : top;  // nothing seen yet: all weights are 0
+    const float correction = expf(rows.largest[r] - base);
+    float sum = 0;
+#pragma unroll
+    for (int j = 0; j < T::kScores; ++j) {
+      const float weight = expf(scores[r][j] - base);
+      weights[row * T::kScorePitch + tx + j * kAttentionSide] = weight;
+      sum += weight;
+    }
+    rows.sums[r] = rows.sums[r] * correction + warp_reduce<kAttentionSide>(sum, Sum{});
+    rows.largest[r] = top;
+#pragma unroll
+    for (int c = 0; c < T::kVectors; ++c) {
+      rows.out[r][c].x *= correction;
+      rows.out[r][c].y *= correction;
+      rows.out[r][c].z *= correction;
+      rows.out[r][c].w *= correction;
+    }
+  }
+}
+
 template <class T>
 __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const AttentionArguments p) {
   extern __shared__ __align__(16) float shared_floats[];
@@ -121,13 +168,9 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const Atte
                             queries);
 
   // 2. Tile by tile of keys.
-  float4 out[T::kRows][T::kVectors] = {};
-  float largest[T::kRows], sums[T::kRows];
+  RunningRows<T> rows = {};
 #pragma unroll
-  for (int r = 0; r < T::kRows; ++r) {
-    largest[r] = -INFINITY;
-    sums[r] = 0;
-  }
+  for (int r = 0; r < T::kRows; ++r) rows.largest[r] = -INFINITY;
   const int begin = p.window > 0 ? max(first - p.window + 1, 0) / T::kKeys * T::kKeys : 0;
   const int end = p.causal ? min(first + T::kQueries, p.sequence) : p.sequence;
   for (int key0 = begin; key0 < end; key0 += T::kKeys) {
@@ -137,40 +180,11 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const Atte
     __syncthreads();
     float scores[T::kRows][T::kScores] = {};
     multiply_keys<T>(queries, keys, tx, ty, scores);
-#pragma unroll
-    for (int r = 0; r < T::kRows; ++r) {
-      const int row = ty * T::kRows + r;
-      float top = largest[r];
-#pragma unroll
-      for (int j = 0; j < T::kScores; ++j) {
-        scores[r][j] =
-            score_of(p, scores[r][j], slope, bias, first + row, key0 + tx + j * kAttentionSide);
-        top = fmaxf(top, scores[r][j]);
-      }
-      top = warp_reduce<kAttentionSide>(top, Largest{});
-      const float base = top == -INFINITY ? 0.0f : top;  // nothing seen yet: all weights are 0
-      const float correction = expf(largest[r] - base);
-      float sum = 0;
-#pragma unroll
-      for (int j = 0; j < T::kScores; ++j) {
-        const float weight = expf(scores[r][j] - base);
-        weights[row * T::kScorePitch + tx + j * kAttentionSide] = weight;
-        sum += weight;
-      }
-      sums[r] = sums[r] * correction + warp_reduce<kAttentionSide>(sum, Sum{});
-      largest[r] = top;
-#pragma unroll
-      for (int c = 0; c < T::kVectors; ++c) {
-        out[r][c].x *= correction;
-        out[r][c].y *= correction;
-        out[r][c].z *= correction;
-        out[r][c].w *= correction;
-      }
-    }
+    weigh<T>(p, slope, bias, first, key0, tx, ty, scores, weights, rows);
     __syncthreads();  // the keys are read, the weights are there
     load_rows<T, T::kKeys>(p.value + at, key_stride, p.sequence - key0, p.head_size, 1.0f, keys);
     __syncthreads();
-    add_values<T>(weights, keys, tx, ty, out);
+    add_values<T>(weights, keys, tx, ty, rows.out);
   }
 
   // 3. Divide by the sums.
@@ -178,10 +192,11 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const Atte
   for (int r = 0; r < T::kRows; ++r) {
     const int row = ty * T::kRows + r;
     if (first + row >= p.sequence) continue;
-    const float inverse = 1.0f / sums[r];
+    const float inverse = 1.0f / rows.sums[r];
 #pragma unroll
     for (int c = 0; c < T::kVectors; ++c) {
-      const float four[4] = {out[r][c].x, out[r][c].y, out[r][c].z, out[r][c].w};
+      const float4 x = rows.out[r][c];
+      const float four[4] = {x.x, x.y, x.z, x.w};
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int column = (c * kAttentionSide + tx) * 4 + i;
