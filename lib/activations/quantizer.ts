@@ -18,7 +18,7 @@ export interface UniformQuantizer {
   readonly zero: number;
 }
 
-/** For values that crowd near zero on one side of a threshold; see twin.ts. */
+/** For values that crowd near zero on one side of a threshold; see candidates.ts. */
 export interface TwinQuantizer extends TwinOptions {
   readonly kind: 'twin';
   readonly bits: number;
