@@ -66,6 +66,7 @@ struct Functions {
 
   std::byte* (*allocate)(Engine*, std::size_t, Failure*);
   void (*free)(Engine*, std::byte*);
+  std::size_t (*available_bytes)(Engine*, Failure*);
   void (*copy_from_host)(Engine*, std::byte*, const std::byte*, std::size_t, Failure*);
   void (*copy_to_host)(Engine*, std::byte*, const std::byte*, std::size_t, Failure*);
   std::byte* (*upload_ahead)(Engine*, const std::byte*, std::size_t, Failure*);

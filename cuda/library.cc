@@ -61,6 +61,12 @@ void FreeOn(Engine* engine, std::byte* pointer) {
   Guard(&nobody_waits, [&] { Free(engine->Enter(), pointer); });
 }
 
+std::size_t AvailableOn(Engine* engine, Failure* failure) {
+  std::size_t bytes = 0;
+  Guard(failure, [&] { bytes = AvailableBytes(engine->Enter()); });
+  return bytes;
+}
+
 void CopyFromHost(Engine* engine, std::byte* to, const std::byte* from, std::size_t bytes,
                   Failure* failure) {
   Guard(failure, [&] { engine->CopyFromHost(to, from, bytes); });
@@ -115,6 +121,7 @@ constexpr Functions kFunctions = {
     .set_cancel_token = SetCancelToken,
     .allocate = AllocateOn,
     .free = FreeOn,
+    .available_bytes = AvailableOn,
     .copy_from_host = CopyFromHost,
     .copy_to_host = CopyToHost,
     .upload_ahead = UploadAhead,

@@ -83,4 +83,15 @@ void Free(const Context& context, void* pointer) noexcept {
   if (cudaFreeAsync(pointer, context.stream) != cudaSuccess) cudaGetLastError();
 }
 
+std::size_t AvailableBytes(const Context& context) {
+  const auto of_pool = [&](cudaMemPoolAttr attribute) {
+    std::uint64_t bytes = 0;
+    Check(cudaMemPoolGetAttribute(context.pool, attribute, &bytes), "asking for free memory");
+    return bytes;
+  };
+  std::size_t free = 0, total = 0;
+  Check(cudaMemGetInfo(&free, &total), "asking for free memory");
+  return free + of_pool(cudaMemPoolAttrReservedMemCurrent) - of_pool(cudaMemPoolAttrUsedMemCurrent);
+}
+
 }  // namespace ballast::cuda

@@ -26,6 +26,9 @@ void OpenPools(const Context& one, const Context& other);
 // Never throws: what a lost device cannot release is gone already.
 void Free(const Context& context, void* pointer) noexcept;
 
+// What the driver has free, and what the pool keeps of freed memory.
+std::size_t AvailableBytes(const Context& context);
+
 // Uninitialised working memory of an operation.
 template <class T>
 class Scratch {

@@ -69,6 +69,7 @@ export interface NativeAddon {
   openDevice(name: string, threads: number): Device;
   closeDevice(device: Device): void;
   describeDevice(device: Device): string;
+  availableBytes(device: Device): number | undefined;
   listDevices(): DeviceInfo[];
   synchronize(device: Device): Promise<void>;
   read(device: Device, tensor: Handle, into: ArrayBuffer | undefined): Promise<ArrayBuffer>;

@@ -54,6 +54,7 @@ class CudaBackend final : public Backend {
   }
   void Zero(std::byte* to, std::size_t bytes) override { Try(library_.zero, to, bytes); }
   bool SharesHostMemory() const override { return false; }
+  std::optional<std::size_t> AvailableBytes() override { return Try(library_.available_bytes); }
   void Synchronize() override { Try(library_.synchronize); }
 
   void Cast(const View& in, const View& out) override {

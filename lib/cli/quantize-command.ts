@@ -115,7 +115,11 @@ function printPlan(plan: MemoryPlan, json: boolean): void {
     return;
   }
   printTable(
-    [...plan.parts.map((part) => [part.what, bytes(part.bytes)]), ['together', bytes(plan.bytes)]],
+    [
+      ...plan.parts.map((part) => [part.what, bytes(part.bytes)]),
+      ['together', bytes(plan.bytes)],
+      ['besides, where there is room', bytes(plan.heldBytes)],
+    ],
     [
       `memory for ${plan.tokens} tokens${plan.devices > 1 ? `, each of ${plan.devices} devices` : ''}`,
       'size',

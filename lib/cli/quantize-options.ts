@@ -3,7 +3,7 @@
 import { clients, formats } from '../export/index.js';
 import type { QuantizeOptions } from '../index.js';
 import { quantizers } from '../quantizers/index.js';
-import { list, number, type OptionTable } from './option-table.js';
+import { byteCount, list, number, type OptionTable } from './option-table.js';
 import { recurringOptions } from './recurring-options.js';
 
 const names = (registry: readonly { readonly name: string }[]) =>
@@ -156,6 +156,11 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   device: recurringOptions.devices,
   threads: recurringOptions.threads,
   precision: recurringOptions.precision,
+  spareBytes: {
+    flags: '--spare-memory <size>',
+    help: 'for what would be computed twice, beyond the plan (default: it may fill half of what is free, of a GPU seven eighths)',
+    parse: byteCount,
+  },
   overwrite: recurringOptions.overwrite,
   maxShardBytes: recurringOptions.maxShardBytes,
   token: recurringOptions.token,

@@ -76,6 +76,15 @@ export class Device extends Operations {
     return native.describeDevice(this.native);
   }
 
+  /** What new tensors could take now: of a GPU what is free, of the host what the system would give this process. */
+  get availableBytes(): number {
+    try {
+      return native.availableBytes(this.native) ?? availableToProcess();
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
   /** Ends the queue; nothing may be called afterwards. Tensors still hold their memory. */
   close(): void {
     native.closeDevice(this.native);
@@ -379,4 +388,10 @@ export class Device extends Operations {
       ),
     );
   }
+}
+
+function availableToProcess(): number {
+  const limit = process.constrainedMemory();
+  const left = limit > 0 ? limit - process.memoryUsage.rss() : Number.POSITIVE_INFINITY;
+  return Math.max(0, Math.min(process.availableMemory(), left));
 }

@@ -72,7 +72,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       const mixed = hold(context, 'attended', attended);
       return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
     });
-    const inner = gated(decoder, norm(y, norms.mlp), call, context);
+    const inner = hold(context, 'inner', () => gated(decoder, norm(y, norms.mlp), call, context));
     return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
   };
 }

@@ -47,17 +47,18 @@ function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
       const attended = hold(context, 'attended', () => decoder.attend(h, call, context, index));
       return call(output, attended, { residual: residualAfterNorm ? h : x });
     };
-    const finish = (y: Tensor, g: Tensor) => {
-      const inner = call(mlp.first, g, { activation });
-      return call(mlp.last, inner, { residual: residualAfterNorm ? g : y });
+    const finish = (y: Tensor, normed: () => Tensor) => {
+      const inner = hold(context, 'inner', () => call(mlp.first, normed(), { activation }));
+      return call(mlp.last, inner, { residual: residualAfterNorm ? normed() : y });
     };
     if (!parallel) {
       const y = hold(context, 'middle', () => attention(norm(x, norms.attention)));
-      return finish(y, norm(y, norms.mlp));
+      return finish(y, () => norm(y, norms.mlp));
     }
     const h = norm(x, norms.attention);
     const shared = norms.mlp === norms.attention;
-    return finish(attention(h), shared ? h : norm(x, norms.mlp));
+    const y = hold(context, 'middle', () => attention(h));
+    return finish(y, () => (shared ? h : norm(x, norms.mlp)));
   };
 }
 

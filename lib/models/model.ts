@@ -47,8 +47,8 @@ export type Attend = (
   options: AttentionOptions,
 ) => Tensor;
 
-/** Points that a block can be resumed at, see hold.ts; `middle` comes after `attended`. */
-export type HoldPoint = 'attended' | 'middle';
+/** Points that a block can be resumed at, in the order in which it comes to them; see hold.ts. */
+export type HoldPoint = 'attended' | 'middle' | 'inner';
 
 /** What a block has at a point: held from a run before, or computed now. Nothing before the point is run otherwise. */
 export type Hold = (point: HoldPoint, compute: () => Tensor) => Tensor;

@@ -82,8 +82,10 @@ function read(
       const sum = call('self_attn.out_proj', hold(context, 'attended', attended), { residual: x });
       return preNorm ? sum : norm(device, sum, weights, 'self_attn_layer_norm');
     });
-    const g = preNorm ? norm(device, y, weights, 'final_layer_norm') : y;
-    const inner = call('fc1', g, { activation });
+    const inner = hold(context, 'inner', () => {
+      const g = preNorm ? norm(device, y, weights, 'final_layer_norm') : y;
+      return call('fc1', g, { activation });
+    });
     const out = call('fc2', inner, { residual: y });
     return preNorm ? out : norm(device, out, weights, 'final_layer_norm');
   }

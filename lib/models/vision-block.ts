@@ -80,6 +80,8 @@ export function visionBlock(
   const y = hold(context, 'middle', () =>
     call(names.output, hold(context, 'attended', attended), { residual: x }),
   );
-  const g = layerNorm(device, y, weights, norms[1], eps);
-  return call(names.last, call(names.first, g, { activation }), { residual: y });
+  const inner = hold(context, 'inner', () =>
+    call(names.first, layerNorm(device, y, weights, norms[1], eps), { activation }),
+  );
+  return call(names.last, inner, { residual: y });
 }

@@ -6,11 +6,12 @@ export type {
   RunReport,
   Seconds,
 } from './events.js';
-export { type MemoryPart, type MemoryPlan, planMemory } from './memory-plan.js';
+export type { MemoryPart, MemoryPlan } from './memory-plan.js';
 export type {
   QuantizeOptions,
   ResolvedOptions,
 } from './options.js';
+export { planMemory } from './plan-memory.js';
 export { quantize } from './quantize.js';
 export type { HeldOutScore } from './scorer.js';
 export { type Candidate, type SearchEvent, type SearchReport, search } from './search.js';

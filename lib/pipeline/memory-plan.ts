@@ -3,9 +3,8 @@
 // block; the process itself, and memory that an allocator keeps for later, come on top. Of several devices the first is
 // counted, which holds the most: it has as many samples as any, and takes in the others' statistics.
 
-import { Checkpoint } from '../checkpoint/checkpoint.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { deviceNames } from '../device/index.js';
-import { fetchModel } from '../evaluate/fetch-model.js';
 import { batchSize } from '../execution/index.js';
 import {
   type BlockModel,
@@ -17,9 +16,8 @@ import {
 import { batchTokensOf } from './batch-tokens.js';
 import { judgesOf, sequenceLengthOf } from './calibration-data.js';
 import { type GroupPlan, neededPaths, needsOf } from './needs.js';
-import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
-import { findSites } from './sites.js';
-import { expectGroups, modelOf } from './with-run.js';
+import type { ResolvedOptions } from './options.js';
+import type { Run } from './run.js';
 
 export interface MemoryPart {
   /** Such as 'hidden states'. */
@@ -31,6 +29,8 @@ export interface MemoryPlan {
   readonly parts: readonly MemoryPart[];
   /** Of all parts. */
   readonly bytes: number;
+  /** What besides is held at most where memory is to spare, see `spareBytes`. */
+  readonly heldBytes: number;
   /** Tokens of the samples, those that judge included. */
   readonly tokens: number;
   /** How many share them; no other holds more than what is told. */
@@ -56,37 +56,33 @@ interface Plan {
 
 const float32 = 4;
 
-/**
- * What `quantize` with the same arguments will hold in memory. Only a hub id makes it fetch anything. Errors: those of
- * `quantize` that its options and the checkpoint's headers tell.
- */
-export async function planMemory(model: string, options: QuantizeOptions): Promise<MemoryPlan> {
-  const { options: resolved, quantizer } = resolveOptions(options);
-  const source = await Checkpoint.open(await fetchModel(model, options, undefined));
-  const { model: definition, checkpoint } = modelOf(source, resolved);
-  expectGroups(definition, resolved);
-  const sites = findSites(definition, resolved);
-  const sequence = isLanguageModel(definition)
-    ? sequenceLengthOf(definition, resolved)
-    : (definition as VisionModel).sequence;
-  const names = deviceNames(resolved.device);
+/** What is known of a run before it begins. */
+type Planned = Pick<Run, 'checkpoint' | 'model' | 'options' | 'quantizer' | 'sites'>;
+
+export function memoryPlanOf(planned: Planned): MemoryPlan {
+  const { checkpoint, model, options, quantizer } = planned;
+  const sequence = isLanguageModel(model)
+    ? sequenceLengthOf(model, options)
+    : (model as VisionModel).sequence;
+  const names = deviceNames(options.device);
   const devices = names.length;
-  const kinds = [resolved.samples, judgesOf(resolved)];
-  const batchTokens = batchTokensOf(resolved, sum(kinds) * sequence);
+  const kinds = [options.samples, judgesOf(options)];
+  const batchTokens = batchTokensOf(options, sum(kinds) * sequence);
   const size = batchSize(sequence, batchTokens);
   const samples = sum(kinds.map((count) => shareOf(count, size, devices)));
-  const run = { options: resolved, quantizer, sites, model: definition, keepsStates: false };
-  const linears = definition.linears.map(({ name }) => name);
+  const run = { ...planned, keepsStates: false };
+  const linears = model.linears.map(({ name }) => name);
   const plan: Plan = {
-    ...{ checkpoint, model: definition, options: resolved, samples, devices, batchTokens },
+    ...{ checkpoint, model, options, samples, devices, batchTokens },
     loadsAhead: names[0] !== 'cpu',
     paths: neededPaths(run),
     needs: needsOf(run, linears, true),
     needsFactor: quantizer.needsMoment,
   };
-  const blocks = Array.from({ length: definition.blocks }, (_, index) => {
+  const blocks = Array.from({ length: model.blocks }, (_, index) => {
     const parts = partsOf(plan, index, sequence);
-    return { parts, bytes: sum(parts.map(({ bytes }) => bytes)) };
+    const heldBytes = heldBytesOf(plan, index, sequence);
+    return { parts, bytes: sum(parts.map(({ bytes }) => bytes)), heldBytes };
   });
   const largest = blocks.reduce((most, block) => (block.bytes > most.bytes ? block : most));
   return { ...largest, tokens: sum(kinds) * sequence, devices };
@@ -113,6 +109,14 @@ function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
     { what: 'a linear at work', bytes: linearBytes(shape) },
     { what: 'a mini-batch at work', bytes: batchBytes(plan, shape, sequence) },
   ];
+}
+
+/** What the widest linear reads, of each token: see held-states.ts. */
+function heldBytesOf({ model, options, paths, samples }: Plan, index: number, embedded: number) {
+  if (!options.trueSequential || !paths.quantized) return 0;
+  const { linears, sequence = embedded } = shapeOf(model, index);
+  const widest = Math.max(...linears.map(({ inChannels }) => inChannels));
+  return samples * sequence * widest * float32;
 }
 
 /** As stored, and the quantized weight and its codes beside it. */

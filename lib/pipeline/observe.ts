@@ -86,8 +86,8 @@ export interface Observation {
   readonly momentTokens: number;
   /** Whether the float path's outputs are wanted too; otherwise it is left after the last group. */
   readonly outputs: boolean;
-  /** Whether passes over the same block follow. */
-  readonly more: boolean;
+  /** On which paths passes over the same block follow. */
+  readonly more: { readonly float: boolean; readonly quantized: boolean };
   /** Called before each mini-batch; throws to stop. */
   readonly throwIfAborted: () => void;
 }
@@ -161,11 +161,12 @@ function observeBatch(
     const x = path?.states[batch];
     if (path === undefined || x === undefined) return undefined;
     const runner = { ...path.on(device), held: path.held };
-    return recordReads(runner, { batch, x, keep: more }, leaders, toTheEnd);
+    const keep = path === float ? more.float : more.quantized;
+    return recordReads(runner, { batch, x, keep }, leaders, toTheEnd);
   };
   const onFloat = pass(float, outputs);
   const onQuantized = quantized === float ? onFloat : pass(quantized, false);
-  if (!more) float?.held.release(batch);
+  if (!more.float) float?.held.release(batch);
   const [first] = (float ?? quantized)?.states ?? [];
   const before = (batch < heldOutFrom ? batch : batch - heldOutFrom) * (first?.rows ?? 0);
   for (const [leader, plan] of sums.plans) {

@@ -132,6 +132,12 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly threads?: number;
   /** How matrix products are formed; default 'float32'. */
   readonly precision?: 'float32' | 'bfloat16';
+  /**
+   * Bytes that each device may hold beyond what `planMemory` counts, so that what the last linear of an MLP reads is not
+   * computed twice. Results are the same. Default: what is free, but for the plan and half of the host's memory, or an
+   * eighth of a GPU's.
+   */
+  readonly spareBytes?: number;
   /** Replace an existing result; default false. */
   readonly overwrite?: boolean;
   /** Bytes of a weight file at most; default 5 GB. */
@@ -151,6 +157,7 @@ type OptionWithoutDefault =
   | 'sequenceLength'
   | 'certificateSamples'
   | 'threads'
+  | 'spareBytes'
   | 'client'
   | 'architecture';
 
@@ -228,6 +235,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   device: isNames,
   threads: isWhole(1, 1024),
   precision: isOneOf('float32', 'bfloat16'),
+  spareBytes: isWhole(0),
   overwrite: isBoolean,
   maxShardBytes: isWhole(1),
   token: isString,

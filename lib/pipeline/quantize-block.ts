@@ -62,8 +62,8 @@ export async function quantizeBlock(
     calibrateGrids({ run, paths, replicas, index }),
   );
   const { activations } = grids;
-  using heldFloat = new HeldStates(() => true);
-  using heldQuantized = new HeldStates((name) => linears.has(name));
+  using heldFloat = new HeldStates(() => true, run.spare);
+  using heldQuantized = new HeldStates((name) => linears.has(name), run.spare);
   const work = { run, index, paths, replicas, activations, linears, heldFloat, heldQuantized };
   let outputs: Tensor[] = [];
   let bias: BlockBias | undefined;
@@ -151,16 +151,22 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
     heldOutFrom,
     momentTokens: certificateSamples * sequence,
     outputs: needed.float && last,
-    more: !last,
+    more: { float: !last, quantized: !last || (!one && advancesQuantized(run, index)) },
     throwIfAborted,
   });
+}
+
+/** Whether anything reads what the quantized block makes of the quantized path. */
+function advancesQuantized(run: Run, index: number): boolean {
+  const { model, keepsStates, sites } = run;
+  const read = index < model.blocks - 1 || keepsStates || sites.model;
+  return read && neededPaths(run).quantized;
 }
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
 async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
   const { run, index, paths, replicas, heldQuantized } = work;
-  const last = index === run.model.blocks - 1 && !run.keepsStates && !run.sites.model;
-  if (!neededPaths(run).quantized || last) {
+  if (!advancesQuantized(run, index)) {
     paths.advance(outputs, outputs);
     return;
   }

@@ -11,6 +11,7 @@ import type { Clock } from './clock.js';
 import type { LossGradients } from './loss-gradients.js';
 import type { ResolvedOptions } from './options.js';
 import type { Sites } from './sites.js';
+import type { SpareMemory } from './spare-memory.js';
 
 /** A block's weights and activations as they were quantized before; see prepared-model.ts. */
 export interface PreparedBlock {
@@ -44,6 +45,8 @@ export interface Run {
   readonly context: BlockContext;
   /** Mini-batches from this one on are held out from fitting. */
   readonly heldOutFrom: number;
+  /** Memory for what passes over a block need not compute again. */
+  readonly spare: SpareMemory;
   /** Of the first mini-batch, for searches that weigh errors by them. */
   readonly gradients: LossGradients;
   readonly clock: Clock;

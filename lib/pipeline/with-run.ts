@@ -20,9 +20,11 @@ import { Clock } from './clock.js';
 import type { QuantizeEvent } from './events.js';
 import { fetchWithEvents } from './fetch.js';
 import { LossGradients } from './loss-gradients.js';
+import { memoryPlanOf } from './memory-plan.js';
 import { type QuantizeOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import type { Run } from './run.js';
 import { findSites } from './sites.js';
+import { SpareMemory } from './spare-memory.js';
 
 export async function* withRun<Event, Result>(
   model: string,
@@ -64,6 +66,14 @@ export async function* withRun<Event, Result>(
       (place) => new BlockLoader(place, checkpoint, definition),
     );
     using gradients = new LossGradients();
+    const plan = memoryPlanOf({
+      checkpoint,
+      model: definition,
+      options: resolved,
+      quantizer,
+      sites,
+    });
+    const spare = SpareMemory.of(devices, resolved.spareBytes, plan.bytes);
     const run: Run = {
       source: model,
       device,
@@ -78,6 +88,7 @@ export async function* withRun<Event, Result>(
       context: { device, sequence },
       keepsStates: false,
       heldOutFrom: fitted.length,
+      spare,
       gradients,
       clock,
       throwIfAborted,

@@ -43,6 +43,14 @@ Napi::Value DescribeDevice(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value AvailableBytes(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    const std::optional<std::size_t> bytes = UnwrapDevice(info[0])->AvailableBytes();
+    if (!bytes) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), static_cast<double>(*bytes));
+  });
+}
+
 Napi::Value ListDevicesJs(const Napi::CallbackInfo& info) {
   return Guard(info.Env(), [&] { return ToJs(info.Env(), ListDevices()); });
 }
@@ -130,6 +138,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("openDevice", Napi::Function::New<OpenDeviceJs>(env));
   exports.Set("closeDevice", Napi::Function::New<CloseDevice>(env));
   exports.Set("describeDevice", Napi::Function::New<DescribeDevice>(env));
+  exports.Set("availableBytes", Napi::Function::New<AvailableBytes>(env));
   exports.Set("listDevices", Napi::Function::New<ListDevicesJs>(env));
   exports.Set("synchronize", Napi::Function::New<Synchronize>(env));
   exports.Set("read", Napi::Function::New<Read>(env));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 
 namespace ballast {
 
@@ -15,6 +16,9 @@ class Memory {
   // True where it is the host's: uploads may borrow it, and it is what JavaScript's collector
   // saves.
   virtual bool SharesHostMemory() const = 0;
+  // What could be allocated now; nothing where the memory is the host's, whose system knows. On any
+  // thread.
+  virtual std::optional<std::size_t> AvailableBytes() = 0;
 };
 
 }  // namespace ballast

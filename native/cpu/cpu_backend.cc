@@ -83,6 +83,7 @@ class CpuBackend final : public Backend {
     if (bytes > 0) std::memset(to, 0, bytes);
   }
   bool SharesHostMemory() const override { return true; }
+  std::optional<std::size_t> AvailableBytes() override { return std::nullopt; }
   void Synchronize() override {}  // operations return when they are done
 
   void Cast(const View& in, const View& out) override { cpu::Cast(context_, in, out); }

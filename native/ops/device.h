@@ -19,6 +19,7 @@ class Device {
 
   const std::string& name() const { return name_; }
   std::string Description() const { return backend_->Description(); }
+  std::optional<std::size_t> AvailableBytes() { return backend_->AvailableBytes(); }
 
   // A tensor whose memory comes into being with the first task that writes it.
   Tensor Empty(DType dtype, Shape shape) const;

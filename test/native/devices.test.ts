@@ -1,5 +1,6 @@
 // The list of devices: always the CPU, and either GPUs or the reason why there is none.
 
+import { totalmem } from 'node:os';
 import { describe, expect, it, vi } from 'vitest';
 import { Device, deviceNames, listDevices, openDevices } from '../../lib/device/index.js';
 import { gpus } from './harness.js';
@@ -29,6 +30,18 @@ describe('devices', () => {
     for (const name of ['gpu', 'cuda:', 'cuda:-1', 'cuda:99', 'cuda:0x']) {
       expect(() => Device.open(name)).toThrow(expect.objectContaining({ code: 'ERR_UNSUPPORTED' }));
     }
+  });
+
+  it.each(['cpu', ...gpus])('%s tells what new tensors could take', async (name) => {
+    const device = Device.open(name);
+    const before = device.availableBytes;
+    expect(before).toBeGreaterThan(0);
+    const tensor = device.zeros('float32', [2 ** 22]);
+    await device.synchronize();
+    // The host's memory is other programs' too, and given in pages once they are written.
+    const most = name === 'cpu' ? totalmem() : before - 4 * tensor.elements;
+    expect(device.availableBytes).toBeLessThanOrEqual(most);
+    device.close();
   });
 
   it('takes lists, the CPU as often as it is named, and cuda for every GPU', () => {

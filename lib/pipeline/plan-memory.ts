@@ -1,0 +1,20 @@
+// The plan of a run that is not begun: what memory-plan.ts counts, for a model and options as `quantize` takes them.
+
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { fetchModel } from '../evaluate/fetch-model.js';
+import { type MemoryPlan, memoryPlanOf } from './memory-plan.js';
+import { type QuantizeOptions, resolveOptions } from './options.js';
+import { findSites } from './sites.js';
+import { expectGroups, modelOf } from './with-run.js';
+
+/**
+ * What `quantize` with the same arguments will hold in memory. Only a hub id makes it fetch anything. Errors: those of
+ * `quantize` that its options and the checkpoint's headers tell.
+ */
+export async function planMemory(name: string, given: QuantizeOptions): Promise<MemoryPlan> {
+  const { options, quantizer } = resolveOptions(given);
+  const source = await Checkpoint.open(await fetchModel(name, given, undefined));
+  const { model, checkpoint } = modelOf(source, options);
+  expectGroups(model, options);
+  return memoryPlanOf({ checkpoint, model, options, quantizer, sites: findSites(model, options) });
+}

@@ -1,0 +1,53 @@
+// Memory beyond the plan changes how often a block is run, never what comes of it.
+
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { Device } from '../../lib/device/index.js';
+import { planMemory } from '../../lib/index.js';
+import { SpareMemory } from '../../lib/pipeline/spare-memory.js';
+import { exampleModel, exampleText, filesOf, finish } from './runs.js';
+
+let device: Device;
+beforeAll(() => {
+  device = Device.open('cpu', { threads: 1 });
+});
+afterAll(() => device.close());
+
+it('without a number, what is free is to spare but for the plan, shared by devices of one host', () => {
+  const x = device.zeros('float32', [1]);
+  const free = vi.spyOn(Device.prototype, 'availableBytes', 'get').mockReturnValue(32);
+  const takes = (devices: readonly Device[], planned: number) =>
+    SpareMemory.of(devices, undefined, planned).take(x);
+  expect(takes([device], 12)).toBe(true);
+  expect(takes([device], 13)).toBe(false);
+  const other = Device.open('cpu', { threads: 1 });
+  expect(takes([device, other], 4)).toBe(true);
+  expect(takes([device, other], 5)).toBe(false);
+  other.close();
+  free.mockRestore();
+});
+
+it.each([{}, { method: 'gptq', target: 'float', sites: ['linear', 'mlp', 'block'] }] as const)(
+  'a run comes to the same with all, some and none: %o',
+  async (given) => {
+    const options = { ...given, samples: 32, sequenceLength: 128, bits: 3, threads: 2 };
+    const { heldBytes } = await planMemory(exampleModel, {
+      ...options,
+      output: 'result',
+      calibration: exampleText,
+    });
+    const products = vi.spyOn(Device.prototype, 'matmul');
+    const runs = [];
+    for (const spareBytes of [0, Math.floor(heldBytes / 2), heldBytes]) {
+      products.mockClear();
+      const run = await finish(exampleModel, { ...options, spareBytes });
+      const { layers } = run.report;
+      runs.push({ layers, files: await filesOf(run), products: products.mock.calls.length });
+    }
+    products.mockRestore();
+    const [none, some, all] = runs;
+    expect(some).toMatchObject({ layers: none?.layers, files: none?.files });
+    expect(all).toMatchObject({ layers: none?.layers, files: none?.files });
+    expect(some?.products).toBeLessThan(none?.products ?? 0);
+    expect(all?.products).toBeLessThan(some?.products ?? 0);
+  },
+);
