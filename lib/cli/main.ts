@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Command } from 'commander';
+import { ioError } from '../checkpoint/io-error.js';
 import { devicesCommand } from './devices-command.js';
 import { evaluateCommand } from './evaluate-command.js';
 import { exportCommand } from './export-command.js';
@@ -65,10 +66,12 @@ async function main(): Promise<void> {
       controller.abort();
     });
   }
-  // A reader that has seen enough, such as `head`, is no failure.
+  // A reader that has seen enough, such as `head`, is no failure, and nobody to read of progress none of the work.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === 'EPIPE') return;
+    process.exitCode = explain(ioError(error, 'writing the result', 'stdout'), process.stderr);
   });
+  process.stderr.on('error', () => {});
   try {
     await program(controller.signal).parseAsync();
   } catch (error) {

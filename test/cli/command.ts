@@ -9,6 +9,7 @@ import { onTestFinished } from 'vitest';
 
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
+export const builtCommand = at('dist/cli/main.js');
 export const exampleModel = at('examples/model');
 export const calibrationText = at('examples/data/demo-calibration.txt');
 export const testText = at('examples/data/demo-test.txt');
@@ -34,7 +35,7 @@ export function ballast(
   { onError, env = {} }: Surroundings = {},
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [at('dist/cli/main.js'), ...args], {
+    const child = spawn(process.execPath, [builtCommand, ...args], {
       env: { ...process.env, ...env },
     });
     let stdout = '';

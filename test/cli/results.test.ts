@@ -1,12 +1,14 @@
 // What commands put on stdout and on disk when they succeed, and what they say when they fail: exit code 1, one
 // sentence on stderr, an empty stdout, and no result that looks whole.
 
+import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
   ballast,
+  builtCommand,
   calibrationText,
   exampleModel,
   quickOptions,
@@ -201,6 +203,28 @@ describe('failure', () => {
     ]);
     expect(stderr).toContain(`error: ${text}: Expected at least one window of 512 tokens`);
     expect([code, stdout]).toEqual([1, '']);
+  });
+});
+
+describe.skipIf(process.platform !== 'linux')('whoever reads', () => {
+  /** A shell command in which "$@" is the command with these arguments. */
+  const piped = (command: string, args: readonly string[]) =>
+    spawnSync('sh', ['-c', command, 'sh', process.execPath, builtCommand, ...args], {
+      encoding: 'utf8',
+    });
+
+  it('may leave: a run goes on when nobody reads of its progress any more', async () => {
+    const folder = await temporaryFolder();
+    const args = ['quantize', exampleModel, '-o', join(folder, 'result'), '-c', calibrationText];
+    const { stdout } = piped('"$@" 2>&1 >/dev/null | head -1', [...args, ...quickOptions]);
+    expect(stdout).toBe('opt: 4 blocks, 24 linears\n');
+    expect(await readdir(folder)).toEqual(['result']);
+  });
+
+  it('may have no space: one sentence and exit code 1', () => {
+    const { status, stderr } = piped('"$@" >/dev/full', ['devices', '--json']);
+    expect(stderr).toMatch(/^error: Failed writing the result \(stdout\): the disk is full.*\n$/);
+    expect(status).toBe(1);
   });
 });
 
