@@ -4,10 +4,8 @@
 // twice a pass: whether another one follows depends on it.
 // Sources: COMQ (arXiv 2403.07134) for the codes; least squares along one scale for the refits.
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "cuda/descend_columns.h"
@@ -18,7 +16,7 @@
 #include "cuda/operations.h"
 #include "cuda/row_dot.cuh"
 #include "cuda/wide_refit.h"
-#include "native/core/error.h"
+#include "native/backend/descent_passes.h"
 
 namespace ballast::cuda {
 namespace {
@@ -51,16 +49,9 @@ class Descent {
   void Run() {
     Start();
     std::vector<double> errors(1 + 2 * params_.rounds);
-    const std::int64_t last = 2 * params_.rounds;
-    std::int64_t step = 0;
-    for (errors[0] = TotalError(); step < last;) {
-      errors[step + 1] = errors[step] - Pass();
-      errors[step + 2] = TotalError();
-      ExpectNoRise(errors[step], errors[step + 2]);
-      step += 2;
-      if (errors[step - 2] - errors[step] <= params_.tolerance * errors[step - 2]) break;
-    }
-    std::fill(errors.begin() + step, errors.end(), errors[step]);
+    DescendPasses(
+        params_, errors, [&] { return TotalError(); }, [&] { return Pass(); },
+        [&] { return Rounding(); });
     Check(cudaMemcpyAsync(params_.errors.f64(), errors.data(), errors.size() * sizeof(double),
                           cudaMemcpyHostToDevice, context_.stream),
           "descending");
@@ -143,20 +134,11 @@ class Descent {
               .update = Update::kSubtract});
   }
 
-  // Every step is exact, so a pass that raises the error is a defect. What may still rise is the
-  // rounding of r, where ΔW lies in directions that M hardly has: a product's error is 2⁻¹⁷ Σ|a||b|
-  // at most (cuda/gemm.h), and (Σ_j |ΔW_j| √M_jj)² <= in·Σ_j M_jj ΔW_j².
-  void ExpectNoRise(double before, double after) {
-    if (after <= before * (1 + 1e-5)) return;
-    if (std::isnan(after)) {
-      throw Error(ErrorCode::kNumeric,
-                  "The weight or the second moment holds values that are not finite.");
-    }
+  // Of r, which may raise the error where ΔW lies in directions that M hardly has: a product's is
+  // 2⁻¹⁷ Σ|a||b| at most (cuda/gemm.h), and (Σ_j |ΔW_j| √M_jj)² <= in·Σ_j M_jj ΔW_j².
+  double Rounding() {
     DiagonalError(state_, of_rows_.data());
-    if (after - before <= 0x1p-17 * state_.columns * SumOfRows()) return;
-    throw Error(ErrorCode::kNumeric, "Coordinate descent raised the error from " +
-                                         std::to_string(before) + " to " + std::to_string(after) +
-                                         "; this is a defect: please report it.");
+    return 0x1p-17 * state_.columns * SumOfRows();
   }
 
   // Σ ΔW r.

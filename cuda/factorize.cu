@@ -6,7 +6,6 @@
 // A product packs its factors before it writes, so a block column may be its own result. The one
 // wait is for the verdict on the pivots.
 #include <algorithm>
-#include <string>
 
 #include "cuda/gemm.h"
 #include "cuda/grid_loop.cuh"
@@ -14,7 +13,7 @@
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 #include "cuda/triangle.h"
-#include "native/core/error.h"
+#include "native/backend/damping.h"
 
 namespace ballast::cuda {
 namespace {
@@ -168,19 +167,10 @@ class Factorization {
 }  // namespace
 
 void Factorize(const Context& context, const FactorizeParams& params) {
-  constexpr double kLeastIncrease = 1e-5;  // where damping 0 goes first
   if (params.matrix.cols() == 0) return;
   Factorization factorization(context, params);
-  double damping = params.damping;
-  while (!factorization.Factor(damping)) {
-    damping = std::max(10 * damping, kLeastIncrease);
-    if (damping > params.max_damping) {
-      throw Error(ErrorCode::kNumeric,
-                  "The second moment is not positive definite even with damping " +
-                      std::to_string(params.max_damping) +
-                      "; use more calibration samples or a larger damping.");
-    }
-  }
+  const double damping =
+      FactorDamped(params, [&](double share) { return factorization.Factor(share); });
   factorization.Invert();
   double* info = params.info.f64();
   ForEach(context, "factorize", 1, [=] __device__(std::int64_t) { *info = damping; });

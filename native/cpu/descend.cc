@@ -6,12 +6,10 @@
 
 #include <algorithm>
 #include <cfloat>
-#include <cmath>
 #include <numeric>
 #include <optional>
-#include <string>
 
-#include "native/core/error.h"
+#include "native/backend/descent_passes.h"
 #include "native/cpu/descent_state.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/grid.h"
@@ -40,17 +38,10 @@ class Descent {
 
   void Run() {
     Start();
-    double* errors = params_.errors.f64();
-    const std::int64_t last = 2 * params_.rounds;
-    std::int64_t step = 0;
-    for (errors[0] = TotalError(); step < last;) {
-      errors[step + 1] = errors[step] - Pass();
-      errors[step + 2] = TotalError();
-      ExpectNoRise(errors[step], errors[step + 2]);
-      step += 2;
-      if (errors[step - 2] - errors[step] <= params_.tolerance * errors[step - 2]) break;
-    }
-    std::fill(errors + step, errors + last + 1, errors[step]);
+    const auto count = static_cast<std::size_t>(1 + 2 * params_.rounds);
+    DescendPasses(
+        params_, {params_.errors.f64(), count}, [&] { return TotalError(); },
+        [&] { return Pass(); }, [&] { return Rounding(); });
     state_.Save();
   }
 
@@ -215,24 +206,15 @@ class Descent {
 
   // ---- Sums ----
 
-  // Every step is exact, so a pass that raises the error is a defect. What may still rise is the
-  // rounding of r, where ΔW lies in directions that M hardly has.
-  void ExpectNoRise(double before, double after) {
-    if (after <= before * (1 + 1e-5)) return;
-    if (std::isnan(after)) {
-      throw Error(ErrorCode::kNumeric,
-                  "The weight or the second moment holds values that are not finite.");
-    }
+  // Of r, which may raise the error where ΔW lies in directions that M hardly has.
+  double Rounding() {
     double diagonal = 0;
     for (std::int64_t j = 0; j < columns_; ++j) {
       const float* delta = state_.delta.data() + j * padded_;
       const double square = kernels_.linear.dot(delta, delta, padded_);
       diagonal += square * state_.matrix[j * (columns_ + 1)];
     }
-    if (after - before <= FLT_EPSILON * columns_ * diagonal) return;
-    throw Error(ErrorCode::kNumeric, "Coordinate descent raised the error from " +
-                                         std::to_string(before) + " to " + std::to_string(after) +
-                                         "; this is a defect: please report it.");
+    return FLT_EPSILON * columns_ * diagonal;
   }
 
   // Σ ΔW r, column after column.

@@ -6,10 +6,9 @@
 #include "native/cpu/factorize.h"
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
-#include "native/core/error.h"
+#include "native/backend/damping.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/scratch.h"
 #include "native/cpu/triangle.h"
@@ -157,21 +156,11 @@ class Factorization {
 }  // namespace
 
 void Factorize(const Context& context, const FactorizeParams& params) {
-  constexpr double kLeastIncrease = 1e-5;  // where damping 0 goes first
   Factorization factorization(context, params);
   const double mean = factorization.MeanDiagonal();
-  double damping = params.damping;
-  while (!factorization.Factor(damping * mean)) {
-    damping = std::max(10 * damping, kLeastIncrease);
-    if (damping > params.max_damping) {
-      throw Error(ErrorCode::kNumeric,
-                  "The second moment is not positive definite even with damping " +
-                      std::to_string(params.max_damping) +
-                      "; use more calibration samples or a larger damping.");
-    }
-  }
+  params.info.f64()[0] =
+      FactorDamped(params, [&](double damping) { return factorization.Factor(damping * mean); });
   factorization.Invert();
-  params.info.f64()[0] = damping;
 }
 
 }  // namespace ballast::cpu
