@@ -152,7 +152,7 @@ export function blockCost(method, job) {
     ['quantize', 'factorize', groups.flatMap(({ factor }) => factor)],
     ['quantize', 'sweeps', groups.flatMap(({ sweeps }) => sweeps)],
     ['quantize', 'refits', groups.flatMap(({ refits }) => refits)],
-    ['propagate', 'MLP again, down', [norm, ...inner, ...down, turn()]],
+    ['propagate', 'down', [...down, turn()]],
     ...rest,
   ];
 }
