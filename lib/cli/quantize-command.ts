@@ -11,7 +11,8 @@ import {
   type RunReport,
 } from '../index.js';
 import { architectures } from '../models/index.js';
-import { defaults, resolveOptions } from '../pipeline/options.js';
+import { defaults } from '../pipeline/options.js';
+import { resolveOptions } from '../pipeline/resolve-options.js';
 import { quantizers } from '../quantizers/index.js';
 import { bytes, number as digits, percent, seconds } from './format.js';
 import { addOptions, readOptions } from './option-table.js';

@@ -2,7 +2,8 @@
 
 import { Command } from 'commander';
 import { type QuantizeOptions, type SearchReport, search } from '../index.js';
-import { resolveOptions, searchDefaults } from '../pipeline/options.js';
+import { searchDefaults } from '../pipeline/options.js';
+import { resolveOptions } from '../pipeline/resolve-options.js';
 import { scoreOf } from '../pipeline/scorer.js';
 import { number as digits } from './format.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';

@@ -3,7 +3,8 @@
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { fetchModel } from '../evaluate/fetch-model.js';
 import { type MemoryPlan, memoryPlanOf } from './memory-plan.js';
-import { type QuantizeOptions, resolveOptions } from './options.js';
+import type { QuantizeOptions } from './options.js';
+import { resolveOptions } from './resolve-options.js';
 import { findSites } from './sites.js';
 import { expectGroups, modelOf } from './with-run.js';
 

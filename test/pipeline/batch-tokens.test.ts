@@ -2,7 +2,8 @@
 
 import { expect, it } from 'vitest';
 import { batchTokensOf } from '../../lib/pipeline/batch-tokens.js';
-import { type QuantizeOptions, resolveOptions } from '../../lib/pipeline/options.js';
+import type { QuantizeOptions } from '../../lib/pipeline/options.js';
+import { resolveOptions } from '../../lib/pipeline/resolve-options.js';
 
 const samples = 512 * 2048;
 
