@@ -11,19 +11,11 @@ import {
   int32,
   normals,
   openDevice,
+  plainGrid,
   roundHalfEven,
 } from './harness.js';
 
-const grid = (options: Partial<GridOptions>): GridOptions => ({
-  bits: 4,
-  groupSize: 0,
-  symmetric: false,
-  clipSteps: 0,
-  clipRange: 0.8,
-  clipExponent: 2.4,
-  scaleDtype: 'float32',
-  ...options,
-});
+const grid = (options: Partial<GridOptions>): GridOptions => ({ ...plainGrid, ...options });
 
 const cases: [string, number, number, Partial<GridOptions>][] = [
   ['whole rows', 5, 40, { bits: 3 }],

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import {
   Device,
   type DType,
+  type GridOptions,
   listDevices,
   type Precision,
   type Tensor,
@@ -94,6 +95,17 @@ export function describeDevices(
     it.skip('runs where there is a GPU', () => {});
   });
 }
+
+/** Four bits and one scale a row, without a clipping search. */
+export const plainGrid: GridOptions = {
+  bits: 4,
+  groupSize: 0,
+  symmetric: false,
+  clipSteps: 0,
+  clipRange: 0.8,
+  clipExponent: 2.4,
+  scaleDtype: 'float32',
+};
 
 /** Normal deviates from a seed (mulberry32, Box–Muller). */
 export function normals(count: number, seed = 1, deviation = 1, mean = 0): Float32Array {

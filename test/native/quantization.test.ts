@@ -12,6 +12,7 @@ import {
   int32,
   normals,
   openDevice,
+  plainGrid as plain,
   roundHalfEven,
 } from './harness.js';
 
@@ -21,16 +22,6 @@ interface Grid {
   scale: number;
   zero: number;
 }
-
-const plain: GridOptions = {
-  bits: 4,
-  groupSize: 0,
-  symmetric: false,
-  clipSteps: 0,
-  clipRange: 0.8,
-  clipExponent: 2.4,
-  scaleDtype: 'float32',
-};
 
 function gridOf(
   values: ArrayLike<number>,
