@@ -6,7 +6,7 @@ import { loadWeights, PerDevice } from '../execution/index.js';
 import type { OutputReport } from './events.js';
 import { fitOutputBias } from './output-bias.js';
 import { foldedBias } from './quantize-linear.js';
-import type { Paths, Run } from './run.js';
+import { named, type Paths, type Run } from './run.js';
 
 export interface ModelBias extends Disposable {
   readonly report: OutputReport;
@@ -31,8 +31,12 @@ export async function compensateModel(run: Run, paths: Paths): Promise<ModelBias
     final(paths.quantized[batch]),
   ]);
   const { dtype } = checkpoint.tensor(slot.tensor);
+  const own = heads.first.get(slot.tensor);
   const folded =
-    bias && (await foldedBias(device, heads.first.get(slot.tensor), dtype as DType, bias));
+    bias &&
+    (await foldedBias(device, own, dtype as DType, bias).catch((error: unknown) => {
+      throw named(slot.tensor, error);
+    }));
   return {
     report: { name: slot.tensor.slice(0, -'.bias'.length), ...certificate },
     replaced: new Map(folded === undefined ? [] : [[slot.tensor, folded]]),

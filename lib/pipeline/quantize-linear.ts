@@ -50,7 +50,7 @@ export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinea
     }),
   );
   const report = { name: `${run.model.blockName(input.block)}.${name}`, block: input.block };
-  expectNoLoss(report.name, certificate);
+  expectNoLoss(certificate);
   const [damping] = (await codes?.damping?.readFloat64()) ?? [];
   const position = options.compensation === 'position';
   return {
@@ -102,12 +102,18 @@ function preparedWeight({ prepared }: Run, name: string): Tensor {
 }
 
 /** A bias that is fitted in closed form cannot raise the error on what it was fitted on: if it does, that is a bug. */
-function expectNoLoss(layer: string, certificate: Certificate): void {
-  const { error, errorWithBias } = certificate;
+function expectNoLoss({ error, errorWithBias }: Certificate): void {
+  if (Number.isNaN(error)) {
+    throw new BallastError(
+      'ERR_NUMERIC',
+      'Expected finite outputs on the calibration data but some are not: weights or hidden states are beyond the range of ' +
+        'float32; check that the checkpoint is whole and config.json its own.',
+    );
+  }
   if (errorWithBias <= error * (1 + 1e-6) + Number.EPSILON) return;
   throw new BallastError(
     'ERR_NUMERIC',
-    `${layer}: the bias raised the calibration error from ${error} to ${errorWithBias}; this is a defect: please report it.`,
+    `The bias raised the calibration error from ${error} to ${errorWithBias}; this is a defect: please report it.`,
   );
 }
 
@@ -116,7 +122,10 @@ function dequantized(device: Device, codes: QuantizedWeight, dtype: DType): Tens
   return device.dequantize(codes.codes, codes.scales, codes.zeros, dtype, codes.groupIndex);
 }
 
-/** c + b [out] float32, rounded to the dtype that the file holds; undefined where there is neither. */
+/** From here on the nearest float16 is infinite. */
+const beyondFloat16 = 65520;
+
+/** c + b [out] float32, rounded to the dtype that the file holds; undefined where there is neither. Error ERR_NUMERIC for one it cannot hold. */
 export async function foldedBias(
   device: Device,
   own: Tensor | undefined,
@@ -127,6 +136,14 @@ export async function foldedBias(
   if (added === undefined) return own === undefined ? undefined : device.reshape(own, own.shape);
   const values = await own?.readFloat32();
   const sum = Float32Array.from(added, (value, channel) => value + (values?.[channel] ?? 0));
+  const beyond = sum.find((value) => !(Math.abs(value) < beyondFloat16));
+  if (dtype === 'float16' && beyond !== undefined) {
+    throw new BallastError(
+      'ERR_NUMERIC',
+      `Expected biases within the range of float16, which the file holds them in, but one is ${beyond}; convert the ` +
+        "checkpoint to bfloat16 or float32, or quantize with compensation 'none'.",
+    );
+  }
   return device.scope(() =>
     device.cast(device.cast(device.upload('float32', [sum.length], sum), dtype), 'float32'),
   );

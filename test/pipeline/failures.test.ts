@@ -5,8 +5,10 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
+import { Device } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
 import { evaluate, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';
+import { foldedBias } from '../../lib/pipeline/quantize-linear.js';
 import { type RandomOpt, randomOpt } from './random-opt.js';
 import { builtCommand, exampleText, finish, temporaryFolder } from './runs.js';
 
@@ -65,6 +67,24 @@ describe('a checkpoint with values that are not finite', () => {
       code: 'ERR_NUMERIC',
       message: expect.stringContaining('layers.0.fc2'),
     });
+    // Where no moment is factorised it is the certificate that notices.
+    expect(await failure(huge, { method: 'rtn' })).toMatchObject({
+      name: 'BallastError',
+      code: 'ERR_NUMERIC',
+      message: expect.stringMatching(/^model\.decoder\.layers\.0\.fc2: Expected finite outputs/),
+    });
+  });
+
+  it('a bias that the type of the file cannot hold is told, not written as infinity', async () => {
+    const device = Device.open('cpu', { threads: 1 });
+    onTestFinished(() => device.close());
+    const added = Float32Array.of(1, -65520);
+    await expect(foldedBias(device, undefined, 'float16', added)).rejects.toMatchObject({
+      code: 'ERR_NUMERIC',
+      message: expect.stringMatching(/range of float16, .* one is -65520; convert/),
+    });
+    using held = await foldedBias(device, undefined, 'bfloat16', added);
+    expect(await held?.readFloat32()).toEqual(Float32Array.of(1, -65536));
   });
 });
 
