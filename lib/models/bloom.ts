@@ -6,6 +6,7 @@ import { attend } from './attend.js';
 import { ConfigReader } from './config-reader.js';
 import { splitHeads } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
+import { linear } from './linear-bias.js';
 import type { Architecture } from './model.js';
 import { layerNorm, normTensors, vectorShapes } from './norms.js';
 
@@ -29,8 +30,6 @@ export const bloom: Architecture = {
     const embedding = `${root}word_embeddings.weight`;
     const embeddingNorm = `${root}word_embeddings_layernorm`;
     const tied = reader.boolean('tie_word_embeddings', true);
-    const linear = (name: string, inChannels: number, outChannels: number) =>
-      ({ name, inChannels, outChannels, bias: true }) as const;
     return layerNormDecoder({
       modelType: 'bloom',
       blocks: reader.count(reader.alias('n_layer', 'num_hidden_layers')),

@@ -4,19 +4,13 @@ import type { Tensor } from '../device/index.js';
 import { splitColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
 import { hold } from './hold.js';
-import type { LinearBias } from './linear-bias.js';
+import { linear } from './linear-bias.js';
 import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
 import { rmsNorm } from './norms.js';
 import { projections, rotaryAttention } from './rotary-attention.js';
 
 export function gatedLinears({ shape, mlpSize, fused, biases }: GatedDecoder): LinearSpec[] {
   const { hiddenSize, heads, headSize } = shape;
-  const linear = (name: string, inChannels: number, outChannels: number, bias: LinearBias) => ({
-    name,
-    inChannels,
-    outChannels,
-    ...bias,
-  });
   return [
     ...projections(shape, fused).map((projection) => ({ ...projection, ...biases.projections })),
     linear('self_attn.o_proj', heads * headSize, hiddenSize, biases.output),

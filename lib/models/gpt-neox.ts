@@ -7,7 +7,7 @@ import { readAttentionShape } from './attention-shape.js';
 import { ConfigReader } from './config-reader.js';
 import { splitHeads } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
-import { biasByConfig, type LinearBias, withBias } from './linear-bias.js';
+import { biasByConfig, linear } from './linear-bias.js';
 import type { Architecture } from './model.js';
 import { readRotary } from './read-rotary.js';
 
@@ -26,13 +26,6 @@ export const gptNeox: Architecture = {
       share: { field: 'rotary_pct', fallback: 0.25 },
     });
     const attentionBias = biasByConfig(reader, 'attention_bias', true);
-    const linear = (name: string, inChannels: number, outChannels: number, bias: LinearBias) => ({
-      name,
-      inChannels,
-      outChannels,
-      ...bias,
-    });
-
     const root = tensors.has('embed_in.weight') ? '' : 'gpt_neox.';
     const embedding = `${root}embed_in.weight`;
     const tied = reader.boolean('tie_word_embeddings', false);
@@ -45,8 +38,8 @@ export const gptNeox: Architecture = {
       linears: [
         linear('attention.query_key_value', hiddenSize, 3 * hiddenSize, attentionBias),
         linear('attention.dense', hiddenSize, hiddenSize, attentionBias),
-        linear('mlp.dense_h_to_4h', hiddenSize, mlpSize, withBias),
-        linear('mlp.dense_4h_to_h', mlpSize, hiddenSize, withBias),
+        linear('mlp.dense_h_to_4h', hiddenSize, mlpSize),
+        linear('mlp.dense_4h_to_h', mlpSize, hiddenSize),
       ],
       biasFields: { attention_bias: true },
       blockList: `${root}layers`,

@@ -7,6 +7,7 @@ import { ConfigReader } from './config-reader.js';
 import { splitColumns } from './fused-projection.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
 import { learnedPositions } from './learned-positions.js';
+import { linear } from './linear-bias.js';
 import type { Architecture } from './model.js';
 
 export const gpt2: Architecture = {
@@ -31,8 +32,6 @@ export const gpt2: Architecture = {
     const embedding = `${root}wte.weight`;
     const positions = `${root}wpe.weight`;
     const tied = reader.boolean('tie_word_embeddings', true);
-    const linear = (name: string, inChannels: number, outChannels: number) =>
-      ({ name, inChannels, outChannels, bias: true, layout: 'in_out' }) as const;
     return layerNormDecoder({
       modelType: 'gpt2',
       blocks: reader.count(reader.alias('n_layer', 'num_hidden_layers')),
@@ -44,7 +43,7 @@ export const gpt2: Architecture = {
         linear('attn.c_proj', hiddenSize, hiddenSize),
         linear('mlp.c_fc', hiddenSize, mlpSize),
         linear('mlp.c_proj', mlpSize, hiddenSize),
-      ],
+      ].map((spec) => ({ ...spec, layout: 'in_out' })),
       blockList: `${root}h`,
       norms: { attention: 'ln_1', mlp: 'ln_2' },
       eps: reader.positive('layer_norm_epsilon', 1e-5),

@@ -8,6 +8,16 @@ export type LinearBias = Pick<LinearSpec, 'bias' | 'biasByConfig'>;
 export const withBias: LinearBias = { bias: true };
 export const withoutBias: LinearBias = { bias: false };
 
+/** A linear of a block, with a bias unless it is said otherwise. */
+export function linear(
+  name: string,
+  inChannels: number,
+  outChannels: number,
+  bias: LinearBias = withBias,
+): LinearSpec {
+  return { name, inChannels, outChannels, ...bias };
+}
+
 /** A field of config.json decides. */
 export function biasByConfig(reader: ConfigReader, field: string, fallback = false): LinearBias {
   return { bias: reader.boolean(field, fallback), biasByConfig: true };

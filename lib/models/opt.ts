@@ -8,7 +8,7 @@ import { attend } from './attend.js';
 import { ConfigReader } from './config-reader.js';
 import { hold } from './hold.js';
 import { learnedPositions } from './learned-positions.js';
-import { biasByConfig, type LinearBias, linearSlot } from './linear-bias.js';
+import { biasByConfig, type LinearBias, linear, linearSlot } from './linear-bias.js';
 import type { Architecture, LanguageModel, LinearSpec } from './model.js';
 import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
 import type { Weights } from './weights.js';
@@ -82,19 +82,13 @@ function readOpt(reader: ConfigReader, tensors: ReadonlySet<string>): Opt {
 }
 
 function linearsOf({ hiddenSize, mlpSize, bias }: Opt): LinearSpec[] {
-  const linear = (name: string, inChannels: number, outChannels: number) => ({
-    name,
-    inChannels,
-    outChannels,
-    ...bias,
-  });
   return [
-    linear('self_attn.q_proj', hiddenSize, hiddenSize),
-    linear('self_attn.k_proj', hiddenSize, hiddenSize),
-    linear('self_attn.v_proj', hiddenSize, hiddenSize),
-    linear('self_attn.out_proj', hiddenSize, hiddenSize),
-    linear('fc1', hiddenSize, mlpSize),
-    linear('fc2', mlpSize, hiddenSize),
+    linear('self_attn.q_proj', hiddenSize, hiddenSize, bias),
+    linear('self_attn.k_proj', hiddenSize, hiddenSize, bias),
+    linear('self_attn.v_proj', hiddenSize, hiddenSize, bias),
+    linear('self_attn.out_proj', hiddenSize, hiddenSize, bias),
+    linear('fc1', hiddenSize, mlpSize, bias),
+    linear('fc2', mlpSize, hiddenSize, bias),
   ];
 }
 

@@ -5,6 +5,7 @@ import { activations } from './activations.js';
 import { readAttentionShape } from './attention-shape.js';
 import { ConfigReader } from './config-reader.js';
 import { layerNormDecoder } from './layer-norm-decoder.js';
+import { linear } from './linear-bias.js';
 import type { Architecture } from './model.js';
 import { readRotary } from './read-rotary.js';
 import { projections, rotaryAttention } from './rotary-attention.js';
@@ -22,8 +23,6 @@ export const phi: Architecture = {
     const share = { field: 'partial_rotary_factor', fallback: 0.5 };
     const rotary = readRotary(reader, { headSize, maxPositions, share });
     const attention = { shape, scale: headSize ** -0.5 };
-    const linear = (name: string, inChannels: number, outChannels: number) =>
-      ({ name, inChannels, outChannels, bias: true }) as const;
 
     const root = tensors.has('embed_tokens.weight') ? '' : 'model.';
     const embedding = `${root}embed_tokens.weight`;

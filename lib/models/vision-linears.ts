@@ -1,8 +1,7 @@
 // The linears and norms of a block of a vision transformer by the names that transformers saves them under, which differ
 // between architectures in what attention is called, and where the biases of a block's sites fold into.
 
-import { linearSlot } from './linear-bias.js';
-import type { LinearSpec } from './model.js';
+import { linear, linearSlot } from './linear-bias.js';
 import type { VisionBlock } from './vision-block.js';
 
 /** `attention`: what the names of the projections that attention reads begin with. */
@@ -26,12 +25,11 @@ export function visionLinears(
   inner: number,
   qkvBias: boolean,
 ) {
-  const linear = (name: string, inChannels: number, outChannels: number, bias = true) =>
-    ({ name, inChannels, outChannels, bias }) satisfies LinearSpec;
+  const ofInputs = { bias: qkvBias };
   const linears = [
-    linear(names.query, width, width, qkvBias),
-    linear(names.key, width, width, qkvBias),
-    linear(names.value, width, width, qkvBias),
+    linear(names.query, width, width, ofInputs),
+    linear(names.key, width, width, ofInputs),
+    linear(names.value, width, width, ofInputs),
     linear(names.output, width, width),
     linear(names.first, width, inner),
     linear(names.last, inner, width),
