@@ -11,7 +11,10 @@ import { compressors } from 'hyparquet-compressors';
 import { BallastError } from '../errors.js';
 import { valueAt } from './field.js';
 
-/** Every row's text in `field`, a column or a path that begins with one, in order. Error ERR_DATA for a damaged file, no such column, or a row without text. */
+/**
+ * Every row's text in `field`, a column or a path that begins with one, in order. Error ERR_DATA for a damaged file, no
+ * such column, or a row without text.
+ */
 export async function readParquetTexts(
   path: string,
   field: string,

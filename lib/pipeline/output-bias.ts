@@ -11,7 +11,10 @@ import type { Tensor } from '../device/index.js';
 import { mapBatches, PerDevice } from '../execution/index.js';
 import type { Run } from './run.js';
 
-/** Samples have `sequence` rows in an output; `outputs` gives the float and the quantized path's output for a mini-batch, `x` on a path; both are released after use. */
+/**
+ * Samples have `sequence` rows in an output; `outputs` gives the float and the quantized path's output for a mini-batch,
+ * `x` on a path; both are released after use.
+ */
 export async function fitOutputBias(
   { devices, options, heldOutFrom, throwIfAborted }: Run,
   states: readonly Tensor[],
