@@ -152,6 +152,14 @@ function encode(tokenizer, text) {
   // Int32Array would turn an unknown token's `undefined` into 0, a valid id.
   const unknown = ids.findIndex((id) => !Number.isInteger(id));
   if (unknown >= 0) throw new Error(`the vocabulary has no token '${tokens[unknown]}'`);
+  const { modelTokens = Infinity } = workerData;
+  const foreign = ids.findIndex((id) => /** @type {number} */ (id) >= modelTokens);
+  if (foreign >= 0) {
+    throw withRemedy(
+      `token '${tokens[foreign]}' has the id ${ids[foreign]} but the model has only ${modelTokens} tokens`,
+      'pass the model with its own tokenizer and config.json',
+    );
+  }
   return Int32Array.from(/** @type {number[]} */ (ids));
 }
 

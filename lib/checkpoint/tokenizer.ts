@@ -12,6 +12,13 @@ interface Reply {
   readonly problem?: string;
 }
 
+export interface TokenizerOptions {
+  /** When it fires, whatever the tokenizer is asked for is rejected at once. */
+  readonly signal?: AbortSignal | undefined;
+  /** How many tokens the model knows; a text with another is refused. Default: any. */
+  readonly modelTokens?: number;
+}
+
 export class Tokenizer {
   readonly #connection: WorkerConnection<Reply>;
   readonly #directory: string;
@@ -29,10 +36,17 @@ export class Tokenizer {
   }
 
   /** Starts a worker for the tokenizer in `directory`; use `loadTokenizer`. */
-  static async load(directory: string, signal?: AbortSignal): Promise<Tokenizer> {
+  static async load(
+    directory: string,
+    { signal, modelTokens }: TokenizerOptions,
+  ): Promise<Tokenizer> {
     const absolute = resolve(directory);
     const script = new URL('./tokenizer-worker.js', import.meta.url);
-    const connection = new WorkerConnection<Reply>(script, { directory: absolute }, signal);
+    const connection = new WorkerConnection<Reply>(
+      script,
+      { directory: absolute, modelTokens },
+      signal,
+    );
     try {
       const { vocabularySize = 0 } = await answer(connection.receive(), absolute);
       return new Tokenizer(connection, absolute, vocabularySize);
@@ -60,12 +74,12 @@ export class Tokenizer {
   }
 }
 
-/**
- * Loads the tokenizer of a model directory. Errors: ERR_CHECKPOINT when there is none or it cannot be used. When `signal`
- * fires, whatever it is asked for is rejected at once.
- */
-export function loadTokenizer(directory: string, signal?: AbortSignal): Promise<Tokenizer> {
-  return Tokenizer.load(directory, signal);
+/** Loads the tokenizer of a model directory. Errors: ERR_CHECKPOINT when there is none or it cannot be used. */
+export function loadTokenizer(
+  directory: string,
+  options: TokenizerOptions = {},
+): Promise<Tokenizer> {
+  return Tokenizer.load(directory, options);
 }
 
 function tooLong({ length }: string): BallastError {

@@ -4,7 +4,7 @@
 import { basename } from 'node:path';
 import { readDocuments } from '../calibration/documents.js';
 import { evaluationWindows } from '../calibration/samples.js';
-import { loadTokenizer } from '../checkpoint/tokenizer.js';
+import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
 import { BallastError, expectNotAborted } from '../errors.js';
 import { PerDevice } from '../execution/index.js';
 import { openModelFiles } from '../export/index.js';
@@ -87,7 +87,10 @@ async function evaluateTexts(model: string, options: EvaluateOptions): Promise<E
   const language = readModel(files.config, files.tensors);
   const sequenceLength =
     options.sequenceLength ?? Math.min(usualSequenceLength, language.maxPositions);
-  const windows = await readWindows(directory, texts, field, sequenceLength, signal);
+  const windows = await readWindows(
+    await loadTokenizer(directory, { signal, modelTokens: language.vocabularySize }),
+    { texts, field, sequenceLength, signal },
+  );
 
   using opened = openJobDevices(options);
   using stored = await PerDevice.load(opened.devices, (device) => files.open(device, language));
@@ -103,15 +106,15 @@ async function evaluateTexts(model: string, options: EvaluateOptions): Promise<E
   return { model, sequenceLength, results };
 }
 
-/** The windows of each text. */
+type TextOptions = Required<Pick<EvaluateOptions, 'texts' | 'field' | 'sequenceLength'>> & {
+  readonly signal: AbortSignal | undefined;
+};
+
+/** The windows of each text; closes the tokenizer. */
 async function readWindows(
-  directory: string,
-  texts: readonly string[],
-  field: string,
-  sequenceLength: number,
-  signal: AbortSignal | undefined,
+  tokenizer: Tokenizer,
+  { texts, field, sequenceLength, signal }: TextOptions,
 ): Promise<Int32Array[][]> {
-  const tokenizer = await loadTokenizer(directory, signal);
   try {
     const windows: Int32Array[][] = [];
     for (const path of texts) {

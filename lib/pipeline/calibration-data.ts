@@ -2,7 +2,7 @@
 
 import { readDocuments } from '../calibration/documents.js';
 import { calibrationSamples, sampledPlaces } from '../calibration/samples.js';
-import { loadTokenizer } from '../checkpoint/tokenizer.js';
+import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
 import { BallastError } from '../errors.js';
 import { type Input, miniBatches } from '../execution/index.js';
 import { openImages } from '../images/index.js';
@@ -72,7 +72,9 @@ async function readTextSamples(
   signal?: AbortSignal,
 ): Promise<CalibrationData> {
   const sequenceLength = sequenceLengthOf(model, options);
-  const tokens = await readTokens(directory, options, signal);
+  const { vocabularySize: modelTokens } = model;
+  const tokenizer = await loadTokenizer(directory, { signal, modelTokens });
+  const tokens = await readTokens(tokenizer, options, signal);
   const { samples, sampling, seed } = options;
   const judges = judgesOf(options);
   const windows = Math.floor(tokens.reduce((sum, { length }) => sum + length, 0) / sequenceLength);
@@ -140,14 +142,14 @@ function parted(
   );
 }
 
+/** Closes the tokenizer. */
 async function readTokens(
-  directory: string,
+  tokenizer: Tokenizer,
   { calibration, field }: ResolvedOptions,
   signal?: AbortSignal,
 ): Promise<Int32Array[]> {
-  const documents = await readDocuments(calibration, { field, signal });
-  const tokenizer = await loadTokenizer(directory, signal);
   try {
+    const documents = await readDocuments(calibration, { field, signal });
     const tokens: Int32Array[] = [];
     for (const document of documents) tokens.push(await tokenizer.encode(document));
     return tokens;

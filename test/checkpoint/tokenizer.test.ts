@@ -95,12 +95,28 @@ describe('loadTokenizer', () => {
   it('ends when a signal fires, before it has loaded or in the middle of a text', async () => {
     const directory = await temporaryDirectory();
     await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(definition));
-    await expect(loadTokenizer(directory, AbortSignal.abort())).rejects.toThrow(/it was closed/);
+    await expect(loadTokenizer(directory, { signal: AbortSignal.abort() })).rejects.toThrow(
+      /it was closed/,
+    );
     const controller = new AbortController();
-    const tokenizer = await loadTokenizer(directory, controller.signal);
+    const tokenizer = await loadTokenizer(directory, { signal: controller.signal });
     const long = tokenizer.encode('ab '.repeat(1e7));
     controller.abort();
     await expect(long).rejects.toThrow(/it was closed/);
+  });
+
+  it('refuses a text with a token that the model does not know', async () => {
+    const directory = await temporaryDirectory();
+    await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(definition));
+    const tokenizer = await loadTokenizer(directory, { modelTokens: 5 });
+    onTestFinished(() => tokenizer.close());
+    expect(await tokenizer.encode('ab')).toEqual(Int32Array.of(3));
+    await expect(tokenizer.encode('a ab')).rejects.toMatchObject({
+      code: 'ERR_CHECKPOINT',
+      message: expect.stringMatching(
+        /token 'Ġab' has the id 5 but the model has only 5 tokens; pass/,
+      ),
+    });
   });
 
   it('rejects what comes after close', async () => {
