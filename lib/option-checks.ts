@@ -1,6 +1,7 @@
 // Checks of a public function's options: every name must be known and every value in range, and what is wrong is
 // one sentence that says what was expected. A check returns those words, or undefined for a value that will do.
 
+import { inspect } from 'node:util';
 import { BallastError } from './errors.js';
 
 export type Check = (value: unknown) => string | undefined;
@@ -91,8 +92,13 @@ export function checkOptions(
     if (expected !== undefined) {
       throw new BallastError(
         'ERR_ARGUMENT',
-        `Expected ${expected} for ${name} but received ${JSON.stringify(value)}.`,
+        `Expected ${expected} for ${name} but received ${shown(value)}.`,
       );
     }
   }
+}
+
+/** Whatever it is: a caller in JavaScript may pass anything. */
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 1 });
 }

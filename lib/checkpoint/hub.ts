@@ -10,7 +10,7 @@ import {
   listFiles,
   modelInfo,
 } from '@huggingface/hub';
-import { BallastError } from '../errors.js';
+import { BallastError, expectNotAborted } from '../errors.js';
 import { companionFiles } from './companion-files.js';
 import { HubCache, type RemoteFile } from './hub-cache.js';
 import { ioError } from './io-error.js';
@@ -58,6 +58,7 @@ export async function resolveModel(
   idOrDirectory: string,
   options: HubOptions = {},
 ): Promise<string> {
+  expectNotAborted(options.signal, 'The reading of a model');
   const found = await stat(idOrDirectory).catch(() => undefined);
   if (found !== undefined) return resolve(idOrDirectory);
   const id = parseId(idOrDirectory);

@@ -65,7 +65,7 @@ describe('wrong usage', () => {
     [
       'an unknown site',
       ['quantize', exampleModel, ...paths, '--sites', 'linear,roof'],
-      'for sites but received ["linear","roof"]',
+      "for sites but received [ 'linear', 'roof' ]",
     ],
     [
       'options that contradict each other',

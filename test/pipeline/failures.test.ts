@@ -7,7 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
 import { Device } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
-import { evaluate, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';
+import { evaluate, inspect, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';
 import { foldedBias } from '../../lib/pipeline/quantize-linear.js';
 import { type RandomOpt, randomOpt } from './random-opt.js';
 import { builtCommand, exampleText, finish, temporaryFolder } from './runs.js';
@@ -175,7 +175,10 @@ describe('a signal that fires while data is read', () => {
       output: join(folder, 'result'),
       signal,
     };
-    await expect(quantize(model, options).next()).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    for (const run of [quantize(model, options).next(), planMemory(model, options)]) {
+      await expect(run).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    }
+    await expect(inspect(model, { signal })).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   });
 });
 
