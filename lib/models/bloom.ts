@@ -32,7 +32,7 @@ export const bloom: Architecture = {
     const tied = reader.boolean('tie_word_embeddings', true);
     return layerNormDecoder({
       modelType: 'bloom',
-      blocks: reader.count(reader.alias('n_layer', 'num_hidden_layers')),
+      blocks: reader.depth(reader.alias('n_layer', 'num_hidden_layers')),
       hiddenSize,
       vocabularySize: reader.count('vocab_size'),
       maxPositions: Number.POSITIVE_INFINITY,

@@ -3,6 +3,9 @@
 
 import { BallastError } from '../errors.js';
 
+/** Some hundred times as many as the deepest models have. */
+const mostBlocks = 10_000;
+
 export class ConfigReader {
   readonly #config: Readonly<Record<string, unknown>>;
   /** Of a nested object: the fields that lead to it, such as 'rope_parameters.'. */
@@ -32,6 +35,20 @@ export class ConfigReader {
       throw this.#wrong(field, 'a positive whole number');
     }
     return value;
+  }
+
+  /** How many blocks there are: what is kept for each is listed before any is looked for in the checkpoint. */
+  depth(field: string): number {
+    const value = this.count(field);
+    if (value > mostBlocks) throw this.#wrong(field, `at most ${mostBlocks} blocks`);
+    return value;
+  }
+
+  /** The same for each of several stages. */
+  depths(field: string, fallback: readonly number[]): number[] {
+    const values = this.counts(field, fallback);
+    if (values.every((value) => value <= mostBlocks)) return values;
+    throw this.#wrong(field, `at most ${mostBlocks} blocks a stage`);
   }
 
   /** A list of positive whole numbers. */

@@ -31,7 +31,7 @@ export const gptNeox: Architecture = {
     const tied = reader.boolean('tie_word_embeddings', false);
     return layerNormDecoder({
       modelType: 'gpt_neox',
-      blocks: reader.count('num_hidden_layers'),
+      blocks: reader.depth('num_hidden_layers'),
       hiddenSize,
       vocabularySize: reader.count('vocab_size'),
       maxPositions,

@@ -34,7 +34,7 @@ export const gpt2: Architecture = {
     const tied = reader.boolean('tie_word_embeddings', true);
     return layerNormDecoder({
       modelType: 'gpt2',
-      blocks: reader.count(reader.alias('n_layer', 'num_hidden_layers')),
+      blocks: reader.depth(reader.alias('n_layer', 'num_hidden_layers')),
       hiddenSize,
       vocabularySize: reader.count('vocab_size'),
       maxPositions,

@@ -175,7 +175,7 @@ function read(
     hasFinalNorm ? layerNorm(device, x, weights, names.finalNorm, layerNormEps) : x;
   return {
     modelType: 'opt',
-    blocks: reader.count('num_hidden_layers'),
+    blocks: reader.depth('num_hidden_layers'),
     hiddenSize: model.hiddenSize,
     vocabularySize: model.vocabularySize,
     maxPositions: model.maxPositions,

@@ -29,7 +29,7 @@ export const phi: Architecture = {
     const tied = reader.boolean('tie_word_embeddings', false);
     return layerNormDecoder({
       modelType: 'phi',
-      blocks: reader.count('num_hidden_layers'),
+      blocks: reader.depth('num_hidden_layers'),
       hiddenSize,
       vocabularySize: reader.count('vocab_size'),
       maxPositions,

@@ -24,7 +24,7 @@ export function readGatedDecoder(
   defaults: GatedDefaults = {},
 ): GatedDecoder {
   const shape = readAttentionShape(reader, defaults.headSize);
-  const blocks = reader.count('num_hidden_layers');
+  const blocks = reader.depth('num_hidden_layers');
   const maxPositions = reader.count('max_position_embeddings');
   return {
     modelType,

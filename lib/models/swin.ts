@@ -52,7 +52,7 @@ function readSwin(reader: ConfigReader): Swin {
     ...readLabels(reader),
     patch: reader.count('patch_size', 4),
     width: reader.count('embed_dim', 96),
-    depths: reader.counts('depths', [2, 2, 6, 2]),
+    depths: reader.depths('depths', [2, 2, 6, 2]),
     heads: reader.counts('num_heads', [3, 6, 12, 24]),
     window: reader.count('window_size', 7),
     mlpRatio: reader.positive('mlp_ratio', 4),

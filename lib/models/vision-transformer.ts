@@ -52,7 +52,7 @@ export function readVisionTransformer(
     image: { channels: reader.count('num_channels', 3), height: size, width: size },
     classes,
     labels,
-    blocks: reader.count('num_hidden_layers'),
+    blocks: reader.depth('num_hidden_layers'),
     hiddenSize: reader.count('hidden_size'),
     patch,
     heads: reader.count('num_attention_heads'),

@@ -94,6 +94,7 @@ describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
     ['no depth', { [depth]: undefined }, depth],
     ['a depth in words', { [depth]: 'two' }, depth],
     ['half a block', { [depth]: 1.5 }, depth],
+    ['a depth whose lists would fill the memory', { [depth]: 1e9 }, depth],
     ['a width of zero', { [hidden]: 0 }, hidden],
     ['no vocabulary', { vocab_size: null }, 'vocab_size'],
     ['heads that are a list', { [heads]: [4] }, heads],
