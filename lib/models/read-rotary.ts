@@ -87,12 +87,16 @@ function readShare(
   return parameters.has(nested) ? parameters.positive(nested) : reader.positive(field, fallback);
 }
 
+/** Each has a wavelength, listed before the checkpoint is looked at; some hundred times as many as heads have. */
+const mostChannels = 1 << 16;
+
 function rotatedChannels(headSize: number, share: number): number {
   const channels = Math.floor(headSize * share);
-  if (channels < 2 || channels % 2 !== 0 || channels > headSize) {
+  if (channels < 2 || channels % 2 !== 0 || channels > Math.min(headSize, mostChannels)) {
     throw new BallastError(
       'ERR_CHECKPOINT',
-      `Expected rotary embeddings on an even number of a head's ${headSize} channels but config.json puts them on ${channels}.`,
+      `Expected rotary embeddings on an even number of a head's ${headSize} channels, ${mostChannels} at most, but config.json ` +
+        `puts them on ${channels}.`,
     );
   }
   return channels;

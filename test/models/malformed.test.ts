@@ -232,6 +232,7 @@ describe('fields that contradict', () => {
     ['llama', { attention_bias: 1 }, 'attention_bias'],
     ['llama', { num_key_value_heads: 3 }, 'num_key_value_heads'],
     ['llama', { head_dim: 7 }, 'even number'],
+    ['llama', { head_dim: 1e9 }, '65536 at most'],
     ['llama', { rms_norm_eps: 0 }, 'rms_norm_eps'],
     ['qwen2', { layer_types: ['full_attention'] }, 'layer_types'],
     ['qwen3', { layer_types: ['full_attention', 'linear_attention'] }, 'layer_types'],
