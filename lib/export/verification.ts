@@ -162,7 +162,15 @@ export async function readRecord(directory: string): Promise<ExportRecord | unde
   if (typeof format !== 'string' || !isRecord(grid) || !Array.isArray(blocks)) {
     throw notAResult(directory, `${recordFile} lacks format, grid or blocks`);
   }
+  const odd = blocks.findIndex(
+    (block) => !isRecord(block) || !Object.values(block).every(isDigest),
+  );
+  if (odd >= 0) throw notAResult(directory, `${recordFile} has no digests of block ${odd}`);
   return record as unknown as ExportRecord;
+}
+
+function isDigest(value: unknown): value is LinearDigest {
+  return isRecord(value) && typeof value.dtype === 'string' && typeof value.sha256 === 'string';
 }
 
 /** Error ERR_CHECKPOINT for a result without one. */

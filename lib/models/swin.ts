@@ -65,12 +65,23 @@ function readSwin(reader: ConfigReader): Swin {
   return swin;
 }
 
+/** Ten times as many as any model has. */
+const mostPatches = 2048;
+
 /** Stages that would have to be padded are refused: nobody trains them. */
 function expectStages({ image, patch, window, width, heads, depths }: Swin): void {
   if (heads.length !== depths.length) {
     throw new BallastError(
       'ERR_CHECKPOINT',
       `Expected as many num_heads as depths in config.json but received ${heads.length} and ${depths.length}.`,
+    );
+  }
+  // What windows take from where is listed before the checkpoint is looked at.
+  if (image.width / patch > mostPatches) {
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected at most ${mostPatches} patches a side but image_size ${image.width} and patch_size ${patch} in config.json ` +
+        'give more.',
     );
   }
   for (const stage of depths.keys()) {

@@ -3,7 +3,7 @@
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { evaluate, evaluateImages, exportResult } from '../../lib/index.js';
+import { evaluate, evaluateImages, exportResult, verify } from '../../lib/index.js';
 import { temporaryDirectory } from '../checkpoint/files.js';
 import {
   exampleModel,
@@ -96,5 +96,13 @@ describe('a damaged result', () => {
       code: 'ERR_CHECKPOINT',
       message: expect.stringContaining('ballast-export.json lacks format, grid or blocks'),
     });
+    for (const block of [null, 1, { 'self_attn.q_proj': { dtype: 0 } }]) {
+      const record = { format: 'gguf', grid: {}, blocks: [{}, block] };
+      await writeFile(join(packed, 'ballast-export.json'), JSON.stringify(record));
+      await expect(verify(packed)).rejects.toMatchObject({
+        code: 'ERR_CHECKPOINT',
+        message: expect.stringContaining('ballast-export.json has no digests of block 1'),
+      });
+    }
   });
 });

@@ -87,6 +87,7 @@ describe('configurations that cannot be', () => {
     ['heads of too few stages', { num_heads: [2] }, 'as many num_heads as depths'],
     ['heads that do not divide a stage', { num_heads: [2, 3] }, 'stage 1 has 3 and 32'],
     ['depths that are no list', { depths: 2 }, 'a list of positive whole numbers for depths'],
+    ['images beyond any model', { image_size: 1e9 }, 'at most 2048 patches a side'],
     ['depths beyond any model', { depths: [2, 1e9] }, 'at most 10000 blocks a stage for depths'],
   ])('%s', (_, fields, message) => {
     expect(readSwin({ ...stages, ...fields })).toThrow(message);
