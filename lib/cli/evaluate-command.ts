@@ -84,6 +84,11 @@ export function evaluateCommand(signal: AbortSignal): Command {
         if (json) printJson(report);
         else printTexts(report);
       } else {
+        if (readOptions(command, textOptions).texts !== undefined) {
+          command.error(
+            "error: expected '--text' or '--images', not both: a model reads one of them",
+          );
+        }
         const table = { ...textOptions, ...imageOptions, ...sharedOptions };
         // Options of texts are passed on too: the library refuses them.
         const options = readOptions<EvaluateImagesOptions>(command, table);

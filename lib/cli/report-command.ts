@@ -27,7 +27,7 @@ export function reportCommand(): Command {
     .option('-o, --output <file>', 'the HTML file (default: report.html in <dir>)')
     .option(
       '-e, --evaluation <file>',
-      'what `ballast evaluate --json` printed; may be given several times, the float model first',
+      'what `ballast evaluate --text … --json` printed; may be given several times, the float model first',
       repeated,
     )
     .option('--json', 'print the name of the file as JSON')

@@ -84,8 +84,15 @@ export function checkEvaluation(evaluation: ReportedEvaluation, position: number
   const what = `evaluation ${position}`;
   const fields = record(evaluation, what);
   text(fields.model, `model of ${what}`);
+  const results = list(fields.results, `results of ${what}`);
+  if (results.some((result) => Object.hasOwn(Object(result), 'top1'))) {
+    throw new BallastError(
+      'ERR_DATA',
+      `Expected perplexities for ${what} but received accuracies on images, which a report does not draw; leave it out.`,
+    );
+  }
   amount(fields.sequenceLength, `sequenceLength of ${what}`);
-  list(fields.results, `results of ${what}`).forEach((value, i) => {
+  results.forEach((value, i) => {
     const result = record(value, `results[${i}] of ${what}`);
     text(result.text, `results[${i}].text of ${what}`);
     amount(result.perplexity, `results[${i}].perplexity of ${what}`);

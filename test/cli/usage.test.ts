@@ -43,6 +43,11 @@ describe('wrong usage', () => {
       "required option '-t, --text <file>' or '-i, --images <path>'",
     ],
     [
+      'texts and images',
+      ['evaluate', exampleModel, '--text', calibrationText, '--images', 'x'],
+      "expected '--text' or '--images', not both",
+    ],
+    [
       'a word for a number',
       ['quantize', exampleModel, ...paths, '--bits', 'four'],
       "argument 'four' is invalid. Expected a number.",

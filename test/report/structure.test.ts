@@ -1,7 +1,7 @@
 // What a report is made of, without a browser: well-formed, complete, loading nothing, and deaf to markup in its data.
 
 import { describe, expect, it } from 'vitest';
-import { type ReportInput, renderReport } from '../../lib/report/index.js';
+import { type ReportedEvaluation, type ReportInput, renderReport } from '../../lib/report/index.js';
 import { blocks, evaluation, kinds, layers, report } from './fixture.js';
 
 const evaluations = [evaluation('models/opt-7m', 1), evaluation('out/opt-7m-3bit', 1.05)];
@@ -129,6 +129,14 @@ describe('what is in the data', () => {
     const damaged = { ...report(), ...changes } as ReportInput;
     expect(() => renderReport(damaged)).toThrow(
       expect.objectContaining({ code: 'ERR_DATA', message }),
+    );
+  });
+
+  it('takes no accuracies for perplexities', () => {
+    const accuracies = { model: 'vit', results: [{ images: 'val', top1: 80, top5: 95, count: 9 }] };
+    const evaluations = [accuracies as unknown as ReportedEvaluation];
+    expect(() => renderReport(report(), { evaluations })).toThrow(
+      /perplexities for evaluation 1 but received accuracies on images/,
     );
   });
 
