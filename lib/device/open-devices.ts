@@ -2,11 +2,24 @@
 // a queue of its own, and a run over several is the same on any machine. A GPU twice would only halve its memory.
 
 import { BallastError } from '../errors.js';
-import { native } from '../native.js';
+import { type DeviceInfo, native } from '../native.js';
 import { Device, type DeviceOptions } from './device.js';
+import { translate } from './operations.js';
 
 /** A name of `listDevices`, 'cuda' for every GPU that is available, or a list of such names. */
 export type DeviceNames = string | readonly string[];
+
+/**
+ * The devices of this machine; those that are not available say why. Error ERR_UNSUPPORTED for an environment variable
+ * that asks for what there is not.
+ */
+export function listDevices(): DeviceInfo[] {
+  try {
+    return native.listDevices();
+  } catch (error) {
+    throw translate(error);
+  }
+}
 
 /** One name for each device. Error: ERR_ARGUMENT for a GPU that is named twice. */
 export function deviceNames(names: DeviceNames): string[] {
@@ -21,7 +34,7 @@ export function deviceNames(names: DeviceNames): string[] {
 
 /** Without one 'cuda' itself, which opening it refuses with the reason. */
 function gpuNames(): string[] {
-  const found = native.listDevices().filter(({ name, available }) => available && name !== 'cpu');
+  const found = listDevices().filter(({ name, available }) => available && name !== 'cpu');
   return found.length === 0 ? ['cuda'] : found.map(({ name }) => name);
 }
 

@@ -1,8 +1,10 @@
 #include "native/ops/devices.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <string_view>
 
 #include "cuda/adapter/cuda_backend.h"
 #include "cuda/adapter/library.h"
@@ -12,12 +14,20 @@
 namespace ballast {
 namespace {
 
+// What the option may say too; a machine is brought down by a hundred times as many.
+constexpr int kMostThreads = 1024;
+
 int DefaultThreads() {
-  if (const char* text = std::getenv("BALLAST_THREADS")) {
-    const int threads = std::atoi(text);
-    if (threads > 0) return threads;
-  }
-  return AvailableProcessors();
+  const char* variable = std::getenv("BALLAST_THREADS");
+  const std::string_view text(variable == nullptr ? "" : variable);
+  if (text.empty()) return AvailableProcessors();
+  int threads = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), threads);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (whole && threads > 0 && threads <= kMostThreads) return threads;
+  throw Error(ErrorCode::kUnsupported,
+              "Expected a whole number from 1 to " + std::to_string(kMostThreads) +
+                  " for BALLAST_THREADS but received '" + std::string(text) + "'.");
 }
 
 // Devices of one thread count share a pool, for the life of the process: pools are few and idle

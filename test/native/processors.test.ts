@@ -86,4 +86,9 @@ describe('threads of the CPU', () => {
     expect(describeCpu(['taskset', '-c', first])).toMatch(/, 1 thread$/m);
     expect(describeCpu(['taskset', '-c', first], '3')).toMatch(/, 3 threads$/m);
   });
+
+  it.each(['none', '0', '-3', '99999'])('are refused where BALLAST_THREADS is %s', (threads) => {
+    const told = `from 1 to 1024 for BALLAST_THREADS but received '${threads}`;
+    expect(() => describeCpu([], threads)).toThrow(told);
+  });
 });
