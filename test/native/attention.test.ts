@@ -102,6 +102,20 @@ describeDevices('attention', instructionSets, (instructionSet) => {
     });
   });
 
+  // A GPU refuses such heads.
+  it.skipIf(instructionSet.startsWith('cuda'))(
+    'a head deeper than a pass of any product',
+    async () => {
+      const c = { ...plain, headSize: 1100, heads: 1, keyValueHeads: 1, sequence: 40 };
+      const operands = operandsOf(c);
+      const { out } = referenceOf('deep', c, operands);
+      expectClose(await attend(c, instructionSet, 2, operands), out, 1e-5);
+      const rounded = operands.map((x) => x.map(toBfloat16)) as Operands;
+      const { out: expected } = referenceOf('deep, rounded', c, rounded);
+      expectClose(await attend(c, instructionSet, 2, rounded, 'bfloat16'), expected, 2 * u);
+    },
+  );
+
   it('a bias that does not fit is refused', async () => {
     const c = { ...plain, sequence: 4, windows: 2, batch: 3 };
     const operand = normals(c.batch * c.sequence * c.heads * c.headSize, 1);

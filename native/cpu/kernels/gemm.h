@@ -128,6 +128,7 @@ struct Gemm {
     }
   }
 
+  static std::int64_t PanelBytes(std::int64_t depth) { return PanelWords(depth) * kPanel * 4; }
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
     PackRows(a, range, AsItIs, static_cast<float*>(strip));
   }
@@ -148,9 +149,9 @@ struct Gemm {
 
   // The rows that fall to a panel; where there are no more, the strip, which is at hand.
   static Stream StreamFor(const Upcoming& upcoming, std::int64_t panel, const float* strip,
-                          std::int64_t words) {
+                          std::int64_t pace) {
     Stream stream;
-    stream.pace = upcoming.bytes * Kernel::kFetched / (words + 1) + 1;
+    stream.pace = pace;
     for (int i = 0; i < Kernel::kFetched; ++i) {
       const std::int64_t row = panel * Kernel::kFetched + i;
       stream.rows[i] = row < upcoming.rows ? upcoming.data + row * upcoming.stride
@@ -200,10 +201,11 @@ struct Gemm {
                             const Upcoming& upcoming) {
     const float* a = static_cast<const float*>(strip);
     const float* panel = static_cast<const float*>(block);
+    const std::int64_t pace = upcoming.bytes * Kernel::kFetched / (words + 1) + 1;
     Kernel::Begin();
     for (std::int64_t j = 0; j < to.columns; j += kPanel, panel += panel_words * kPanel) {
       if (to.upper && j + kPanel - 1 + to.diagonal < 0) continue;
-      const Stream stream = StreamFor(upcoming, j / kPanel, a, words);
+      const Stream stream = StreamFor(upcoming, j / kPanel, a, pace);
       const bool crossed = to.upper && j + to.diagonal < to.rows - 1;
       if (crossed || j + kPanel > to.columns || !IsWholeTile(to.rows)) {
         RunPartialTile(a, panel, words, to, j, stream);
@@ -227,6 +229,7 @@ struct Gemm {
         .depth = Kernel::kDepth,
         .strip_bytes = RoundUp(Kernel::kRows, kLanes) * kStripStride * 4,
         .block_bytes = block_columns * kWords * 4,
+        .panel_bytes = PanelBytes,
         .pack_strip = PackStrip,
         .pack_block = PackBlock,
         .multiply = Multiply,

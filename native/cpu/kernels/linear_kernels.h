@@ -61,6 +61,8 @@ struct GemmKernels {
   std::int64_t depth;
   std::int64_t strip_bytes;
   std::int64_t block_bytes;
+  // What a panel over a stretch of the depth takes in a block.
+  std::int64_t (*panel_bytes)(std::int64_t depth);
   void (*pack_strip)(const Operand& a, const Range& range, void* strip);
   // Items begin … end−1 of the range, whole panels of them, where they belong in the block.
   void (*pack_block)(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,

@@ -25,6 +25,10 @@ void Scale(const float* in, double factor, std::int64_t n, float* out) {
   Map(in, n, out, [factor](Floats x) { return Join(Low(x) * factor, High(x) * factor); });
 }
 
+void ScaleSingle(const float* in, float factor, std::int64_t n, float* out) {
+  Map(in, n, out, [factor](Floats x) { return x * factor; });
+}
+
 void Softcap(const float* in, float cap, std::int64_t n, float* out) {
   Map(in, n, out, [cap](Floats x) { return Tanh(x / cap) * cap; });
 }
@@ -90,6 +94,7 @@ void AddElementwiseKernels(RowKernels& table) {
   table.subtract = Subtract;
   table.multiply = Multiply;
   table.scale = Scale;
+  table.scale_single = ScaleSingle;
   table.softcap = Softcap;
   table.relu = Relu;
   table.gelu = Gelu;

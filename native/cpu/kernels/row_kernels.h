@@ -6,34 +6,23 @@
 
 namespace ballast::cpu {
 
-// One block of queries of one head against all keys that any of them may see.
-struct AttentionBlock {
-  const float* query;         // first row, already at the head's first channel
-  const float* packed_key;    // as PackKeys left it
-  const float* packed_value;  // as PackValues left it
-  const float* bias;          // on scores: the first query's row [sequence]; or null
-  float* out;                 // first row, like query
-  float* scratch;             // AttentionScratch(padded_head) floats, 64-byte aligned
-  std::int64_t row_stride;    // of query and out, in floats
-  std::int64_t first_query;   // position in the sequence
-  std::int64_t queries;       // 1 … kQueryBlock
-  std::int64_t sequence;
-  std::int64_t head_size;
-  std::int64_t padded_head;  // head_size rounded up to the lanes
-  std::int64_t window;       // 0: none
-  float scale;
-  float softcap;  // 0: none
-  float slope;    // of alibi; 0: none
-  bool causal;
+// The scores of one query with some keys, and what it has seen of the keys before.
+struct AttentionRow {
+  float* scores;        // [keys] in: q·k; out: exp(score − largest), 0 for keys it does not see
+  std::int64_t keys;    // a multiple of the lanes
+  std::int64_t begin;   // keys that it sees: begin … end−1
+  std::int64_t end;     // at least one
+  const float* bias;    // optional [keys], read where keys are seen
+  float scale;          // of scores, before all else
+  float softcap;        // 0: none
+  float slope;          // of alibi; 0: none
+  std::int64_t offset;  // position of the first key less the query's
+  bool rounded;         // weights to bfloat16 before they are summed
+  float* out;           // [size] weights times values so far, brought to the new maximum
+  std::int64_t size;
+  float* largest;  // score so far; −∞ at first
+  float* sum;      // of weights so far
 };
-
-constexpr std::int64_t kQueryBlock = 32;
-constexpr std::int64_t kKeyTile = 128;
-
-// Floats of scratch a block needs: scores, queries, outputs, row maxima and sums.
-constexpr std::int64_t AttentionScratch(std::int64_t padded_head) {
-  return kQueryBlock * (kKeyTile + 2 * padded_head + 2);
-}
 
 // How a row's codes are made: value ≈ scale · (code − zero), code in 0 … max_code. One scale and
 // zero for the whole row, or (per_element) one for each of its elements.
@@ -83,6 +72,7 @@ struct RowKernels {
   BinaryKernel subtract;
   BinaryKernel multiply;
   void (*scale)(const float* in, double factor, std::int64_t n, float* out);
+  void (*scale_single)(const float* in, float factor, std::int64_t n, float* out);
   void (*softcap)(const float* in, float cap, std::int64_t n, float* out);
   UnaryKernel relu;
   UnaryKernel gelu;
@@ -109,13 +99,8 @@ struct RowKernels {
   // low = min(x, 0), high = max(x, 0); NaN is passed over.
   void (*range)(const float* x, std::int64_t n, float* low, float* high);
 
-  // Keys of one head into panels of 2·lanes keys, channel by channel; values into rows of
-  // padded_head. `keys` rows are read, rows up to the next multiple of 2·lanes become zero.
-  void (*pack_keys)(const float* key, std::int64_t stride, std::int64_t keys,
-                    std::int64_t head_size, float* packed);
-  void (*pack_values)(const float* value, std::int64_t stride, std::int64_t keys,
-                      std::int64_t head_size, std::int64_t padded_head, float* packed);
-  void (*attend)(const AttentionBlock& block);
+  // A step of softmax that goes through the keys a few at a time.
+  void (*attend)(const AttentionRow& row);
 
   void (*quantize)(const float* x, const Affine& affine, std::int64_t n, std::uint8_t* codes);
   void (*dequantize)(const std::uint8_t* codes, const Affine& affine, std::int64_t n, float* out);

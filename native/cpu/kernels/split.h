@@ -82,6 +82,7 @@ struct Split {
     }
   }
 
+  static std::int64_t PanelBytes(std::int64_t depth) { return kProducts * Base::PanelBytes(depth); }
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
     PackStripFrom<0>(a, range, static_cast<float*>(strip));
   }
@@ -99,6 +100,7 @@ struct Split {
   static GemmKernels Table(std::int64_t block_columns) {
     GemmKernels table = Base::Table(block_columns);
     table.depth = kDepth;
+    table.panel_bytes = PanelBytes;
     table.pack_strip = PackStrip;
     table.pack_block = PackBlock;
     table.multiply = Multiply;
