@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "native/core/start_thread.h"
+
 namespace ballast {
 
-Queue::Queue() : thread_([this] { Run(); }) {}
+Queue::Queue() : thread_(StartThread([this] { Run(); })) {}
 
 Queue::~Queue() {
   cancel_.Cancel();

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <exception>
 
+#include "native/core/start_thread.h"
+
 namespace ballast {
 namespace {
 
@@ -36,10 +38,17 @@ struct ThreadPool::Loop {
 };
 
 ThreadPool::ThreadPool(int threads) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+  try {
+    for (int i = 1; i < threads; ++i) workers_.push_back(StartThread([this] { Work(); }));
+  } catch (...) {
+    Stop();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { Stop(); }
+
+void ThreadPool::Stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;

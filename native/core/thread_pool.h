@@ -37,6 +37,7 @@ class ThreadPool {
  private:
   struct Loop;
   void Work();
+  void Stop();
   static void Advance(Loop& loop);
 
   std::vector<std::thread> workers_;
