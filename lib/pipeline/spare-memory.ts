@@ -8,37 +8,47 @@ const usable = (device: Device) => (device.name === 'cpu' ? 1 / 2 : 7 / 8);
 
 const float32 = 4;
 
-export class SpareMemory {
-  readonly #left: Map<Device, number>;
+/** What one device has to spare. */
+interface Spare {
+  left: number;
+  /** What shall stay free: others may have begun to take it too. */
+  readonly reserve: number;
+}
 
-  private constructor(left: Map<Device, number>) {
-    this.#left = left;
+export class SpareMemory {
+  readonly #spare: ReadonlyMap<Device, Spare>;
+
+  private constructor(spare: ReadonlyMap<Device, Spare>) {
+    this.#spare = spare;
   }
 
   /** `bytes` on each device; without, what is free but for `planned`. Devices that share the host share that. */
   static of(devices: readonly Device[], bytes: number | undefined, planned: number): SpareMemory {
     const onHost = devices.filter(({ name }) => name === 'cpu').length;
-    const spareOn = (device: Device) => {
+    const spareOn = (device: Device): Spare => {
+      if (bytes !== undefined) return { left: bytes, reserve: 0 };
+      const free = device.availableBytes;
       const sharing = device.name === 'cpu' ? onHost : 1;
-      return (usable(device) * device.availableBytes) / sharing - planned;
+      const used = usable(device) * free;
+      return { left: used / sharing - planned, reserve: free - used };
     };
-    return new SpareMemory(new Map(devices.map((device) => [device, bytes ?? spareOn(device)])));
+    return new SpareMemory(new Map(devices.map((device) => [device, spareOn(device)])));
   }
 
   /** Counts a tensor of float32, unless it is too large for what is left. */
   take(tensor: Tensor): boolean {
-    const left = this.#leftOn(tensor) - tensor.elements * float32;
-    if (left < 0) return false;
-    this.#left.set(tensor.device, left);
+    const { device } = tensor;
+    const spare = this.#spare.get(device);
+    const bytes = tensor.elements * float32;
+    if (spare === undefined || bytes > spare.left) return false;
+    if (spare.reserve > 0 && device.availableBytes - bytes < spare.reserve) return false;
+    spare.left -= bytes;
     return true;
   }
 
   /** Of a tensor that was taken. */
   give(tensor: Tensor): void {
-    this.#left.set(tensor.device, this.#leftOn(tensor) + tensor.elements * float32);
-  }
-
-  #leftOn({ device }: Tensor): number {
-    return this.#left.get(device) ?? 0;
+    const spare = this.#spare.get(tensor.device);
+    if (spare !== undefined) spare.left += tensor.elements * float32;
   }
 }

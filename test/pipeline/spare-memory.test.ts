@@ -1,6 +1,6 @@
 // Memory beyond the plan changes how often a block is run, never what comes of it.
 
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Device } from '../../lib/device/index.js';
 import { planMemory } from '../../lib/index.js';
 import { SpareMemory } from '../../lib/pipeline/spare-memory.js';
@@ -12,18 +12,33 @@ beforeAll(() => {
 });
 afterAll(() => device.close());
 
-it('without a number, what is free is to spare but for the plan, shared by devices of one host', () => {
-  const x = device.zeros('float32', [1]);
-  const free = vi.spyOn(Device.prototype, 'availableBytes', 'get').mockReturnValue(32);
-  const takes = (devices: readonly Device[], planned: number) =>
-    SpareMemory.of(devices, undefined, planned).take(x);
-  expect(takes([device], 12)).toBe(true);
-  expect(takes([device], 13)).toBe(false);
-  const other = Device.open('cpu', { threads: 1 });
-  expect(takes([device, other], 4)).toBe(true);
-  expect(takes([device, other], 5)).toBe(false);
-  other.close();
-  free.mockRestore();
+describe('without a number', () => {
+  const free = () => vi.spyOn(Device.prototype, 'availableBytes', 'get');
+  afterEach(() => vi.restoreAllMocks());
+
+  it('what is free is to spare but for the plan, shared by devices of one host', () => {
+    free().mockReturnValue(32);
+    const x = device.zeros('float32', [1]);
+    const takes = (devices: readonly Device[], planned: number) =>
+      SpareMemory.of(devices, undefined, planned).take(x);
+    expect(takes([device], 12)).toBe(true);
+    expect(takes([device], 13)).toBe(false);
+    const other = Device.open('cpu', { threads: 1 });
+    expect(takes([device, other], 4)).toBe(true);
+    expect(takes([device, other], 5)).toBe(false);
+    other.close();
+  });
+
+  it('nothing is taken of what others have begun to use', () => {
+    const x = device.zeros('float32', [1]);
+    const available = free().mockReturnValue(32);
+    const spare = SpareMemory.of([device], undefined, 0);
+    available.mockReturnValue(20);
+    expect(spare.take(x)).toBe(true);
+    available.mockReturnValue(19);
+    expect(spare.take(x)).toBe(false);
+    expect(SpareMemory.of([device], 4, 0).take(x)).toBe(true);
+  });
 });
 
 it.each([{}, { method: 'gptq', target: 'float', sites: ['linear', 'mlp', 'block'] }] as const)(
