@@ -38,6 +38,15 @@ export interface LayerNormDecoder
   readonly projection: { readonly weight: string; readonly bias?: string };
 }
 
+/** What a held point makes needless is not computed; what is needed twice, once. */
+function once(compute: () => Tensor): () => Tensor {
+  let made: Tensor | undefined;
+  return () => {
+    made ??= compute();
+    return made;
+  };
+}
+
 function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
   const { norms, output, mlp, activation, eps, parallel, residualAfterNorm = false } = decoder;
   return (x, weights, call, context, index) => {
@@ -47,18 +56,12 @@ function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
       const attended = hold(context, 'attended', () => decoder.attend(h, call, context, index));
       return call(output, attended, { residual: residualAfterNorm ? h : x });
     };
-    const finish = (y: Tensor, normed: () => Tensor) => {
-      const inner = hold(context, 'inner', () => call(mlp.first, normed(), { activation }));
-      return call(mlp.last, inner, { residual: residualAfterNorm ? normed() : y });
-    };
-    if (!parallel) {
-      const y = hold(context, 'middle', () => attention(norm(x, norms.attention)));
-      return finish(y, () => norm(y, norms.mlp));
-    }
-    const h = norm(x, norms.attention);
-    const shared = norms.mlp === norms.attention;
-    const y = hold(context, 'middle', () => attention(h));
-    return finish(y, () => (shared ? h : norm(x, norms.mlp)));
+    const h = once(() => norm(x, norms.attention));
+    const y = hold(context, 'middle', () => attention(h()));
+    const shared = parallel && norms.mlp === norms.attention;
+    const g = shared ? h : once(() => norm(parallel ? x : y, norms.mlp));
+    const inner = hold(context, 'inner', () => call(mlp.first, g(), { activation }));
+    return call(mlp.last, inner, { residual: residualAfterNorm ? g() : y });
   };
 }
 
