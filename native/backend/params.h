@@ -34,8 +34,8 @@ struct MatmulParams {
 // Query head h reads key/value head h / (heads / key_value_heads).
 // score = scale·q·k, then softcap·tanh(score/softcap) if softcap > 0, then + slope_h·(key − query)
 // with alibi, then + bias[b mod windows, h, query, key] for sequence b; masked where key > query
-// (causal) or query − key >= window (window > 0). With kBFloat16 q, k, the
-// weights exp(score − largest so far) and v are rounded to bfloat16, as for any product.
+// (causal) or query − key >= window (window > 0). With kBFloat16 q, k, the weights
+// exp(score − largest so far) and v are rounded to bfloat16, as for any product.
 struct AttentionParams {
   View query;         // [batch·sequence, heads·head_size] float32
   View key;           // [batch·sequence, key_value_heads·head_size]

@@ -4,7 +4,9 @@
 // work of a block does not depend on the number of threads, so neither does the result.
 #include "native/cpu/attention.h"
 
+#include "native/core/divide_up.h"
 #include "native/cpu/attention_block.h"
+#include "native/cpu/rows.h"
 
 namespace ballast::cpu {
 
@@ -19,21 +21,16 @@ void Attention(const Context& context, const AttentionParams& params) {
   Scratch<std::byte> packed(step * heads.bytes());
   const std::int64_t group = params.heads / params.key_value_heads;
   const std::int64_t rows = AttentionBlock::RowsOf(gemm);
-  const std::int64_t blocks = (params.sequence + rows - 1) / rows;
+  const std::int64_t blocks = DivideUp(params.sequence, rows);
   for (std::int64_t first = 0; first < heads.pairs(); first += step) {
     const std::int64_t count = std::min(step, heads.pairs() - first);
     const auto of_pair = [&](std::int64_t pair) {
       return packed.data() + (pair - first) * heads.bytes();
     };
-    context.pool.ParallelFor(
-        count * heads.tiles(), 1,
-        [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i) {
-            const std::int64_t pair = first + i / heads.tiles();
-            heads.Pack(pair, i % heads.tiles(), of_pair(pair));
-          }
-        },
-        context.cancel);
+    ForEachRow(context, count * heads.tiles(), 1, [&](std::int64_t i) {
+      const std::int64_t pair = first + i / heads.tiles();
+      heads.Pack(pair, i % heads.tiles(), of_pair(pair));
+    });
     const std::int64_t blocks_of_task =
         std::clamp<std::int64_t>(count * blocks * group / (8 * context.pool.threads()), 1, 8);
     // The last blocks of a causal sequence see the most keys: of a pair they go first, so that no

@@ -2,13 +2,13 @@
 
 #include <cmath>
 
+#include "native/core/divide_up.h"
+
 namespace ballast::cpu {
 namespace {
 
 constexpr std::int64_t kLeastRows = 28;
 constexpr std::int64_t kTile = PackedHeads::kTile;
-
-std::int64_t RoundUp(std::int64_t a, std::int64_t unit) { return (a + unit - 1) / unit * unit; }
 
 }  // namespace
 
@@ -63,12 +63,11 @@ void AttentionBlock::Run(std::int64_t sequence, std::int64_t head, std::int64_t 
 
 void AttentionBlock::PackQueries(const float* query) {
   const Operand queries = {.data = query, .stride = params_.query.cols()};
-  ForStrips([&](std::int64_t row) {
+  ForStrips([&](std::int64_t i, std::int64_t row) {
     for (std::int64_t s = 0; s < heads_.stretches(); ++s) {
       const auto [begin, depth] = heads_.Stretch(s);
-      const std::int64_t strip = row / gemm_.strip_rows * heads_.stretches() + s;
       gemm_.pack_strip(queries, {row, std::min(gemm_.strip_rows, rows_ - row), begin, depth},
-                       query_strips_.data() + strip * gemm_.strip_bytes);
+                       query_strips_.data() + (i * heads_.stretches() + s) * gemm_.strip_bytes);
     }
   });
 }
@@ -83,19 +82,17 @@ void AttentionBlock::Score(std::byte* packed, std::int64_t tile, std::int64_t ke
                     .stride = kTile,
                     .rows = gemm_.strip_rows,
                     .columns = scored_,
-                    .update = s == 0 ? Update::kStore : Update::kAdd,
-                    .upper = false,
-                    .diagonal = 0});
+                    .update = s == 0 ? Update::kStore : Update::kAdd});
   }
 }
 
 void AttentionBlock::MultiplyStrips(const std::byte* strips, std::int64_t strip_bytes,
                                     const std::byte* panels, std::int64_t depth,
                                     const Destination& first) {
-  ForStrips([&](std::int64_t row) {
+  ForStrips([&](std::int64_t i, std::int64_t row) {
     Destination to = first;
     to.out += row * first.stride;
-    gemm_.multiply(strips + row / gemm_.strip_rows * strip_bytes, panels, depth, to, {});
+    gemm_.multiply(strips + i * strip_bytes, panels, depth, to, {});
   });
 }
 
@@ -132,18 +129,16 @@ void AttentionBlock::Weigh(std::int64_t r, PackedHeads::Part keys) {
 void AttentionBlock::AddValues(std::byte* packed, std::int64_t tile) {
   const Operand weights = {.data = scores_.data(), .stride = kTile};
   const std::int64_t keys = heads_.Tile(tile).size;
-  ForStrips([&](std::int64_t row) {
+  ForStrips([&](std::int64_t i, std::int64_t row) {
     gemm_.pack_strip(weights, {row, gemm_.strip_rows, 0, keys},
-                     weights_.data() + row / gemm_.strip_rows * gemm_.strip_bytes);
+                     weights_.data() + i * gemm_.strip_bytes);
   });
   MultiplyStrips(weights_.data(), gemm_.strip_bytes, heads_.Values(packed, tile), keys,
                  {.out = out_.data(),
                   .stride = heads_.padded_head(),
                   .rows = gemm_.strip_rows,
                   .columns = heads_.padded_head(),
-                  .update = Update::kAdd,
-                  .upper = false,
-                  .diagonal = 0});
+                  .update = Update::kAdd});
 }
 
 }  // namespace ballast::cpu

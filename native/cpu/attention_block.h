@@ -30,11 +30,11 @@ class AttentionBlock {
   // Weights times a tile's values.
   void AddValues(std::byte* packed, std::int64_t tile);
 
-  // body(first row) for each strip of the block. All are taken as whole, for speed: what rows
-  // beyond the queries hold is nobody's.
+  // body(strip, its first row) for each strip of the block. All are taken as whole, for speed: what
+  // rows beyond the queries hold is nobody's.
   template <class F>
   void ForStrips(F body) {
-    for (std::int64_t row = 0; row < rows_; row += gemm_.strip_rows) body(row);
+    for (std::int64_t i = 0; i * gemm_.strip_rows < rows_; ++i) body(i, i * gemm_.strip_rows);
   }
 
   const RowKernels& row_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "native/core/divide_up.h"
 #include "native/cpu/conversion.h"
 #include "native/cpu/trace.h"
 
@@ -13,7 +14,7 @@ DescentState::DescentState(const Context& context, const DescendParams& params)
       params(params),
       lanes(context.kernels.linear.lanes),
       rows(params.weight.rows()),
-      padded((rows + lanes - 1) / lanes * lanes),
+      padded(RoundUp(rows, lanes)),
       columns(params.weight.cols()),
       groups(params.scales.cols()),
       group_size(columns / groups),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "native/core/divide_up.h"
 #include "native/cpu/grid.h"
 #include "native/cpu/quantization.h"
 #include "native/cpu/reductions.h"
@@ -18,7 +19,7 @@ using RowRange = std::function<void(std::int64_t, std::int64_t)>;
 Interval TensorRange(const Context& context, const View& x) {
   constexpr std::int64_t kPiece = 65536;
   const std::int64_t n = x.shape.elements();
-  const std::int64_t pieces = (n + kPiece - 1) / kPiece;
+  const std::int64_t pieces = DivideUp(n, kPiece);
   Scratch<Interval> ranges(pieces);
   context.pool.ParallelFor(
       pieces, 1,

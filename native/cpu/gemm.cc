@@ -6,16 +6,11 @@
 #include <algorithm>
 #include <memory>
 
+#include "native/core/divide_up.h"
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
 namespace {
-
-std::int64_t DivideUp(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-std::int64_t RoundUp(std::int64_t n, std::int64_t multiple) {
-  return DivideUp(n, multiple) * multiple;
-}
 
 // Memory that a thread keeps from product to product: these are over in milliseconds, and fresh
 // memory would cost a page fault every 4 KiB.

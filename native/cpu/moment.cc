@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "native/core/divide_up.h"
+
 namespace ballast::cpu {
 namespace {
 
@@ -50,17 +52,17 @@ void Moment(const Context& context, const MomentParams& params) {
       }
     }
   };
-  context.pool.ParallelFor((rows + kSquare - 1) / kSquare, 1,
-                           [&](std::int64_t begin, std::int64_t end) {
-                             for (std::int64_t row = begin * kSquare; row < end * kSquare;
-                                  row += kSquare) {
-                               for (std::int64_t column = params.symmetric ? row : 0;
-                                    column < columns; column += kSquare) {
-                                 square(row, column);
-                               }
-                             }
-                           },
-                           context.cancel);
+  context.pool.ParallelFor(
+      DivideUp(rows, kSquare), 1,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin * kSquare; row < end * kSquare; row += kSquare) {
+          for (std::int64_t column = params.symmetric ? row : 0; column < columns;
+               column += kSquare) {
+            square(row, column);
+          }
+        }
+      },
+      context.cancel);
 }
 
 }  // namespace ballast::cpu

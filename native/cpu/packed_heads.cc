@@ -1,17 +1,14 @@
 #include "native/cpu/packed_heads.h"
 
+#include "native/core/divide_up.h"
+
 namespace ballast::cpu {
-namespace {
-
-std::int64_t DivideUp(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
 
 PackedHeads::PackedHeads(const GemmKernels& kernels, const AttentionParams& params)
     : kernels_(kernels),
       params_(params),
       head_size_(params.query.cols() / params.heads),
-      padded_head_(DivideUp(head_size_, kernels.panel_columns) * kernels.panel_columns),
+      padded_head_(RoundUp(head_size_, kernels.panel_columns)),
       stretches_(DivideUp(head_size_, kernels.depth)),
       tiles_(DivideUp(params.sequence, kTile)),
       key_bytes_(stretches_ * kTile / kernels.panel_columns *

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "native/core/divide_up.h"
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
@@ -20,9 +21,8 @@ void SumRows(const Context& context, const View& x, double* sum,
              const std::function<void(std::int64_t, std::int64_t)>& prepare) {
   const std::int64_t rows = x.rows(), n = x.cols();
   // A multiple of the kernel's eight rows.
-  const std::int64_t chunk_rows =
-      std::max(kLeastRows, (rows + kMostChunks * 8 - 1) / (kMostChunks * 8) * 8);
-  const std::int64_t chunks = (rows + chunk_rows - 1) / chunk_rows;
+  const std::int64_t chunk_rows = std::max(kLeastRows, 8 * DivideUp(rows, 8 * kMostChunks));
+  const std::int64_t chunks = DivideUp(rows, chunk_rows);
   Scratch<double> partial(chunks * n);
   context.pool.ParallelFor(
       chunks, 1,

@@ -8,6 +8,7 @@
 #include "native/cpu/conversion.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/move_scale.h"
+#include "native/cpu/rows.h"
 #include "native/cpu/scratch.h"
 #include "native/cpu/trace.h"
 
@@ -15,6 +16,7 @@ namespace ballast::cpu {
 namespace {
 
 constexpr std::int64_t kProductFloats = std::int64_t{1} << 20;  // of a band
+constexpr std::int64_t kRowsOfTask = 16;
 
 class Refit {
  public:
@@ -31,7 +33,8 @@ class Refit {
     const std::int64_t rows = params_.weight.rows();
     for (std::int64_t first = 0; first < rows; first += band_) {
       const std::int64_t band = std::min(band_, rows - first);
-      ForRows(band, [&](std::int64_t i) { MakeUnits(first + i, units_.data() + i * n_); });
+      ForEachRow(context_, band, kRowsOfTask,
+                 [&](std::int64_t i) { MakeUnits(first + i, units_.data() + i * n_); });
       Multiply(context_, context_.kernels.linear.float32,
                {.a = {.data = units_.data(), .stride = n_},
                 .b = {.data = params_.matrix.f32(), .stride = n_, .depth_contiguous = false},
@@ -40,23 +43,13 @@ class Refit {
                 .depth = n_,
                 .out = product_.data(),
                 .stride = n_});
-      ForRows(band, [&](std::int64_t i) {
+      ForEachRow(context_, band, kRowsOfTask, [&](std::int64_t i) {
         RefitRow(first + i, units_.data() + i * n_, product_.data() + i * n_);
       });
     }
   }
 
  private:
-  template <class F>
-  void ForRows(std::int64_t rows, F body) {
-    context_.pool.ParallelFor(
-        rows, 16,
-        [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i) body(i);
-        },
-        context_.cancel);
-  }
-
   void MakeUnits(std::int64_t row, float* units) const {
     const std::uint8_t* codes = params_.codes.u8() + row * n_;
     const float zero = params_.zeros.f32()[row];

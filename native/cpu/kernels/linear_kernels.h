@@ -37,8 +37,8 @@ struct Destination {
   std::int64_t rows;
   std::int64_t columns;
   Update update;
-  bool upper;
-  std::int64_t diagonal;
+  bool upper = false;
+  std::int64_t diagonal = 0;
 };
 
 // Rows of A that will be packed next, `stride` bytes apart. A kernel may fetch them into the
