@@ -4,7 +4,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { BallastError } from '../errors.js';
+import { BallastError, expectNotAborted } from '../errors.js';
 import { valueAt } from './field.js';
 import { readParquetTexts } from './parquet.js';
 
@@ -17,13 +17,18 @@ export interface DocumentOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Reads all documents. Error ERR_DATA naming file and line or row for what cannot be read. */
+/**
+ * Reads all documents. Errors: ERR_DATA naming file and line or row for what cannot be read, ERR_MEMORY for a row group
+ * of a parquet file that is too large, ERR_ABORTED.
+ */
 export async function readDocuments(
   path: string,
   options: DocumentOptions = {},
 ): Promise<string[]> {
   const { field = 'text', signal } = options;
   const documents = await readBySuffix(path, field, signal).catch((error: unknown) => {
+    // A reading that is cut off fails in many ways; the cause is the signal.
+    expectNotAborted(signal, `The reading of ${path}`);
     throw unreadable(error, path);
   });
   if (documents.every((document) => document.length === 0)) {

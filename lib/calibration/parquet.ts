@@ -1,72 +1,58 @@
-// Texts from one column of a parquet file (through hyparquet), one row group at a time so that the event loop turns
-// between them and only the wanted column is decoded.
+// Texts from one column of a parquet file. A row group is decoded in one piece, some milliseconds for each megabyte, so
+// it happens on a worker thread: the event loop stays free.
 
-import {
-  asyncBufferFromFile,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-} from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
 import { BallastError } from '../errors.js';
-import { valueAt } from './field.js';
+import { WorkerConnection } from '../worker-connection.js';
+
+interface Reply {
+  readonly texts?: readonly string[];
+  /** There are no more texts than these. */
+  readonly last?: true;
+  readonly error?: Error;
+  readonly code?: string;
+}
 
 /**
  * Every row's text in `field`, a column or a path that begins with one, in order. Error ERR_DATA for a damaged file, no
- * such column, or a row without text.
+ * such column, or a row without text; ERR_MEMORY for a row group that is too large; any, once `signal` has ended the worker.
  */
 export async function readParquetTexts(
   path: string,
   field: string,
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const file = await asyncBufferFromFile(path);
-  const metadata = await parquetMetadataAsync(file).catch((error: unknown) => {
-    throw damaged(path, error);
-  });
-  const columns = parquetSchema(metadata).children.map((child) => child.element.name);
-  const column = columns.find((name) => name === field || field.startsWith(`${name}.`));
-  if (column === undefined) {
-    throw new BallastError(
-      'ERR_DATA',
-      `Expected column '${field}' in ${path} but the columns are: ${columns.join(', ')}; ` +
-        'name the column that holds the text.',
-    );
-  }
+  const script = new URL('./parquet-worker.js', import.meta.url);
+  const connection = new WorkerConnection<Reply>(script, { path, field }, signal);
   const texts: string[] = [];
-  for (const group of metadata.row_groups) {
-    signal?.throwIfAborted();
-    const rowStart = texts.length;
-    const rowEnd = rowStart + Number(group.num_rows);
-    const rows = await parquetReadObjects({
-      file,
-      metadata,
-      columns: [column],
-      rowStart,
-      rowEnd,
-      compressors,
-    }).catch((error: unknown) => {
-      throw damaged(path, error);
-    });
-    for (const row of rows) texts.push(textOf(valueAt(row, field), field, texts.length, path));
+  try {
+    for (;;) {
+      const reply = await connection.send('more');
+      if (reply.error !== undefined) throw errorOf(reply.error, reply.code);
+      for (const text of reply.texts ?? []) texts.push(text);
+      if (reply.last) return texts;
+    }
+  } catch (error) {
+    throw outOfMemory(error) ? tooLarge(path, error) : error;
+  } finally {
+    await connection.close();
   }
-  return texts;
 }
 
-function textOf(value: unknown, column: string, row: number, path: string): string {
-  if (typeof value === 'string') return value;
-  const received = value === null || value === undefined ? 'nothing' : `a ${typeof value}`;
-  throw new BallastError(
-    'ERR_DATA',
-    `Expected text in column '${column}', row ${row + 1} of ${path} but received ${received}.`,
-  );
+/** The worker's error again, which lost its type and code between the threads. */
+function errorOf(error: Error, code?: string): Error {
+  if (code !== 'ERR_DATA') return Object.assign(error, { code });
+  return new BallastError(code, error.message, { cause: error.cause });
 }
 
-function damaged(path: string, error: unknown): BallastError {
-  const reason = error instanceof Error ? error.message : String(error);
+function outOfMemory(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
+}
+
+function tooLarge(path: string, cause: unknown): BallastError {
   return new BallastError(
-    'ERR_DATA',
-    `Expected a parquet file in ${path} but it cannot be read: ${reason}; export it again.`,
-    { cause: error },
+    'ERR_MEMORY',
+    `Expected row groups that can be decoded whole but one of ${path} takes more memory than Node.js allows; ` +
+      'write smaller row groups, take fewer rows, or raise --max-old-space-size in NODE_OPTIONS.',
+    { cause },
   );
 }

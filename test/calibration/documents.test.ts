@@ -1,9 +1,11 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readDocuments } from '../../lib/calibration/documents.js';
+import { WorkerConnection } from '../../lib/worker-connection.js';
 
 async function fileWith(name: string, content: string | Uint8Array): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'ballast-test-'));
@@ -66,9 +68,13 @@ describe('readDocuments', () => {
     );
   });
 
-  it('reads no further row group of a parquet file once a signal fires', async () => {
-    const reading = readDocuments(fixture('snappy.parquet'), { signal: AbortSignal.abort() });
-    await expect(reading).rejects.toThrow(/aborted/);
+  it('reads a parquet file in many replies, in order, and closes their worker', async () => {
+    const close = vi.spyOn(WorkerConnection.prototype, 'close');
+    onTestFinished(() => close.mockRestore());
+    const texts = await readDocuments(fixture('long.parquet'));
+    expect(texts.map((text) => text.length)).toEqual(Array(6).fill(800_000));
+    expect(texts.map((text) => text[0]).join('')).toBe('abcdef');
+    expect(close).toHaveBeenCalledTimes(1);
   });
 
   it('takes a nested column of a parquet file', async () => {
@@ -119,10 +125,28 @@ describe('readDocuments', () => {
     expect(error.message).toContain(name);
   });
 
-  it.each(['a.txt', 'a.jsonl'])('reads no further once a signal fires: %s', async (name) => {
-    const path = await fileWith(name, '{"text": "x"}\n');
+  it.each(['a.txt', 'a.jsonl', 'a.parquet'])('begins nothing after a signal: %s', async (name) => {
+    const content =
+      name === 'a.parquet' ? await readFile(fixture('snappy.parquet')) : '{"text": ""}';
+    const path = await fileWith(name, content);
     const reading = readDocuments(path, { signal: AbortSignal.abort() });
-    await expect(reading).rejects.toThrow(/aborted/);
+    await expect(reading).rejects.toMatchObject({
+      code: 'ERR_ABORTED',
+      message: `The reading of ${path} was aborted.`,
+    });
+  });
+
+  it('ends the worker of a parquet file when a signal fires', async () => {
+    const controller = new AbortController();
+    const exits: Promise<unknown>[] = [];
+    process.once('worker', (worker) => {
+      exits.push(once(worker, 'exit'));
+      // It has decoded a part, which waits to be taken.
+      worker.once('message', () => controller.abort());
+    });
+    const reading = readDocuments(fixture('long.parquet'), controller);
+    await expect(reading).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    expect(await Promise.all(exits)).toEqual([[1]]);
   });
 
   it.each(['a.txt', 'a.jsonl'])('says of a directory that it is one: %s', async (name) => {
