@@ -1,10 +1,9 @@
 // `ballast report`: a result's ballast.json as one HTML file to look at, pass on or keep.
 
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
-import { ioError } from '../checkpoint/io-error.js';
+import { writeWholeFile } from '../checkpoint/whole-file.js';
 import { BallastError } from '../errors.js';
 import { type ReportedEvaluation, type ReportInput, renderReport } from '../index.js';
 import { repeated } from './option-table.js';
@@ -35,16 +34,14 @@ export function reportCommand(): Command {
   return command.action(async (directory: string) => {
     const options = command.opts<{ output?: string; evaluation?: string[]; json?: true }>();
     const output = options.output ?? join(directory, 'report.html');
-    const report = (await readObject(join(directory, 'ballast.json'))) as unknown as ReportInput;
+    const source = join(directory, 'ballast.json');
+    const report = (await readObject(source)) as unknown as ReportInput;
     const evaluations = await Promise.all((options.evaluation ?? []).map(readObject));
     const page = renderReport(report, {
+      source,
       evaluations: evaluations as unknown as ReportedEvaluation[],
     });
-    try {
-      await writeFile(output, page);
-    } catch (error) {
-      throw ioError(error, 'writing the report', output);
-    }
+    await writeWholeFile(output, page, 'writing the report');
     if (options.json) printJson({ output });
     else process.stdout.write(`${output}\n`);
   });

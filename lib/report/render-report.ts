@@ -21,6 +21,8 @@ import { fate, layerTable, valueList } from './tables.js';
 export interface ReportOptions {
   /** Perplexities to show, of the float model first, say; changes are told against the first. */
   readonly evaluations?: readonly ReportedEvaluation[];
+  /** What errors call the report: the file that it was read from, say. Default 'the report'. */
+  readonly source?: string;
 }
 
 /**
@@ -31,15 +33,15 @@ export interface ReportOptions {
  * await writeFile('report.html', renderReport(report, { evaluations: [await evaluate(model, { texts })] }));
  */
 export function renderReport(report: ReportInput, options: ReportOptions = {}): string {
-  const { evaluations = [] } = options;
-  checkReport(report);
+  const { evaluations = [], source = 'the report' } = options;
+  checkReport(report, source);
   evaluations.forEach((evaluation, i) => {
     checkEvaluation(evaluation, i + 1);
   });
   if (report.layers.length === 0) {
-    throw new BallastError('ERR_DATA', 'Expected at least one layer in the report.');
+    throw new BallastError('ERR_DATA', `Expected at least one layer in ${source}.`);
   }
-  const { bits } = report.options as Readonly<Record<string, unknown>>;
+  const { bits } = report.options;
   const title = `${lastPart(report.model)} at ${bits} bits`;
   const times = report.seconds as Readonly<Record<string, number>>;
   const memory = report.memoryBytes as Readonly<Record<string, number>>;
@@ -81,7 +83,7 @@ ${content}
 
 function header(report: ReportInput, title: string): Markup {
   const { layers, calibrationTokens, heldOutTokens } = report;
-  const { method } = report.options as Readonly<Record<string, unknown>>;
+  const { method } = report.options;
   const fates = layers.map(fate);
   const count = (wanted: string) => fates.filter((one) => one === wanted).length;
   const tiles = [
@@ -106,7 +108,7 @@ function header(report: ReportInput, title: string): Markup {
   ] as const;
   const dropped = count('dropped');
   return html`<header><h1>${title}</h1>
-<p>${layers.length} linears quantized by ${String(method)}. Errors are squared errors of a linear’s output relative to its energy, before and after the bias; ${
+<p>${layers.length} linears quantized by ${method}. Errors are squared errors of a linear’s output relative to its energy, before and after the bias; ${
     dropped === 0
       ? 'no bias was dropped'
       : `${dropped} of the fitted biases did not help held-out data and were dropped`

@@ -1,5 +1,5 @@
 // What a report is drawn from, checked: ballast.json and evaluations are files that anybody may have edited, so a
-// field that is drawn is looked at first. Options and environment are only listed, whatever they hold.
+// field that is drawn is looked at first. The environment and most options are only listed, whatever they hold.
 
 import { BallastError } from '../errors.js';
 
@@ -22,7 +22,11 @@ export interface ReportInput {
   readonly model: string;
   readonly modelType: string;
   readonly fingerprint: string;
-  readonly options: object;
+  readonly options: {
+    readonly method: string;
+    readonly bits: number;
+    readonly [option: string]: unknown;
+  };
   readonly environment: object;
   readonly calibrationTokens: number;
   readonly heldOutTokens: number;
@@ -42,9 +46,8 @@ export interface ReportedEvaluation {
   readonly results: readonly { readonly text: string; readonly perplexity: number }[];
 }
 
-/** Errors: ERR_DATA for a field that is missing or of another kind. */
-export function checkReport(report: ReportInput): void {
-  const what = 'the report';
+/** `what` names the report in messages. Errors: ERR_DATA for a field that is missing or of another kind. */
+export function checkReport(report: ReportInput, what: string): void {
   const fields = record(report, what);
   for (const name of ['ballast', 'format', 'model', 'modelType', 'fingerprint']) {
     text(fields[name], `${name} of ${what}`);
@@ -52,7 +55,10 @@ export function checkReport(report: ReportInput): void {
   for (const name of ['calibrationTokens', 'heldOutTokens', 'bitsPerWeight', 'peakMemoryBytes']) {
     amount(fields[name], `${name} of ${what}`);
   }
-  for (const name of ['options', 'environment']) record(fields[name], `${name} of ${what}`);
+  const options = record(fields.options, `options of ${what}`);
+  text(options.method, `options.method of ${what}`);
+  amount(options.bits, `options.bits of ${what}`);
+  record(fields.environment, `environment of ${what}`);
   amount(record(fields.seconds, `seconds of ${what}`).total, `seconds.total of ${what}`);
   for (const name of ['seconds', 'memoryBytes']) {
     for (const [phase, value] of Object.entries(record(fields[name], `${name} of ${what}`))) {
@@ -122,5 +128,8 @@ function amount(value: unknown, what: string): void {
 
 function wrong(expected: string, what: string, value?: unknown): BallastError {
   const received = value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 80);
-  return new BallastError('ERR_DATA', `Expected ${expected} for ${what} but received ${received}.`);
+  return new BallastError(
+    'ERR_DATA',
+    `Expected ${expected} for ${what} but received ${received}; take the file as it was written.`,
+  );
 }

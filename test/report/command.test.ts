@@ -1,7 +1,8 @@
 // `ballast report`: a file beside the result or where it was asked for, and a sentence where there is nothing to draw.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ballast, temporaryFolder } from '../cli/command.js';
 import { evaluation, report } from './fixture.js';
@@ -44,11 +45,34 @@ it('fails with a sentence where there is no result, a damaged one, or no place t
   await writeFile(join(folder, 'ballast.json'), '{ "layers": [] }');
   const damaged = await ballast(['report', folder]);
   expect(damaged.stderr).toBe(
-    'error: Expected a string for ballast of the report but received nothing.\n',
+    `error: Expected a string for ballast of ${join(folder, 'ballast.json')} but received nothing; take the file as it was written.\n`,
   );
   const whole = await result();
   await mkdir(join(whole, 'report.html'));
   const blocked = await ballast(['report', whole]);
   expect(blocked.stderr).toContain('Failed writing the report');
+  expect(await readdir(whole)).toEqual(['ballast.json', 'report.html']);
   expect([missing, damaged, blocked].map(({ code }) => code)).toEqual([1, 1, 1]);
+});
+
+it('replaces an older report in one step, behind a link too', async () => {
+  const folder = await result();
+  const kept = join(await temporaryFolder(), 'kept.html');
+  await writeFile(kept, 'older');
+  await symlink(kept, join(folder, 'report.html'));
+  expect((await ballast(['report', folder])).code).toBe(0);
+  expect(await readFile(kept, 'utf8')).toContain('<h1>opt-7m at 3 bits</h1>');
+  expect(await readdir(dirname(kept))).toEqual(['kept.html']);
+});
+
+it('writes into a pipe, which nothing may be put in the place of', async () => {
+  const folder = await result();
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const [{ code }, page] = await Promise.all([
+    ballast(['report', folder, '-o', pipe]),
+    readFile(pipe, 'utf8'),
+  ]);
+  expect(code).toBe(0);
+  expect(page).toContain('<h1>opt-7m at 3 bits</h1>');
 });

@@ -90,7 +90,7 @@ describe('what is in the data', () => {
         model: hostile,
         modelType: hostile,
         fingerprint: hostile,
-        options: { [hostile]: hostile, method: hostile, bits: hostile },
+        options: { [hostile]: hostile, method: hostile, bits: 3 },
         environment: { [hostile]: [hostile, { [hostile]: hostile }] },
         layers: layers().map((layer) => ({ ...layer, name: `${hostile}.0.${hostile}` })),
         seconds: { total: 1, [hostile]: 1 },
@@ -112,19 +112,37 @@ describe('what is in the data', () => {
   });
 
   it.each<[string, object, string]>([
-    ['layers', { layers: {} }, 'Expected a list for layers of the report but received {}.'],
+    [
+      'layers',
+      { layers: {} },
+      'Expected a list for layers of the report but received {}; take the file as it was written.',
+    ],
     [
       'an error',
       { layers: [{ ...layers()[0], error: null }] },
-      'Expected a number for error of layers[0] of the report but received null.',
+      'Expected a number for error of layers[0] of the report but received null; take the file as it was written.',
     ],
     ['no layers', { layers: [] }, 'Expected at least one layer in the report.'],
     [
       'seconds',
       { seconds: { total: 1, load: '<b>' } },
-      'Expected a number for seconds.load of the report but received "<b>".',
+      'Expected a number for seconds.load of the report but received "<b>"; take the file as it was written.',
     ],
-    ['the model', { model: 7 }, 'Expected a string for model of the report but received 7.'],
+    [
+      'the bits',
+      { options: { method: 'gptq' } },
+      'Expected a number for options.bits of the report but received nothing; take the file as it was written.',
+    ],
+    [
+      'the method',
+      { options: { bits: 3 } },
+      'Expected a string for options.method of the report but received nothing; take the file as it was written.',
+    ],
+    [
+      'the model',
+      { model: 7 },
+      'Expected a string for model of the report but received 7; take the file as it was written.',
+    ],
   ])('is refused where %s will not do', (_, changes, message) => {
     const damaged = { ...report(), ...changes } as ReportInput;
     expect(() => renderReport(damaged)).toThrow(
