@@ -23,7 +23,8 @@ export function verifyCommand(signal: AbortSignal): Command {
   const command = new Command('verify')
     .summary('check the files of a quantized model')
     .description(
-      'Reads a result of `ballast quantize` or `ballast export` back, dequantizes it, and compares it with what was quantized.',
+      'Reads a result of `ballast quantize` or `ballast export` back, dequantizes it, and compares it with what was quantized, ' +
+        'and its files with what was written.',
     )
     .argument('<result>', 'directory that ballast has written');
   addOptions(command, table, resultDefaults);
@@ -39,6 +40,12 @@ export function verifyCommand(signal: AbortSignal): Command {
         ['result', outcome.result],
         ['format', outcome.format],
         ['linears', `${outcome.linears}, all as they were quantized`],
+        [
+          'files',
+          outcome.files === undefined
+            ? 'not compared: an earlier version of ballast wrote the result and did not record them'
+            : `${outcome.files}, all as they were written`,
+        ],
       ]);
     });
 }

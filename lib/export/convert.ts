@@ -22,12 +22,16 @@ import { biasCapability } from './capabilities.js';
 import { loadPositionBiases, runFiles } from './companions.js';
 import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
 import { openExport } from './export-writer.js';
+import { recordFiles } from './file-digests.js';
 import type { ExportedLinear, ExportFormat, ExportWriter } from './format.js';
 import { formats } from './registry.js';
-import { disposeStored, expectDigest, type OpenedResult, openResult } from './verification.js';
-
-/** What a run tells of itself beside its result. */
-export const reportFile = 'ballast.json';
+import {
+  disposeStored,
+  expectDigest,
+  type OpenedResult,
+  openResult,
+  reportFile,
+} from './verification.js';
 
 export interface Conversion {
   readonly device: Device;
@@ -95,6 +99,7 @@ export async function convert(conversion: Conversion): Promise<number> {
       format: format.name,
       from: record.format,
     });
+    await recordFiles(output);
     await output.commit();
     return countLinears(model);
   } finally {

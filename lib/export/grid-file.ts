@@ -16,7 +16,7 @@ import type { ExportedBlock, ExportInput, Grid } from './format.js';
 import { bytesOf, encodeFloats } from './half-precision.js';
 import { downloadGrid, groupCount } from './host-codes.js';
 
-const folder = 'ballast-grid';
+export const gridFolder = 'ballast-grid';
 const baseName = 'grid';
 
 type Planned = PlannedTensor & { readonly dtype: DType };
@@ -54,7 +54,7 @@ export class GridFileWriter {
         })),
       ),
     );
-    const directory = join(output.path, folder);
+    const directory = join(output.path, gridFolder);
     await makeDirectories(directory);
     const options = { baseName, maxShardBytes: Number.MAX_SAFE_INTEGER };
     return new GridFileWriter(input, await SafetensorsWriter.create(directory, plan, options));
@@ -93,7 +93,7 @@ export class GridFile {
 
   /** Undefined where the result has none. Errors: ERR_CHECKPOINT for a damaged file, ERR_IO. */
   static async open(directory: string): Promise<GridFile | undefined> {
-    const path = join(directory, folder, `${baseName}.safetensors`);
+    const path = join(directory, gridFolder, `${baseName}.safetensors`);
     const present = await access(path).then(
       () => true,
       () => false,
@@ -140,7 +140,7 @@ export class GridFile {
     if (info === undefined || info.dtype !== dtype || `${info.shape}` !== `${shape}`) {
       throw new BallastError(
         'ERR_CHECKPOINT',
-        `Expected ${dtype} [${shape}] for ${name} in ${folder} but received ${info?.dtype} [${info?.shape}]; ` +
+        `Expected ${dtype} [${shape}] for ${name} in ${gridFolder} but received ${info?.dtype} [${info?.shape}]; ` +
           'quantize the model again.',
       );
     }

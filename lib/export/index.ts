@@ -6,6 +6,7 @@ export {
   expectClient,
 } from './capabilities.js';
 export { openExport } from './export-writer.js';
+export { recordFiles } from './file-digests.js';
 export type {
   ExportedBlock,
   ExportedLinear,
@@ -26,3 +27,4 @@ export {
   type VerifyOptions,
   verify,
 } from './results.js';
+export { reportFile } from './verification.js';

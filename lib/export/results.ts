@@ -13,6 +13,7 @@ import {
   isWhole,
 } from '../option-checks.js';
 import { convert } from './convert.js';
+import { verifyFiles } from './file-digests.js';
 import { findFormat, formats } from './registry.js';
 import { openResult, verifyResult } from './verification.js';
 
@@ -50,6 +51,11 @@ export interface Verification {
   readonly format: string;
   /** How many linears were read back and found to be those that were quantized. */
   readonly linears: number;
+  /**
+   * How many files `verify` found to be as they were written; absent for a result of an earlier version, which does not
+   * tell how they were.
+   */
+  readonly files?: number;
 }
 
 export const resultDefaults = {
@@ -86,17 +92,20 @@ export function checkExportOptions(options: ExportOptions): void {
 }
 
 /**
- * Reads a result back, dequantizes it and compares it with the digests taken when it was quantized. Errors:
+ * Reads a result back, dequantizes it and compares it with the digests taken when it was quantized; then all files, with
+ * embeddings, norms and whatever else is no linear's, with the digests taken when they were written. Errors:
  * ERR_CHECKPOINT for what differs or is no result, ERR_ABORTED, ERR_IO.
  *
  *     const { linears } = await verify('./model-4bit');
  */
 export async function verify(result: string, options: VerifyOptions = {}): Promise<Verification> {
   checkVerifyOptions(options);
-  return withDevice(options, async (device, onBlock) => {
+  return withDevice(options, async (device, onBlock, throwIfAborted) => {
     const opened = await openResult(device, result, formats);
+    const { format, files } = opened.record;
     const linears = await verifyResult(opened, onBlock);
-    return { result, format: opened.record.format, linears };
+    if (files === undefined) return { result, format, linears };
+    return { result, format, linears, files: await verifyFiles(result, files, throwIfAborted) };
   });
 }
 
@@ -128,16 +137,21 @@ export async function exportResult(result: string, options: ExportOptions): Prom
 
 async function withDevice<T>(
   { device: name, threads, signal, onProgress }: VerifyOptions,
-  body: (device: Device, onBlock: (done: number, total: number) => void) => Promise<T>,
+  body: (
+    device: Device,
+    onBlock: (done: number, total: number) => void,
+    throwIfAborted: () => void,
+  ) => Promise<T>,
 ): Promise<T> {
   const throwIfAborted = () => expectNotAborted(signal, 'The work on a result');
   throwIfAborted();
   const device = Device.open(name ?? resultDefaults.device, { threads });
   try {
-    return await body(device, (done, total) => {
+    const onBlock = (done: number, total: number) => {
       throwIfAborted();
       onProgress?.({ done, total });
-    });
+    };
+    return await body(device, onBlock, throwIfAborted);
   } finally {
     device.close();
   }

@@ -2,7 +2,7 @@
 // tensors that the run executed. A result carries them in ballast-export.json, so it can be read back, dequantized
 // and compared at any time, also after a conversion: the digest does not depend on the format.
 
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { Device, DType } from '../device/index.js';
@@ -12,6 +12,9 @@ import { digestThreads, sha256 } from './digest.js';
 import type { ExportFormat, ExportReader, Grid, StoredLinear } from './format.js';
 
 export const recordFile = 'ballast-export.json';
+
+/** What a run tells of itself beside its result. */
+export const reportFile = 'ballast.json';
 
 export interface LinearDigest {
   /** What the weight is rounded to before it is digested. */
@@ -26,6 +29,8 @@ export interface ExportRecord {
   readonly grid: Grid;
   /** One entry a block, by the linear's name inside the block. */
   readonly blocks: readonly Readonly<Record<string, LinearDigest>>[];
+  /** Of the files beside it, by their paths with slashes; absent where an earlier version wrote the result. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** What is digested of a linear, in memory that the digest takes over. */
@@ -158,7 +163,7 @@ async function expectRecord(directory: string): Promise<ExportRecord> {
 export async function readRecord(directory: string): Promise<ExportRecord | undefined> {
   const record = await readJsonObject(join(directory, recordFile));
   if (record === undefined) return undefined;
-  const { format, grid, blocks } = record;
+  const { format, grid, blocks, files = {} } = record;
   if (typeof format !== 'string' || !isRecord(grid) || !Array.isArray(blocks)) {
     throw notAResult(directory, `${recordFile} lacks format, grid or blocks`);
   }
@@ -166,11 +171,18 @@ export async function readRecord(directory: string): Promise<ExportRecord | unde
     (block) => !isRecord(block) || !Object.values(block).every(isDigest),
   );
   if (odd >= 0) throw notAResult(directory, `${recordFile} has no digests of block ${odd}`);
+  if (!isRecord(files) || !Object.entries(files).every(isFileDigest)) {
+    throw notAResult(directory, `${recordFile} has no digests of files that lie beside it`);
+  }
   return record as unknown as ExportRecord;
 }
 
 function isDigest(value: unknown): value is LinearDigest {
   return isRecord(value) && typeof value.dtype === 'string' && typeof value.sha256 === 'string';
+}
+
+function isFileDigest([name, digest]: [string, unknown]): boolean {
+  return typeof digest === 'string' && !isAbsolute(name) && !name.split(/[/\\]/).includes('..');
 }
 
 /** Error ERR_CHECKPOINT for a result without one. */

@@ -10,12 +10,12 @@ import {
   findFormat,
   openExport,
   PositionBiasWriter,
+  recordFiles,
+  reportFile,
 } from '../export/index.js';
 import type { RunReport } from './events.js';
 import type { QuantizedBlock } from './quantize-block.js';
 import type { Run } from './run.js';
-
-export const reportFile = 'ballast.json';
 
 export class ResultWriter {
   readonly #run: Run;
@@ -95,6 +95,7 @@ export class ResultWriter {
     if (this.#activations.length > 0) {
       await this.#output.writeJson(activationFile, { blocks: this.#activations });
     }
+    await recordFiles(this.#output);
     const written = report();
     await this.#output.writeJson(reportFile, written);
     await this.#output.commit();
