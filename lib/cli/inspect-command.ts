@@ -60,15 +60,18 @@ function printInspection(inspection: Inspection): void {
     ['size', bytes(inspection.bytes)],
     ['quantized', quantization === undefined ? byOthers : `yes${method}`],
   ]);
+  const { file = '', metadata } = inspection;
+  if (metadata !== undefined) printTable(facts(metadata), [file, '']);
   if (quantization !== undefined) printTable(facts(quantization), ['ballast.json', '']);
 }
 
-/** The plain values of ballast.json, those of its options included; lists and the like are for --json. */
+/** The plain values of a record, those of its options included; lists and long texts are for --json. */
 function facts(values: Readonly<Record<string, unknown>>): string[][] {
   return Object.entries(values).flatMap(([name, value]) => {
     if (name === 'options' && typeof value === 'object' && value !== null) {
       return facts(value as Record<string, unknown>);
     }
-    return typeof value === 'object' ? [] : [[name, String(value)]];
+    const isLong = typeof value === 'string' && (value.length > 200 || /\p{Cc}/u.test(value));
+    return typeof value === 'object' || isLong ? [] : [[name, String(value)]];
   });
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { quantizationMethod } from '../checkpoint/float-weights.js';
+import { describeResult } from '../export/index.js';
 import {
   type BlockModel,
   countLinears,
@@ -33,10 +34,14 @@ export interface Inspection {
   /** Elements of all tensors. */
   readonly parameters: number;
   readonly tensors: number;
-  /** Element types, the most frequent first. */
+  /** Element types, the most frequent first; of a GGUF file block types too, such as Q4_0. */
   readonly dtypes: readonly string[];
   /** Bytes of all tensors. */
   readonly bytes: number;
+  /** Of a result that is no checkpoint: the file that holds its weights. */
+  readonly file?: string;
+  /** What that file's header says besides tensors, as far as it is single values. */
+  readonly metadata?: Readonly<Record<string, string | number | boolean>>;
   /** How the weights are quantized, as config.json says, by whatever tool; absent where they are float. */
   readonly quantizationMethod?: string;
   /** The content of ballast.json, for a model that this library wrote. */
@@ -48,18 +53,17 @@ export interface InspectOptions extends FetchOptions {
 }
 
 /**
- * Summarizes a model directory or hub id. Errors: ERR_CHECKPOINT for a damaged checkpoint, ERR_UNSUPPORTED for an
+ * Summarizes a model directory or hub id, or a result of any format. Errors: ERR_CHECKPOINT for a damaged checkpoint, ERR_UNSUPPORTED for an
  * unknown model type, and those of fetching.
  *
  *     const { modelType, parameters } = await inspect('./model');
  */
 export async function inspect(model: string, options: InspectOptions = {}): Promise<Inspection> {
   const directory = await fetchModel(model, options, options.onProgress);
-  const checkpoint = await Checkpoint.open(directory);
-  const tensors = [...checkpoint.tensors.values()];
-  const definition = readBlockModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
+  const { config, names, tensors, ...file } = await readHeaders(directory);
+  const definition = readBlockModel(config, names);
   const quantization = await readJsonObject(join(directory, 'ballast.json'));
-  const method = quantizationMethod(checkpoint.config);
+  const method = quantizationMethod(config);
   const { modelType, blocks, hiddenSize } = definition;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
   return {
@@ -75,9 +79,17 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
     tensors: tensors.length,
     dtypes: byFrequency(tensors.map(({ dtype }) => dtype)),
     bytes: sum(tensors.map(({ bytes }) => bytes)),
+    ...file,
     ...(method === undefined ? {} : { quantizationMethod: method }),
     ...(quantization === undefined ? {} : { quantization }),
   };
+}
+
+async function readHeaders(directory: string) {
+  const described = await describeResult(directory);
+  if (described !== undefined) return described;
+  const { config, tensors } = await Checkpoint.open(directory);
+  return { config, names: new Set(tensors.keys()), tensors: [...tensors.values()] };
 }
 
 function languageFields({ vocabularySize, maxPositions }: LanguageModel) {

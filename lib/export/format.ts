@@ -98,6 +98,22 @@ export interface ExportReader {
   readonly tensor?: (name: string, dtype?: DType) => Tensor;
 }
 
+/** What the header of a file says that is no checkpoint. */
+export interface FileDescription {
+  /** Its name. */
+  readonly file: string;
+  readonly tensors: readonly DescribedTensor[];
+  /** Its other entries that are one value each. */
+  readonly metadata: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface DescribedTensor {
+  /** In the format's own words. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
 export interface ExportFormat {
   readonly name: string;
   /** One line for help texts. */
@@ -126,4 +142,8 @@ export interface ExportFormat {
   read(input: ReadInput): Promise<ExportReader>;
   /** Names of the tensors in a result, by which architectures tell variants apart; absent for safetensors files. */
   tensorNames?(directory: string): Promise<ReadonlySet<string>>;
+  /**
+   * Reads headers alone; absent for safetensors files. Errors: ERR_CHECKPOINT for a damaged file, ERR_IO.
+   */
+  describe?(directory: string): Promise<FileDescription>;
 }

@@ -7,6 +7,7 @@ import { BallastError } from '../errors.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import type { ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
 import { type BlockType, blockTypes, blockValues, representableZero } from './gguf/block-types.js';
+import { describeGguf } from './gguf/description.js';
 import { GgufFileWriter } from './gguf/file-writer.js';
 import { keptTensors } from './gguf/kept-tensors.js';
 import { llamaLayout, llamaMetadata } from './gguf/llama-layout.js';
@@ -78,4 +79,5 @@ export const gguf: ExportFormat = {
   roundGrid,
   open,
   read: (input) => openGgufReader(input, blockTypeOf(input.grid), file),
+  describe: (directory) => describeGguf(directory, file),
 };

@@ -5,6 +5,7 @@ export {
   clientsFor,
   expectClient,
 } from './capabilities.js';
+export { describeResult } from './describe-result.js';
 export { openExport } from './export-writer.js';
 export { recordFiles } from './file-digests.js';
 export type {

@@ -20,5 +20,6 @@ export const onnx: ExportFormat = {
   expectModel: async (model) => void (await import('./onnx/model-graphs.js')).graphOf(model),
   open: async (input) => (await writer()).OnnxWriter.open(input),
   read: async (input) => (await reader()).openOnnxReader(input),
+  describe: async (directory) => (await reader()).describeOnnx(directory),
   tensorNames: async (directory) => (await reader()).tensorNames(directory),
 };

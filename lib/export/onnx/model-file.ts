@@ -7,11 +7,13 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { ioError } from '../../checkpoint/io-error.js';
 import type { Device, Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
+import type { FileDescription } from '../format.js';
 import { decodeFloats } from '../half-precision.js';
 import { dataFile, graphFile } from './data-file.js';
 import {
   type DataType,
   dataTypes,
+  elementBits,
   externalLocation,
   modelSchema,
   type NodeProto,
@@ -28,15 +30,16 @@ export class ModelFile {
     private readonly tensors: ReadonlyMap<string, TensorProto>,
     /** By the constants that they read. */
     private readonly nodes: ReadonlyMap<string, NodeProto>,
+    private readonly metadata: FileDescription['metadata'],
   ) {}
 
   /** Errors: ERR_CHECKPOINT for a file that is no ONNX model, ERR_IO. */
   static async open(directory: string): Promise<ModelFile> {
     const path = join(directory, graphFile);
-    const graph = await readGraph(path);
+    const { graph, metadata } = await readModel(path);
     const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
     const nodes = graph.node.flatMap((node) => node.input.map((name) => [name, node] as const));
-    return new ModelFile(directory, path, tensors, new Map(nodes));
+    return new ModelFile(directory, path, tensors, new Map(nodes), metadata);
   }
 
   get names(): ReadonlySet<string> {
@@ -72,9 +75,7 @@ export class ModelFile {
     if (tensor?.dataType !== dataTypes[type] || `${tensor.dims}` !== `${shape}`) {
       throw this.damaged(`${name} is not ${type} [${shape}]`);
     }
-    const bits = type === 'uint4' || type === 'int4' ? 4 : type === 'float32' ? 32 : 8;
-    const elements = shape.reduce((product, extent) => product * extent, 1);
-    const length = Math.ceil((elements * bits) / 8);
+    const length = bytesIn(type, shape);
     const bytes =
       tensor.dataLocation === externalLocation
         ? await this.#readExternal(tensor, length)
@@ -97,6 +98,29 @@ export class ModelFile {
     }
     const path = join(this.directory, dataFile);
     return device.uploadFile('float32', shape, path, this.#offsetOf(tensor));
+  }
+
+  /** Its constants. Error ERR_CHECKPOINT for one of a type that no result has, or beyond the end of its file. */
+  async describe(): Promise<FileDescription> {
+    const path = join(this.directory, dataFile);
+    const { size } = await stat(path).catch((error: unknown) => {
+      throw ioError(error, 'reading the constants', path);
+    });
+    const tensors = Array.from(this.tensors.values(), (tensor) => {
+      const { name, dataType, dataLocation, rawData } = tensor;
+      const dtype = typeNames.get(dataType);
+      if (dtype === undefined) throw this.damaged(`${name} has type ${dataType}`);
+      const shape = tensor.dims.map(Number);
+      if (shape.some((extent) => extent < 0)) throw this.damaged(`${name} is [${shape}]`);
+      const bytes = bytesIn(dtype, shape);
+      const isExternal = dataLocation === externalLocation;
+      const end = isExternal ? this.#offsetOf(tensor) + bytes : bytes;
+      if (end > (isExternal ? size : rawData.length)) {
+        throw damagedFile(isExternal ? path : this.path, `it ends inside tensor ${name}`);
+      }
+      return { dtype, shape, bytes };
+    });
+    return { file: graphFile, tensors, metadata: this.metadata };
   }
 
   damaged(problem: string): BallastError {
@@ -135,12 +159,34 @@ export class ModelFile {
   }
 }
 
-async function readGraph(path: string) {
+const typeNames: ReadonlyMap<number, DataType> = new Map(
+  (Object.keys(dataTypes) as DataType[]).map((type) => [dataTypes[type], type]),
+);
+
+function bytesIn(type: DataType, shape: readonly number[]): number {
+  const elements = shape.reduce((product, extent) => product * extent, 1);
+  return Math.ceil((elements * elementBits[type]) / 8);
+}
+
+async function readModel(path: string) {
   try {
     if ((await stat(path)).size > maxGraphBytes) throw damagedFile(path, 'its graph is too large');
-    const { graph } = fromBinary(modelSchema, await readFile(path));
+    const model = fromBinary(modelSchema, await readFile(path));
+    const { graph, irVersion, producerName, opsetImport } = model;
     if (graph === undefined) throw damagedFile(path, 'it has no graph');
-    return graph;
+    const opsets = opsetImport.map(({ domain, version }) => [
+      `opset ${domain || 'ai.onnx'}`,
+      version,
+    ]);
+    return {
+      graph,
+      metadata: {
+        'IR version': Number(irVersion),
+        producer: producerName,
+        ...Object.fromEntries(opsets.map(([name, version]) => [name, Number(version)])),
+        nodes: graph.node.length,
+      },
+    };
   } catch (error) {
     if (error instanceof Error && 'code' in error) throw ioError(error, 'reading the graph', path);
     throw damagedFile(path, 'it is no ONNX model');

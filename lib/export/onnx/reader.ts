@@ -1,6 +1,6 @@
 // Reads a result back from its graph: linears as its nodes see them, and all else under the source's names.
 
-import type { ExportReader, ReadInput } from '../format.js';
+import type { ExportReader, FileDescription, ReadInput } from '../format.js';
 import { uploadCodes } from '../host-codes.js';
 import { blockwiseOp, readBlockwiseProduct } from './blockwise-product.js';
 import { readIntegerProduct } from './integer-product.js';
@@ -29,4 +29,8 @@ export async function openOnnxReader(input: ReadInput): Promise<ExportReader> {
 
 export async function tensorNames(directory: string): Promise<ReadonlySet<string>> {
   return (await ModelFile.open(directory)).names;
+}
+
+export async function describeOnnx(directory: string): Promise<FileDescription> {
+  return (await ModelFile.open(directory)).describe();
 }

@@ -165,6 +165,15 @@ export const dataTypes = {
 } as const;
 export type DataType = keyof typeof dataTypes;
 
+export const elementBits: Readonly<Record<DataType, number>> = {
+  float32: 32,
+  uint8: 8,
+  int8: 8,
+  int64: 64,
+  uint4: 4,
+  int4: 4,
+};
+
 /** Numbers of AttributeProto.AttributeType. */
 export const attributeTypes = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
