@@ -7,7 +7,7 @@ export type {
   Precision,
   WeightLayout,
 } from '../native.js';
-export { type DescendOptions, Device, type GridOptions } from './device.js';
+export { Device } from './device.js';
 export {
   type DeviceNames,
   deviceNames,
@@ -16,4 +16,5 @@ export {
   openDevices,
 } from './open-devices.js';
 export type { AttentionOptions, TwinOptions } from './operations.js';
+export type { DescendOptions, GridOptions } from './quantization-operations.js';
 export { Tensor } from './tensor.js';

@@ -9,7 +9,7 @@ import type { OutputReport } from './events.js';
 import { fitOutputBias } from './output-bias.js';
 import { foldedBias, type QuantizedLinear } from './quantize-linear.js';
 import { type Replica, shareLinear } from './replica.js';
-import { named, type Paths, type Run } from './run.js';
+import { naming, type Paths, type Run } from './run.js';
 
 /** What the block's compensation leaves besides linears that were changed in place. */
 export interface BlockBias {
@@ -51,10 +51,7 @@ export async function compensateBlock(input: BlockSiteInput): Promise<BlockBias 
   const report = { name: model.blockName(index), ...certificate };
   if (bias === undefined) return { report, dispose: () => {} };
   if (options.compensation === 'channel') {
-    const folded = await fold(input, bias).catch((error: unknown) => {
-      throw named(report.name, error);
-    });
-    return { report, ...folded };
+    return { report, ...(await naming(report.name, fold(input, bias))) };
   }
   const shape = [sequence, hiddenSize];
   const positionBias = device.upload('float32', shape, Float32Array.from(bias));

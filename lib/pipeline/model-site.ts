@@ -6,7 +6,7 @@ import { loadWeights, PerDevice } from '../execution/index.js';
 import type { OutputReport } from './events.js';
 import { fitOutputBias } from './output-bias.js';
 import { foldedBias } from './quantize-linear.js';
-import { named, type Paths, type Run } from './run.js';
+import { naming, type Paths, type Run } from './run.js';
 
 export interface ModelBias extends Disposable {
   readonly report: OutputReport;
@@ -32,11 +32,7 @@ export async function compensateModel(run: Run, paths: Paths): Promise<ModelBias
   ]);
   const { dtype } = checkpoint.tensor(slot.tensor);
   const own = heads.first.get(slot.tensor);
-  const folded =
-    bias &&
-    (await foldedBias(device, own, dtype as DType, bias).catch((error: unknown) => {
-      throw named(slot.tensor, error);
-    }));
+  const folded = bias && (await naming(slot.tensor, foldedBias(device, own, dtype as DType, bias)));
   return {
     report: { name: slot.tensor.slice(0, -'.bias'.length), ...certificate },
     replaced: new Map(folded === undefined ? [] : [[slot.tensor, folded]]),

@@ -89,3 +89,12 @@ export function named(layer: string, error: unknown): unknown {
   }
   return error;
 }
+
+/** What `work` gives; an error of it gets the layer's name. */
+export async function naming<T>(layer: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw named(layer, error);
+  }
+}

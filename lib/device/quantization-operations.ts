@@ -1,0 +1,204 @@
+// The operations that quantizers are made of: grids, codes, and what finds them. Each checks its operands at once (a wrong
+// call throws here), enqueues, and returns the handle of its result. Formulas, shapes and dtypes: native/backend/params.h.
+
+import { type DType, type FakeQuantizeGranularity, native } from '../native.js';
+import { Operations } from './operations.js';
+import type { Tensor } from './tensor.js';
+
+/** How weights become codes; see `Scheme` in native/backend/params.h. */
+export interface GridOptions {
+  readonly bits: number;
+  /** Input channels that share a scale; 0 for the whole row. */
+  readonly groupSize: number;
+  readonly symmetric: boolean;
+  /** Steps of the clipping search; 0 for the full range. */
+  readonly clipSteps: number;
+  /** The share of the range that the search goes down by. */
+  readonly clipRange: number;
+  readonly clipExponent: number;
+  readonly scaleDtype: 'float32' | 'float16' | 'bfloat16';
+}
+
+/** See `DescendParams` in native/backend/params.h. */
+export interface DescendOptions {
+  readonly bits: number;
+  readonly scaleDtype: 'float32' | 'float16' | 'bfloat16';
+  /** Passes over all columns at most. */
+  readonly rounds: number;
+  /** How often a block's codes are gone through in a pass; 0 leaves codes as they are. */
+  readonly sweeps: number;
+  /** Whether scales move. */
+  readonly refit: boolean;
+  /** Columns by decreasing moment times weight, groups whole; else in order. */
+  readonly greedy: boolean;
+  /** Start from unrounded codes, whatever the codes given. */
+  readonly unrounded: boolean;
+  /** Added to the matrix's diagonal, as a share of its mean. */
+  readonly damping: number;
+  /** The relative improvement below which a pass is the last. */
+  readonly tolerance: number;
+}
+
+export abstract class QuantizationOperations extends Operations {
+  findScales(
+    weight: Tensor,
+    grid: GridOptions,
+    channelWeights?: Tensor,
+  ): { scales: Tensor; zeros: Tensor } {
+    const made = this.call(() =>
+      native.findScales(this.native, weight.handle, channelWeights?.handle, { ...grid }),
+    );
+    return { scales: this.wrap(made.scales), zeros: this.wrap(made.zeros) };
+  }
+
+  quantize(
+    weight: Tensor,
+    scales: Tensor,
+    zeros: Tensor,
+    bits: number,
+    groupIndex?: Tensor | undefined,
+  ): Tensor {
+    return this.make(() =>
+      native.quantize(
+        this.native,
+        weight.handle,
+        scales.handle,
+        zeros.handle,
+        groupIndex?.handle,
+        bits,
+      ),
+    );
+  }
+
+  dequantize(
+    codes: Tensor,
+    scales: Tensor,
+    zeros: Tensor,
+    dtype: DType,
+    groupIndex?: Tensor | undefined,
+  ): Tensor {
+    return this.make(() =>
+      native.dequantize(
+        this.native,
+        codes.handle,
+        scales.handle,
+        zeros.handle,
+        groupIndex?.handle,
+        dtype,
+      ),
+    );
+  }
+
+  fakeQuantize(
+    x: Tensor,
+    options: {
+      bits: number;
+      granularity: FakeQuantizeGranularity;
+      groupSize?: number;
+      symmetric?: boolean;
+      scales?: Tensor | undefined;
+      zeros?: Tensor | undefined;
+      channelSum?: Tensor | undefined;
+    },
+  ): Tensor {
+    return this.make(() =>
+      native.fakeQuantize(
+        this.native,
+        x.handle,
+        options.scales?.handle,
+        options.zeros?.handle,
+        options.channelSum?.handle,
+        {
+          granularity: options.granularity,
+          groupSize: options.groupSize ?? 0,
+          bits: options.bits,
+          symmetric: options.symmetric ?? false,
+        },
+      ),
+    );
+  }
+
+  /** R⁻¹ of matrix + λ·mean(diag)·I = R Rᵀ, and [1] float64: the λ that it took. */
+  factorize(matrix: Tensor, damping: number, maxDamping: number): { factor: Tensor; info: Tensor } {
+    const made = this.call(() => native.factorize(this.native, matrix.handle, damping, maxDamping));
+    return { factor: this.wrap(made.factor), info: this.wrap(made.info) };
+  }
+
+  gptq(
+    weight: Tensor,
+    factor: Tensor,
+    grid: GridOptions,
+    options: {
+      channelWeights?: Tensor | undefined;
+      fixed?: { scales: Tensor; zeros: Tensor; groupIndex?: Tensor | undefined } | undefined;
+    } = {},
+  ): { codes: Tensor; scales: Tensor; zeros: Tensor } {
+    const { channelWeights, fixed } = options;
+    const made = this.call(() =>
+      native.gptq(
+        this.native,
+        weight.handle,
+        factor.handle,
+        channelWeights?.handle,
+        fixed?.scales.handle,
+        fixed?.zeros.handle,
+        fixed?.groupIndex?.handle,
+        { ...grid },
+      ),
+    );
+    return {
+      codes: this.wrap(made.codes),
+      scales: this.wrap(made.scales),
+      zeros: this.wrap(made.zeros),
+    };
+  }
+
+  /**
+   * Codes and scales that lower Σ_o ΔW_o M ΔW_oᵀ, from those of `start`. errors [1 + 2·rounds] float64: that sum
+   * at the start, then after the refits and at the end of each round.
+   */
+  descend(
+    weight: Tensor,
+    matrix: Tensor,
+    start: { codes: Tensor; scales: Tensor; zeros: Tensor },
+    options: DescendOptions,
+  ): { codes: Tensor; scales: Tensor; errors: Tensor } {
+    const made = this.call(() =>
+      native.descend(
+        this.native,
+        weight.handle,
+        matrix.handle,
+        start.codes.handle,
+        start.scales.handle,
+        start.zeros.handle,
+        { ...options },
+      ),
+    );
+    return {
+      codes: this.wrap(made.codes),
+      scales: this.wrap(made.scales),
+      errors: this.wrap(made.errors),
+    };
+  }
+
+  /** The scales [out, 1] at which the codes' ΔW M ΔWᵀ is least in every row, M = matrix + damping·mean(diag)·I. */
+  refitScales(
+    weight: Tensor,
+    matrix: Tensor,
+    found: { codes: Tensor; scales: Tensor; zeros: Tensor },
+    options: { scaleDtype: DType; damping: number },
+  ): Tensor {
+    return this.make(() =>
+      native.refitScales(
+        this.native,
+        weight.handle,
+        matrix.handle,
+        found.codes.handle,
+        found.scales.handle,
+        found.zeros.handle,
+        options.scaleDtype,
+        options.damping,
+      ),
+    );
+  }
+}
