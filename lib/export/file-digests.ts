@@ -18,8 +18,11 @@ const pieceBytes = 1 << 24;
 /** What may change, or tells of the files itself. */
 const edited = new Set(['config.json', reportFile, recordFile, ...companionFiles]);
 
-/** Adds the digests of the files in `output` to its record; none of them is written to afterwards. Error ERR_IO. */
-export async function recordFiles(output: OutputDirectory): Promise<void> {
+/**
+ * Adds the digests of the files in `output` to its record; none of them is written to afterwards. `onPiece` throws to
+ * stop. Error ERR_IO.
+ */
+export async function recordFiles(output: OutputDirectory, onPiece?: () => void): Promise<void> {
   const entries = await readdir(output.path, { recursive: true, withFileTypes: true });
   const names = entries
     .filter((entry) => entry.isFile())
@@ -27,7 +30,7 @@ export async function recordFiles(output: OutputDirectory): Promise<void> {
     .map((name) => name.replaceAll(sep, '/'));
   const files: Record<string, string> = {};
   for (const name of names.filter((one) => !edited.has(one)).sort()) {
-    files[name] = await digestFile(join(output.path, name));
+    files[name] = await digestFile(join(output.path, name), onPiece);
   }
   await output.writeJson(recordFile, { ...(await readRecord(output.path)), files });
 }
