@@ -15,6 +15,8 @@ export type NativeTensorHandle = { readonly [tensorTag]: never };
 export type DType = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int32' | 'int64' | 'uint8';
 export type Activation = 'none' | 'relu' | 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'silu' | 'tanh';
 export type Precision = 'float32' | 'bfloat16';
+/** Of what products read: operations that make such a thing may round it to bfloat16. */
+export type OperandType = 'float32' | 'bfloat16';
 export type WeightLayout = 'out_in' | 'in_out';
 export type BinaryKind = 'add' | 'subtract' | 'multiply';
 export type FakeQuantizeGranularity = 'tensor' | 'row' | 'group';
@@ -89,7 +91,7 @@ export interface NativeAddon {
   sliceRows(device: Device, tensor: Handle, begin: number, end: number): NativeTensor;
   cast(device: Device, tensor: Handle, dtype: DType): NativeTensor;
   countNonFinite(device: Device, tensor: Handle): NativeTensor;
-  binary(device: Device, kind: BinaryKind, a: Handle, b: Handle): NativeTensor;
+  binary(device: Device, kind: BinaryKind, a: Handle, b: Handle, dtype: OperandType): NativeTensor;
   scale(device: Device, tensor: Handle, factor: number): NativeTensor;
   activate(device: Device, kind: Activation, tensor: Handle): NativeTensor;
   softcap(device: Device, tensor: Handle, cap: number): NativeTensor;
@@ -102,7 +104,12 @@ export interface NativeAddon {
     weight: Handle,
     bias: Optional,
     residual: Optional,
-    options: { activation: Activation; layout: WeightLayout; precision: Precision },
+    options: {
+      activation: Activation;
+      layout: WeightLayout;
+      precision: Precision;
+      dtype: OperandType;
+    },
   ): NativeTensor;
   attention(
     device: Device,
@@ -120,10 +127,25 @@ export interface NativeAddon {
       window: number;
       causal: boolean;
       precision: Precision;
+      dtype: OperandType;
     },
   ): NativeTensor;
-  layerNorm(device: Device, x: Handle, weight: Optional, bias: Optional, eps: number): NativeTensor;
-  rmsNorm(device: Device, x: Handle, weight: Handle, eps: number, offset: number): NativeTensor;
+  layerNorm(
+    device: Device,
+    x: Handle,
+    weight: Optional,
+    bias: Optional,
+    eps: number,
+    dtype: OperandType,
+  ): NativeTensor;
+  rmsNorm(
+    device: Device,
+    x: Handle,
+    weight: Handle,
+    eps: number,
+    offset: number,
+    dtype: OperandType,
+  ): NativeTensor;
   rope(
     device: Device,
     x: Handle,

@@ -4,6 +4,7 @@ export type {
   Activation,
   DeviceInfo,
   DType,
+  OperandType,
   Precision,
   WeightLayout,
 } from '../native.js';

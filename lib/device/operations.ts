@@ -9,6 +9,7 @@ import {
   type NativeDevice,
   type NativeTensor,
   native,
+  type OperandType,
   type Precision,
   type WeightLayout,
 } from '../native.js';
@@ -25,6 +26,8 @@ export interface MatmulOptions {
   readonly activation?: Activation;
   /** 'out_in' (default): weight [out, in]; 'in_out': weight [in, out]. */
   readonly layout?: WeightLayout;
+  /** Of the result; default 'float32'. */
+  readonly dtype?: OperandType | undefined;
 }
 
 export interface AttentionOptions {
@@ -45,6 +48,8 @@ export interface AttentionOptions {
   readonly alibiSlopes?: Tensor | undefined;
   /** [windows·heads·sequence, sequence] float32 on scores: sequence i has that of window i mod windows. */
   readonly bias?: Tensor | undefined;
+  /** Of the result; default 'float32'. */
+  readonly dtype?: OperandType | undefined;
 }
 
 /** Two uniform quantizers that meet at a threshold; see TwinQuantizeParams. */
@@ -93,8 +98,8 @@ export abstract class Operations {
     return this.binary('subtract', a, b);
   }
 
-  multiply(a: Tensor, b: Tensor): Tensor {
-    return this.binary('multiply', a, b);
+  multiply(a: Tensor, b: Tensor, dtype: OperandType = 'float32'): Tensor {
+    return this.binary('multiply', a, b, dtype);
   }
 
   scale(tensor: Tensor, factor: number): Tensor {
@@ -133,6 +138,7 @@ export abstract class Operations {
           activation: options.activation ?? 'none',
           layout: options.layout ?? 'out_in',
           precision: this.precision,
+          dtype: options.dtype ?? 'float32',
         },
       ),
     );
@@ -156,19 +162,34 @@ export abstract class Operations {
           window: options.window ?? 0,
           causal: options.causal ?? true,
           precision: this.precision,
+          dtype: options.dtype ?? 'float32',
         },
       ),
     );
   }
 
-  layerNorm(x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined, eps: number): Tensor {
+  layerNorm(
+    x: Tensor,
+    weight: Tensor | undefined,
+    bias: Tensor | undefined,
+    eps: number,
+    dtype: OperandType = 'float32',
+  ): Tensor {
     return this.make(() =>
-      native.layerNorm(this.native, x.handle, weight?.handle, bias?.handle, eps),
+      native.layerNorm(this.native, x.handle, weight?.handle, bias?.handle, eps, dtype),
     );
   }
 
-  rmsNorm(x: Tensor, weight: Tensor, eps: number, weightOffset = 0): Tensor {
-    return this.make(() => native.rmsNorm(this.native, x.handle, weight.handle, eps, weightOffset));
+  rmsNorm(
+    x: Tensor,
+    weight: Tensor,
+    eps: number,
+    weightOffset = 0,
+    dtype: OperandType = 'float32',
+  ): Tensor {
+    return this.make(() =>
+      native.rmsNorm(this.native, x.handle, weight.handle, eps, weightOffset, dtype),
+    );
   }
 
   rope(
@@ -239,8 +260,8 @@ export abstract class Operations {
     return this.make(() => native.activationGradient(this.native, kind, x.handle, gradient.handle));
   }
 
-  private binary(kind: BinaryKind, a: Tensor, b: Tensor): Tensor {
-    return this.make(() => native.binary(this.native, kind, a.handle, b.handle));
+  private binary(kind: BinaryKind, a: Tensor, b: Tensor, dtype: OperandType = 'float32'): Tensor {
+    return this.make(() => native.binary(this.native, kind, a.handle, b.handle, dtype));
   }
 
   /** Calls the addon and wraps the tensor that it made. */

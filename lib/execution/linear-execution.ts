@@ -41,11 +41,11 @@ export function executor(
   find: (name: string) => LinearWeights,
   see: (name: string, x: Tensor) => Tensor = (_, x) => x,
 ): Linear {
-  return (name, input, { activation = 'none', residual } = {}) => {
+  return (name, input, { activation = 'none', residual, dtype } = {}) => {
     const { weight, bias, positionBias } = find(name);
     const x = see(name, input);
     if (positionBias === undefined) {
-      return device.matmul(x, weight, { bias, residual, activation });
+      return device.matmul(x, weight, { bias, residual, activation, dtype });
     }
     let y = addPositionBias(device, device.matmul(x, weight, { bias }), positionBias);
     if (activation !== 'none') y = device.activate(activation, y);

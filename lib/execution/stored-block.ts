@@ -47,8 +47,8 @@ export async function loadStoredBlock(
   const positionBiases = new Map(
     linears.map((linear) => [linear.name, find(`${name}.${linear.name}`)]),
   );
-  const quantizers = activations[index] ?? { inputs: {} };
-  const quantized = new BlockActivations(device, quantizers);
+  const quantizers = activations[index];
+  const quantized = new BlockActivations(device, quantizers ?? { inputs: {} });
   const linear = executor(
     device,
     (linearName) => ({
@@ -57,8 +57,9 @@ export async function loadStoredBlock(
     }),
     (linearName, x) => quantized.input(linearName, x),
   );
-  const attended = { ...context, attend: quantized.attend };
-  const runBlock = blockRunner(model, block.weights, attended, index);
+  const operands = quantizers === undefined ? device.precision : 'float32';
+  const own = { ...context, operands, attend: quantized.attend };
+  const runBlock = blockRunner(model, block.weights, own, index);
   return {
     run(x) {
       const y = runBlock(x, linear);

@@ -12,6 +12,6 @@ export function attend(
 ): Tensor {
   return (
     context.attend?.(query, key, value, options) ??
-    context.device.attention(query, key, value, options)
+    context.device.attention(query, key, value, { ...options, dtype: context.operands })
   );
 }

@@ -25,14 +25,15 @@ export function gatedLinears({ shape, mlpSize, fused, biases }: GatedDecoder): L
 }
 
 /** What the MLP's last linear reads: activation(gate) · up. */
-function gated(decoder: GatedDecoder, g: Tensor, call: Linear, { device }: BlockContext): Tensor {
+function gated(decoder: GatedDecoder, g: Tensor, call: Linear, context: BlockContext): Tensor {
   const { activation, mlpSize, fused } = decoder;
+  const { device, operands } = context;
   if (!fused) {
     const gate = call('mlp.gate_proj', g, { activation });
-    return device.multiply(gate, call('mlp.up_proj', g));
+    return device.multiply(gate, call('mlp.up_proj', g), operands);
   }
   const [gate, up] = splitColumns(device, call('mlp.gate_up_proj', g), [mlpSize, mlpSize]);
-  return device.multiply(device.activate(activation, gate), up);
+  return device.multiply(device.activate(activation, gate), up, operands);
 }
 
 export function scaled(x: Tensor, factor: number): Tensor {
@@ -43,9 +44,13 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
   const { shape, norms, queryKeyNorms, windows, rotaries, residualScale } = decoder;
   const attention = { ...decoder, softcap: decoder.attentionCap };
   return (x, weights, call, context, index) => {
-    const { device } = context;
+    const { device, operands } = context;
     const norm = (input: Tensor, name: string | undefined, size = shape.hiddenSize) =>
       name === undefined ? input : rmsNorm(device, input, weights, name, size, decoder.norm);
+    const operand = (input: Tensor, name: string | undefined) =>
+      name === undefined
+        ? input
+        : rmsNorm(device, input, weights, name, shape.hiddenSize, decoder.norm, operands);
     const normed = (input: Tensor, name: 'q' | 'k') => {
       if (queryKeyNorms === 'none') return input;
       const size = queryKeyNorms === 'heads' ? shape.headSize : input.cols;
@@ -57,7 +62,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
     };
 
     const attended = () =>
-      rotaryAttention(norm(x, norms.attention), call, context, attention, {
+      rotaryAttention(operand(x, norms.attention), call, context, attention, {
         rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
         window: windows[index] ?? 0,
         prepare: normed,
@@ -66,7 +71,9 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       const mixed = hold(context, 'attended', attended);
       return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
     });
-    const inner = hold(context, 'inner', () => gated(decoder, norm(y, norms.mlp), call, context));
+    const inner = hold(context, 'inner', () =>
+      gated(decoder, operand(y, norms.mlp), call, context),
+    );
     return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
   };
 }

@@ -50,8 +50,9 @@ function once(compute: () => Tensor): () => Tensor {
 function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
   const { norms, output, mlp, activation, eps, parallel, residualAfterNorm = false } = decoder;
   return (x, weights, call, context, index) => {
+    const { device, operands } = context;
     const norm = (input: Tensor, name: string) =>
-      layerNorm(context.device, input, weights, name, eps);
+      layerNorm(device, input, weights, name, eps, residualAfterNorm ? 'float32' : operands);
     const attention = (h: Tensor) => {
       const attended = hold(context, 'attended', () => decoder.attend(h, call, context, index));
       return call(output, attended, { residual: residualAfterNorm ? h : x });
@@ -60,7 +61,9 @@ function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {
     const y = hold(context, 'middle', () => attention(h()));
     const shared = parallel && norms.mlp === norms.attention;
     const g = shared ? h : once(() => norm(parallel ? x : y, norms.mlp));
-    const inner = hold(context, 'inner', () => call(mlp.first, g(), { activation }));
+    const inner = hold(context, 'inner', () =>
+      call(mlp.first, g(), { activation, dtype: operands }),
+    );
     return call(mlp.last, inner, { residual: residualAfterNorm ? g() : y });
   };
 }

@@ -8,6 +8,7 @@ import type {
   Activation,
   AttentionOptions,
   Device,
+  OperandType,
   Tensor,
   WeightLayout,
 } from '../device/index.js';
@@ -32,11 +33,15 @@ export interface LinearSpec {
   readonly layout?: WeightLayout;
 }
 
-/** y = activation(x Wᵀ + bias) + residual, by whoever executes the block. */
+/** y = activation(x Wᵀ + bias) + residual, by whoever executes the block; `dtype` where linears alone read y. */
 export type Linear = (
   name: string,
   x: Tensor,
-  options?: { readonly activation?: Activation; readonly residual?: Tensor },
+  options?: {
+    readonly activation?: Activation;
+    readonly residual?: Tensor;
+    readonly dtype?: OperandType | undefined;
+  },
 ) => Tensor;
 
 /** Attention over queries, keys and values, by whoever executes the block. */
@@ -59,6 +64,8 @@ export interface BlockContext {
   readonly attend?: Attend | undefined;
   /** Where a block need not be run from its beginning. Blocks call it by `hold`. */
   readonly hold?: Hold | undefined;
+  /** What blocks make for linears alone to read; default 'float32'. Whatever else they make is float32. */
+  readonly operands?: OperandType | undefined;
   /** Tokens per sequence; rows of hidden states are whole sequences. */
   readonly sequence: number;
 }

@@ -1,6 +1,6 @@
 // Norms by the names of their tensors.
 
-import type { Device, Tensor } from '../device/index.js';
+import type { Device, OperandType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { FoldSlot } from './model.js';
 import type { Weights } from './weights.js';
@@ -12,13 +12,14 @@ export function layerNorm(
   weights: Weights,
   name: string,
   eps: number,
+  dtype?: OperandType,
 ): Tensor {
   const find = (parameter: string) => {
     const tensor = weights.find(`${name}.${parameter}`);
     if (tensor !== undefined) expectSize(tensor, `${name}.${parameter}`, x.cols);
     return tensor;
   };
-  return device.layerNorm(x, find('weight'), find('bias'), eps);
+  return device.layerNorm(x, find('weight'), find('bias'), eps, dtype);
 }
 
 export interface RmsNorm {
@@ -35,11 +36,12 @@ export function rmsNorm(
   name: string,
   size: number,
   { eps, offset }: RmsNorm,
+  dtype?: OperandType,
 ): Tensor {
   const weight = weights.get(`${name}.weight`);
   // A shorter weight would pass as a norm of parts of a row.
   expectSize(weight, `${name}.weight`, size);
-  return device.rmsNorm(x, weight, eps, offset);
+  return device.rmsNorm(x, weight, eps, offset, dtype);
 }
 
 /** Error ERR_CHECKPOINT for a tensor of another number of values than config.json says. */

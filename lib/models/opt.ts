@@ -94,8 +94,9 @@ function linearsOf({ hiddenSize, mlpSize, bias }: Opt): LinearSpec[] {
 
 function blockOf({ hiddenSize, heads, preNorm, activation }: Opt): LanguageModel['block'] {
   return (x, weights, call, context) => {
-    const { device, sequence } = context;
-    const norm = (y: Tensor, name: string) => layerNorm(device, y, weights, name, layerNormEps);
+    const { device, sequence, operands } = context;
+    const norm = (y: Tensor, name: string) =>
+      layerNorm(device, y, weights, name, layerNormEps, preNorm ? operands : 'float32');
     const attended = () => {
       const h = preNorm ? norm(x, 'self_attn_layer_norm') : x;
       const query = call('self_attn.q_proj', h);
@@ -110,7 +111,7 @@ function blockOf({ hiddenSize, heads, preNorm, activation }: Opt): LanguageModel
     });
     const inner = hold(context, 'inner', () => {
       const g = preNorm ? norm(y, 'final_layer_norm') : y;
-      return call('fc1', g, { activation });
+      return call('fc1', g, { activation, dtype: operands });
     });
     const out = call('fc2', inner, { residual: y });
     return preNorm ? out : norm(out, 'final_layer_norm');

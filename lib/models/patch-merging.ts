@@ -54,11 +54,10 @@ export function mergePatches(
   call: Linear,
   context: BlockContext,
 ): Tensor {
+  const { device, operands } = context;
   const four = gathered(x, side, context);
-  return call(
-    merging.reduction,
-    layerNorm(context.device, four, weights, merging.norm, merging.eps),
-  );
+  const { reduction, norm, eps } = merging;
+  return call(reduction, layerNorm(device, four, weights, norm, eps, operands));
 }
 
 export function mergingGradient(

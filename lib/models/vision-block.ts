@@ -69,9 +69,11 @@ export function visionBlock(
   context: BlockContext,
 ): Tensor {
   const { names, norms, activation, eps, windows } = block;
-  const { device } = context;
+  const { device, operands } = context;
+  const norm = (input: Tensor, name: string) =>
+    layerNorm(device, input, weights, name, eps, operands);
   const attended = () => {
-    const h = arrange(device, layerNorm(device, x, weights, norms[0], eps), windows?.order);
+    const h = arrange(device, norm(x, norms[0]), windows?.order);
     const [query, key, value] = [call(names.query, h), call(names.key, h), call(names.value, h)];
     const options = attentionOptions(block, weights, context);
     const mixed = attend(context, query, key, value, options);
@@ -81,7 +83,7 @@ export function visionBlock(
     call(names.output, hold(context, 'attended', attended), { residual: x }),
   );
   const inner = hold(context, 'inner', () =>
-    call(names.first, layerNorm(device, y, weights, norms[1], eps), { activation }),
+    call(names.first, norm(y, norms[1]), { activation, dtype: operands }),
   );
   return call(names.last, inner, { residual: y });
 }

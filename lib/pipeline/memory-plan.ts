@@ -4,6 +4,7 @@
 // counted, which holds the most: it has as many samples as any, and takes in the others' statistics.
 
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { bytesPerElement } from '../checkpoint/dtypes.js';
 import { deviceNames } from '../device/index.js';
 import { batchSize } from '../execution/index.js';
 import {
@@ -16,6 +17,7 @@ import {
 import { batchTokensOf } from './batch-tokens.js';
 import { judgesOf, sequenceLengthOf } from './calibration-data.js';
 import { type GroupPlan, neededPaths, needsOf } from './needs.js';
+import { operandTypeOf } from './operand-type.js';
 import type { ResolvedOptions } from './options.js';
 import type { Run } from './run.js';
 
@@ -116,7 +118,7 @@ function heldBytesOf({ model, options, paths, samples }: Plan, index: number, em
   if (!options.trueSequential || !paths.quantized) return 0;
   const { linears, sequence = embedded } = shapeOf(model, index);
   const widest = Math.max(...linears.map(({ inChannels }) => inChannels));
-  return samples * sequence * widest * float32;
+  return samples * sequence * widest * bytesPerElement(operandTypeOf(options));
 }
 
 /** As stored, and the quantized weight and its codes beside it. */

@@ -1,12 +1,13 @@
 // Memory beyond what a run needs, for what it can hold instead of computing it again. Each device has some; what it comes to
 // is settled when the run begins, so that no later allocation is in its way.
 
+import { bytesPerElement } from '../checkpoint/dtypes.js';
 import type { Device, Tensor } from '../device/index.js';
 
 /** Of the memory that is free as a run begins, what it may fill as a whole: others use the host too. */
 const usable = (device: Device) => (device.name === 'cpu' ? 1 / 2 : 7 / 8);
 
-const float32 = 4;
+const bytesOf = ({ elements, dtype }: Tensor) => elements * bytesPerElement(dtype);
 
 /** What one device has to spare. */
 interface Spare {
@@ -35,11 +36,11 @@ export class SpareMemory {
     return new SpareMemory(new Map(devices.map((device) => [device, spareOn(device)])));
   }
 
-  /** Counts a tensor of float32, unless it is too large for what is left. */
+  /** Counts a tensor, unless it is too large for what is left. */
   take(tensor: Tensor): boolean {
     const { device } = tensor;
     const spare = this.#spare.get(device);
-    const bytes = tensor.elements * float32;
+    const bytes = bytesOf(tensor);
     if (spare === undefined || bytes > spare.left) return false;
     if (spare.reserve > 0 && device.availableBytes - bytes < spare.reserve) return false;
     spare.left -= bytes;
@@ -49,6 +50,6 @@ export class SpareMemory {
   /** Of a tensor that was taken. */
   give(tensor: Tensor): void {
     const spare = this.#spare.get(tensor.device);
-    if (spare !== undefined) spare.left += tensor.elements * float32;
+    if (spare !== undefined) spare.left += bytesOf(tensor);
   }
 }

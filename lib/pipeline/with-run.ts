@@ -21,6 +21,7 @@ import type { QuantizeEvent } from './events.js';
 import { fetchWithEvents } from './fetch.js';
 import { LossGradients } from './loss-gradients.js';
 import { memoryPlanOf } from './memory-plan.js';
+import { operandTypeOf } from './operand-type.js';
 import type { QuantizeOptions, ResolvedOptions } from './options.js';
 import { resolveOptions } from './resolve-options.js';
 import type { Run } from './run.js';
@@ -86,7 +87,7 @@ export async function* withRun<Event, Result>(
       quantizer,
       options: resolved,
       sites,
-      context: { device, sequence },
+      context: { device, sequence, operands: operandTypeOf(resolved) },
       keepsStates: false,
       heldOutFrom: fitted.length,
       spare,

@@ -72,12 +72,13 @@ export class DriftSums implements Disposable {
     this.#difference = new StatisticsSums(device, sequence, needs);
   }
 
-  /** Adds the same tokens of both paths, [n, c] float32; moments as in `StatisticsSums`. Queued. */
+  /** Adds the same tokens of both paths, [n, c]; moments as in `StatisticsSums`. Queued. */
   add(float: Tensor, quantized: Tensor, withMoment = true): void {
     const device = this.#device;
     const channels = float.cols;
     device.scope(() => {
-      const difference = device.subtract(float, quantized);
+      const wide = (x: Tensor) => (x.dtype === 'float32' ? x : device.cast(x, 'float32'));
+      const difference = device.subtract(wide(float), wide(quantized));
       this.#difference.add(difference, withMoment);
       if (!this.#needs.moment || !withMoment) return undefined;
       this.#cross ??= device.keep(device.zeros('float32', [channels, channels]));

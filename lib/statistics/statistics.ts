@@ -122,7 +122,7 @@ export class StatisticsSums implements Disposable {
     this.#needs = needs;
   }
 
-  /** Adds x [n, c] float32, whole sequences; their moment where it is needed, and not said not to be. Queued. */
+  /** Adds x [n, c], whole sequences; their moment where it is needed, and not said not to be. Queued. */
   add(x: Tensor, withMoment = true): void {
     const device = this.#device;
     const channels = x.cols;

@@ -1,8 +1,9 @@
 // Operands and options of each backend operation, one struct an operation. Legend:
 //   n tokens (rows of hidden states), in/out channels of a linear, W [out, in], x [n, in], g
 //   groups.
-// Activations are float32; "weight type" means float32, float16 or bfloat16. An empty View is an
-// absent operand. Outputs never alias inputs unless a line says so.
+// Activations are float32, where nothing else is said; "operand type" means float32, or bfloat16
+// for what bfloat16 products alone read, which would round it; "weight type" float32, float16 or
+// bfloat16. An empty View is an absent operand. Outputs never alias inputs unless a line says so.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,14 @@ enum class BinaryKind { kAdd, kSubtract, kMultiply };
 // kOutIn: weight [out, in], y = x Wᵀ.  kInOut: weight [in, out], y = x W.
 enum class WeightLayout { kOutIn, kInOut };
 
-// out[n, out] = activation(x Wᵀ + bias) + residual. The residual may alias out.
+// out[n, out] = activation(x Wᵀ + bias) + residual, rounded to out's type. The residual may alias
+// an out of float32.
 struct MatmulParams {
-  View x;         // [n, in] float32
+  View x;         // [n, in] operand type
   View weight;    // weight type, as `layout` says
   View bias;      // optional [out] float32
   View residual;  // optional [n, out] float32
-  View out;       // [n, out] float32
+  View out;       // [n, out] operand type
   Activation activation = Activation::kNone;
   WeightLayout layout = WeightLayout::kOutIn;
   Precision precision = Precision::kFloat32;
@@ -42,7 +44,7 @@ struct AttentionParams {
   View value;         // like key
   View alibi_slopes;  // optional [heads] float32
   View bias;          // optional [windows·heads·sequence, sequence] float32
-  View out;           // like query
+  View out;           // shape of query, operand type
   std::int64_t sequence = 0;
   std::int64_t heads = 0;
   std::int64_t key_value_heads = 0;
@@ -58,7 +60,7 @@ struct LayerNormParams {
   View x;       // [n, c] float32
   View weight;  // optional [c] float32
   View bias;    // optional [c] float32
-  View out;     // [n, c]
+  View out;     // [n, c] operand type
   double eps = 1e-5;
 };
 
@@ -66,7 +68,7 @@ struct LayerNormParams {
 struct RmsNormParams {
   View x;
   View weight;  // [c] float32
-  View out;
+  View out;     // operand type
   double eps = 1e-6;
   double weight_offset = 0;
 };
@@ -146,15 +148,15 @@ struct FakeQuantizeParams {
 
 // sum[c] += Σ_rows x. Sums in float64, in an order that does not depend on the number of threads.
 struct ChannelSumParams {
-  View x;    // [n, c] float32
+  View x;    // [n, c] operand type
   View sum;  // [c] float64, in and out
 };
 
 // sum += (x − shift_x)ᵀ (y − shift_y). Without y the product is symmetric: only the upper triangle
 // (row <= column) is computed and written. float32 sums; `precision` says how products are formed.
 struct SecondMomentParams {
-  View x;        // [n, cx] float32
-  View y;        // optional [n, cy] float32
+  View x;        // [n, cx] operand type
+  View y;        // optional [n, cy] operand type
   View shift_x;  // optional [cx] float32
   View shift_y;  // optional [cy] float32
   View sum;      // [cx, cx] or [cx, cy] float32, in and out

@@ -130,6 +130,7 @@ MatmulOptions FromJs(const Napi::Value& value, As<MatmulOptions>) {
   Field(value, "activation", options.activation);
   Field(value, "layout", options.layout);
   Field(value, "precision", options.precision);
+  Field(value, "dtype", options.dtype);
   return options;
 }
 
@@ -143,6 +144,7 @@ AttentionOptions FromJs(const Napi::Value& value, As<AttentionOptions>) {
   Field(value, "window", options.window);
   Field(value, "causal", options.causal);
   Field(value, "precision", options.precision);
+  Field(value, "dtype", options.dtype);
   return options;
 }
 

@@ -38,7 +38,7 @@ void Attention(const Context& context, const AttentionParams& params) {
     context.pool.ParallelFor(
         count * blocks * group, blocks_of_task,
         [&](std::int64_t begin, std::int64_t end) {
-          AttentionBlock block(context.kernels.row, gemm, params, heads);
+          AttentionBlock block(context.kernels, gemm, params, heads);
           for (std::int64_t i = begin; i < end; ++i) {
             const std::int64_t pair = first + i / (blocks * group);
             const std::int64_t from_last = i / group % blocks;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "native/core/divide_up.h"
+#include "native/cpu/conversion.h"
 
 namespace ballast::cpu {
 namespace {
@@ -16,9 +17,9 @@ std::int64_t AttentionBlock::RowsOf(const GemmKernels& kernels) {
   return RoundUp(kLeastRows, kernels.strip_rows);
 }
 
-AttentionBlock::AttentionBlock(const RowKernels& row, const GemmKernels& gemm,
+AttentionBlock::AttentionBlock(const Kernels& kernels, const GemmKernels& gemm,
                                const AttentionParams& params, const PackedHeads& heads)
-    : row_(row),
+    : kernels_(kernels),
       gemm_(gemm),
       params_(params),
       heads_(heads),
@@ -56,8 +57,9 @@ void AttentionBlock::Run(std::int64_t sequence, std::int64_t head, std::int64_t 
     AddValues(packed, tile);
   }
   for (std::int64_t r = 0; r < rows_; ++r) {
-    row_.scale_single(out_.data() + r * heads_.padded_head(), 1.0f / sums_[r], heads_.head_size(),
-                      p.out.f32() + offset + r * stride);
+    float* const out = out_.data() + r * heads_.padded_head();
+    kernels_.row.scale_single(out, 1.0f / sums_[r], heads_.head_size(), out);
+    WriteFloats(kernels_, out, heads_.head_size(), p.out, offset + r * stride);
   }
 }
 
@@ -109,20 +111,20 @@ void AttentionBlock::Weigh(std::int64_t r, PackedHeads::Part keys) {
     return;
   }
   const std::int64_t bias = (bias_row_ + position) * p.sequence + keys.begin;
-  row_.attend({.scores = scores,
-               .keys = scored_,
-               .begin = begin,
-               .end = end,
-               .bias = p.bias.empty() ? nullptr : p.bias.f32() + bias,
-               .scale = static_cast<float>(p.scale),
-               .softcap = static_cast<float>(p.softcap),
-               .slope = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head_],
-               .offset = keys.begin - position,
-               .rounded = p.precision == Precision::kBFloat16,
-               .out = out_.data() + r * heads_.padded_head(),
-               .size = heads_.padded_head(),
-               .largest = largest_.data() + r,
-               .sum = sums_.data() + r});
+  kernels_.row.attend({.scores = scores,
+                       .keys = scored_,
+                       .begin = begin,
+                       .end = end,
+                       .bias = p.bias.empty() ? nullptr : p.bias.f32() + bias,
+                       .scale = static_cast<float>(p.scale),
+                       .softcap = static_cast<float>(p.softcap),
+                       .slope = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head_],
+                       .offset = keys.begin - position,
+                       .rounded = p.precision == Precision::kBFloat16,
+                       .out = out_.data() + r * heads_.padded_head(),
+                       .size = heads_.padded_head(),
+                       .largest = largest_.data() + r,
+                       .sum = sums_.data() + r});
   std::fill(scores + scored_, scores + kTile, 0.0f);
 }
 

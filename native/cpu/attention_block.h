@@ -12,7 +12,7 @@ class AttentionBlock {
   // Queries of a block.
   static std::int64_t RowsOf(const GemmKernels& kernels);
 
-  AttentionBlock(const RowKernels& row, const GemmKernels& gemm, const AttentionParams& params,
+  AttentionBlock(const Kernels& kernels, const GemmKernels& gemm, const AttentionParams& params,
                  const PackedHeads& heads);
 
   // Queries from `first` on of a head, against what was packed of its pair.
@@ -37,7 +37,7 @@ class AttentionBlock {
     for (std::int64_t i = 0; i * gemm_.strip_rows < rows_; ++i) body(i, i * gemm_.strip_rows);
   }
 
-  const RowKernels& row_;
+  const Kernels& kernels_;
   const GemmKernels& gemm_;
   const AttentionParams& params_;
   const PackedHeads& heads_;

@@ -4,11 +4,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "native/cpu/conversion.h"
+
 namespace ballast::cpu {
 namespace {
 
 // Elements of a task: 256 KiB of float32, far more than a task costs to start.
 constexpr std::int64_t kGrain = 65536;
+// Elements that are made aside to be rounded.
+constexpr std::int64_t kPiece = 1024;
 
 }  // namespace
 
@@ -39,13 +43,18 @@ void Binary(const Context& context, BinaryKind kind, const View& a, const View& 
                               : kind == BinaryKind::kSubtract ? row.subtract
                                                               : row.multiply;
   const std::int64_t period = b.shape.elements();
+  const bool rounds = out.dtype != DType::kFloat32;
+  const std::int64_t most = rounds ? kPiece : kGrain;
   context.pool.ParallelFor(
       a.shape.elements(), kGrain,
       [&](std::int64_t begin, std::int64_t end) {
+        float piece[kPiece];
         while (begin < end) {
           const std::int64_t offset = begin % period;
-          const std::int64_t n = std::min(end - begin, period - offset);
-          kernel(a.f32() + begin, b.f32() + offset, n, out.f32() + begin);
+          const std::int64_t n = std::min({end - begin, period - offset, most});
+          float* const result = rounds ? piece : out.f32() + begin;
+          kernel(a.f32() + begin, b.f32() + offset, n, result);
+          if (rounds) WriteFloats(context.kernels, piece, n, out, begin);
           begin += n;
         }
       },

@@ -60,11 +60,10 @@ void HeadProduct(const Context& context, const HeadProductParams& p) {
                             .cancel = context.cancel};
         for (std::int64_t item = begin; item < end; ++item) {
           const Product product = ProductOf(p, item);
-          const Finish finish = [&](std::int64_t row, std::int64_t rows, std::int64_t column,
-                                    std::int64_t columns) {
-            for (std::int64_t i = row; i < row + rows; ++i) {
-              float* out = product.out + i * product.stride + column;
-              for (std::int64_t j = 0; j < columns; ++j) out[j] *= factor;
+          const Finish finish = [&](const Finished& stretch) {
+            for (std::int64_t i = 0; i < stretch.rows; ++i) {
+              float* out = stretch.sums + i * stretch.stride;
+              for (std::int64_t j = 0; j < stretch.columns; ++j) out[j] *= factor;
             }
           };
           Multiply(alone, kernels, product, factor == 1.0f ? nullptr : finish);

@@ -31,6 +31,8 @@ class KeptMemory {
   std::int64_t bytes_ = 0;
 };
 
+constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+
 struct Span {
   std::int64_t begin, end;
 };
@@ -44,15 +46,23 @@ Span PartOf(Span span, std::int64_t part, std::int64_t parts, std::int64_t unit)
   return {bound(part), bound(part + 1)};
 }
 
+// Where sums are made: C itself, or rows of some columns of it.
+struct Sums {
+  float* data;
+  std::int64_t stride;
+};
+
 // One stretch of the depth of some columns of C.
 class Sheet {
  public:
   Sheet(const Context& context, const GemmKernels& kernels, const Product& p, const Finish& finish)
       : context_(context), kernels_(kernels), p_(p), finish_(finish) {}
 
-  void Run(Span columns, Span depth) {
+  // With sums at null, each strip's are made aside, and are lost once it is finished.
+  void Run(Span columns, Span depth, Sums sums) {
     columns_ = columns;
     depth_ = depth;
+    sums_ = sums;
     thread_local KeptMemory memory;
     const std::int64_t blocks = DivideUp(columns.end - columns.begin, kernels_.block_columns);
     blocks_ = memory.AtLeast(blocks * kernels_.block_bytes);
@@ -113,7 +123,10 @@ class Sheet {
   void MultiplyBand(Span rows, Span blocks) const {
     thread_local KeptMemory memory;
     const std::int64_t count = DivideUp(rows.end - rows.begin, kernels_.strip_rows);
-    std::byte* strips = memory.AtLeast(count * kernels_.strip_bytes);
+    const std::int64_t aside =
+        sums_.data == nullptr ? kernels_.strip_rows * kernels_.block_columns : 0;
+    std::byte* strips = memory.AtLeast(count * kernels_.strip_bytes + aside * kFloat);
+    auto* const strip_sums = reinterpret_cast<float*>(strips + count * kernels_.strip_bytes);
     std::int64_t packed = 0;
     const std::int64_t depth = depth_.end - depth_.begin;
     for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
@@ -128,7 +141,11 @@ class Sheet {
           packed = s + 1;
         }
         const bool packs_next = packed == s + 1 && packed < count;
-        MultiplyStrip(strip, i, {row, row + height}, columns,
+        const Sums sums =
+            aside > 0 ? Sums{strip_sums, kernels_.block_columns}
+                      : Sums{sums_.data + row * sums_.stride + columns.begin - columns_.begin,
+                             sums_.stride};
+        MultiplyStrip(strip, i, {row, row + height}, columns, sums,
                       packs_next ? RowsFrom({row + height, rows.end}) : Upcoming{});
       }
     }
@@ -146,11 +163,11 @@ class Sheet {
   }
 
   void MultiplyStrip(const std::byte* strip, std::int64_t block, Span rows, Span columns,
-                     const Upcoming& upcoming) const {
+                     const Sums& sums, const Upcoming& upcoming) const {
     const bool again = depth_.begin > 0 && p_.update == Update::kStore;
     kernels_.multiply(strip, blocks_ + block * kernels_.block_bytes, depth_.end - depth_.begin,
-                      {.out = p_.out + rows.begin * p_.stride + columns.begin,
-                       .stride = p_.stride,
+                      {.out = sums.data,
+                       .stride = sums.stride,
                        .rows = rows.end - rows.begin,
                        .columns = columns.end - columns.begin,
                        .update = again ? Update::kAdd : p_.update,
@@ -158,7 +175,12 @@ class Sheet {
                        .diagonal = columns.begin - rows.begin},
                       upcoming);
     if (finish_ && depth_.end == p_.depth) {
-      finish_(rows.begin, rows.end - rows.begin, columns.begin, columns.end - columns.begin);
+      finish_({.row = rows.begin,
+               .rows = rows.end - rows.begin,
+               .column = columns.begin,
+               .columns = columns.end - columns.begin,
+               .sums = sums.data,
+               .stride = sums.stride});
     }
   }
 
@@ -168,6 +190,7 @@ class Sheet {
   const Finish& finish_;
   Span columns_{};
   Span depth_{};
+  Sums sums_{};
   std::byte* blocks_ = nullptr;
 };
 
@@ -177,12 +200,19 @@ void Multiply(const Context& context, const GemmKernels& kernels, const Product&
               const Finish& finish) {
   if (p.rows == 0 || p.columns == 0) return;
   constexpr std::int64_t kMostColumns = 4096;  // a sheet of 8 MiB, a good part of a level-3 cache
+  // Sums that nobody keeps last from stretch to stretch of the depth here.
+  thread_local KeptMemory memory;
+  const std::int64_t width = std::min(kMostColumns, p.columns);
+  float* const kept = p.out == nullptr && p.depth > kernels.depth
+                          ? reinterpret_cast<float*>(memory.AtLeast(p.rows * width * kFloat))
+                          : nullptr;
   Sheet sheet(context, kernels, p, finish);
   for (std::int64_t j = 0; j < p.columns; j += kMostColumns) {
+    const Sums sums = p.out == nullptr ? Sums{kept, width} : Sums{p.out + j, p.stride};
     std::int64_t k = 0;
     do {
       sheet.Run({j, std::min(j + kMostColumns, p.columns)},
-                {k, std::min(k + kernels.depth, p.depth)});
+                {k, std::min(k + kernels.depth, p.depth)}, sums);
       k += kernels.depth;
     } while (k < p.depth);
   }

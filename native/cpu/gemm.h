@@ -10,10 +10,18 @@
 
 namespace ballast::cpu {
 
-// Called once for each stretch of rows × columns of C when it holds its final value, on the thread
-// that made it.
-using Finish = std::function<void(std::int64_t row, std::int64_t rows, std::int64_t column,
-                                  std::int64_t columns)>;
+// A stretch of C that holds its final value.
+struct Finished {
+  std::int64_t row;
+  std::int64_t rows;
+  std::int64_t column;
+  std::int64_t columns;
+  float* sums;          // of its first row and column
+  std::int64_t stride;  // of sums
+};
+
+// Called once for each stretch, on the thread that made it.
+using Finish = std::function<void(const Finished& stretch)>;
 
 struct Product {
   Operand a;  // [rows, depth]
@@ -21,7 +29,7 @@ struct Product {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::int64_t depth = 0;
-  float* out = nullptr;
+  float* out = nullptr;     // null: C is kept nowhere, `finish` takes what it needs of it
   std::int64_t stride = 0;  // of out
   Update update = Update::kStore;
   bool upper = false;  // only elements with row <= column

@@ -2,9 +2,9 @@
 // while it is in the cache.
 #include "native/cpu/matmul.h"
 
+#include "native/cpu/conversion.h"
 #include "native/cpu/elementwise.h"
 #include "native/cpu/gemm.h"
-#include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
 
@@ -16,13 +16,12 @@ void Matmul(const Context& context, const MatmulParams& params) {
   // A residual in the output's own memory: sums are added to it, unless the activation comes
   // between.
   const bool in_place = !params.residual.empty() && params.residual.bytes == params.out.bytes;
-  const bool aside = in_place && activate != nullptr;
-  Scratch<float> before_residual(aside ? params.out.shape.elements() : 0);
-  float* const product_out = aside ? before_residual.data() : params.out.f32();
+  const bool added_to = in_place && activate == nullptr;
+  const bool aside = params.out.dtype != DType::kFloat32 || (in_place && !added_to);
   const float* bias = params.bias.f32();
-  const float* residual = in_place && !aside ? nullptr : params.residual.f32();
+  const float* residual = added_to ? nullptr : params.residual.f32();
   const Product product = {
-      .a = {.data = params.x.bytes, .stride = params.x.cols()},
+      .a = {.data = params.x.bytes, .dtype = params.x.dtype, .stride = params.x.cols()},
       .b = {.data = params.weight.bytes,
             .dtype = params.weight.dtype,
             .stride = params.weight.cols(),
@@ -30,21 +29,22 @@ void Matmul(const Context& context, const MatmulParams& params) {
       .rows = params.x.rows(),
       .columns = out_channels,
       .depth = params.x.cols(),
-      .out = product_out,
+      .out = aside ? nullptr : params.out.f32(),
       .stride = out_channels,
-      .update = in_place && !aside ? Update::kAdd : Update::kStore,
+      .update = added_to ? Update::kAdd : Update::kStore,
   };
-  const Finish finish = [&](std::int64_t row, std::int64_t rows, std::int64_t column,
-                            std::int64_t columns) {
-    for (std::int64_t i = row; i < row + rows; ++i) {
-      const std::int64_t at = i * out_channels + column;
-      float* sums = product_out + at;
+  const Finish finish = [&](const Finished& stretch) {
+    const auto [row, rows, column, columns, first, stride] = stretch;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      float* sums = first + i * stride;
+      const std::int64_t at = (row + i) * out_channels + column;
       if (bias != nullptr) row_kernels.add(sums, bias + column, columns, sums);
       if (activate != nullptr) activate(sums, columns, sums);
-      if (residual != nullptr) row_kernels.add(sums, residual + at, columns, params.out.f32() + at);
+      if (residual != nullptr) row_kernels.add(sums, residual + at, columns, sums);
+      if (aside) WriteFloats(context.kernels, sums, columns, params.out, at);
     }
   };
-  const bool plain = bias == nullptr && activate == nullptr && residual == nullptr;
+  const bool plain = bias == nullptr && activate == nullptr && residual == nullptr && !aside;
   Multiply(context, GemmFor(context, params.precision), product, plain ? nullptr : finish);
 }
 

@@ -7,18 +7,17 @@ namespace ballast::cpu {
 
 void LayerNorm(const Context& context, const LayerNormParams& params) {
   const std::int64_t n = params.x.cols();
-  ForEachRow(context, params.x.rows(), RowsOfTask(n), [&](std::int64_t row) {
+  MakeRows(context, params.out, RowsOfTask(n), [&](std::int64_t row, float* out) {
     context.kernels.row.layer_norm(params.x.f32() + row * n, params.weight.f32(), params.bias.f32(),
-                                   params.eps, n, params.out.f32() + row * n);
+                                   params.eps, n, out);
   });
 }
 
 void RmsNorm(const Context& context, const RmsNormParams& params) {
   const std::int64_t n = params.x.cols();
-  ForEachRow(context, params.x.rows(), RowsOfTask(n), [&](std::int64_t row) {
+  MakeRows(context, params.out, RowsOfTask(n), [&](std::int64_t row, float* out) {
     context.kernels.row.rms_norm(params.x.f32() + row * n, params.weight.f32(), params.eps,
-                                 static_cast<float>(params.weight_offset), n,
-                                 params.out.f32() + row * n);
+                                 static_cast<float>(params.weight_offset), n, out);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "native/core/divide_up.h"
+#include "native/cpu/conversion.h"
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
@@ -14,14 +15,30 @@ namespace {
 // Enough chunks for many threads, each long enough that its sums cost little next to its rows.
 constexpr std::int64_t kMostChunks = 128;
 constexpr std::int64_t kLeastRows = 64;
+// What the kernel takes at once.
+constexpr std::int64_t kKernelRows = 8;
+
+void AddRows(const Kernels& kernels, const View& x, std::int64_t first, std::int64_t last,
+             double* sum) {
+  const std::int64_t n = x.cols();
+  if (x.dtype == DType::kFloat32) {
+    return kernels.row.add_rows(x.f32() + first * n, last - first, n, sum);
+  }
+  Scratch<float> rows(kKernelRows * n);
+  for (std::int64_t row = first; row < last; row += kKernelRows) {
+    const std::int64_t count = std::min(kKernelRows, last - row);
+    ReadFloats(kernels, x, row * n, count * n, rows.data());
+    kernels.row.add_rows(rows.data(), count, n, sum);
+  }
+}
 
 }  // namespace
 
 void SumRows(const Context& context, const View& x, double* sum,
              const std::function<void(std::int64_t, std::int64_t)>& prepare) {
   const std::int64_t rows = x.rows(), n = x.cols();
-  // A multiple of the kernel's eight rows.
-  const std::int64_t chunk_rows = std::max(kLeastRows, 8 * DivideUp(rows, 8 * kMostChunks));
+  const std::int64_t chunk_rows =
+      std::max(kLeastRows, kKernelRows * DivideUp(rows, kKernelRows * kMostChunks));
   const std::int64_t chunks = DivideUp(rows, chunk_rows);
   Scratch<double> partial(chunks * n);
   context.pool.ParallelFor(
@@ -33,7 +50,7 @@ void SumRows(const Context& context, const View& x, double* sum,
           double* own = partial.data() + chunk * n;
           std::fill(own, own + n, 0.0);
           if (prepare) prepare(first, last);
-          context.kernels.row.add_rows(x.f32() + first * n, last - first, n, own);
+          AddRows(context.kernels, x, first, last, own);
         }
       },
       context.cancel);

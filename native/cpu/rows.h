@@ -6,6 +6,8 @@
 #include <cstdint>
 
 #include "native/cpu/context.h"
+#include "native/cpu/conversion.h"
+#include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
 
@@ -21,6 +23,27 @@ void ForEachRow(const Context& context, std::int64_t rows, std::int64_t grain, F
       rows, grain,
       [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row) body(row);
+      },
+      context.cancel);
+}
+
+// Calls make(row, result) for all rows of `out`, `grain` a task, and rounds what it makes to out's
+// dtype.
+template <class F>
+void MakeRows(const Context& context, const View& out, std::int64_t grain, F make) {
+  const std::int64_t n = out.cols();
+  if (out.dtype == DType::kFloat32) {
+    return ForEachRow(context, out.rows(), grain,
+                      [&](std::int64_t row) { make(row, out.f32() + row * n); });
+  }
+  context.pool.ParallelFor(
+      out.rows(), grain,
+      [&](std::int64_t begin, std::int64_t end) {
+        Scratch<float> result(n);
+        for (std::int64_t row = begin; row < end; ++row) {
+          make(row, result.data());
+          WriteFloats(context.kernels, result.data(), n, out, row * n);
+        }
       },
       context.cancel);
 }

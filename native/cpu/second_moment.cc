@@ -10,6 +10,7 @@ namespace ballast::cpu {
 void SecondMoment(const Context& context, const SecondMomentParams& params) {
   const auto transposed = [](const View& tokens, const View& shift) {
     return Operand{.data = tokens.bytes,
+                   .dtype = tokens.dtype,
                    .stride = tokens.cols(),
                    .depth_contiguous = false,
                    .shift = shift.f32()};

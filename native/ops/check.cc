@@ -25,6 +25,12 @@ void ExpectWeightType(std::string_view operand, const Tensor& tensor) {
   }
 }
 
+void ExpectOperandType(std::string_view operand, DType dtype) {
+  if (dtype != DType::kFloat32 && dtype != DType::kBFloat16) {
+    Fail(ErrorCode::kType, "float32 or bfloat16", operand, DTypeName(dtype));
+  }
+}
+
 void ExpectRank(std::string_view operand, const Tensor& tensor, int rank) {
   if (tensor.shape().rank() != rank) {
     Fail(ErrorCode::kShape, std::to_string(rank) + " axes", operand, tensor.shape().ToString());

@@ -13,6 +13,8 @@ namespace ballast {
 void ExpectDType(std::string_view operand, const Tensor& tensor, DType dtype);
 // float32, float16 or bfloat16.
 void ExpectWeightType(std::string_view operand, const Tensor& tensor);
+// float32 or bfloat16: what products read, and what operations may make for them.
+void ExpectOperandType(std::string_view operand, DType dtype);
 void ExpectRank(std::string_view operand, const Tensor& tensor, int rank);
 void ExpectShape(std::string_view operand, const Tensor& tensor, const Shape& shape);
 void ExpectThat(bool condition, std::string_view sentence);

@@ -14,10 +14,11 @@ Tensor CountNonFinite(Device& device, const Tensor& in) {
   return out;
 }
 
-Tensor Binary(Device& device, BinaryKind kind, const Tensor& a, const Tensor& b) {
+Tensor Binary(Device& device, BinaryKind kind, const Tensor& a, const Tensor& b, DType dtype) {
+  ExpectOperandType("the result", dtype);
   ExpectDType("a", a, DType::kFloat32);
   ExpectFloat32("b", b, b.shape() == Shape{a.cols()} ? b.shape() : a.shape());
-  Tensor out = device.Empty(DType::kFloat32, a.shape());
+  Tensor out = device.Empty(dtype, a.shape());
   device.Enqueue([=](Backend& backend) { backend.Binary(kind, a.Read(), b.Read(), out.Write()); });
   return out;
 }

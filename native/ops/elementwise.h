@@ -11,8 +11,9 @@ namespace ballast {
 Tensor Cast(Device& device, const Tensor& in, DType dtype);
 // [1] float64: how many elements are NaN or infinite.
 Tensor CountNonFinite(Device& device, const Tensor& in);
-// a and b of one shape, float32; or b [cols] repeated over the rows of a.
-Tensor Binary(Device& device, BinaryKind kind, const Tensor& a, const Tensor& b);
+// a and b of one shape, float32; or b [cols] repeated over the rows of a. The result's dtype is an
+// operand type.
+Tensor Binary(Device& device, BinaryKind kind, const Tensor& a, const Tensor& b, DType dtype);
 Tensor Scale(Device& device, const Tensor& in, double factor);
 Tensor Activate(Device& device, Activation kind, const Tensor& in);
 Tensor Softcap(Device& device, const Tensor& in, double cap);

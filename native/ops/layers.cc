@@ -4,7 +4,8 @@ namespace ballast {
 
 Tensor Matmul(Device& device, const Tensor& x, const Tensor& weight, const OptionalTensor& bias,
               const OptionalTensor& residual, const MatmulOptions& options) {
-  ExpectDType("x", x, DType::kFloat32);
+  ExpectOperandType("x", x.dtype());
+  ExpectOperandType("the result", options.dtype);
   ExpectRank("x", x, 2);
   ExpectWeightType("weight", weight);
   ExpectRank("weight", weight, 2);
@@ -15,7 +16,7 @@ Tensor Matmul(Device& device, const Tensor& x, const Tensor& weight, const Optio
                  weight.shape().ToString() + ".");
   if (bias) ExpectFloat32("bias", *bias, {out_channels});
   if (residual) ExpectFloat32("residual", *residual, {x.rows(), out_channels});
-  Tensor out = device.Empty(DType::kFloat32, {x.rows(), out_channels});
+  Tensor out = device.Empty(options.dtype, {x.rows(), out_channels});
   device.Enqueue([=](Backend& backend) {
     backend.Matmul({.x = x.Read(),
                     .weight = weight.Read(),
@@ -32,6 +33,7 @@ Tensor Matmul(Device& device, const Tensor& x, const Tensor& weight, const Optio
 Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const Tensor& value,
                  const OptionalTensor& alibi_slopes, const OptionalTensor& bias,
                  const AttentionOptions& options) {
+  ExpectOperandType("the result", options.dtype);
   ExpectDType("query", query, DType::kFloat32);
   ExpectRank("query", query, 2);
   ExpectThat(options.heads > 0 && options.key_value_heads > 0 &&
@@ -44,7 +46,7 @@ Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const T
   ExpectFloat32("value", value, key.shape());
   if (alibi_slopes) ExpectFloat32("alibi slopes", *alibi_slopes, {options.heads});
   if (bias) ExpectScoreBias(*bias, query.rows() * options.heads, options.heads, options.sequence);
-  Tensor out = device.Empty(DType::kFloat32, query.shape());
+  Tensor out = device.Empty(options.dtype, query.shape());
   device.Enqueue([=](Backend& backend) {
     backend.Attention({.query = query.Read(),
                        .key = key.Read(),
@@ -65,11 +67,12 @@ Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const T
 }
 
 Tensor LayerNorm(Device& device, const Tensor& x, const OptionalTensor& weight,
-                 const OptionalTensor& bias, double eps) {
+                 const OptionalTensor& bias, double eps, DType dtype) {
+  ExpectOperandType("the result", dtype);
   ExpectDType("x", x, DType::kFloat32);
   if (weight) ExpectFloat32("weight", *weight, {x.cols()});
   if (bias) ExpectFloat32("bias", *bias, {x.cols()});
-  Tensor out = device.Empty(DType::kFloat32, x.shape());
+  Tensor out = device.Empty(dtype, x.shape());
   device.Enqueue([=](Backend& backend) {
     backend.LayerNorm({.x = x.Read(),
                        .weight = ReadOptional(weight),
@@ -81,14 +84,15 @@ Tensor LayerNorm(Device& device, const Tensor& x, const OptionalTensor& weight,
 }
 
 Tensor RmsNorm(Device& device, const Tensor& x, const Tensor& weight, double eps,
-               double weight_offset) {
+               double weight_offset, DType dtype) {
+  ExpectOperandType("the result", dtype);
   ExpectDType("x", x, DType::kFloat32);
   // The last axis may be a whole number of norms side by side (one per attention head).
   ExpectDType("weight", weight, DType::kFloat32);
   ExpectRank("weight", weight, 1);
   ExpectThat(weight.cols() > 0 && x.cols() % weight.cols() == 0,
              "Expected channels divisible by the norm's size.");
-  Tensor out = device.Empty(DType::kFloat32, x.shape());
+  Tensor out = device.Empty(dtype, x.shape());
   const Shape rows{x.shape().elements() / weight.cols(), weight.cols()};
   device.Enqueue([=](Backend& backend) {
     View in = x.Read();

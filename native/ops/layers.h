@@ -6,10 +6,12 @@
 
 namespace ballast {
 
+// `dtype` is the result's: an operand type.
 struct MatmulOptions {
   Activation activation = Activation::kNone;
   WeightLayout layout = WeightLayout::kOutIn;
   Precision precision = Precision::kFloat32;
+  DType dtype = DType::kFloat32;
 };
 Tensor Matmul(Device& device, const Tensor& x, const Tensor& weight, const OptionalTensor& bias,
               const OptionalTensor& residual, const MatmulOptions& options);
@@ -23,15 +25,16 @@ struct AttentionOptions {
   std::int64_t window = 0;
   bool causal = true;
   Precision precision = Precision::kFloat32;
+  DType dtype = DType::kFloat32;
 };
 Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const Tensor& value,
                  const OptionalTensor& alibi_slopes, const OptionalTensor& bias,
                  const AttentionOptions& options);
 
 Tensor LayerNorm(Device& device, const Tensor& x, const OptionalTensor& weight,
-                 const OptionalTensor& bias, double eps);
+                 const OptionalTensor& bias, double eps, DType dtype);
 Tensor RmsNorm(Device& device, const Tensor& x, const Tensor& weight, double eps,
-               double weight_offset);
+               double weight_offset, DType dtype);
 
 struct RopeOptions {
   std::int64_t sequence = 0;

@@ -3,7 +3,7 @@
 namespace ballast {
 
 void ChannelSum(Device& device, const Tensor& x, const Tensor& sum) {
-  ExpectDType("x", x, DType::kFloat32);
+  ExpectOperandType("x", x.dtype());
   ExpectDType("sum", sum, DType::kFloat64);
   ExpectShape("sum", sum, {x.cols()});
   device.Enqueue([=](Backend& backend) { backend.ChannelSum({.x = x.Read(), .sum = sum.Read()}); });
@@ -12,10 +12,10 @@ void ChannelSum(Device& device, const Tensor& x, const Tensor& sum) {
 void SecondMoment(Device& device, const Tensor& x, const OptionalTensor& y,
                   const OptionalTensor& shift_x, const OptionalTensor& shift_y, const Tensor& sum,
                   Precision precision) {
-  ExpectDType("x", x, DType::kFloat32);
+  ExpectOperandType("x", x.dtype());
   ExpectRank("x", x, 2);
   if (y) {
-    ExpectDType("y", *y, DType::kFloat32);
+    ExpectOperandType("y", y->dtype());
     ExpectRank("y", *y, 2);
     ExpectThat(y->rows() == x.rows(), "Expected x and y of the same number of rows.");
   }
