@@ -14,6 +14,7 @@ import {
   onPlaces,
   openCompanions,
   PerDevice,
+  queueEach,
   type StoredModel,
 } from '../execution/index.js';
 import type {
@@ -103,11 +104,10 @@ export async function runBlocks(
     try {
       throwIfStopped?.();
       using block = await loadStoredBlock(stored, model, index, context, companions);
-      for (const [i, x] of states.entries()) {
+      await queueEach(device, states.entries(), ([i, x]) => {
         states[i] = device.scope(() => block.run(x));
         x.dispose();
-        await device.synchronize();
-      }
+      });
     } catch (error) {
       disposeAll(states);
       throw error;

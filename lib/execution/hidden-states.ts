@@ -4,7 +4,8 @@
 
 import type { Device, Tensor } from '../device/index.js';
 import type { BlockContext, BlockModel, Hold, Linear, Weights } from '../models/index.js';
-import { onPlaces } from './per-device.js';
+import { disposeEach, onEach } from './per-device.js';
+import { queueEach } from './queue-each.js';
 
 /**
  * Tokens of one mini-batch where nobody says otherwise: enough for a CPU's matrix products to run at full speed, and few
@@ -63,37 +64,29 @@ export async function embed(
 }
 
 /**
- * Mini-batches that are queued between two waits. A GPU has nothing to do from the end of one to the first operation of the
- * next, a few tenths of a millisecond, which is as long as it takes for some; memory follows execution however many wait.
- */
-export const queuedTogether = ({ name }: Pick<Device, 'name'>) => (name === 'cpu' ? 1 : 4);
-
-/**
  * What `body` makes of each mini-batch on the device where it lies, given one device a mini-batch: devices work at the
- * same time, each on its own mini-batches in their order, waiting after each or after a few. `body` only enqueues; what it
- * makes besides is disposed. Errors as `onPlaces`. `throwIfStopped` is called before each.
+ * same time, each on its own mini-batches in their order, as `queueEach` does. `body` only enqueues; what it makes besides
+ * is disposed. Errors as `onEach`; what was made is then disposed. `throwIfStopped` is called before each.
  */
 export async function mapBatches(
   places: readonly Device[],
   body: (batch: number, device: Device) => Tensor | undefined,
   throwIfStopped: () => void = () => {},
 ): Promise<Tensor[]> {
-  const last = new Map(places.map((device, batch) => [device, batch]));
-  const queued = new Map<Device, number>();
-  const made = await onPlaces(places, async (batch, device) => {
-    throwIfStopped();
-    const tensor = device.scope(() => body(batch, device));
-    const count = (queued.get(device) ?? 0) + 1;
-    queued.set(device, count);
-    if (count % queuedTogether(device) !== 0 && last.get(device) !== batch) return tensor;
-    try {
-      await device.synchronize();
-      return tensor;
-    } catch (error) {
-      tensor?.dispose();
-      throw error;
-    }
-  });
+  const made: (Tensor | undefined)[] = [];
+  try {
+    await onEach([...new Set(places)], async (device, hasFailed) => {
+      const own = [...places.keys()].filter((batch) => places[batch] === device);
+      await queueEach(device, own, (batch) => {
+        if (hasFailed()) return;
+        throwIfStopped();
+        made[batch] = device.scope(() => body(batch, device));
+      });
+    });
+  } catch (error) {
+    disposeEach(made);
+    throw error;
+  }
   return made.filter((tensor) => tensor !== undefined);
 }
 

@@ -16,6 +16,7 @@ export { addPositionBias, copyLinear, executor, type LinearWeights } from './lin
 export { type LoadedBlock, linearOf, loadBlock, loadWeights } from './load-block.js';
 export { dealt, disposeEach, onEach, onPlaces, PerDevice } from './per-device.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
+export { queueEach } from './queue-each.js';
 export {
   loadStoredBlock,
   openCompanions,

@@ -1,5 +1,6 @@
 #include "native/core/queue.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "native/core/start_thread.h"
@@ -16,7 +17,8 @@ Queue::~Queue() {
     stopping_ = true;
     dropped.swap(tasks_);
   }
-  changed_.notify_all();
+  queued_.notify_all();
+  reached_.notify_all();
   thread_.join();
 }
 
@@ -27,14 +29,14 @@ std::uint64_t Queue::Enqueue(std::function<void()> task) {
     tasks_.push_back(std::move(task));
     ticket = ++enqueued_;
   }
-  changed_.notify_all();
+  queued_.notify_one();
   return ticket;
 }
 
 void Queue::Run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+    queued_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
     if (stopping_) return;
     std::function<void()> task = std::move(tasks_.front());
     tasks_.pop_front();
@@ -55,17 +57,27 @@ void Queue::Run() {
     lock.lock();
     if (error && !error_) error_ = error;
     ++finished_;
-    changed_.notify_all();
+    if (finished_ >= awaited_) {
+      awaited_ = kNone;
+      reached_.notify_all();
+    }
+  }
+}
+
+void Queue::WaitUntil(std::unique_lock<std::mutex>& lock, std::uint64_t ticket) {
+  while (!stopping_ && finished_ < ticket) {
+    awaited_ = std::min(awaited_, ticket);
+    reached_.wait(lock);
   }
 }
 
 void Queue::Wait(std::uint64_t ticket) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stopping_ || finished_ >= ticket; });
+  WaitUntil(lock, ticket);
   if (stopping_) throw Error(ErrorCode::kAborted, "The device was closed.");
   if (cancel_.cancelled()) {
     // Cancelled tasks end at once; when the last has, the next user of the queue starts clean.
-    changed_.wait(lock, [this] { return stopping_ || finished_ == enqueued_; });
+    while (!stopping_ && finished_ < enqueued_) WaitUntil(lock, enqueued_);
     error_ = nullptr;
     cancel_.Reset();
     throw Error(ErrorCode::kAborted, "The operation was aborted.");

@@ -31,14 +31,21 @@ class Queue {
   const CancelToken& cancel_token() const { return cancel_; }
 
  private:
+  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+
   void Run();
+  // Returns when the ticket's task has ended, or the queue is stopping.
+  void WaitUntil(std::unique_lock<std::mutex>& lock, std::uint64_t ticket);
 
   CancelToken cancel_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable queued_;
+  // A task that somebody waits for has ended: waking them after each would take a core from work.
+  std::condition_variable reached_;
   std::deque<std::function<void()>> tasks_;
   std::uint64_t enqueued_ = 0;
   std::uint64_t finished_ = 0;
+  std::uint64_t awaited_ = kNone;  // the first ticket that somebody waits for
   std::exception_ptr error_;
   bool stopping_ = false;
   std::thread thread_;
