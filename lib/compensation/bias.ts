@@ -79,9 +79,12 @@ export interface Candidate {
 
 export async function fitBias(input: BiasInput): Promise<FittedBias> {
   const { device, weight, granularity, fitted, heldOut } = input;
-  const energy = await outputEnergy(device, weight, fitted);
-  const fit = await fitOf(input, fitted);
-  const judge = heldOut === undefined ? undefined : await fitOf(input, heldOut);
+  // All is queued before anything is waited for.
+  const [energy, fit, judge] = await Promise.all([
+    outputEnergy(device, weight, fitted),
+    fitOf(input, fitted),
+    heldOut && fitOf(input, heldOut),
+  ]);
   if (granularity === 'none') return { certificate: uncompensated(fit, judge, energy) };
   const onTrial = input.source === 'inputs';
   const mean = onTrial ? await driftOf(input) : fit.mean;

@@ -36,18 +36,20 @@ export async function residualOf(
     }
     return { variances, means };
   });
+  const [read, readMeans] = await Promise.all([readAll(variances), readAll(means)]);
+  const mean = new Float64Array(weight.rows);
+  for (const part of readMeans) {
+    for (const [channel, value] of part.entries()) mean[channel] = (mean[channel] ?? 0) + value;
+  }
+  return { variance: sum(read.map(sum)), mean };
+}
+
+/** Of tensors of float64, which are disposed; one wait for all. */
+async function readAll(tensors: readonly Tensor[]): Promise<Float64Array[]> {
   try {
-    let variance = 0;
-    for (const part of variances) variance += sum(await part.readFloat64());
-    const mean = new Float64Array(weight.rows);
-    for (const part of means) {
-      (await part.readFloat64()).forEach((value, channel) => {
-        mean[channel] = (mean[channel] ?? 0) + value;
-      });
-    }
-    return { variance, mean };
+    return await Promise.all(tensors.map((tensor) => tensor.readFloat64()));
   } finally {
-    for (const part of [...variances, ...means]) part.dispose();
+    for (const tensor of tensors) tensor.dispose();
   }
 }
 
@@ -89,13 +91,12 @@ export async function outputEnergy(
   const { variances, means } = device.scope(() => {
     const w = device.cast(weight, 'float32');
     return {
-      variances: inputs.hasMoment ? device.quadraticForm(w, inputs.covariance) : undefined,
-      means: device.matvec(w, inputs.mean),
+      variances: inputs.hasMoment ? [device.quadraticForm(w, inputs.covariance)] : [],
+      means: [device.matvec(w, inputs.mean)],
     };
   });
-  using variance = variances;
-  using mean = means;
-  return sum((await variance?.readFloat64()) ?? []) + squares(await mean.readFloat64());
+  const [variance, mean] = await Promise.all([readAll(variances), readAll(means)]);
+  return sum(variance.map(sum)) + sum(mean.map(squares));
 }
 
 function present(means: Tensor | undefined): Tensor {

@@ -111,8 +111,9 @@ async function expectFinite(
 ): Promise<void> {
   const counts = tensors.map(([, tensor]) => device.countNonFinite(tensor));
   try {
+    const read = await Promise.all(counts.map((count) => count.readFloat64()));
     for (const [i, [name]] of tensors.entries()) {
-      const [count] = (await counts[i]?.readFloat64()) ?? [0];
+      const [count = 0] = read[i] ?? [];
       if (count !== 0) {
         throw new BallastError(
           'ERR_CHECKPOINT',

@@ -51,13 +51,16 @@ export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinea
   );
   const report = { name: `${run.model.blockName(input.block)}.${name}`, block: input.block };
   expectNoLoss(certificate);
-  const [damping] = (await codes?.damping?.readFloat64()) ?? [];
   const position = options.compensation === 'position';
+  const [folded, [damping] = []] = await Promise.all([
+    foldedBias(device, source.bias, weight.dtype, position ? undefined : bias),
+    codes?.damping?.readFloat64(),
+  ]);
   return {
     name,
     codes,
     weight,
-    bias: await foldedBias(device, source.bias, weight.dtype, position ? undefined : bias),
+    bias: folded,
     positionBias:
       position && bias !== undefined
         ? device.upload('float32', [bias.length / weight.rows, weight.rows], bias)

@@ -167,19 +167,21 @@ export class StatisticsSums implements Disposable {
   async finish(): Promise<Statistics> {
     const device = this.#device;
     const [own, rest] = [this.#withMoment, this.#without];
-    const all = { count: own.count + rest.count, sum: await totalOf(own.sum, rest.sum) };
-    const meanOf = (sum: Float64Array, count: number) =>
-      device.upload('float64', [sum.length], divided(sum, count));
-    const mean = meanOf(all.sum, all.count);
+    const sums = [own.sum, rest.sum, this.#positionSum];
+    const [ofOwn, ofRest, ofPositions] = await Promise.all(sums.map((sum) => sum?.readFloat64()));
+    const total = totalOf(ofOwn, ofRest);
+    const count = own.count + rest.count;
+    const meanOf = (sum: Float64Array, tokens: number) =>
+      device.upload('float64', [sum.length], divided(sum, tokens));
     const moment = this.#moment && {
       ...this.#moment,
       count: own.count,
-      mean: own.sum === undefined ? mean : meanOf(await own.sum.readFloat64(), own.count),
+      mean: meanOf(ofOwn ?? total, own.count),
     };
-    const positionMeans = await this.#positionMeans(mean.cols, all.count);
+    const positionMeans = ofPositions && this.#meansOf(ofPositions, total.length, count);
     this.#moment = undefined;
     this.dispose();
-    return new Statistics(device, all.count, mean, positionMeans, moment);
+    return new Statistics(device, count, meanOf(total, count), positionMeans, moment);
   }
 
   dispose(): void {
@@ -194,10 +196,8 @@ export class StatisticsSums implements Disposable {
     this.dispose();
   }
 
-  async #positionMeans(channels: number, tokens: number): Promise<Tensor | undefined> {
-    if (this.#positionSum === undefined) return undefined;
-    const sum = await this.#positionSum.readFloat64();
-    const means = Float32Array.from(divided(sum, tokens / this.#sequence));
+  #meansOf(positionSum: Float64Array, channels: number, tokens: number): Tensor {
+    const means = Float32Array.from(divided(positionSum, tokens / this.#sequence));
     return this.#device.upload('float32', [this.#sequence, channels], means);
   }
 }

@@ -13,9 +13,8 @@ export function divided(sum: Float64Array, count: number): Float64Array {
 }
 
 /** Of one sum or two. */
-export async function totalOf(...sums: readonly (Tensor | undefined)[]): Promise<Float64Array> {
-  const present = sums.filter((sum) => sum !== undefined);
-  const [first, second] = await Promise.all(present.map((sum) => sum.readFloat64()));
+export function totalOf(...sums: readonly (Float64Array | undefined)[]): Float64Array {
+  const [first, second] = sums.filter((sum) => sum !== undefined);
   if (first === undefined) throw new RangeError('Statistics of no tokens.');
   return second === undefined ? first : added(first, second);
 }
