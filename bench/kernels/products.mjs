@@ -24,8 +24,8 @@ function products({ tokens, quick }) {
 }
 
 async function matmulRow(context, precision, weightDtype, { tokens, out, channels }) {
-  const { device, peerOp } = context;
-  const x = randomMatrix(device, tokens, channels);
+  const { device, peerOp, states } = context;
+  const x = randomMatrix(device, tokens, channels, states);
   const weight = randomMatrix(device, out, channels, weightDtype);
   const operations = 2 * tokens * out * channels;
   // A float16 weight has no peer: torch would convert or fall back.
@@ -44,8 +44,8 @@ async function matmulRow(context, precision, weightDtype, { tokens, out, channel
 }
 
 async function momentRow(context, precision, tokens, channels) {
-  const { device } = context;
-  const x = randomMatrix(device, tokens, channels);
+  const { device, states } = context;
+  const x = randomMatrix(device, tokens, channels, states);
   const sum = device.zeros('float32', [channels, channels]);
   const measured = await compare({
     ...context,
@@ -64,9 +64,11 @@ async function momentRow(context, precision, tokens, channels) {
 
 export async function measureProducts(open, options) {
   const rows = [];
-  const peerOp = options.peerStates === 'float32' ? 'matmul_of_float32' : 'matmul';
+  const wide = options.peerStates === 'float32';
+  const peerOp = wide ? 'matmul_of_float32' : 'matmul';
   for (const precision of options.precisions) {
-    const context = { ...open(precision), peerOp };
+    // What linears read is bfloat16 where their products are.
+    const context = { ...open(precision), peerOp, states: wide ? 'float32' : precision };
     const own = [];
     for (const shape of products(options)) {
       own.push(await matmulRow(context, precision, precision, shape));
