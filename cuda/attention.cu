@@ -6,6 +6,7 @@
 #include "cuda/attention_kernel.cuh"
 #include "cuda/check.h"
 #include "cuda/flash_attention.h"
+#include "cuda/numbers.cuh"
 #include "cuda/operations.h"
 #include "native/core/error.h"
 
@@ -15,14 +16,17 @@ namespace {
 constexpr std::int64_t kLargestHead = 256;
 
 template <class T>
-void Launch(const Context& context, AttentionArguments arguments) {
+void Launch(const Context& context, AttentionArguments arguments, const View& result) {
   arguments.blocks = static_cast<int>(DivideUp(arguments.sequence, T::kQueries));
-  Check(cudaFuncSetAttribute(attention_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             T::kBytes),
-        "preparing attention");
   const auto blocks = static_cast<unsigned>(arguments.batch * arguments.heads * arguments.blocks);
-  attention_kernel<T><<<blocks, kAttentionThreads, T::kBytes, context.stream>>>(arguments);
-  CheckLaunch("attention");
+  WithOperandType(result.dtype, [&](auto type) {
+    using Out = typename decltype(type)::type;
+    const auto kernel = attention_kernel<T, Out>;
+    Check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kBytes),
+          "preparing attention");
+    kernel<<<blocks, kAttentionThreads, T::kBytes, context.stream>>>(arguments, result.as<Out>());
+    CheckLaunch("attention");
+  });
 }
 
 }  // namespace
@@ -43,7 +47,6 @@ void Attention(const Context& context, const AttentionParams& p) {
       .slopes = p.alibi_slopes.f32(),
       .bias = p.bias.f32(),
       .bias_rows = p.bias.empty() ? 0 : p.bias.rows(),
-      .out = p.out.f32(),
       .batch = p.query.rows() / p.sequence,
       .sequence = static_cast<int>(p.sequence),
       .heads = static_cast<int>(p.heads),
@@ -55,10 +58,10 @@ void Attention(const Context& context, const AttentionParams& p) {
       .scale = static_cast<float>(p.scale),
       .softcap = static_cast<float>(p.softcap),
       .causal = p.causal};
-  if (p.precision == Precision::kBFloat16) return FlashAttention(context, arguments);
-  if (head_size <= 64) return Launch<AttentionTile<64, 64, 64>>(context, arguments);
-  if (head_size <= 128) return Launch<AttentionTile<128, 64, 64>>(context, arguments);
-  Launch<AttentionTile<256, 32, 32>>(context, arguments);
+  if (p.precision == Precision::kBFloat16) return FlashAttention(context, arguments, p.out);
+  if (head_size <= 64) return Launch<AttentionTile<64, 64, 64>>(context, arguments, p.out);
+  if (head_size <= 128) return Launch<AttentionTile<128, 64, 64>>(context, arguments, p.out);
+  Launch<AttentionTile<256, 32, 32>>(context, arguments, p.out);
 }
 
 }  // namespace ballast::cuda

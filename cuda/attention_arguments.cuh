@@ -1,5 +1,5 @@
-// What both kernels of attention are told, and the step between them: from a product of query and
-// key to a score. Formulas: AttentionParams in native/backend/params.h.
+// What both kernels of attention are told beside where the result goes, and the step between them:
+// from a product of query and key to a score. Formulas: AttentionParams in native/backend/params.h.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,6 @@ struct AttentionArguments {
   const float* slopes;  // or null
   const float* bias;    // or null
   std::int64_t bias_rows;
-  float* out;
   std::int64_t batch;
   int sequence;
   int heads;

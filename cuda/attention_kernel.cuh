@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "cuda/attention_arguments.cuh"
+#include "cuda/numbers.cuh"
 #include "cuda/reduce.cuh"
 
 namespace ballast::cuda {
@@ -143,8 +144,31 @@ __device__ __forceinline__ void weigh(const AttentionArguments& p, float slope, 
   }
 }
 
-template <class T>
-__global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const AttentionArguments p) {
+// Divides by the sums and writes what lies within `count` rows and the head.
+template <class T, class Out>
+__device__ __forceinline__ void store_rows(const RunningRows<T>& rows, int count, int head_size,
+                                           std::int64_t stride, int tx, int ty, Out* out) {
+#pragma unroll
+  for (int r = 0; r < T::kRows; ++r) {
+    const int row = ty * T::kRows + r;
+    if (row >= count) continue;
+    const float inverse = 1.0f / rows.sums[r];
+#pragma unroll
+    for (int c = 0; c < T::kVectors; ++c) {
+      const float4 x = rows.out[r][c];
+      const float four[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int column = (c * kAttentionSide + tx) * 4 + i;
+        if (column < head_size) out[row * stride + column] = convert<Out>(four[i] * inverse);
+      }
+    }
+  }
+}
+
+template <class T, class Out>
+__global__ void __launch_bounds__(kAttentionThreads)
+    attention_kernel(const AttentionArguments p, Out* out) {
   extern __shared__ __align__(16) float shared_floats[];
   float* queries = shared_floats;
   float* keys = queries + T::kQueries * T::kPitch;  // and, in turn, values
@@ -187,23 +211,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_kernel(const Atte
     add_values<T>(weights, keys, tx, ty, rows.out);
   }
 
-  // 3. Divide by the sums.
-#pragma unroll
-  for (int r = 0; r < T::kRows; ++r) {
-    const int row = ty * T::kRows + r;
-    if (first + row >= p.sequence) continue;
-    const float inverse = 1.0f / rows.sums[r];
-#pragma unroll
-    for (int c = 0; c < T::kVectors; ++c) {
-      const float4 x = rows.out[r][c];
-      const float four[4] = {x.x, x.y, x.z, x.w};
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int column = (c * kAttentionSide + tx) * 4 + i;
-        if (column < p.head_size) p.out[offset + row * stride + column] = four[i] * inverse;
-      }
-    }
-  }
+  store_rows<T>(rows, p.sequence - first, p.head_size, stride, tx, ty, out + offset);
 }
 
 }  // namespace ballast::cuda

@@ -11,11 +11,14 @@ template <class F>
 void Combine(const Context& context, const BinaryParams& p, F f) {
   const std::int64_t count = p.a.shape.elements(), period = p.b.shape.elements();
   const Whole a = {p.a.f32()};
-  if (count == period) {
-    Map(context, "binary", count, p.out.f32(), f, a, Whole{p.b.f32()});
-  } else {
-    Map(context, "binary", count, p.out.f32(), f, a, Repeated{p.b.f32(), period});
-  }
+  WithOperandType(p.out.dtype, [&](auto type) {
+    auto* const out = p.out.as<typename decltype(type)::type>();
+    if (count == period) {
+      Map(context, "binary", count, out, f, a, Whole{p.b.f32()});
+    } else {
+      Map(context, "binary", count, out, f, a, Repeated{p.b.f32(), period});
+    }
+  });
 }
 
 struct Add {

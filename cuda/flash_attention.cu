@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kPackThreads)
 }
 
 template <class T, bool kPlain>
-void Launch(const Context& context, AttentionArguments p) {
+void Launch(const Context& context, AttentionArguments p, const View& result) {
   p.blocks = static_cast<int>(DivideUp(p.sequence, T::kQueries));
   const std::int64_t key_tiles = DivideUp(p.sequence, T::kKeys);
   const std::int64_t tiles = p.batch * p.key_value_heads * key_tiles;
@@ -51,31 +51,34 @@ void Launch(const Context& context, AttentionArguments p) {
       .keys = keys.data(),
       .values = values.data(),
       .key_tiles = static_cast<int>(key_tiles),
-      .vectors = p.head_size % kWide == 0 && AreAligned(p.query, p.key, p.value, p.out)};
+      .vectors = p.head_size % kWide == 0 && AreAligned(p.query, p.key, p.value, result.f32())};
   round_keys_kernel<T><<<static_cast<unsigned>(tiles), kPackThreads, 0, context.stream>>>(
       f, keys.data(), values.data());
   CheckLaunch("attention");
-  Check(cudaFuncSetAttribute(flash_attention_kernel<T, kPlain>,
-                             cudaFuncAttributeMaxDynamicSharedMemorySize, T::kBytes),
-        "preparing attention");
   const auto blocks = static_cast<unsigned>(p.batch * p.heads * p.blocks);
-  flash_attention_kernel<T, kPlain><<<blocks, kFlashThreads, T::kBytes, context.stream>>>(f);
-  CheckLaunch("attention");
+  WithOperandType(result.dtype, [&](auto type) {
+    using Out = typename decltype(type)::type;
+    const auto kernel = flash_attention_kernel<T, kPlain, Out>;
+    Check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kBytes),
+          "preparing attention");
+    kernel<<<blocks, kFlashThreads, T::kBytes, context.stream>>>(f, result.as<Out>());
+    CheckLaunch("attention");
+  });
 }
 
 }  // namespace
 
-void FlashAttention(const Context& context, const AttentionArguments& p) {
+void FlashAttention(const Context& context, const AttentionArguments& p, const View& result) {
   if (p.slopes == nullptr && p.bias == nullptr && p.softcap == 0 && p.scale > 0) {
-    if (p.head_size <= 64) return Launch<FlashTile<64, 2, 64>, true>(context, p);
-    if (p.head_size <= 96) return Launch<FlashTile<96, 2, 64>, true>(context, p);
-    if (p.head_size <= 128) return Launch<FlashTile<128, 2, 64>, true>(context, p);
-    return Launch<FlashTile<256, 1, 32>, true>(context, p);
+    if (p.head_size <= 64) return Launch<FlashTile<64, 2, 64>, true>(context, p, result);
+    if (p.head_size <= 96) return Launch<FlashTile<96, 2, 64>, true>(context, p, result);
+    if (p.head_size <= 128) return Launch<FlashTile<128, 2, 64>, true>(context, p, result);
+    return Launch<FlashTile<256, 1, 32>, true>(context, p, result);
   }
   // What follows the products takes registers: tiles of 32 keys where 64 would spill.
-  if (p.head_size <= 64) return Launch<FlashTile<64, 2, 64>, false>(context, p);
-  if (p.head_size <= 128) return Launch<FlashTile<128, 2, 32>, false>(context, p);
-  Launch<FlashTile<256, 1, 32>, false>(context, p);
+  if (p.head_size <= 64) return Launch<FlashTile<64, 2, 64>, false>(context, p, result);
+  if (p.head_size <= 128) return Launch<FlashTile<128, 2, 32>, false>(context, p, result);
+  Launch<FlashTile<256, 1, 32>, false>(context, p, result);
 }
 
 }  // namespace ballast::cuda

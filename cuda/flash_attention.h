@@ -3,6 +3,7 @@
 
 #include "cuda/attention_arguments.cuh"
 #include "cuda/context.h"
+#include "native/core/view.h"
 
 namespace ballast::cuda {
 
@@ -13,6 +14,8 @@ namespace ballast::cuda {
 // that) and weights relatively by twice as much and by 2u, so that
 //   |error| <= (exp(4.01·u·E)·(1 + 3.02·u) − 1 + sequence·2^-26)·Σ_j w_j |v_j|,
 // the last term for the sums, which tensor cores cut at every 16 keys.
-void FlashAttention(const Context& context, const AttentionArguments& arguments);
+// result: like the query, operand type.
+void FlashAttention(const Context& context, const AttentionArguments& arguments,
+                    const View& result);
 
 }  // namespace ballast::cuda

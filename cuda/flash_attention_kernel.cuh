@@ -142,9 +142,9 @@ __device__ __forceinline__ void add_values(const typename T::Weights& weights, c
 }
 
 // Divides by the sums and writes the warp's rows from query `first` on; `out` is the sequence's.
-template <class T>
+template <class T, class Out>
 __device__ __forceinline__ void store_rows(const FlashArguments& f, const FlashRows<T>& rows,
-                                           int first, std::int64_t stride, float* out) {
+                                           int first, std::int64_t stride, Out* out) {
   const int lane = threadIdx.x % kWarp, head_size = f.attention.head_size;
 #pragma unroll
   for (int m = 0; m < T::kFragments; ++m) {
@@ -156,14 +156,14 @@ __device__ __forceinline__ void store_rows(const FlashArguments& f, const FlashR
 #pragma unroll
       for (int c = 0; c < T::kColumns; ++c) {
         const int column = c * 8 + lane % 4 * 2;
-        const float2 pair = {rows.out[m][c][2 * half] * inverse,
-                             rows.out[m][c][2 * half + 1] * inverse};
-        float* to = out + query * stride + column;
+        const Floats<2> pair = {rows.out[m][c][2 * half] * inverse,
+                                rows.out[m][c][2 * half + 1] * inverse};
+        Out* to = out + query * stride + column;
         if (f.vectors) {
-          if (column < head_size) *reinterpret_cast<float2*>(to) = pair;
+          if (column < head_size) store_floats(to, 0, pair);
         } else {
-          if (column < head_size) to[0] = pair.x;
-          if (column + 1 < head_size) to[1] = pair.y;
+          if (column < head_size) to[0] = convert<Out>(pair.of[0]);
+          if (column + 1 < head_size) to[1] = convert<Out>(pair.of[1]);
         }
       }
     }
@@ -171,8 +171,9 @@ __device__ __forceinline__ void store_rows(const FlashArguments& f, const FlashR
 }
 
 // kPlain: no slopes, no bias, no cap, scale > 0; maxima are then taken before scaling.
-template <class T, bool kPlain>
-__global__ void __launch_bounds__(kFlashThreads, 2) flash_attention_kernel(const FlashArguments f) {
+template <class T, bool kPlain, class Out>
+__global__ void __launch_bounds__(kFlashThreads, 2)
+    flash_attention_kernel(const FlashArguments f, Out* out) {
   extern __shared__ __align__(128) unsigned char shared[];
   auto* queries = reinterpret_cast<Bfloat*>(shared);
   Bfloat* keys = queries + T::kQueries * T::kPitch;
@@ -226,7 +227,7 @@ __global__ void __launch_bounds__(kFlashThreads, 2) flash_attention_kernel(const
     if (tile + 1 < end) fetch_tile<T>(f.keys + packed + (tile + 1) * T::kElements, keys);
     if (sees) add_values<T>(weights, values, rows);
   }
-  store_rows<T>(f, rows, first, stride, p.out + offset);
+  store_rows<T>(f, rows, first, stride, out + offset);
 }
 
 }  // namespace ballast::cuda

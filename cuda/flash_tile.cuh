@@ -39,7 +39,7 @@ struct FlashArguments {
   const Bfloat* keys;
   const Bfloat* values;
   int key_tiles;
-  bool vectors;  // rows of heads begin at multiples of 16 bytes
+  bool vectors;  // four channels of a head can be moved at once, two of the result
 };
 
 // Four channels of a head in bfloat16, zero beyond its size.
@@ -54,9 +54,7 @@ __device__ __forceinline__ uint2 round_channels(const float* row, int column, in
     if (column + 2 < head_size) x.z = row[column + 2];
     if (column + 3 < head_size) x.w = row[column + 3];
   }
-  const __nv_bfloat162 low = __floats2bfloat162_rn(x.x, x.y);
-  const __nv_bfloat162 high = __floats2bfloat162_rn(x.z, x.w);
-  return {*reinterpret_cast<const unsigned*>(&low), *reinterpret_cast<const unsigned*>(&high)};
+  return {round_pair(x.x, x.y), round_pair(x.z, x.w)};
 }
 
 // The queries of a tile, zero beyond the sequence.

@@ -37,11 +37,6 @@ void Launch(const Context& context, const char* operation, int planes_a, int pla
   return Launch<3, 3>(context, operation, arguments);
 }
 
-// Rows of float32 that can be read and written 16 bytes at a time.
-bool LieByFours(const float* data, std::int64_t stride) {
-  return stride % kWide == 0 && AreAligned(data);
-}
-
 // Rows of A from `first` on.
 Operand RowsFrom(const Operand& a, std::int64_t first) {
   Operand part = a;
@@ -54,8 +49,12 @@ Operand RowsFrom(const Operand& a, std::int64_t first) {
 
 void MultiplyRows(const Context& context, const char* operation, const Product& p, const Packed& a,
                   const Packed& b, std::int64_t first, std::int64_t rows) {
-  const std::int64_t offset = first * p.stride;
-  const float* residual = p.residual == nullptr ? nullptr : p.residual + offset;
+  const auto from_first = [&](auto* data) {
+    return data == nullptr ? nullptr : data + first * p.stride;
+  };
+  float* const out = from_first(p.out);
+  Bfloat* const rounded = from_first(p.rounded);
+  const float* const residual = from_first(p.residual);
   Launch(context, operation, a.planes, b.planes,
          {.a = a.data,
           .b = b.data,
@@ -64,14 +63,15 @@ void MultiplyRows(const Context& context, const char* operation, const Product& 
           .depth = b.depth,
           .rows = rows,
           .columns = p.columns,
-          .out = p.out + offset,
+          .out = out,
+          .rounded = rounded,
           .stride = p.stride,
           .bias = p.bias,
           .residual = residual,
           .activation = p.activation,
           .update = p.update,
           .upper = p.upper,
-          .by_fours = LieByFours(p.out + offset, p.stride) && LieByFours(residual, p.stride)});
+          .by_fours = p.stride % kWide == 0 && AreAligned(out, rounded, residual)});
 }
 
 }  // namespace
@@ -80,12 +80,15 @@ void Multiply(const Context& context, const char* operation, const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
   const bool tensor_tiles = context.products != ProductKernel::kMmaSync;
   const Layout layout = tensor_tiles ? Layout::kTiles : Layout::kRows;
-  const Packed b = Pack(context, operation, p.b, p.columns, p.depth, p.precision, layout);
-  if (p.upper && p.a.data == p.b.data) {
-    return MultiplyRows(context, operation, p, b, b, 0, p.rows);
-  }
-  const std::int64_t row_bytes =
-      std::max<std::int64_t>(b.depth, 1) * 2 * PlanesOf(p.a.dtype, p.precision);
+  // Float32 products have all planes of A whatever it is: the kernel of one plane each would leave
+  // the whole depth to the tensor cores.
+  const bool single = p.precision == Precision::kBFloat16;
+  const bool symmetric = p.upper && p.a.data == p.b.data;
+  const int planes_a = single ? 1 : kMostPlanes;
+  const int planes_b = single || symmetric ? planes_a : PlanesOf(p.b.dtype);
+  const Packed b = Pack(context, operation, p.b, p.columns, p.depth, planes_b, layout);
+  if (symmetric) return MultiplyRows(context, operation, p, b, b, 0, p.rows);
+  const std::int64_t row_bytes = std::max<std::int64_t>(b.depth, 1) * 2 * planes_a;
   const std::int64_t pass =
       p.upper
           ? p.rows
@@ -94,7 +97,7 @@ void Multiply(const Context& context, const char* operation, const Product& p) {
     context.ThrowIfCancelled();
     const std::int64_t rows = std::min(pass, p.rows - first);
     const Packed a =
-        Pack(context, operation, RowsFrom(p.a, first), rows, p.depth, p.precision, layout);
+        Pack(context, operation, RowsFrom(p.a, first), rows, p.depth, planes_a, layout);
     MultiplyRows(context, operation, p, a, b, first, rows);
   }
 }

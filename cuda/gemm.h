@@ -13,13 +13,14 @@ namespace ballast::cuda {
 enum class Update { kStore, kAdd, kSubtract };
 
 struct Product {
-  Operand a;  // [rows, depth], float32
+  Operand a;  // [rows, depth], float32 or bfloat16
   Operand b;  // [columns, depth], a weight type
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::int64_t depth = 0;
   float* out = nullptr;
-  std::int64_t stride = 0;  // of out
+  __nv_bfloat16* rounded = nullptr;  // in place of out, with kStore: what would be stored, rounded
+  std::int64_t stride = 0;           // of either
   Update update = Update::kStore;
   bool upper = false;  // only elements with row <= column
   Precision precision = Precision::kFloat32;
@@ -39,8 +40,8 @@ struct Product {
 // depth to the tensor cores: of the rounded operands |error| <= depth·2^-24 Σ|a||b|, and less than
 // a tenth of that where it was simulated, while rounding the operands makes 2^-9 of each |a||b|.
 // An element's digits depend on its row of A, its row of B and the depth alone. out may overlap
-// neither a nor b, except that both are packed before anything is written when `rows` fits one
-// pass (see kMostPackedBytes in gemm.cu).
+// neither a nor b, except that float32 factors are packed before anything is written when `rows`
+// fits one pass (see kMostPackedBytes in gemm.cu).
 void Multiply(const Context& context, const char* operation, const Product& product);
 
 }  // namespace ballast::cuda

@@ -11,6 +11,7 @@
 #include "cuda/activation.cuh"
 #include "cuda/gemm.h"
 #include "cuda/reduce.cuh"
+#include "cuda/wide.cuh"
 
 namespace ballast::cuda {
 
@@ -29,13 +30,14 @@ struct GemmArguments {
   int column_tiles = 0;
   int tiles = 0;  // that have elements to make
   float* out;
+  __nv_bfloat16* rounded;  // or this
   std::int64_t stride;
   const float* bias;
   const float* residual;
   Activation activation;
   Update update;
   bool upper;
-  bool by_fours;  // rows of `out` and `residual` begin at multiples of 16 bytes
+  bool by_fours;  // four numbers of `out` or `rounded` and of `residual` can be moved at once
 };
 
 // Tiles of a column that reach above the diagonal, where there are so many.
@@ -105,18 +107,12 @@ constexpr int kPatchSums = kPatchRows * kPatchColumns / kWarp;  // of a thread
 constexpr int kPatchPitch = kPatchColumns + 8;
 constexpr int kPatchSize = kPatchRows * kPatchPitch;
 
-template <int kWidth>
-struct alignas(kWidth * sizeof(float)) Values {
-  float at[kWidth];
-};
-
 // out = sum + residual, added to or subtracted from what was there. A lane takes kWidth elements of
 // every kStep-th row, four rows at a time: their reads come before the first write, so that they
 // wait for memory once.
 template <int kWidth>
 __device__ __forceinline__ void write_rows(const GemmArguments& p, const float* patch,
                                            std::int64_t row, std::int64_t column) {
-  using Vector = Values<kWidth>;
   constexpr int kLanes = kPatchColumns / kWidth, kStep = kWarp / kLanes, kTurns = 4;
   const int lane = threadIdx.x % kWarp, x = lane % kLanes * kWidth;
   if (column + x >= p.columns) return;
@@ -127,31 +123,34 @@ __device__ __forceinline__ void write_rows(const GemmArguments& p, const float* 
     const auto turns =
         static_cast<int>(min(left + kStep - 1, std::int64_t{kTurns * kStep}) / kStep);
     const std::int64_t at = (row + first) * p.stride + column + x, next = kStep * p.stride;
-    Vector residual[kTurns] = {}, before[kTurns] = {};
+    Floats<kWidth> residual[kTurns] = {}, before[kTurns] = {};
     if (p.residual != nullptr) {
 #pragma unroll
       for (int i = 0; i < kTurns; ++i) {
-        if (i < turns) residual[i] = *reinterpret_cast<const Vector*>(p.residual + at + i * next);
+        if (i < turns) residual[i] = load_floats<kWidth>(p.residual + at + i * next);
       }
     }
     if (p.update != Update::kStore) {
 #pragma unroll
       for (int i = 0; i < kTurns; ++i) {
-        if (i < turns) before[i] = *reinterpret_cast<const Vector*>(p.out + at + i * next);
+        if (i < turns) before[i] = load_floats<kWidth>(p.out + at + i * next);
       }
     }
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
       if (i >= turns) continue;
-      const float* from = patch + (first + i * kStep) * kPatchPitch + x;
-      Vector sum = *reinterpret_cast<const Vector*>(from);
+      auto sum = load_floats<kWidth>(patch + (first + i * kStep) * kPatchPitch + x);
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) {
-        if (p.residual != nullptr) sum.at[j] += residual[i].at[j];
-        if (p.update == Update::kAdd) sum.at[j] = before[i].at[j] + sum.at[j];
-        if (p.update == Update::kSubtract) sum.at[j] = before[i].at[j] - sum.at[j];
+        if (p.residual != nullptr) sum.of[j] += residual[i].of[j];
+        if (p.update == Update::kAdd) sum.of[j] = before[i].of[j] + sum.of[j];
+        if (p.update == Update::kSubtract) sum.of[j] = before[i].of[j] - sum.of[j];
       }
-      *reinterpret_cast<Vector*>(p.out + at + i * next) = sum;
+      if (p.rounded != nullptr) {
+        store_floats(p.rounded + at + i * next, 0, sum);
+      } else {
+        store_floats(p.out + at + i * next, 0, sum);
+      }
     }
   }
 }
@@ -181,7 +180,7 @@ __device__ __forceinline__ void write_sums(const GemmArguments& p, const float* 
 #pragma unroll
   for (int i = 0; i < kPatchSums; i += 2) {
     float* to = patch + (lane / 4 + i / 2 % 2 * 8) * kPatchPitch + i / 4 * 8 + lane % 4 * 2;
-    *reinterpret_cast<Values<2>*>(to) = {sums[i], sums[i + 1]};
+    store_floats(to, 0, Floats<2>{sums[i], sums[i + 1]});
   }
   __syncwarp();
   if (p.bias != nullptr || p.activation != Activation::kNone) {

@@ -1,4 +1,5 @@
-// out[i] = f(a[i], …) over whole tensors, 16 bytes of each at a time where all begin at such.
+// out[i] = f(a[i], …) over whole tensors, four numbers of each at a time where all begin at a
+// multiple of as many bytes.
 #pragma once
 
 #include "cuda/grid_loop.cuh"
@@ -48,8 +49,8 @@ __device__ __forceinline__ Floats<kWidth> apply(const F& f, const In&... in) {
   return out;
 }
 
-template <int kWidth, class F, class... In>
-__global__ void map_kernel(std::int64_t count, F f, float* out, In... in) {
+template <int kWidth, class F, class Out, class... In>
+__global__ void map_kernel(std::int64_t count, F f, Out* out, In... in) {
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   const std::int64_t words = count / kWidth;
@@ -60,9 +61,9 @@ __global__ void map_kernel(std::int64_t count, F f, float* out, In... in) {
   if (rest < count) store_floats(out, rest, apply<1>(f, in.template at<1>(rest)...));
 }
 
-// f is a device function of as many numbers as there are operands.
-template <class F, class... In>
-void Map(const Context& context, const char* operation, std::int64_t count, float* out, F f,
+// f is a device function of as many numbers as there are operands; its results are rounded to Out.
+template <class F, class Out, class... In>
+void Map(const Context& context, const char* operation, std::int64_t count, Out* out, F f,
          In... in) {
   if (count == 0) return;
   if (AreAligned(out) && (... && in.IsWide())) {

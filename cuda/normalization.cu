@@ -12,7 +12,6 @@ struct NormArguments {
   const float* x;
   const float* weight;  // or null
   const float* bias;    // or null
-  float* out;
   std::int64_t rows;
   int n;
   double eps;
@@ -20,8 +19,8 @@ struct NormArguments {
 };
 
 // f(x_i) times the weight, plus the bias.
-template <class Shape, class F>
-__device__ __forceinline__ void write_row(const NormArguments& p, const float* x, float* out, F f) {
+template <class Shape, class T, class F>
+__device__ __forceinline__ void write_row(const NormArguments& p, const float* x, T* out, F f) {
   constexpr int kWidth = Shape::kWidth;
   for (int i = threadIdx.x; i < p.n / kWidth; i += blockDim.x) {
     const auto in = load_floats<kWidth>(x, i);
@@ -39,33 +38,39 @@ __device__ __forceinline__ void write_row(const NormArguments& p, const float* x
   }
 }
 
-template <class Shape>
-__global__ void layer_norm_kernel(const NormArguments p) {
+template <class Shape, class T>
+__global__ void layer_norm_kernel(const NormArguments p, T* out) {
   const std::int64_t row = own_row();
   if (row >= p.rows) return;
   const float* x = p.x + row * p.n;
   const auto [mean, inverse] = row_moments<Shape>(x, p.n, p.eps);
-  write_row<Shape>(p, x, p.out + row * p.n, [mean = mean, inverse = inverse](double value) {
+  write_row<Shape>(p, x, out + row * p.n, [mean = mean, inverse = inverse](double value) {
     return static_cast<float>((value - mean) * inverse);
   });
 }
 
-template <class Shape>
-__global__ void rms_norm_kernel(const NormArguments p) {
+template <class Shape, class T>
+__global__ void rms_norm_kernel(const NormArguments p, T* out) {
   const std::int64_t row = own_row();
   if (row >= p.rows) return;
   const float* x = p.x + row * p.n;
   const double squares = row_sum<Shape>(x, p.n, [](double value) { return value * value; });
   const double inverse = 1 / sqrt(squares / p.n + p.eps);
-  write_row<Shape>(p, x, p.out + row * p.n,
+  write_row<Shape>(p, x, out + row * p.n,
                    [inverse](double value) { return static_cast<float>(value * inverse); });
 }
 
+// Calls launch(shape, out, blocks, threads).
 template <class F>
-void Launch(const NormArguments& p, F launch) {
+void Launch(const NormArguments& p, const View& result, F launch) {
   if (p.rows == 0 || p.n == 0) return;
-  const bool wide = p.n % kWide == 0 && AreAligned(p.x, p.weight, p.bias, p.out);
-  WithRowShape(p.rows, p.n, wide, launch);
+  WithOperandType(result.dtype, [&](auto type) {
+    auto* const out = result.as<typename decltype(type)::type>();
+    const bool wide = p.n % kWide == 0 && AreAligned(p.x, p.weight, p.bias, out);
+    WithRowShape(p.rows, p.n, wide, [&](auto shape, unsigned blocks, dim3 threads) {
+      launch(shape, out, blocks, threads);
+    });
+  });
 }
 
 }  // namespace
@@ -74,14 +79,13 @@ void LayerNorm(const Context& context, const LayerNormParams& params) {
   const NormArguments p = {.x = params.x.f32(),
                            .weight = params.weight.f32(),
                            .bias = params.bias.f32(),
-                           .out = params.out.f32(),
                            .rows = params.x.rows(),
                            .n = static_cast<int>(params.x.cols()),
                            .eps = params.eps,
                            .weight_offset = 0};
-  Launch(p, [&](auto shape, unsigned blocks, dim3 threads) {
+  Launch(p, params.out, [&](auto shape, auto* out, unsigned blocks, dim3 threads) {
     using Shape = decltype(shape);
-    layer_norm_kernel<Shape><<<blocks, threads, 0, context.stream>>>(p);
+    layer_norm_kernel<Shape><<<blocks, threads, 0, context.stream>>>(p, out);
     CheckLaunch("layerNorm");
   });
 }
@@ -90,14 +94,13 @@ void RmsNorm(const Context& context, const RmsNormParams& params) {
   const NormArguments p = {.x = params.x.f32(),
                            .weight = params.weight.f32(),
                            .bias = nullptr,
-                           .out = params.out.f32(),
                            .rows = params.x.rows(),
                            .n = static_cast<int>(params.x.cols()),
                            .eps = params.eps,
                            .weight_offset = static_cast<float>(params.weight_offset)};
-  Launch(p, [&](auto shape, unsigned blocks, dim3 threads) {
+  Launch(p, params.out, [&](auto shape, auto* out, unsigned blocks, dim3 threads) {
     using Shape = decltype(shape);
-    rms_norm_kernel<Shape><<<blocks, threads, 0, context.stream>>>(p);
+    rms_norm_kernel<Shape><<<blocks, threads, 0, context.stream>>>(p, out);
     CheckLaunch("rmsNorm");
   });
 }

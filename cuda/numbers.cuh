@@ -54,6 +54,13 @@ void WithWeightType(DType dtype, F f) {
   }
 }
 
+// Calls f(Type<T>{}) with the type of an operand of products: float32 or bfloat16.
+template <class F>
+void WithOperandType(DType dtype, F f) {
+  if (dtype == DType::kBFloat16) return f(Type<Bfloat>{});
+  f(Type<float>{});
+}
+
 // Calls f(Type<T>{}) with the type of any tensor.
 template <class F>
 void WithType(DType dtype, F f) {

@@ -4,7 +4,6 @@
 #include "cuda/check.h"
 #include "cuda/numbers.cuh"
 #include "cuda/packing.h"
-#include "cuda/wide.cuh"
 
 namespace ballast::cuda {
 namespace {
@@ -126,7 +125,7 @@ __global__ void pack_columns_kernel(const T* in, std::int64_t stride, const floa
 
 bool LiesWhole(const Operand& operand) {
   const std::int64_t row_bytes = operand.stride * static_cast<std::int64_t>(SizeOf(operand.dtype));
-  return row_bytes % 16 == 0 && AreAligned(operand.data);
+  return row_bytes % 16 == 0 && reinterpret_cast<std::uintptr_t>(operand.data) % 16 == 0;
 }
 
 template <class T, int kPlanes>
@@ -144,43 +143,44 @@ void Launch(const Context& context, const char* operation, const Operand& operan
   CheckLaunch(operation);
 }
 
-bool LiesPacked(const Operand& operand, std::int64_t items, std::int64_t depth, Layout layout) {
-  return layout == Layout::kRows && operand.dtype == DType::kBFloat16 && operand.depth_contiguous &&
-         operand.stride == depth && items % kItemUnit == 0 && depth % kDepthUnit == 0 &&
-         LiesWhole(operand);
+bool LiesPacked(const Operand& operand, std::int64_t items, std::int64_t depth, int planes,
+                Layout layout) {
+  return layout == Layout::kRows && planes == 1 && operand.dtype == DType::kBFloat16 &&
+         operand.depth_contiguous && operand.stride == depth && items % kItemUnit == 0 &&
+         depth % kDepthUnit == 0 && LiesWhole(operand);
 }
 
 }  // namespace
 
-int PlanesOf(DType dtype, Precision precision) {
-  if (precision == Precision::kBFloat16 || dtype == DType::kBFloat16) return 1;
-  return dtype == DType::kFloat16 ? 2 : 3;
+int PlanesOf(DType dtype) {
+  if (dtype == DType::kBFloat16) return 1;
+  return dtype == DType::kFloat16 ? 2 : kMostPlanes;
 }
 
 Packed Pack(const Context& context, const char* operation, const Operand& operand,
-            std::int64_t items, std::int64_t depth, Precision precision, Layout layout) {
+            std::int64_t items, std::int64_t depth, int planes, Layout layout) {
   const Plane plane = {
       .layout = layout,
       .items = RoundUp(items, layout == Layout::kTiles ? 2 * kItemUnit : kItemUnit),
       .depth = RoundUp(depth, kDepthUnit)};
   Packed packed{.data = static_cast<const Bfloat*>(operand.data),
-                .planes = PlanesOf(operand.dtype, precision),
+                .planes = planes,
                 .plane_size = plane.items * plane.depth,
                 .depth = plane.depth,
                 .memory = nullptr};
-  if (packed.plane_size == 0 || LiesPacked(operand, items, depth, layout)) return packed;
-  packed.memory = std::make_unique<Scratch<Bfloat>>(context, packed.planes * packed.plane_size);
+  if (packed.plane_size == 0 || LiesPacked(operand, items, depth, planes, layout)) return packed;
+  packed.memory = std::make_unique<Scratch<Bfloat>>(context, planes * packed.plane_size);
   Bfloat* out = packed.memory->data();
   packed.data = out;
   WithWeightType(operand.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    switch (packed.planes) {
+    switch (planes) {
       case 1:
         return Launch<T, 1>(context, operation, operand, items, depth, plane, out);
       case 2:
         return Launch<T, 2>(context, operation, operand, items, depth, plane, out);
       default:
-        return Launch<T, 3>(context, operation, operand, items, depth, plane, out);
+        return Launch<T, kMostPlanes>(context, operation, operand, items, depth, plane, out);
     }
   });
   return packed;

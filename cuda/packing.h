@@ -50,9 +50,13 @@ struct Packed {
   std::unique_ptr<Scratch<__nv_bfloat16>> memory;  // none where the operand is read where it lies
 };
 
-int PlanesOf(DType dtype, Precision precision);
+constexpr int kMostPlanes = 3;
 
+// Planes that hold all bits of a number of a weight type.
+int PlanesOf(DType dtype);
+
+// What `planes` do not hold is rounded off the last one; those beyond PlanesOf are zeros.
 Packed Pack(const Context& context, const char* operation, const Operand& operand,
-            std::int64_t items, std::int64_t depth, Precision precision, Layout layout);
+            std::int64_t items, std::int64_t depth, int planes, Layout layout);
 
 }  // namespace ballast::cuda

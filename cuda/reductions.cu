@@ -16,8 +16,8 @@ constexpr int kChunkParts = 32;
 constexpr std::int64_t kMostChunks = 256;
 constexpr std::int64_t kLeastRows = 64;
 
-template <int kWidth>
-__global__ void sum_chunks_kernel(const float* x, std::int64_t rows, std::int64_t n,
+template <int kWidth, class T>
+__global__ void sum_chunks_kernel(const T* x, std::int64_t rows, std::int64_t n,
                                   std::int64_t chunk_rows, double* partial) {
   __shared__ double parts[kParts][kWarp * kWidth];
   const std::int64_t word = static_cast<std::int64_t>(blockIdx.x) * kWarp + threadIdx.x;
@@ -57,12 +57,12 @@ __global__ void add_chunks_kernel(const double* partial, std::int64_t chunks, st
   sum[column] += own;
 }
 
-template <int kWidth>
+template <int kWidth, class T>
 void SumChunks(const Context& context, const View& x, std::int64_t chunk_rows, unsigned chunks,
                double* partial) {
   const dim3 blocks(static_cast<unsigned>(DivideUp(x.cols(), kWarp * kWidth)), chunks);
   sum_chunks_kernel<kWidth><<<blocks, dim3(kWarp, kParts), 0, context.stream>>>(
-      x.f32(), x.rows(), x.cols(), chunk_rows, partial);
+      x.as<const T>(), x.rows(), x.cols(), chunk_rows, partial);
   CheckLaunch("channelSum");
 }
 
@@ -74,9 +74,12 @@ void AddRows(const Context& context, const View& x, double* sum) {
   const std::int64_t chunk_rows = std::max(kLeastRows, DivideUp(rows, kMostChunks));
   const auto chunks = static_cast<unsigned>(DivideUp(rows, chunk_rows));
   const Scratch<double> partial(context, chunks * n);
-  const bool wide = n % kWide == 0 && AreAligned(x.f32());
-  wide ? SumChunks<kWide>(context, x, chunk_rows, chunks, partial.data())
-       : SumChunks<1>(context, x, chunk_rows, chunks, partial.data());
+  WithOperandType(x.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    n % kWide == 0 && AreAligned(x.as<T>())
+        ? SumChunks<kWide, T>(context, x, chunk_rows, chunks, partial.data())
+        : SumChunks<1, T>(context, x, chunk_rows, chunks, partial.data());
+  });
   const auto blocks = static_cast<unsigned>(DivideUp(n, kWarp));
   add_chunks_kernel<<<blocks, dim3(kWarp, kChunkParts), 0, context.stream>>>(partial.data(), chunks,
                                                                              n, sum);

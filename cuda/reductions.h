@@ -6,7 +6,7 @@
 
 namespace ballast::cuda {
 
-// x [rows, c] float32, sum [c] float64; the order of the sums follows from the shape alone.
+// x [rows, c] operand type, sum [c] float64; the order of the sums follows from the shape alone.
 void AddRows(const Context& context, const View& x, double* sum);
 
 }  // namespace ballast::cuda

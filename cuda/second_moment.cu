@@ -12,7 +12,9 @@ constexpr std::int64_t kStretch = 16384;  // tokens
 
 // Tokens first … of a tensor as a factor whose items are its channels.
 Operand Channels(const View& tokens, const View& shift, std::int64_t first) {
-  return {.data = tokens.f32() + first * tokens.cols(),
+  return {.data = tokens.bytes +
+                  first * tokens.cols() * static_cast<std::int64_t>(SizeOf(tokens.dtype)),
+          .dtype = tokens.dtype,
           .stride = tokens.cols(),
           .depth_contiguous = false,
           .shift = shift.f32()};
