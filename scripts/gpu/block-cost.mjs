@@ -1,6 +1,7 @@
 // What a block of LLaMA costs on one GPU, by arithmetic: operations that a run queues, in the order of lib/pipeline, with their
 // floating-point operations, bytes through the GPU's memory, launches and waits, at rates that are assumed and not measured.
-// Nothing overlaps but the host's queueing with the GPU's work. Run, it prints the table of docs/cuda.md.
+// Products are bfloat16 ones, and so is what they alone read: norms, what attention gives, the gated product. Nothing overlaps
+// but the host's queueing with the GPU's work. Run, it prints the table of docs/cuda.md.
 import { pathToFileURL } from 'node:url';
 import { llama8b } from '../../bench/job/random-llama.mjs';
 import { queuedTogether } from '../../dist/execution/hidden-states.js';
@@ -35,23 +36,23 @@ function tokenWork(tokens, sequence) {
     /** Packs x and the weight, multiplies, writes float32. */
     linear: (inputs, outputs) => ({
       products: 2 * tokens * inputs * outputs,
-      bytes: tokens * (8 * inputs + 4 * outputs) + 6 * batches * inputs * outputs,
+      bytes: tokens * (6 * inputs + 4 * outputs) + 6 * batches * inputs * outputs,
       launches: 3 * batches,
     }),
     /** The sum over tokens, and the upper triangle of the second moment. */
     moment: (channels) => ({
       products: tokens * channels ** 2,
-      bytes: 12 * tokens * channels + 4 * batches * channels ** 2,
+      bytes: 8 * tokens * channels + 4 * batches * channels ** 2,
       launches: 4 * batches,
     }),
-    /** What reads and writes so many float32 numbers a token. */
-    pass: (numbers, launches = 1) => ({
-      bytes: 4 * tokens * numbers,
+    /** What reads and writes so many bytes a token. */
+    pass: (bytes, launches = 1) => ({
+      bytes: tokens * bytes,
       launches: launches * batches,
     }),
     attention: (queries, keys) => ({
       attention: 2 * tokens * sequence * queries,
-      bytes: tokens * (8 * queries + 12 * keys),
+      bytes: tokens * (6 * queries + 12 * keys),
       launches: 2 * batches,
     }),
     // The promise, and queueing the next mini-batches.
@@ -110,17 +111,17 @@ export function blockCost(method, job) {
   const [queries, keys] = [heads * headSize, keyValueHeads * headSize];
   const all = tokenWork(tokens + judged, sequence);
   const { linear, moment, pass, attention, turn } = all;
-  const norm = pass(2 * hidden);
+  const norm = pass(6 * hidden);
   const attends = [
     linear(hidden, queries),
     linear(hidden, keys),
     linear(hidden, keys),
-    pass(2 * (queries + keys), 2),
+    pass(8 * (queries + keys), 2),
     attention(queries, keys),
   ];
-  const output = [linear(queries, hidden), pass(hidden, 0)];
-  const inner = [linear(hidden, mlp), linear(hidden, mlp), pass(3 * mlp)];
-  const down = [linear(mlp, hidden), pass(hidden, 0)];
+  const output = [linear(queries, hidden), pass(4 * hidden, 0)];
+  const inner = [linear(hidden, mlp), linear(hidden, mlp), pass(10 * mlp)];
+  const down = [linear(mlp, hidden), pass(4 * hidden, 0)];
   const groups = [
     groupWork([queries, keys, keys], hidden),
     groupWork([hidden], queries),

@@ -32,7 +32,10 @@ async function fingerprint(...tensors) {
   return hash.digest('hex').slice(0, 8);
 }
 
-/** With one of the kernels that products may run on; the two of wgmma give the same digits, so results have the same hash. */
+/**
+ * Of what a run of this precision gives them, on one of their kernels; the two of wgmma give the same digits, so results have
+ * the same hash.
+ */
 async function measureProducts(precision, kernel) {
   process.env.BALLAST_CUDA_PRODUCTS = kernel;
   let device;
@@ -47,7 +50,7 @@ async function measureProducts(precision, kernel) {
     `${device.description}, ${precision} products (${kernel}), bfloat16 weights: TFLOP/s`,
   );
   for (const [tokens, out, channels] of products) {
-    const x = randomMatrix(device, tokens, channels);
+    const x = randomMatrix(device, tokens, channels, precision);
     const weight = randomMatrix(device, out, channels, 'bfloat16');
     const sum = device.zeros('float32', [channels, channels]);
     const product = device.matmul(x, weight);
@@ -74,7 +77,8 @@ async function measureAttention(precision) {
   const [key, value] = [1, 2].map(() =>
     randomMatrix(device, batch * sequence, keyValueHeads * headSize),
   );
-  const options = { sequence, heads, keyValueHeads, scale: headSize ** -0.5 };
+  const scale = headSize ** -0.5;
+  const options = { sequence, heads, keyValueHeads, scale, dtype: precision };
   const time = await seconds(device, () => device.attention(query, key, value, options));
   const rate = ((2 * batch * heads * headSize * sequence ** 2) / time) * 1e-12;
   console.log(
@@ -88,6 +92,7 @@ async function measureMemory() {
   const device = Device.open(name);
   const [rows, columns] = [16384, 4096];
   const x = randomMatrix(device, rows, columns);
+  const narrow = device.cast(x, 'bfloat16');
   const [weight, bias] = [randomMatrix(device, 1, columns), randomMatrix(device, 1, columns)];
   const [w, b] = [weight, bias].map((row) => device.reshape(row, [columns]));
   const head = device.reshape(randomMatrix(device, 1, 128), [128]);
@@ -98,15 +103,18 @@ async function measureMemory() {
   const cases = [
     ['copy', 2, () => device.scale(x, 1)],
     ['add', 3, () => device.add(x, x)],
+    ['multiply to bfloat16', 2.5, () => device.multiply(x, x, 'bfloat16')],
     ['add a row to each', 2, () => device.add(x, w)],
     ['gelu', 2, () => device.activate('gelu', x)],
     ['layer norm', 2, () => device.layerNorm(x, w, b, 1e-5)],
     ['rms norm', 2, () => device.rmsNorm(x, w, 1e-5)],
+    ['rms norm to bfloat16', 1.5, () => device.rmsNorm(x, w, 1e-5, 0, 'bfloat16')],
     ['rms norm per head', 2, () => device.rmsNorm(x, head, 1e-5)],
     ['rotary embedding', 2, () => device.rope(x, cos, sin, { sequence: 2048, headSize: 128 })],
     ['fake quantization, per row', 2, () => fake('row')],
     ['fake quantization, per tensor', 3, () => fake('tensor')],
     ['channel sum', 1, () => device.channelSum(x, sum)],
+    ['channel sum of bfloat16', 0.5, () => device.channelSum(narrow, sum)],
     ['transpose', 2, () => device.transpose(x)],
   ];
   console.log(`[${rows}, ${columns}] float32: GB/s and share of the copy`);
