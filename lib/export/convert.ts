@@ -99,7 +99,7 @@ export async function convert(conversion: Conversion): Promise<number> {
       format: format.name,
       from: record.format,
     });
-    await recordFiles(output);
+    await recordFiles(output, model);
     await output.commit();
     return countLinears(model);
   } finally {

@@ -1,28 +1,39 @@
 // A result's files are as they were written: each that people have no reason to edit has a digest in ballast-export.json.
-// So what is no linear's, embeddings, norms, biases per position, can be told to be whole in any format. A file's
-// digest is the SHA-256 of those of its pieces, which are taken on several threads at once.
+// So what is no linear's, embeddings, norms, biases per position, can be told to be whole in any format. Weights that
+// lie there as they are executed have the linears' digests (verification.ts) and are left out: nearly all of a result
+// that holds no codes. Codes stay in, since a linear's digest is of what they stand for, and not every bit counts there.
 
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { open, readdir } from 'node:fs/promises';
+import { basename, join, relative, sep } from 'node:path';
+import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { companionFiles } from '../checkpoint/companion-files.js';
 import { ioError, isMissing } from '../checkpoint/io-error.js';
 import type { OutputDirectory } from '../checkpoint/output-directory.js';
+import type { TensorInfo } from '../checkpoint/safetensors-header.js';
 import { BallastError } from '../errors.js';
-import { digestThreads, sha256 } from './digest.js';
+import { type BlockModel, shapeOf } from '../models/index.js';
 import { gridFolder } from './grid-file.js';
-import { readRecord, recordFile, reportFile } from './verification.js';
+import { findFormat } from './registry.js';
+import { expectRecord, type OpenedResult, recordFile, reportFile } from './verification.js';
 
-const pieceBytes = 1 << 24;
+/** Hashed in a millisecond or two, so the event loop is not held up; larger ones are no faster. */
+const pieceBytes = 1 << 20;
 
 /** What may change, or tells of the files itself. */
 const edited = new Set(['config.json', reportFile, recordFile, ...companionFiles]);
 
 /**
- * Adds the digests of the files in `output` to its record; none of them is written to afterwards. `onPiece` throws to
- * stop. Error ERR_IO.
+ * Adds the digests of the files in `output`, which holds `model`, to its record; none of them is written to afterwards.
+ * `onPiece` throws to stop. Error ERR_IO.
  */
-export async function recordFiles(output: OutputDirectory, onPiece?: () => void): Promise<void> {
+export async function recordFiles(
+  output: OutputDirectory,
+  model: BlockModel,
+  onPiece: () => void = () => {},
+): Promise<void> {
+  const record = await expectRecord(output.path);
+  const executed = await executedWeights(output.path, record.format, model);
   const entries = await readdir(output.path, { recursive: true, withFileTypes: true });
   const names = entries
     .filter((entry) => entry.isFile())
@@ -30,23 +41,24 @@ export async function recordFiles(output: OutputDirectory, onPiece?: () => void)
     .map((name) => name.replaceAll(sep, '/'));
   const files: Record<string, string> = {};
   for (const name of names.filter((one) => !edited.has(one)).sort()) {
-    files[name] = await digestFile(join(output.path, name), onPiece);
+    files[name] = await digestFile(output.path, name, executed, onPiece);
   }
-  await output.writeJson(recordFile, { ...(await readRecord(output.path)), files });
+  await output.writeJson(recordFile, { ...record, files });
 }
 
 /**
- * Compares every file that the record of `directory` names; returns how many there are. `onPiece` throws to stop.
- * Errors: ERR_CHECKPOINT for the first that differs or is not there, ERR_IO.
+ * Compares every file that the record of the result in `directory` names; returns how many there are. `onPiece` throws
+ * to stop. Errors: ERR_CHECKPOINT for the first that differs or is not there, ERR_IO.
  */
 export async function verifyFiles(
   directory: string,
-  files: Readonly<Record<string, string>>,
-  onPiece: () => void,
+  { record: { format, files = {} }, model }: Pick<OpenedResult, 'record' | 'model'>,
+  onPiece: () => void = () => {},
 ): Promise<number> {
+  const executed = await executedWeights(directory, format, model);
   let count = 0;
   for (const [name, expected] of Object.entries(files)) {
-    const found = await digestFile(join(directory, name), onPiece).catch((error: unknown) => {
+    const found = await digestFile(directory, name, executed, onPiece).catch((error: unknown) => {
       if (!(error instanceof BallastError && isMissing(error.cause))) throw error;
       return undefined;
     });
@@ -58,37 +70,62 @@ export async function verifyFiles(
   return count;
 }
 
-/** In hexadecimal. Error ERR_IO. */
-async function digestFile(path: string, onPiece: () => void = () => {}): Promise<string> {
+/** The tensors whose every bit is in a linear's digest: the weights `verifyResult` compares, where they are no codes. */
+async function executedWeights(
+  directory: string,
+  format: string,
+  model: BlockModel,
+): Promise<TensorInfo[]> {
+  if (findFormat(format).plain !== true) return [];
+  const checkpoint = await Checkpoint.open(directory);
+  return Array.from({ length: model.blocks }, (_, block) =>
+    shapeOf(model, block).linears.map(({ name }) =>
+      checkpoint.tensor(`${model.blockName(block)}.${name}.weight`),
+    ),
+  ).flat();
+}
+
+/** SHA-256 in hexadecimal of a file's bytes but for those of `without`. Error ERR_IO. */
+async function digestFile(
+  directory: string,
+  name: string,
+  without: readonly TensorInfo[],
+  onPiece: () => void,
+): Promise<string> {
+  const path = join(directory, name);
   const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafeSlow(pieceBytes);
   try {
     await using handle = await open(path);
     const { size } = await handle.stat();
-    const pieces: Promise<string>[] = [];
-    for (let at = 0; at < size; at += pieceBytes) {
-      onPiece();
-      const bytes = await readPiece(handle, at, Math.min(pieceBytes, size - at));
-      const digest = sha256([bytes]).then((digested) => digested.digest);
-      // Told in turn.
-      digest.catch(() => {});
-      pieces.push(digest);
-      if (pieces.length > digestThreads) hash.update(`${await pieces.shift()}`);
+    // The header is never left out, so the digest also tells which bytes are.
+    const here = without.filter(({ file }) => basename(file) === name);
+    for (const [from, to] of rangesBetween(here, size)) {
+      for (let at = from; at < to; ) {
+        onPiece();
+        const { bytesRead } = await handle.read(piece, 0, Math.min(pieceBytes, to - at), at);
+        if (bytesRead === 0) throw new Error('the file has become shorter');
+        hash.update(piece.subarray(0, bytesRead));
+        at += bytesRead;
+      }
     }
-    for (const digest of pieces) hash.update(await digest);
   } catch (error) {
     throw ioError(error, 'digesting a file', path);
   }
   return hash.digest('hex');
 }
 
-async function readPiece(handle: FileHandle, from: number, length: number): Promise<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, from + done);
-    if (bytesRead === 0) throw new Error('the file has become shorter');
-    done += bytesRead;
+/** The bytes [from, to) of a file of `size` bytes that are in none of `tensors`. */
+function* rangesBetween(
+  tensors: readonly TensorInfo[],
+  size: number,
+): Generator<readonly [from: number, to: number]> {
+  let from = 0;
+  for (const { offset, bytes } of [...tensors].sort((one, other) => one.offset - other.offset)) {
+    yield [from, offset];
+    from = offset + bytes;
   }
-  return bytes.buffer;
+  yield [from, size];
 }
 
 function differs(directory: string, name: string, found: string | undefined): BallastError {

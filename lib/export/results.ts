@@ -92,8 +92,8 @@ export function checkExportOptions(options: ExportOptions): void {
 }
 
 /**
- * Reads a result back, dequantizes it and compares it with the digests taken when it was quantized; then all files, with
- * embeddings, norms and whatever else is no linear's, with the digests taken when they were written. Errors:
+ * Reads a result back, dequantizes it and compares it with the digests taken when it was quantized; then what else its
+ * files hold, embeddings, norms, headers, codes, with the digests taken when they were written. Errors:
  * ERR_CHECKPOINT for what differs or is no result, ERR_ABORTED, ERR_IO.
  *
  *     const { linears } = await verify('./model-4bit');
@@ -105,7 +105,7 @@ export async function verify(result: string, options: VerifyOptions = {}): Promi
     const { format, files } = opened.record;
     const linears = await verifyResult(opened, onBlock);
     if (files === undefined) return { result, format, linears };
-    return { result, format, linears, files: await verifyFiles(result, files, throwIfAborted) };
+    return { result, format, linears, files: await verifyFiles(result, opened, throwIfAborted) };
   });
 }
 

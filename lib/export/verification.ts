@@ -153,7 +153,8 @@ export function disposeStored({ codes, weight, bias }: StoredLinear): void {
   for (const tensor of [...Object.values(codes ?? {}), weight, bias]) tensor?.dispose();
 }
 
-async function expectRecord(directory: string): Promise<ExportRecord> {
+/** Error ERR_CHECKPOINT for a directory that is no result, or a damaged record. */
+export async function expectRecord(directory: string): Promise<ExportRecord> {
   const record = await readRecord(directory);
   if (record !== undefined) return record;
   throw notAResult(directory, `it has no ${recordFile}; pass what ballast quantize has written`);

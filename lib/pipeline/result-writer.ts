@@ -95,7 +95,8 @@ export class ResultWriter {
     if (this.#activations.length > 0) {
       await this.#output.writeJson(activationFile, { blocks: this.#activations });
     }
-    await recordFiles(this.#output, this.#run.throwIfAborted);
+    const { model, throwIfAborted } = this.#run;
+    await recordFiles(this.#output, model, throwIfAborted);
     const written = report();
     await this.#output.writeJson(reportFile, written);
     await this.#output.commit();
