@@ -17,7 +17,7 @@ import { gridFolder } from './grid-file.js';
 import { findFormat } from './registry.js';
 import { expectRecord, type OpenedResult, recordFile, reportFile } from './verification.js';
 
-/** Hashed in a millisecond or two, so the event loop is not held up; larger ones are no faster. */
+/** Hashed in a millisecond or two, so the event loop is not held up; larger ones are hardly faster. */
 const pieceBytes = 1 << 20;
 
 /** What may change, or tells of the files itself. */
