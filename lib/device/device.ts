@@ -51,7 +51,7 @@ export class Device extends QuantizationOperations {
     native.closeDevice(this.native);
   }
 
-  /** Resolves when everything queued has run; rejects with the queue's first error. */
+  /** Resolves when everything queued has run; rejects with the error that stopped it. */
   async synchronize(): Promise<void> {
     try {
       await native.synchronize(this.native);
@@ -60,7 +60,7 @@ export class Device extends QuantizationOperations {
     }
   }
 
-  /** Everything queued and not finished is dropped; the next wait rejects with ERR_ABORTED. */
+  /** Everything queued and not finished is dropped; all who wait for it are rejected with ERR_ABORTED. */
   cancel(): void {
     native.cancel(this.native);
   }

@@ -48,8 +48,8 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * The tensor's bytes, once everything queued before has run; `into` itself where it has as many. Rejects with the queue's
-   * first error.
+   * The tensor's bytes, once everything queued before has run; `into` itself where it has as many. Rejects with the
+   * error that stopped it.
    */
   read(into?: ArrayBuffer): Promise<ArrayBuffer> {
     return this.device.readBytes(this, into);

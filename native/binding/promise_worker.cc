@@ -25,6 +25,7 @@ void PromiseWorker::OnOK() {
     deferred_.Resolve(value_.IsEmpty() ? Env().Undefined() : Napi::Value(value_.Value()));
     return;
   }
+  device_->Resume(ticket_);
   try {
     std::rethrow_exception(error_);
   } catch (const std::exception& error) {

@@ -40,10 +40,11 @@ void Queue::Run() {
     if (stopping_) return;
     std::function<void()> task = std::move(tasks_.front());
     tasks_.pop_front();
-    const bool skip = error_ != nullptr;
+    const std::uint64_t ticket = finished_ + 1;
+    const bool stopped = FailureOf(ticket) != nullptr;
     lock.unlock();
     std::exception_ptr error;
-    if (!skip) {
+    if (!stopped) {
       try {
         cancel_.ThrowIfCancelled();
         task();
@@ -55,13 +56,20 @@ void Queue::Run() {
     // freed.
     task = nullptr;
     lock.lock();
-    if (error && !error_) error_ = error;
-    ++finished_;
+    if (error) failures_.push_back({.first = ticket, .last = kNone, .error = error});
+    finished_ = ticket;
     if (finished_ >= awaited_) {
       awaited_ = kNone;
       reached_.notify_all();
     }
   }
+}
+
+Queue::Failure* Queue::FailureOf(std::uint64_t ticket) {
+  for (auto failure = failures_.rbegin(); failure != failures_.rend(); ++failure) {
+    if (failure->first <= ticket) return ticket <= failure->last ? &*failure : nullptr;
+  }
+  return nullptr;
 }
 
 void Queue::WaitUntil(std::unique_lock<std::mutex>& lock, std::uint64_t ticket) {
@@ -75,14 +83,15 @@ void Queue::Wait(std::uint64_t ticket) {
   std::unique_lock lock(mutex_);
   WaitUntil(lock, ticket);
   if (stopping_) throw Error(ErrorCode::kAborted, "The device was closed.");
-  if (cancel_.cancelled()) {
-    // Cancelled tasks end at once; when the last has, the next user of the queue starts clean.
-    while (!stopping_ && finished_ < enqueued_) WaitUntil(lock, enqueued_);
-    error_ = nullptr;
-    cancel_.Reset();
-    throw Error(ErrorCode::kAborted, "The operation was aborted.");
-  }
-  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  if (const Failure* failure = FailureOf(ticket)) std::rethrow_exception(failure->error);
+}
+
+void Queue::Resume(std::uint64_t ticket) {
+  const std::lock_guard lock(mutex_);
+  Failure* const failure = FailureOf(ticket);
+  if (failure == nullptr || failure->last != kNone) return;
+  failure->last = enqueued_;
+  cancel_.Reset();
 }
 
 void Queue::Cancel() { cancel_.Cancel(); }

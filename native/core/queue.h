@@ -1,5 +1,6 @@
-// One thread that runs tasks in the order they came. The first error stops everything behind it
-// until somebody waits and is told; then the queue is usable again.
+// One thread that runs tasks in the order they came. An error stops everything behind it until the
+// caller has heard of it: all that was queued in the hope that it would work, however many wait for
+// it, ends with that error, and what is queued afterwards runs again.
 #pragma once
 
 #include <condition_variable>
@@ -9,6 +10,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "native/core/cancel_token.h"
 
@@ -24,16 +26,27 @@ class Queue {
 
   // Returns the task's ticket for Wait.
   std::uint64_t Enqueue(std::function<void()> task);
-  // Blocks until the ticket's task has ended; throws the queue's first error and clears it.
+  // Blocks until the ticket's task has ended; throws the error that stopped it.
   void Wait(std::uint64_t ticket);
-  // Everything not yet finished ends with Error{kAborted}, which the next Wait throws.
+  // The caller has heard of the error that stopped the ticket's task.
+  void Resume(std::uint64_t ticket);
+  // Everything not yet finished, or else what is queued next, ends with Error{kAborted}.
   void Cancel();
   const CancelToken& cancel_token() const { return cancel_; }
 
  private:
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
 
+  // What stopped the tasks from a ticket to another.
+  struct Failure {
+    std::uint64_t first;
+    std::uint64_t last;  // kNone as long as the caller has not heard of it
+    std::exception_ptr error;
+  };
+
   void Run();
+  // Null where nothing stopped the ticket's task.
+  Failure* FailureOf(std::uint64_t ticket);
   // Returns when the ticket's task has ended, or the queue is stopping.
   void WaitUntil(std::unique_lock<std::mutex>& lock, std::uint64_t ticket);
 
@@ -46,7 +59,7 @@ class Queue {
   std::uint64_t enqueued_ = 0;
   std::uint64_t finished_ = 0;
   std::uint64_t awaited_ = kNone;  // the first ticket that somebody waits for
-  std::exception_ptr error_;
+  std::vector<Failure> failures_;  // all: somebody may come late to wait, and errors are few
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -39,6 +39,8 @@ class Device {
                        const Tensor& out);
   // Blocks; for worker threads only.
   void Wait(std::uint64_t ticket) { queue_.Wait(ticket); }
+  // What Wait has thrown is known to whoever enqueues.
+  void Resume(std::uint64_t ticket) { queue_.Resume(ticket); }
   void Cancel() { queue_.Cancel(); }
 
  private:
