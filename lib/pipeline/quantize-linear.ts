@@ -2,6 +2,7 @@
 // error, and the certificate of both. What is executed from here on is exactly what will be saved: weights and
 // folded biases are rounded to the dtypes of the file.
 
+import { allOrNothing, type Own } from '../all-or-nothing.js';
 import { type Certificate, fitBias } from '../compensation/index.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
@@ -34,10 +35,16 @@ export interface LinearInput {
   readonly observed: ObservedGroup;
 }
 
-export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinear> {
+/** The caller disposes it; nothing is left of one that fails. Errors: ERR_NUMERIC, and those of the device. */
+export function quantizeLinear(input: LinearInput): Promise<QuantizedLinear> {
+  return allOrNothing((own) => quantizedAndCompensated(input, own));
+}
+
+async function quantizedAndCompensated(input: LinearInput, own: Own): Promise<QuantizedLinear> {
   const { run, name, source, observed } = input;
   const { device, options, clock } = run;
-  const { codes, weight } = await clock.measure('quantize', () => quantizedWeight(input));
+  const found = await clock.measure('quantize', () => quantizedWeight(input, own));
+  const { codes, weight, damping } = found;
   const { bias, certificate } = await clock.measure('compensate', () =>
     fitBias({
       device,
@@ -52,15 +59,12 @@ export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinea
   const report = { name: `${run.model.blockName(input.block)}.${name}`, block: input.block };
   expectNoLoss(certificate);
   const position = options.compensation === 'position';
-  const [folded, [damping] = []] = await Promise.all([
-    foldedBias(device, source.bias, weight.dtype, position ? undefined : bias),
-    codes?.damping?.readFloat64(),
-  ]);
+  const added = position ? undefined : bias;
   return {
     name,
     codes,
     weight,
-    bias: folded,
+    bias: await own(foldedBias(device, source.bias, weight.dtype, added)),
     positionBias:
       position && bias !== undefined
         ? device.upload('float32', [bias.length / weight.rows, weight.rows], bias)
@@ -69,22 +73,26 @@ export async function quantizeLinear(input: LinearInput): Promise<QuantizedLinea
   };
 }
 
-async function quantizedWeight({
-  run,
-  name,
-  source,
-  target,
-  quantizer,
-  parameters,
-}: LinearInput): Promise<Pick<QuantizedLinear, 'codes' | 'weight'>> {
+interface FoundWeight extends Pick<QuantizedLinear, 'codes' | 'weight'> {
+  readonly damping?: number | undefined;
+}
+
+async function quantizedWeight(
+  { run, name, source, target, quantizer, parameters }: LinearInput,
+  own: Own,
+): Promise<FoundWeight> {
   const { device } = run;
-  if (quantizer === undefined) return { weight: device.scope(() => preparedWeight(run, name)) };
+  if (quantizer === undefined) {
+    return { weight: await own(device.scope(() => preparedWeight(run, name))) };
+  }
   const found = device.scope(() => quantizer.quantize(target(source.weight), parameters));
+  for (const tensor of Object.values(found)) await own(tensor);
   const codes = await roundedToFormat(run, found);
+  for (const tensor of Object.values(codes)) await own(tensor);
   const { weightDtype = source.weight.dtype } = findFormat(run.options.format);
-  const weight = dequantized(device, codes, weightDtype);
-  await device.synchronize();
-  return { codes, weight };
+  const weight = await own(dequantized(device, codes, weightDtype));
+  const [damping] = await Promise.all([codes.damping?.readFloat64(), device.synchronize()]);
+  return { codes, weight, damping: damping?.[0] };
 }
 
 /** Codes and group parameters that the format can hold exactly. */

@@ -5,7 +5,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
-import { Device } from '../../lib/device/index.js';
+import { Device, type Tensor } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
 import { evaluate, inspect, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';
 import { foldedBias } from '../../lib/pipeline/quantize-linear.js';
@@ -137,6 +137,31 @@ describe.skipIf(process.platform === 'win32')('a file system that takes no more'
     expect([status, stdout]).toEqual([1, '']);
     expect(await readdir(folder)).toEqual(before);
   });
+});
+
+it('a linear whose bias cannot be fitted leaves no tensor to the collector', async () => {
+  const made: Tensor[] = [];
+  const { descend, dequantize } = Device.prototype;
+  vi.spyOn(Device.prototype, 'descend').mockImplementation(function (this: Device, ...operands) {
+    const found = descend.apply(this, operands);
+    made.push(...Object.values(found));
+    return found;
+  });
+  vi.spyOn(Device.prototype, 'dequantize').mockImplementation(function (this: Device, ...operands) {
+    const weight = dequantize.apply(this, operands);
+    made.push(weight);
+    // From here on nothing can be read: neither the damping nor what the bias is fitted of.
+    const noMemory = new BallastError('ERR_MEMORY', 'No memory is left.');
+    vi.spyOn(Device.prototype, 'readBytes').mockRejectedValue(noMemory);
+    return weight;
+  });
+  try {
+    expect(await failure(() => {})).toMatchObject({ code: 'ERR_MEMORY' });
+    expect(made.length).toBeGreaterThan(3);
+    expect(made.filter((tensor) => !tensor.disposed)).toEqual([]);
+  } finally {
+    vi.restoreAllMocks();
+  }
 });
 
 it('a weight that cannot be written ends the run, though the next block is worked on by then', async () => {
