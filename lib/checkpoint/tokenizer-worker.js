@@ -11,6 +11,9 @@ import { Tokenizer } from '@huggingface/tokenizers';
 
 const maxBytes = 100_000_000;
 
+/** How many places of a window are tried. */
+const mostPlaces = 8;
+
 /**
  * The text of a file, or undefined when there is none.
  * @param {string} name
@@ -163,6 +166,36 @@ function encode(tokenizer, text) {
   return Int32Array.from(/** @type {number[]} */ (ids));
 }
 
+/**
+ * Where a window of a text can be cut so that both parts give the tokens of the whole, near its middle: in front of a
+ * space, or where the tokenizer puts one before a text, in its place; or behind the end of a sentence that no space follows.
+ * @param {Tokenizer} tokenizer
+ * @param {string} window
+ */
+function findCut(tokenizer, window) {
+  /** @param {string} text */
+  const idsOf = (text) => tokenizer.encode(text, { add_special_tokens: false }).ids;
+  const whole = idsOf(window);
+  /** @param {number} place */
+  const distance = (place) => Math.abs(place - window.length / 2);
+  const places = [...window.matchAll(/(?<=\S)\s(?=\S)|(?<=[。！？])(?=\S)/gu)]
+    .map(({ index }) => index)
+    .sort((a, b) => distance(a) - distance(b))
+    .slice(0, mostPlaces);
+  for (const end of places) {
+    const before = idsOf(window.slice(0, end));
+    if (before.some((id, i) => id !== whole[i])) continue;
+    for (const begin of [end, end + 1]) {
+      if (begin > end && /\S/u.test(window.slice(end, begin))) continue;
+      const ids = [...before, ...idsOf(window.slice(begin))];
+      if (ids.length === whole.length && ids.every((id, i) => id === whole[i])) {
+        return { end, begin };
+      }
+    }
+  }
+  return undefined;
+}
+
 /** @param {unknown} error */
 function messageOf(error) {
   return error instanceof Error ? error.message : String(error);
@@ -193,4 +226,8 @@ answer(() => {
   tokenizer = load();
   return { vocabularySize: vocabularySize(tokenizer) };
 });
-parentPort?.on('message', (text) => answer(() => ({ ids: encode(tokenizer, text) })));
+parentPort?.on('message', ({ text, window }) =>
+  answer(() =>
+    window === undefined ? { ids: encode(tokenizer, text) } : { cut: findCut(tokenizer, window) },
+  ),
+);

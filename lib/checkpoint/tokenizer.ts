@@ -1,16 +1,32 @@
 // Text to token ids, as the model's own tokenizer does it (through @huggingface/tokenizers). A long text takes seconds
-// of pure JavaScript, and cutting it would change tokens at the cuts, so it runs whole on a worker thread: the event
-// loop stays free.
+// of pure JavaScript, so it runs on worker threads, on several if there is much of it: the event loop stays free.
 
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { BallastError } from '../errors.js';
 import { WorkerConnection } from '../worker-connection.js';
+import { type Cut, piecesOf } from './text-pieces.js';
 
 interface Reply {
   readonly vocabularySize?: number;
   readonly ids?: Int32Array;
+  readonly cut?: Cut;
   readonly problem?: string;
 }
+
+interface Thread {
+  readonly connection: WorkerConnection<Reply>;
+  /** Its first reply: the tokenizer is there. */
+  readonly loaded: Promise<Reply>;
+  /** Characters that it has been given and not yet encoded. */
+  pending: number;
+}
+
+/** A thread more for each so many characters that wait: it has to read the tokenizer first. */
+const charactersOfThread = 1 << 19;
+
+/** Each holds the vocabulary. */
+const mostThreads = Math.min(4, availableParallelism());
 
 export interface TokenizerOptions {
   /** When it fires, whatever the tokenizer is asked for is rejected at once. */
@@ -20,58 +36,103 @@ export interface TokenizerOptions {
 }
 
 export class Tokenizer {
-  readonly #connection: WorkerConnection<Reply>;
   readonly #directory: string;
-  /** One more than the largest token id. */
-  readonly vocabularySize: number;
+  readonly #options: TokenizerOptions;
+  readonly #threads: Thread[] = [];
+  #vocabularySize = 0;
 
-  private constructor(
-    connection: WorkerConnection<Reply>,
-    directory: string,
-    vocabularySize: number,
-  ) {
-    this.#connection = connection;
-    this.#directory = directory;
-    this.vocabularySize = vocabularySize;
+  private constructor(directory: string, options: TokenizerOptions) {
+    this.#directory = resolve(directory);
+    this.#options = options;
   }
 
-  /** Starts a worker for the tokenizer in `directory`; use `loadTokenizer`. */
-  static async load(
-    directory: string,
-    { signal, modelTokens }: TokenizerOptions,
-  ): Promise<Tokenizer> {
-    const absolute = resolve(directory);
-    const script = new URL('./tokenizer-worker.js', import.meta.url);
-    const connection = new WorkerConnection<Reply>(
-      script,
-      { directory: absolute, modelTokens },
-      signal,
-    );
+  /** Starts a thread for the tokenizer in `directory`; use `loadTokenizer`. */
+  static async load(directory: string, options: TokenizerOptions): Promise<Tokenizer> {
+    const tokenizer = new Tokenizer(directory, options);
     try {
-      const { vocabularySize = 0 } = await answer(connection.receive(), absolute);
-      return new Tokenizer(connection, absolute, vocabularySize);
+      const { vocabularySize = 0 } = await tokenizer.#start().loaded;
+      tokenizer.#vocabularySize = vocabularySize;
+      return tokenizer;
     } catch (error) {
-      await connection.close();
+      await tokenizer.close();
       throw error;
     }
   }
 
+  /** One more than the largest token id. */
+  get vocabularySize(): number {
+    return this.#vocabularySize;
+  }
+
   /**
-   * Ids of the whole text, no special tokens added. Calls may overlap; they are served in order. Error ERR_MEMORY for a
-   * text that is too long.
+   * Ids of the whole text, no special tokens added. Calls may overlap. Error ERR_MEMORY for a text that is too long and
+   * can be cut nowhere.
    */
   async encode(text: string): Promise<Int32Array> {
-    const reply = this.#connection.send(text).catch((error: NodeJS.ErrnoException) => {
-      throw error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooLong(text) : error;
-    });
-    const { ids = new Int32Array() } = await answer(reply, this.#directory);
+    const pieces = await piecesOf(text, async (window) => (await this.#ask({ window })).cut);
+    const parts = await Promise.all(pieces.map((piece) => this.#encodePiece(piece)));
+    return parts.length === 1 ? (parts[0] as Int32Array) : joined(parts);
+  }
+
+  /** Ends the threads; texts still waiting are rejected. */
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map(({ connection }) => connection.close()));
+  }
+
+  async #encodePiece(text: string): Promise<Int32Array> {
+    const { ids = new Int32Array() } = await this.#ask({ text }).catch(
+      (error: NodeJS.ErrnoException) => {
+        throw error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooLong(text) : error;
+      },
+    );
     return ids;
   }
 
-  /** Ends the worker; texts still waiting are rejected. */
-  close(): Promise<void> {
-    return this.#connection.close();
+  /** By the thread with the least to do. */
+  async #ask(message: { readonly text: string } | { readonly window: string }): Promise<Reply> {
+    const characters = 'text' in message ? message.text.length : message.window.length;
+    const thread = this.#threadFor(characters);
+    thread.pending += characters;
+    try {
+      const replies = [thread.loaded, answer(thread.connection.send(message), this.#directory)];
+      const [, reply = {}] = await Promise.all(replies);
+      return reply;
+    } finally {
+      thread.pending -= characters;
+    }
   }
+
+  #threadFor(characters: number): Thread {
+    const waiting = this.#threads.reduce((total, { pending }) => total + pending, characters);
+    const wanted = Math.min(mostThreads, 1 + Math.floor(waiting / charactersOfThread));
+    if (this.#threads.length < wanted) return this.#start();
+    return this.#threads.reduce((least, thread) =>
+      thread.pending < least.pending ? thread : least,
+    );
+  }
+
+  #start(): Thread {
+    const { modelTokens, signal } = this.#options;
+    const script = new URL('./tokenizer-worker.js', import.meta.url);
+    const workerData = { directory: this.#directory, modelTokens };
+    const connection = new WorkerConnection<Reply>(script, workerData, signal);
+    const loaded = answer(connection.receive(), this.#directory);
+    // Told by whatever it is asked.
+    loaded.catch(() => {});
+    const thread = { connection, loaded, pending: 0 };
+    this.#threads.push(thread);
+    return thread;
+  }
+}
+
+function joined(parts: readonly Int32Array[]): Int32Array {
+  const ids = new Int32Array(parts.reduce((total, { length }) => total + length, 0));
+  let end = 0;
+  for (const part of parts) {
+    ids.set(part, end);
+    end += part.length;
+  }
+  return ids;
 }
 
 /** Loads the tokenizer of a model directory. Errors: ERR_CHECKPOINT when there is none or it cannot be used. */

@@ -42,6 +42,27 @@ describe('loadTokenizer', () => {
     expect(ids).toEqual([[3, 5], [], [1, 4]].map((list) => Int32Array.from(list)));
   });
 
+  it.each([
+    ['between words', {}, [3], 5],
+    // As SentencePiece does: the space of a text's first word is the tokenizer's own.
+    ['after a space that the tokenizer adds', { type: 'Prepend', prepend: ' ' }, [5], 5],
+    // No text can be cut that is given another letter in front.
+    ['nowhere', { type: 'Prepend', prepend: 'b' }, [1, 3], 5],
+  ])('encodes a long text as if whole, cut %s', async (_, normalizer, first, rest) => {
+    const tokenizer = await tokenizerFrom({
+      'tokenizer.json': JSON.stringify({
+        ...definition,
+        normalizer: 'type' in normalizer ? normalizer : null,
+      }),
+    });
+    const words = 400_000;
+    const ids = await tokenizer.encode(`ab${' ab'.repeat(words)}`);
+    const expected = new Int32Array(first.length + words).fill(rest);
+    expected.set(first);
+    // Not by toEqual, which takes seconds for so many.
+    expect(Buffer.compare(Buffer.from(ids.buffer), Buffer.from(expected.buffer))).toBe(0);
+  });
+
   it('reads vocab.json and merges.txt where there is no tokenizer.json', async () => {
     const merges = `#version: 0.2\n${model.merges.join('\n')}\n`;
     const tokenizer = await tokenizerFrom({
