@@ -80,25 +80,23 @@ export class Tokenizer {
   }
 
   async #encodePiece(text: string): Promise<Int32Array> {
-    const { ids = new Int32Array() } = await this.#ask({ text }).catch(
-      (error: NodeJS.ErrnoException) => {
-        throw error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooLong(text) : error;
-      },
-    );
+    const { ids = new Int32Array() } = await this.#ask({ text });
     return ids;
   }
 
   /** By the thread with the least to do. */
   async #ask(message: { readonly text: string } | { readonly window: string }): Promise<Reply> {
-    const characters = 'text' in message ? message.text.length : message.window.length;
-    const thread = this.#threadFor(characters);
-    thread.pending += characters;
+    const { length } = 'text' in message ? message.text : message.window;
+    const thread = this.#threadFor(length);
+    thread.pending += length;
+    const sent = thread.connection.send(message).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooLong(length) : error;
+    });
     try {
-      const replies = [thread.loaded, answer(thread.connection.send(message), this.#directory)];
-      const [, reply = {}] = await Promise.all(replies);
+      const [, reply = {}] = await Promise.all([thread.loaded, answer(sent, this.#directory)]);
       return reply;
     } finally {
-      thread.pending -= characters;
+      thread.pending -= length;
     }
   }
 
@@ -143,7 +141,7 @@ export function loadTokenizer(
   return Tokenizer.load(directory, options);
 }
 
-function tooLong({ length }: string): BallastError {
+function tooLong(length: number): BallastError {
   return new BallastError(
     'ERR_MEMORY',
     `Expected texts that can be tokenized whole but one of ${length} characters takes more memory than Node.js allows; ` +

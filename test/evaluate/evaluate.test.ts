@@ -61,7 +61,7 @@ describe('evaluate', () => {
   it('says of a text that no thread has the memory to tokenize what to do', async () => {
     const text = join(await temporaryFolder(), 'long.txt');
     // Without a space there is no place to cut it at.
-    await writeFile(text, 'Itwasadarkandstormynight.Itwas..'.repeat(100_000));
+    await writeFile(text, 'It,was,a,dark,and,stormy,night.,'.repeat(100_000));
     const error = await runProgram(
       `const error = await library.evaluate(${quoted(exampleModel)}, { texts: [${quoted(text)}] }).catch((reason) => reason);
       console.log(JSON.stringify({ code: error.code, message: error.message }));`,
