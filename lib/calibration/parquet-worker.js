@@ -23,8 +23,8 @@ const leastCharacters = 64;
 
 async function* readTexts() {
   const file = await asyncBufferFromFile(path);
-  const metadata = await parquetMetadataAsync(file).catch(damaged);
-  const column = columnOf(parquetSchema(metadata).children.map((child) => child.element.name));
+  const { metadata, columns } = await parquetMetadataAsync(file).then(withColumns).catch(damaged);
+  const column = columnOf(columns);
   let row = 0;
   for (const group of metadata.row_groups) {
     const rowEnd = row + Number(group.num_rows);
@@ -32,6 +32,11 @@ async function* readTexts() {
     const rows = await parquetReadObjects({ file, metadata, ...range, compressors }).catch(damaged);
     for (const record of rows) yield textOf(valueAt(record, field), ++row);
   }
+}
+
+/** @param {import('hyparquet').FileMetaData} metadata */
+function withColumns(metadata) {
+  return { metadata, columns: parquetSchema(metadata).children.map(({ element }) => element.name) };
 }
 
 async function* readReplies() {

@@ -71,7 +71,12 @@ function facts(values: Readonly<Record<string, unknown>>): string[][] {
     if (name === 'options' && typeof value === 'object' && value !== null) {
       return facts(value as Record<string, unknown>);
     }
-    const isLong = typeof value === 'string' && (value.length > 200 || /\p{Cc}/u.test(value));
-    return typeof value === 'object' || isLong ? [] : [[name, String(value)]];
+    if (typeof value === 'object' || ![name, value].every(fitsLine)) return [];
+    return [[name, String(value)]];
   });
+}
+
+/** Whether it is no text that would break a table, or do worse to a terminal. */
+function fitsLine(value: unknown): boolean {
+  return typeof value !== 'string' || (value.length <= 200 && !/\p{Cc}/u.test(value));
 }

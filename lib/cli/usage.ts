@@ -28,9 +28,12 @@ export function explain(error: unknown, stream: NodeJS.WritableStream): number {
   }
   // An error of our own says all there is to say; of any other, where it came from is the message.
   const text = error instanceof BallastError ? inFlags(error) : unexpected(error);
-  stream.write(`error: ${text}\n`);
+  stream.write(`error: ${text.replace(unprintable, '\ufffd')}\n`);
   return exitCodes.failed;
 }
+
+/** Names of tensors and columns are quoted as files have them, and shall not steer a terminal. */
+const unprintable = /[^\P{Cc}\t\n]/gu;
 
 /** What a run found wrong with an option; those of `quantize` are all that have names of several words. */
 function inFlags({ code, message }: BallastError): string {

@@ -116,6 +116,13 @@ describe('readDocuments', () => {
     ['no lines', 'a.jsonl', '\n\n', /it is empty/],
     ['no parquet', 'a.parquet', 'PAR1 but not really PAR1', /Expected a parquet file/],
     ['an empty parquet', 'a.parquet', '', /Expected a parquet file/],
+    // Version 1, no schema element, no row, no row group.
+    [
+      'a parquet without a schema',
+      'a.parquet',
+      'PAR1\x15\x02\x19\x0c\x16\x00\x19\x0c\x00\x09\x00\x00\x00PAR1',
+      /Expected a parquet file/,
+    ],
   ];
 
   it.each(wrong)('refuses %s', async (_, name, content, message) => {

@@ -91,6 +91,24 @@ it('believes no length of a damaged GGUF file', async () => {
   await expect(inspect(directory)).rejects.toThrow(/it ends inside tensor/);
 });
 
+it('prints no character that would steer a terminal', async () => {
+  const directory = await ggufResult();
+  const file = join(directory, 'model.gguf');
+  const bytes = readFileSync(file);
+  bytes.write('\x1b[2J', bytes.indexOf('general.file_type'));
+  writeFileSync(file, bytes);
+  const shown = await ballast(['inspect', directory]);
+  expect(shown.stdout).toMatch(/general\.architecture +│ llama/);
+  expect(shown.stdout).not.toContain('file_type');
+  const tensor = bytes.indexOf('token_embd.weight');
+  bytes.write('\x1b[2J', tensor);
+  bytes.writeUInt32LE(5, tensor + 'token_embd.weight'.length);
+  writeFileSync(file, bytes);
+  const refused = await ballast(['inspect', directory]);
+  expect(refused.stderr).toContain('but \ufffd[2J');
+  expect(shown.stdout + refused.stderr).not.toContain('\x1b');
+});
+
 it('tells an ONNX file whose constants end too early, or that is none', async () => {
   const directory = await quantizedTiny('vit', { bits: 4 });
   truncateSync(join(directory, 'model.onnx.data'), 100);
