@@ -142,6 +142,9 @@ function parted(
   );
 }
 
+/** Enough to keep the tokenizer's threads busy; it holds a copy of those it has been given. */
+const documentsAtOnce = 256;
+
 /** Closes the tokenizer. */
 async function readTokens(
   tokenizer: Tokenizer,
@@ -151,7 +154,10 @@ async function readTokens(
   try {
     const documents = await readDocuments(calibration, { field, signal });
     const tokens: Int32Array[] = [];
-    for (const document of documents) tokens.push(await tokenizer.encode(document));
+    for (let first = 0; first < documents.length; first += documentsAtOnce) {
+      const some = documents.slice(first, first + documentsAtOnce);
+      tokens.push(...(await Promise.all(some.map((document) => tokenizer.encode(document)))));
+    }
     return tokens;
   } finally {
     await tokenizer.close();
