@@ -1,7 +1,7 @@
 // `ballast report`: a file beside the result or where it was asked for, and a sentence where there is nothing to draw.
 
 import { execFileSync } from 'node:child_process';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ballast, temporaryFolder } from '../cli/command.js';
@@ -58,11 +58,13 @@ it('fails with a sentence where there is no result, a damaged one, or no place t
 it('replaces an older report in one step, behind a link too', async () => {
   const folder = await result();
   const kept = join(await temporaryFolder(), 'kept.html');
-  await writeFile(kept, 'older');
+  await writeFile(kept, 'older', { mode: 0o600 });
   await symlink(kept, join(folder, 'report.html'));
   expect((await ballast(['report', folder])).code).toBe(0);
   expect(await readFile(kept, 'utf8')).toContain('<h1>opt-7m at 3 bits</h1>');
   expect(await readdir(dirname(kept))).toEqual(['kept.html']);
+  // Who could not read the older one cannot read this one.
+  expect((await stat(kept)).mode & 0o777).toBe(0o600);
 });
 
 it('writes into a pipe, which nothing may be put in the place of', async () => {
