@@ -49,6 +49,7 @@ export function executor(
     }
     let y = addPositionBias(device, device.matmul(x, weight, { bias }), positionBias);
     if (activation !== 'none') y = device.activate(activation, y);
-    return residual === undefined ? y : device.add(y, residual);
+    if (residual !== undefined) y = device.add(y, residual);
+    return dtype === undefined || dtype === y.dtype ? y : device.cast(y, dtype);
   };
 }
