@@ -95,10 +95,13 @@ class Sheet {
   Counts Cut(std::int64_t blocks) const {
     constexpr std::int64_t kMostRows = 128;
     constexpr std::int64_t kLeastRows = 64;
+    constexpr std::int64_t kLeastTriangleRows = 28;
     const std::int64_t threads = context_.pool.threads();
+    const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
     std::int64_t bands = RoundUp(DivideUp(p_.rows, kMostRows), threads);
     bands = std::min(bands, DivideUp(p_.rows, kLeastRows));
-    const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
+    // Bands of a triangle differ in length.
+    if (p_.upper) bands = std::max(bands, std::min(wanted, DivideUp(p_.rows, kLeastTriangleRows)));
     return {bands, std::min(blocks, DivideUp(wanted, bands))};
   }
 
