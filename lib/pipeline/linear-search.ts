@@ -79,15 +79,14 @@ async function searchWeights(
   parameters: Map<string, GroupParameters>,
 ): Promise<void> {
   using seen = applied(device, quantizer, input);
-  const found = new Map<string, GroupParameters>();
   for (const [i, linear] of linears.entries()) {
     const { name, weight } = linear;
     const product = floatProduct(linear, float[i] as Tensor, options.weightSearch);
     const search = { device, scheme: options, weight, seen, product, throwIfAborted };
-    found.set(name, await searchWeight(search));
+    const found = await searchWeight(search);
+    disposeAll(Object.values(parameters.get(name) ?? {}));
+    parameters.set(name, found);
   }
-  disposeParameters(parameters);
-  for (const [name, own] of found) parameters.set(name, own);
 }
 
 function floatProduct(

@@ -58,10 +58,9 @@ async function channelSums(device: Device, body: () => readonly Tensor[]): Promi
       return sum;
     }),
   );
-  const sums: Float64Array[] = [];
-  for (const sum of pending) {
-    sums.push(await sum.readFloat64());
-    sum.dispose();
+  try {
+    return await Promise.all(pending.map((sum) => sum.readFloat64()));
+  } finally {
+    for (const sum of pending) sum.dispose();
   }
-  return sums;
 }

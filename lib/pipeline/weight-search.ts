@@ -13,7 +13,7 @@ export interface WeightSearch {
   readonly scheme: Scheme;
   /** [out, in] of a weight dtype. */
   readonly weight: Tensor;
-  /** Its inputs as it will see them, [n, in] float32. */
+  /** Its inputs as it will see them, [n, in] of an operand type. */
   readonly seen: Tensor;
   /** x Wᵀ, [n, out], of the inputs before they are quantized. */
   readonly product: FloatProduct;

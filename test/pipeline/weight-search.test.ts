@@ -1,6 +1,6 @@
 // The search for scales of weights: against trying everything in float64, and never worse than where it starts.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { shares, uniformCandidates, uniformQuantizer } from '../../lib/activations/index.js';
 import { Device, type Tensor } from '../../lib/device/index.js';
 import { quantize } from '../../lib/index.js';
@@ -19,6 +19,7 @@ beforeAll(() => {
 });
 afterAll(() => device.close());
 
+const { readBytes } = Device.prototype;
 const throwIfAborted = () => {};
 const options: ResolvedOptions = { ...defaults, output: '', calibration: '', bits: 2 };
 const [samples, columns, rows] = [40, 32, 6];
@@ -137,6 +138,34 @@ describe('turns of weights and inputs', () => {
     expect(both).toBeLessThanOrEqual(weights);
     expect(both).toBeLessThan(await run('none', true));
   });
+});
+
+it('a search that fails at its second weight leaves no tensor to the collector', async () => {
+  const { weight, seen: input } = operands(31);
+  const read = vi.spyOn(Device.prototype, 'readBytes');
+  const made = (['zeros', 'cast', 'reshape'] as const).map((name) => vi.spyOn(device, name));
+  const search = (names: readonly string[]) =>
+    searchLinears({
+      ...{ device, throwIfAborted, input, start: undefined, candidates: [] },
+      options: { ...options, weightSearch: 'cosine' },
+      linears: names.map((name) => ({ name, weight, gradient: undefined })),
+    });
+  try {
+    const { parameters } = await search(['a']);
+    disposeParameters(parameters);
+    const reads = read.mock.calls.length;
+    for (const spy of [read, ...made]) spy.mockClear();
+    read.mockImplementation(function (this: Device, tensor, into) {
+      if (read.mock.calls.length === reads + 5) throw new Error('No memory is left.');
+      return readBytes.call(this, tensor, into);
+    });
+    await expect(search(['a', 'b'])).rejects.toThrow('No memory is left.');
+    const tensors = made.flatMap(({ mock }) => mock.results.map(({ value }) => value as Tensor));
+    expect(tensors.length).toBeGreaterThan(reads);
+    expect(tensors.filter(({ disposed }) => !disposed)).toEqual([]);
+  } finally {
+    vi.restoreAllMocks();
+  }
 });
 
 it('methods that find scales themselves are refused', async () => {
