@@ -9,7 +9,7 @@
 //                                    they form float32 products: avx512_bf16+six
 //     --precisions <names>           default float32,bfloat16
 //     --tokens <counts>              rows of products, default 2048,16384
-//     --peer-states float32          torch's products take and give float32, as ours do, instead of their own dtype
+//     --peer-states float32          products take and give float32 on both sides, torch's too, instead of their own dtype
 //     --pairs <n>                    turns of each measurement, default 5
 //     --widths, --models, --samples, --sequence, --method     of the job; see job/run.mjs
 //     --quick                        a few shapes
