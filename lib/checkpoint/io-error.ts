@@ -5,7 +5,8 @@ import { BallastError } from '../errors.js';
 const remedies: Record<string, string> = {
   ENOSPC: 'the disk is full: free space or choose another directory',
   EDQUOT: 'the disk quota is used up: free space or choose another directory',
-  EFBIG: 'the file system or a process limit allows no file this large: raise the limit (ulimit -f), choose another directory, or write smaller shards',
+  EFBIG:
+    'the file system or a process limit allows no file this large: raise the limit (ulimit -f), choose another directory, or write smaller shards',
   EACCES: 'permission is denied: check the owner and mode of the directory',
   EPERM: 'permission is denied: check the owner and mode of the directory',
   EROFS: 'the file system is read-only: choose another directory',
