@@ -64,3 +64,8 @@ export class WorkerConnection<Reply> {
     for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
   }
 }
+
+/** Whether a worker has ended for want of memory. */
+export function isOutOfMemory(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
+}

@@ -2,7 +2,7 @@
 // it happens on a worker thread: the event loop stays free.
 
 import { BallastError } from '../errors.js';
-import { WorkerConnection } from '../worker-connection.js';
+import { isOutOfMemory, WorkerConnection } from '../worker-connection.js';
 
 interface Reply {
   readonly texts?: readonly string[];
@@ -32,7 +32,7 @@ export async function readParquetTexts(
       if (reply.last) return texts;
     }
   } catch (error) {
-    throw outOfMemory(error) ? tooLarge(path, error) : error;
+    throw isOutOfMemory(error) ? tooLarge(path, error) : error;
   } finally {
     await connection.close();
   }
@@ -42,10 +42,6 @@ export async function readParquetTexts(
 function errorOf(error: Error, code?: string): Error {
   if (code !== 'ERR_DATA') return Object.assign(error, { code });
   return new BallastError(code, error.message, { cause: error.cause });
-}
-
-function outOfMemory(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
 }
 
 function tooLarge(path: string, cause: unknown): BallastError {

@@ -3,6 +3,7 @@
 // between.
 
 import { BallastError } from '../errors.js';
+import { joined } from '../joined.js';
 import { Random } from './random.js';
 
 export interface SamplingOptions {
@@ -61,14 +62,7 @@ export function evaluationWindows(
 
 /** One stream of all documents' tokens, in order. */
 function joinTokens(tokens: Int32Array | readonly Int32Array[]): Int32Array {
-  if (tokens instanceof Int32Array) return tokens;
-  const stream = new Int32Array(tokens.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of tokens) {
-    stream.set(part, at);
-    at += part.length;
-  }
-  return stream;
+  return tokens instanceof Int32Array ? tokens : joined(tokens);
 }
 
 function sequentialStarts(length: number, samples: number, sequenceLength: number): number[] {

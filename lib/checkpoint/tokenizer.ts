@@ -4,7 +4,8 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { BallastError } from '../errors.js';
-import { WorkerConnection } from '../worker-connection.js';
+import { joined } from '../joined.js';
+import { isOutOfMemory, WorkerConnection } from '../worker-connection.js';
 import { type Cut, piecesOf } from './text-pieces.js';
 
 interface Reply {
@@ -89,8 +90,8 @@ export class Tokenizer {
     const { length } = 'text' in message ? message.text : message.window;
     const thread = this.#threadFor(length);
     thread.pending += length;
-    const sent = thread.connection.send(message).catch((error: NodeJS.ErrnoException) => {
-      throw error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? tooLong(length) : error;
+    const sent = thread.connection.send(message).catch((error: unknown) => {
+      throw isOutOfMemory(error) ? tooLong(length) : error;
     });
     try {
       const [, reply = {}] = await Promise.all([thread.loaded, answer(sent, this.#directory)]);
@@ -121,16 +122,6 @@ export class Tokenizer {
     this.#threads.push(thread);
     return thread;
   }
-}
-
-function joined(parts: readonly Int32Array[]): Int32Array {
-  const ids = new Int32Array(parts.reduce((total, { length }) => total + length, 0));
-  let end = 0;
-  for (const part of parts) {
-    ids.set(part, end);
-    end += part.length;
-  }
-  return ids;
 }
 
 /** Loads the tokenizer of a model directory. Errors: ERR_CHECKPOINT when there is none or it cannot be used. */

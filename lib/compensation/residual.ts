@@ -6,7 +6,7 @@
 // so E‖e‖² = v + ‖m‖², and with a bias b it is v + ‖m − b‖²: least, by ‖m‖² less, where b = m (arXiv 2404.01892).
 // Statistics without moments tell m alone; v, which no bias changes, is then left out of every error.
 
-import type { Device, Tensor } from '../device/index.js';
+import { type Device, type Tensor, takeFloat64 } from '../device/index.js';
 import type { GroupStatistics, Statistics } from '../statistics/index.js';
 
 export interface Residual {
@@ -36,21 +36,12 @@ export async function residualOf(
     }
     return { variances, means };
   });
-  const [read, readMeans] = await Promise.all([readAll(variances), readAll(means)]);
+  const [read, readMeans] = await Promise.all([takeFloat64(variances), takeFloat64(means)]);
   const mean = new Float64Array(weight.rows);
   for (const part of readMeans) {
     for (const [channel, value] of part.entries()) mean[channel] = (mean[channel] ?? 0) + value;
   }
   return { variance: sum(read.map(sum)), mean };
-}
-
-/** Of tensors of float64, which are disposed; one wait for all. */
-async function readAll(tensors: readonly Tensor[]): Promise<Float64Array[]> {
-  try {
-    return await Promise.all(tensors.map((tensor) => tensor.readFloat64()));
-  } finally {
-    for (const tensor of tensors) tensor.dispose();
-  }
 }
 
 /** m per position of the sequence, [sequence, out] float32. */
@@ -95,7 +86,7 @@ export async function outputEnergy(
       means: [device.matvec(w, inputs.mean)],
     };
   });
-  const [variance, mean] = await Promise.all([readAll(variances), readAll(means)]);
+  const [variance, mean] = await Promise.all([takeFloat64(variances), takeFloat64(means)]);
   return sum(variance.map(sum)) + sum(mean.map(squares));
 }
 

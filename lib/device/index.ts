@@ -18,4 +18,4 @@ export {
 } from './open-devices.js';
 export type { AttentionOptions, TwinOptions } from './operations.js';
 export type { DescendOptions, GridOptions } from './quantization-operations.js';
-export { Tensor } from './tensor.js';
+export { Tensor, takeFloat64 } from './tensor.js';

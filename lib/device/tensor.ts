@@ -105,3 +105,12 @@ export class Tensor implements Disposable {
     }
   }
 }
+
+/** Reads tensors of float64 with one wait for all, and disposes them. Errors: the device's. */
+export async function takeFloat64(tensors: readonly Tensor[]): Promise<Float64Array[]> {
+  try {
+    return await Promise.all(tensors.map((tensor) => tensor.readFloat64()));
+  } finally {
+    for (const tensor of tensors) tensor.dispose();
+  }
+}

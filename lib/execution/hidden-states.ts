@@ -3,8 +3,9 @@
 // where it is.
 
 import type { Device, Tensor } from '../device/index.js';
+import { joined } from '../joined.js';
 import type { BlockContext, BlockModel, Hold, Linear, Weights } from '../models/index.js';
-import { disposeEach, onEach } from './per-device.js';
+import { onItems } from './per-device.js';
 import { queueEach } from './queue-each.js';
 
 /**
@@ -36,14 +37,6 @@ export function miniBatches<T extends Input>(
   return batches;
 }
 
-function joined<T extends Input>(samples: readonly T[]): T {
-  const length = samples[0]?.length ?? 0;
-  const kind = samples[0]?.constructor as new (length: number) => T;
-  const batch = new kind(samples.length * length);
-  for (const [i, sample] of samples.entries()) batch.set(sample, i * length);
-  return batch;
-}
-
 export function uploadInput(device: Device, input: Input): Tensor {
   const dtype = input instanceof Int32Array ? 'int32' : 'float32';
   return device.upload(dtype, [input.length], input);
@@ -66,27 +59,19 @@ export async function embed(
 /**
  * What `body` makes of each mini-batch on the device where it lies, given one device a mini-batch: devices work at the
  * same time, each on its own mini-batches in their order, as `queueEach` does. `body` only enqueues; what it makes besides
- * is disposed. Errors as `onEach`; what was made is then disposed. `throwIfStopped` is called before each.
+ * is disposed. Errors as `onItems`. `throwIfStopped` is called before each.
  */
 export async function mapBatches(
   places: readonly Device[],
   body: (batch: number, device: Device) => Tensor | undefined,
   throwIfStopped: () => void = () => {},
 ): Promise<Tensor[]> {
-  const made: (Tensor | undefined)[] = [];
-  try {
-    await onEach([...new Set(places)], async (device, hasFailed) => {
-      const own = [...places.keys()].filter((batch) => places[batch] === device);
-      await queueEach(device, own, (batch) => {
-        if (hasFailed()) return;
-        throwIfStopped();
-        made[batch] = device.scope(() => body(batch, device));
-      });
-    });
-  } catch (error) {
-    disposeEach(made);
-    throw error;
-  }
+  const made = await onItems<Tensor | undefined>(places, (device, own, results) =>
+    queueEach(device, own, (batch) => {
+      throwIfStopped();
+      results[batch] = device.scope(() => body(batch, device));
+    }),
+  );
   return made.filter((tensor) => tensor !== undefined);
 }
 

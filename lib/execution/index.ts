@@ -14,6 +14,7 @@ export {
 } from './hidden-states.js';
 export { addPositionBias, copyLinear, executor, type LinearWeights } from './linear-execution.js';
 export { type LoadedBlock, linearOf, loadBlock, loadWeights } from './load-block.js';
+export { operandTypeOf } from './operand-type.js';
 export { dealt, disposeEach, onEach, onPlaces, PerDevice } from './per-device.js';
 export { PositionBiases, positionBiasFile } from './position-biases.js';
 export { queueEach } from './queue-each.js';

@@ -4,7 +4,7 @@
 import { allOrNothing } from '../all-or-nothing.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { converted, loadTensor, uploadTensor } from '../checkpoint/load-tensor.js';
-import type { Device, Tensor } from '../device/index.js';
+import { type Device, type Tensor, takeFloat64 } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type BlockModel, shapeOf, Weights } from '../models/index.js';
 import type { LinearWeights } from './linear-execution.js';
@@ -109,20 +109,15 @@ async function expectFinite(
   checkpoint: Checkpoint,
   tensors: readonly (readonly [string, Tensor])[],
 ): Promise<void> {
-  const counts = tensors.map(([, tensor]) => device.countNonFinite(tensor));
-  try {
-    const read = await Promise.all(counts.map((count) => count.readFloat64()));
-    for (const [i, [name]] of tensors.entries()) {
-      const [count = 0] = read[i] ?? [];
-      if (count !== 0) {
-        throw new BallastError(
-          'ERR_CHECKPOINT',
-          `${name} in ${checkpoint.tensor(name).file} holds ${count} values that are NaN or infinite; ` +
-            'the checkpoint is damaged: fetch or train it again.',
-        );
-      }
+  const counts = await takeFloat64(tensors.map(([, tensor]) => device.countNonFinite(tensor)));
+  for (const [i, [name]] of tensors.entries()) {
+    const [count = 0] = counts[i] ?? [];
+    if (count !== 0) {
+      throw new BallastError(
+        'ERR_CHECKPOINT',
+        `${name} in ${checkpoint.tensor(name).file} holds ${count} values that are NaN or infinite; ` +
+          'the checkpoint is damaged: fetch or train it again.',
+      );
     }
-  } finally {
-    for (const count of counts) count.dispose();
   }
 }

@@ -33,28 +33,41 @@ export async function onEach<Result>(
 }
 
 /**
- * What `body` makes of each item on its device, given one device an item: devices work at the same time, each on its own
- * items in their order. Results in the items' order. Errors as `onEach`; other devices end with the item they are at, and
- * what was made is disposed.
+ * What devices make of their items, given one device an item, all at the same time. `work` goes through one device's items
+ * in order, which end where another device has failed, and puts into `results` what it makes of each. Results in the items'
+ * order. Errors as `onEach`; what was made is then disposed.
  */
-export async function onPlaces<Result>(
+export async function onItems<Result>(
+  places: readonly Device[],
+  work: (device: Device, items: Iterable<number>, results: Result[]) => Promise<void>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  function* itemsOf(device: Device, hasFailed: () => boolean) {
+    for (const [item, place] of places.entries()) {
+      if (place !== device) continue;
+      if (hasFailed()) return;
+      yield item;
+    }
+  }
+  try {
+    await onEach([...new Set(places)], (device, hasFailed) =>
+      work(device, itemsOf(device, hasFailed), results),
+    );
+  } catch (error) {
+    disposeEach(results);
+    throw error;
+  }
+  return results;
+}
+
+/** What `body` makes of each item on its device, one after the other; otherwise as `onItems`. */
+export function onPlaces<Result>(
   places: readonly Device[],
   body: (item: number, device: Device) => Promise<Result>,
 ): Promise<Result[]> {
-  const made: Result[] = [];
-  try {
-    await onEach([...new Set(places)], async (device, hasFailed) => {
-      for (const [item, place] of places.entries()) {
-        if (place !== device) continue;
-        if (hasFailed()) return;
-        made[item] = await body(item, device);
-      }
-    });
-  } catch (error) {
-    disposeEach(made);
-    throw error;
-  }
-  return made;
+  return onItems<Result>(places, async (device, items, results) => {
+    for (const item of items) results[item] = await body(item, device);
+  });
 }
 
 /** The device of each item, such as a mini-batch: dealt in turn, from the first device on. */

@@ -7,6 +7,7 @@ import { readActivations } from './activation-file.js';
 import { blockRunner } from './hidden-states.js';
 import { addPositionBias, executor } from './linear-execution.js';
 import { linearOf } from './load-block.js';
+import { operandTypeOf } from './operand-type.js';
 import { PositionBiases } from './position-biases.js';
 import type { StoredModel } from './stored-model.js';
 
@@ -57,7 +58,7 @@ export async function loadStoredBlock(
     }),
     (linearName, x) => quantized.input(linearName, x),
   );
-  const operands = quantizers === undefined ? device.precision : 'float32';
+  const operands = operandTypeOf(device.precision, quantizers !== undefined);
   const own = { ...context, operands, attend: quantized.attend };
   const runBlock = blockRunner(model, block.weights, own, index);
   return {

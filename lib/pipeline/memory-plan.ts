@@ -6,7 +6,7 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { bytesPerElement } from '../checkpoint/dtypes.js';
 import { deviceNames } from '../device/index.js';
-import { batchSize } from '../execution/index.js';
+import { batchSize, operandTypeOf } from '../execution/index.js';
 import {
   type BlockModel,
   type BlockShape,
@@ -17,7 +17,6 @@ import {
 import { batchTokensOf } from './batch-tokens.js';
 import { judgesOf, sequenceLengthOf } from './calibration-data.js';
 import { type GroupPlan, neededPaths, needsOf } from './needs.js';
-import { operandTypeOf } from './operand-type.js';
 import type { ResolvedOptions } from './options.js';
 import type { Run } from './run.js';
 
@@ -116,9 +115,12 @@ function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
 /** What the widest linear reads, of each token: see held-states.ts. */
 function heldBytesOf({ model, options, paths, samples }: Plan, index: number, embedded: number) {
   if (!options.trueSequential || !paths.quantized) return 0;
+  const { precision, activationBits } = options;
   const { linears, sequence = embedded } = shapeOf(model, index);
   const widest = Math.max(...linears.map(({ inChannels }) => inChannels));
-  return samples * sequence * widest * bytesPerElement(operandTypeOf(options));
+  return (
+    samples * sequence * widest * bytesPerElement(operandTypeOf(precision, activationBits > 0))
+  );
 }
 
 /** As stored, and the quantized weight and its codes beside it. */

@@ -4,7 +4,7 @@
 //   cosine   1 − ⟨Ô, O⟩ / ‖Ô‖‖O‖   (EasyQuant, arXiv 2006.16669),
 // of all channels together, for operands that they share, and of each channel by itself, for those that it has alone.
 
-import type { Device, Tensor } from '../device/index.js';
+import { type Device, type Tensor, takeFloat64 } from '../device/index.js';
 
 /** O, and the loss's gradient with respect to it; shapes alike. */
 export interface FloatProduct {
@@ -58,9 +58,5 @@ async function channelSums(device: Device, body: () => readonly Tensor[]): Promi
       return sum;
     }),
   );
-  try {
-    return await Promise.all(pending.map((sum) => sum.readFloat64()));
-  } finally {
-    for (const sum of pending) sum.dispose();
-  }
+  return takeFloat64(pending);
 }

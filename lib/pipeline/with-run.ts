@@ -6,7 +6,7 @@ import { expectFloatWeights } from '../checkpoint/float-weights.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
 import { BallastError, expectNotAborted } from '../errors.js';
-import { BlockLoader, expectTensors, PerDevice } from '../execution/index.js';
+import { BlockLoader, expectTensors, operandTypeOf, PerDevice } from '../execution/index.js';
 import { findFormat } from '../export/index.js';
 import {
   type BlockModel,
@@ -21,7 +21,6 @@ import type { QuantizeEvent } from './events.js';
 import { fetchWithEvents } from './fetch.js';
 import { LossGradients } from './loss-gradients.js';
 import { memoryPlanOf } from './memory-plan.js';
-import { operandTypeOf } from './operand-type.js';
 import type { QuantizeOptions, ResolvedOptions } from './options.js';
 import { resolveOptions } from './resolve-options.js';
 import type { Run } from './run.js';
@@ -87,7 +86,11 @@ export async function* withRun<Event, Result>(
       quantizer,
       options: resolved,
       sites,
-      context: { device, sequence, operands: operandTypeOf(resolved) },
+      context: {
+        device,
+        sequence,
+        operands: operandTypeOf(resolved.precision, resolved.activationBits > 0),
+      },
       keepsStates: false,
       heldOutFrom: fitted.length,
       spare,
