@@ -102,6 +102,7 @@ class Sheet {
     bands = std::min(bands, DivideUp(p_.rows, kLeastRows));
     // Bands of a triangle differ in length.
     if (p_.upper) bands = std::max(bands, std::min(wanted, DivideUp(p_.rows, kLeastTriangleRows)));
+    bands = std::min(bands, DivideUp(p_.rows, kernels_.strip_rows));
     return {bands, std::min(blocks, DivideUp(wanted, bands))};
   }
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "native/cpu/gemm.h"
@@ -74,22 +75,25 @@ struct Matrix {
 
 std::vector<float> Run(const GemmKernels& kernels, const Case& c, const Matrix& a,
                        const Matrix& b) {
-  ThreadPool pool(1);
+  ThreadPool pool(3);
   const Kernels none{};
   const Context context{
       .pool = pool, .kernels = none, .float32_products = Float32Products::kFma, .cancel = nullptr};
   const std::int64_t stride = c.columns + 3;
   std::vector<float> out((c.rows + 1) * stride, kBefore);
-  Multiply(context, kernels,
-           {.a = a.operand(),
-            .b = b.operand(),
-            .rows = c.rows,
-            .columns = c.columns,
-            .depth = c.depth,
-            .out = out.data(),
-            .stride = stride,
-            .update = c.update,
-            .upper = c.upper});
+  // On a thread that keeps no working memory of the products before.
+  std::thread([&] {
+    Multiply(context, kernels,
+             {.a = a.operand(),
+              .b = b.operand(),
+              .rows = c.rows,
+              .columns = c.columns,
+              .depth = c.depth,
+              .out = out.data(),
+              .stride = stride,
+              .update = c.update,
+              .upper = c.upper});
+  }).join();
   return out;
 }
 
@@ -179,6 +183,8 @@ std::vector<Case> Cases() {
       }
     }
   }
+  // More bands of a triangle than strips, were they not limited.
+  cases.push_back({300, 300, 17, true, true, Update::kStore, true});
   return cases;
 }
 
