@@ -1,6 +1,7 @@
 // bfloat16 products with AVX512_BF16: one instruction multiplies pairs along the depth and adds
 // both products to a float32 sum. Words are such pairs, the first one low.
 #include "native/cpu/kernels/bfloat16_words.h"
+#include "native/cpu/kernels/panel_walk.h"
 #include "native/cpu/kernels/split.h"
 
 namespace ballast::cpu::BALLAST_ISA {
@@ -8,13 +9,10 @@ namespace {
 
 inline __m512bh Pairs(Floats x) { return reinterpret_cast<__m512bh>(x); }
 
-struct BFloat16Kernel : BFloat16Words {
+struct BFloat16Kernel : BFloat16Words, PanelWalk<BFloat16Kernel> {
   static constexpr std::int64_t kRows = 14;
   static constexpr std::int64_t kDepth = 1024;
   static constexpr int kFetched = 2;
-
-  static void Begin() {}
-  static void End() {}
 
   template <int kRowsUsed>
   static void Multiply(const float* strip, const float* panel, std::int64_t words,
@@ -22,7 +20,7 @@ struct BFloat16Kernel : BFloat16Words {
     constexpr std::int64_t kStride = Gemm<BFloat16Kernel>::kStripStride;
     Floats sum[kRowsUsed][2];
     for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
-    ForEachWord<kFetched, 1>(words, tile.stream, [&](std::int64_t k) {
+    ForEachWord<kFetched>(words, tile.stream, [&](std::int64_t k) {
       const __m512bh b0 = Pairs(Load<Floats>(panel + k * kPanel));
       const __m512bh b1 = Pairs(Load<Floats>(panel + k * kPanel + kLanes));
 #pragma GCC unroll 16

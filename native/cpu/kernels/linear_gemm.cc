@@ -1,7 +1,7 @@
 // float32 products. A tile keeps kRows × 2 vectors of sums in registers: as many as the register
 // file holds beside the two vectors of the panel and one broadcast.
-#include "native/cpu/kernels/gemm.h"
 #include "native/cpu/kernels/linear_parts.h"
+#include "native/cpu/kernels/panel_walk.h"
 
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 inline Floats Rounded(Floats x) { return FromBfloat(ToBfloat(x)); }
 
 template <bool kRounded>
-struct Float32Kernel {
+struct Float32Kernel : PanelWalk<Float32Kernel<kRounded>> {
 #if defined(__AVX512F__)
   static constexpr std::int64_t kRows = 14;
   static constexpr std::int64_t kDepth = 512;
@@ -36,16 +36,13 @@ struct Float32Kernel {
     return Along(window, row, column);
   }
 
-  static void Begin() {}
-  static void End() {}
-
   template <int kRowsUsed>
   static void Multiply(const float* strip, const float* panel, std::int64_t words,
                        const Tile& tile) {
     constexpr std::int64_t kStride = Gemm<Float32Kernel>::kStripStride;
     Floats sum[kRowsUsed][2];
     for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
-    ForEachWord<kFetched, 1>(words, tile.stream, [&](std::int64_t k) {
+    ForEachWord<kFetched>(words, tile.stream, [&](std::int64_t k) {
       const Floats b0 = Load<Floats>(panel + k * kPanel);
       const Floats b1 = Load<Floats>(panel + k * kPanel + kLanes);
 #pragma GCC unroll 16

@@ -94,7 +94,8 @@ struct Split {
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
                        const Destination& to, const Upcoming& upcoming) {
     const std::int64_t words = kProducts * Base::PanelWords(depth);
-    Base::MultiplyWords(strip, block, words, words, to, upcoming);
+    Kernel::MultiplyBlock(static_cast<const float*>(strip),
+                          {static_cast<const float*>(block), words, words}, to, upcoming);
   }
 
   static GemmKernels Table(std::int64_t block_columns) {
