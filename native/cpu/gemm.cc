@@ -90,19 +90,24 @@ class Sheet {
   struct Counts {
     std::int64_t bands, parts;
   };
-  // Bands so tall that their strips fill a quarter of a level-2 cache, beside a block of half its
-  // size, a few for each thread; where rows do not suffice, the columns are cut as well.
+  // Bands as tall as the kernel wants them, but a few tasks for each thread. Rows are cut further
+  // before columns are, unless these are many: each part of them packs a band's strips anew. Where
+  // rows do not suffice columns are cut all the same.
   Counts Cut(std::int64_t blocks) const {
-    constexpr std::int64_t kMostRows = 128;
+    constexpr std::int64_t kShareRows = 128;
+    constexpr std::int64_t kShareBlocks = 4;
     constexpr std::int64_t kLeastRows = 64;
     constexpr std::int64_t kLeastTriangleRows = 28;
     const std::int64_t threads = context_.pool.threads();
     const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
-    std::int64_t bands = RoundUp(DivideUp(p_.rows, kMostRows), threads);
-    bands = std::min(bands, DivideUp(p_.rows, kLeastRows));
+    const auto in_bands_of = [&](std::int64_t rows) { return DivideUp(p_.rows, rows); };
+    const std::int64_t shares = std::max<std::int64_t>(1, blocks / kShareBlocks);
+    std::int64_t bands = std::max(in_bands_of(kernels_.band_rows),
+                                  std::min(DivideUp(wanted, shares), in_bands_of(kShareRows)));
+    bands = std::min(RoundUp(bands, threads), in_bands_of(kLeastRows));
     // Bands of a triangle differ in length.
-    if (p_.upper) bands = std::max(bands, std::min(wanted, DivideUp(p_.rows, kLeastTriangleRows)));
-    bands = std::min(bands, DivideUp(p_.rows, kernels_.strip_rows));
+    if (p_.upper) bands = std::max(bands, std::min(wanted, in_bands_of(kLeastTriangleRows)));
+    bands = std::min(bands, in_bands_of(kernels_.strip_rows));
     return {bands, std::min(blocks, DivideUp(wanted, bands))};
   }
 

@@ -1,6 +1,7 @@
 // What the products of all element types share: packing a strip and a block of words. A kernel is a
 // struct with
 //   kRows, kDepth           rows of a strip and depth of a pass, in elements
+//   kBandRows               rows whose strips stay in a level-2 cache, beside a block
 //   kPerWord                elements in a 32-bit word (2 for bfloat16)
 //   Along(window, r, c)     words of window row r along its columns, from word c on
 //   Across(window, r, c)    words that run across rows, word row r, from column c on
@@ -145,6 +146,7 @@ struct Gemm {
   static GemmKernels Table(std::int64_t block_columns) {
     return {
         .strip_rows = Kernel::kRows,
+        .band_rows = Kernel::kBandRows,
         .panel_columns = kPanel,
         .block_columns = block_columns,
         .depth = Kernel::kDepth,

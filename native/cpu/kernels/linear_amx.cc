@@ -36,6 +36,7 @@ struct Span {
 struct AmxKernel : BFloat16Words {
   static constexpr std::int64_t kRows = 2 * kTileRows;
   static constexpr std::int64_t kDepth = 1024;
+  static constexpr std::int64_t kBandRows = 512;
   // A strip is multiplied with all panels a stretch of its words after the other: what a stretch
   // takes of a strip and of a panel, 16 KiB each, stays in the level-1 cache.
   static constexpr std::int64_t kStretch = 128;
@@ -94,6 +95,12 @@ struct AmxKernel : BFloat16Words {
     if constexpr (kTall) _tile_stored(1, low, kTileBytes);
   }
 
+  static void Fetch(const Destination& to, std::int64_t column) {
+    for (std::int64_t r = 0; r < to.rows; ++r) {
+      __builtin_prefetch(to.out + r * to.stride + column, 1);
+    }
+  }
+
   static void Move(const float* sums, const Destination& to, std::int64_t column) {
     if (IsCut(to, column, kTileColumns)) return MovePart(sums, kTileColumns, to, column);
     for (std::int64_t r = 0; r < to.rows; ++r) {
@@ -114,6 +121,7 @@ struct AmxKernel : BFloat16Words {
         if (IsBelowDiagonal(to, j, kTileColumns)) continue;
         const float* panel = panels.At(j / kPanel * kPanel) + j % kPanel;
         float* tile = sums + j * kRows;
+        if (words.end == panels.words) Fetch(to, j);
         if (tall) {
           Multiply<true>(strip, panel, words, tile, fetched, j);
         } else {

@@ -12,6 +12,7 @@ inline __m512bh Pairs(Floats x) { return reinterpret_cast<__m512bh>(x); }
 struct BFloat16Kernel : BFloat16Words, PanelWalk<BFloat16Kernel> {
   static constexpr std::int64_t kRows = 14;
   static constexpr std::int64_t kDepth = 1024;
+  static constexpr std::int64_t kBandRows = 128;
   static constexpr int kFetched = 2;
 
   template <int kRowsUsed>

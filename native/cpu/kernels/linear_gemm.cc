@@ -24,6 +24,7 @@ struct Float32Kernel : PanelWalk<Float32Kernel<kRounded>> {
   static constexpr std::int64_t kDepth = 256;
   static constexpr int kFetched = 1;
 #endif
+  static constexpr std::int64_t kBandRows = 128;
   static constexpr std::int64_t kPerWord = 1;
 
   template <class Window>

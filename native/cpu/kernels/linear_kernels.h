@@ -56,6 +56,7 @@ struct Upcoming {
 // is 64-byte aligned.
 struct GemmKernels {
   std::int64_t strip_rows;
+  std::int64_t band_rows;  // whose strips stay in a level-2 cache, beside a block
   std::int64_t panel_columns;
   std::int64_t block_columns;
   std::int64_t depth;
