@@ -33,9 +33,9 @@ struct Way {
 
 constexpr Way kWays[] = {
     {"rounded", &BFloat16Kernels::rounded, 100, 100, true, 0, 1024},
-    {"three", &BFloat16Kernels::three_products, 600, 100, false, 0x1p-15, 320},
-    {"three", &BFloat16Kernels::three_products, 100, 600, false, 0x1p-15, 320},
-    {"six", &BFloat16Kernels::six_products, 600, 300, false, 0x1p-24, 160},
+    {"three", &BFloat16Kernels::three_products, 600, 100, false, 0x1p-15, 512},
+    {"three", &BFloat16Kernels::three_products, 100, 600, false, 0x1p-15, 512},
+    {"six", &BFloat16Kernels::six_products, 600, 300, false, 0x1p-24, 320},
 };
 
 constexpr float kBefore = 7;  // what C holds at first

@@ -5,9 +5,10 @@
 //   kPerWord                elements in a 32-bit word (2 for bfloat16)
 //   Along(window, r, c)     words of window row r along its columns, from word c on
 //   Across(window, r, c)    words that run across rows, word row r, from column c on
-//   MultiplyBlock(strip, panels, words, to, upcoming)    a strip times the panels of a block
-// Layout: strip[row][word] with a constant row stride, so that all addresses of a tile's rows are
-// constant offsets; panel[word][column].
+//   MultiplyBlock<Factors>(strip, panels, to, upcoming)    a strip times the panels of a block
+// Factors says what is multiplied of strips and panels that hold numbers in several parts
+// (split.h). Layout: strip[row][word] with a constant row stride, so that all addresses of a tile's
+// rows are constant offsets; panel[word][column].
 #pragma once
 
 #include "native/cpu/kernels/packing.h"
@@ -21,11 +22,13 @@ constexpr std::int64_t RoundUp(std::int64_t n, std::int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
-// The panels of a block, `words` deep each, which lie `apart` words from one another.
+// The panels of a block, `words` deep each, which lie `apart` words from one another; the parts of
+// their numbers, like those of a strip's, lie `part` words from one another.
 struct Panels {
   const float* first;
   std::int64_t words;
   std::int64_t apart;
+  std::int64_t part;
 
   const float* At(std::int64_t column) const { return first + column * apart; }
 };
@@ -61,6 +64,13 @@ inline bool IsBelowDiagonal(const Destination& to, std::int64_t column, std::int
 inline bool IsCut(const Destination& to, std::int64_t column, std::int64_t columns) {
   return column + columns > to.columns || (to.upper && column + to.diagonal < to.rows - 1);
 }
+
+// Of numbers in one part.
+struct WholeFactors {
+  static constexpr int kProducts = 1;
+  static constexpr int kLeft[] = {0};
+  static constexpr int kRight[] = {0};
+};
 
 // The view of a product that takes its operands whole.
 constexpr auto AsItIs = [](const auto& window) -> const auto& { return window; };
@@ -138,9 +148,10 @@ struct Gemm {
 
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
                        const Destination& to, const Upcoming& upcoming) {
-    Kernel::MultiplyBlock(static_cast<const float*>(strip),
-                          {static_cast<const float*>(block), Words(depth), PanelWords(depth)}, to,
-                          upcoming);
+    const std::int64_t apart = PanelWords(depth);
+    Kernel::template MultiplyBlock<WholeFactors>(
+        static_cast<const float*>(strip),
+        {static_cast<const float*>(block), Words(depth), apart, apart}, to, upcoming);
   }
 
   static GemmKernels Table(std::int64_t block_columns) {

@@ -1,11 +1,10 @@
-// bfloat16 products with AMX. The layouts are those of the vector kernels: a tile is 32 rows × 16
-// columns in two tile registers, and half of a panel. Strips and panels are zero beyond the depth
-// up to a whole step.
+// bfloat16 products with AMX. The layouts are those of the vector kernels; strips and panels are
+// zero beyond the depth up to a whole step.
 //
 // Two threads of a core share its physical tile registers. Where both run, few are left to rename
-// to, and what limits a product is how many registers hold a value at any time: so a tile has two
-// of them and not four, and a register that was read for the last time is set to zero, which gives
-// it back. That is twice as fast there, and as fast where a thread has a core for itself.
+// to, and what limits a product is how many registers hold a value at any time: so there are two of
+// sums and not four, and a register that was read for the last time is set to zero, which gives it
+// back. That is twice as fast there, and as fast where a thread has a core for itself.
 #include "native/cpu/kernels/bfloat16_words.h"
 #include "native/cpu/kernels/split.h"
 
@@ -33,66 +32,106 @@ struct Span {
   std::int64_t begin, end;
 };
 
+// Rows that are packed next: two for each tile of 16 columns in a block, and of them what is as far
+// down the depth as the words that are multiplied.
+class Fetched {
+ public:
+  Fetched(const Upcoming& upcoming, std::int64_t words)
+      : upcoming_(upcoming), bytes_(upcoming.bytes / (words + 1) + 1) {}
+
+  void During(Span words, std::int64_t column) const {
+    constexpr std::int64_t kLineBytes = 64;
+    const std::int64_t first = column / kTileColumns * 2;
+    for (std::int64_t row = first; row < first + 2 && row < upcoming_.rows; ++row) {
+      const std::byte* data = upcoming_.data + row * upcoming_.stride;
+      for (std::int64_t i = words.begin * bytes_; i < words.end * bytes_; i += kLineBytes) {
+        __builtin_prefetch(data + i, 0, 2);
+      }
+    }
+  }
+
+ private:
+  const Upcoming& upcoming_;
+  std::int64_t bytes_;  // a word
+};
+
 struct AmxKernel : BFloat16Words {
   static constexpr std::int64_t kRows = 2 * kTileRows;
   static constexpr std::int64_t kDepth = 1024;
   static constexpr std::int64_t kBandRows = 512;
-  // A strip is multiplied with all panels a stretch of its words after the other: what a stretch
-  // takes of a strip and of a panel, 16 KiB each, stays in the level-1 cache.
-  static constexpr std::int64_t kStretch = 128;
+  static constexpr std::int64_t kPanelBytes = kPanel * 4;
 
-  // Rows that are packed next, two for each of a block's tiles.
-  class Fetched {
-   public:
-    Fetched(const Upcoming& upcoming, std::int64_t words)
-        : upcoming_(upcoming), bytes_(upcoming.bytes * kStep / (words + 1) + 1) {}
+  // A strip is multiplied with all panels a stretch of its words after the other, so that what a
+  // stretch takes of a strip and of half a panel stays in the level-1 cache. Between stretches sums
+  // are kept aside: two tiles of 16 × 16 for each 16 rows and columns of a block.
+  template <class Factors>
+  static constexpr std::int64_t kStretch = Factors::kProducts == 1 ? 128 : 64;
+  static constexpr std::int64_t kTile = kTileRows * kTileColumns;
+  static constexpr std::int64_t kSums = 2 * kTile;
 
-    // What falls to this step of the tile at `column`.
-    void At(std::int64_t column, std::int64_t k) const {
-      constexpr std::int64_t kLineBytes = 64;
-      const std::int64_t first = column / kTileColumns * 2;
-      for (std::int64_t row = first; row < first + 2 && row < upcoming_.rows; ++row) {
-        const std::byte* next = upcoming_.data + row * upcoming_.stride + k / kStep * bytes_;
-        for (std::int64_t i = 0; i < bytes_; i += kLineBytes) __builtin_prefetch(next + i, 0, 2);
-      }
-    }
-
-   private:
-    const Upcoming& upcoming_;
-    std::int64_t bytes_;  // a step
-  };
-
-  // sums += strip · panel over some words. Rows that are not there are computed where they share a
-  // tile register: they are finite or not, but never moved.
-  template <bool kTall>
-  static void Multiply(const float* strip, const float* panel, Span words, float* sums,
-                       const Fetched& fetched, std::int64_t column) {
-    constexpr std::int64_t kStripStride = Gemm<AmxKernel>::kStripStride;
-    constexpr std::int64_t kStripBytes = kStripStride * 4;
-    constexpr std::int64_t kPanelBytes = kPanel * 4;
-    float* low = sums + kTileRows * kTileColumns;
-    if (words.begin == 0) {
+  static void Begin(bool first, const float* sums) {
+    if (first) {
       _tile_zero(0);
-      if constexpr (kTall) _tile_zero(1);
+      _tile_zero(1);
     } else {
       _tile_loadd(0, sums, kTileBytes);
-      if constexpr (kTall) _tile_loadd(1, low, kTileBytes);
+      _tile_loadd(1, sums + kTile, kTileBytes);
     }
+  }
+  static void End(float* sums) {
+    _tile_stored(0, sums, kTileBytes);
+    _tile_stored(1, sums + kTile, kTileBytes);
+  }
+
+  // A tile of 32 rows.
+  static void MultiplyWhole(const float* strip, const float* panel, Span words, float* sums) {
+    constexpr std::int64_t kStripStride = Gemm<AmxKernel>::kStripStride;
+    constexpr std::int64_t kStripBytes = kStripStride * 4;
+    Begin(words.begin == 0, sums);
     for (std::int64_t k = words.begin; k < words.end; k += kStep) {
-      fetched.At(column, k);
       _tile_loadd(4, panel + k * kPanel, kPanelBytes);
       _tile_loadd(2, strip + k, kStripBytes);
       _tile_dpbf16ps(0, 2, 4);
       _tile_zero(2);
-      if constexpr (kTall) {
-        _tile_loadd(3, strip + kTileRows * kStripStride + k, kStripBytes);
-        _tile_dpbf16ps(1, 3, 4);
-        _tile_zero(3);
-      }
+      _tile_loadd(3, strip + kTileRows * kStripStride + k, kStripBytes);
+      _tile_dpbf16ps(1, 3, 4);
+      _tile_zero(3);
       _tile_zero(4);
     }
-    _tile_stored(0, sums, kTileBytes);
-    if constexpr (kTall) _tile_stored(1, low, kTileBytes);
+    End(sums);
+  }
+
+  // A product of parts at step k. Register 0 sums the last product, 1 the small ones.
+  template <class Factors, int i>
+  static void MultiplyParts(const float* strip, const float* panel, std::int64_t part) {
+    constexpr int kLeft = Factors::kLeft[i];
+    constexpr int kRight = Factors::kRight[i];
+    constexpr bool kLast = i + 1 == Factors::kProducts;
+    if constexpr (i == 0 || kLeft != Factors::kLeft[i - (i > 0)]) {
+      _tile_loadd(2, strip + kLeft * part, Gemm<AmxKernel>::kStripStride * 4);
+    }
+    if constexpr (i == 0 || kRight != Factors::kRight[i - (i > 0)]) {
+      _tile_loadd(3, panel + kRight * part * kPanel, kPanelBytes);
+    }
+    if constexpr (kLast) {
+      _tile_dpbf16ps(0, 2, 3);
+    } else {
+      _tile_dpbf16ps(1, 2, 3);
+    }
+    if constexpr (kLast || kLeft != Factors::kLeft[i + !kLast]) _tile_zero(2);
+    if constexpr (kLast || kRight != Factors::kRight[i + !kLast]) _tile_zero(3);
+    if constexpr (!kLast) MultiplyParts<Factors, i + 1>(strip, panel, part);
+  }
+
+  // A tile of 16 rows.
+  template <class Factors>
+  static void MultiplyHalf(const float* strip, const float* panel, std::int64_t part, Span words,
+                           float* sums) {
+    Begin(words.begin == 0, sums);
+    for (std::int64_t k = words.begin; k < words.end; k += kStep) {
+      MultiplyParts<Factors, 0>(strip + k, panel + k * kPanel, part);
+    }
+    End(sums);
   }
 
   static void Fetch(const Destination& to, std::int64_t column) {
@@ -101,36 +140,59 @@ struct AmxKernel : BFloat16Words {
     }
   }
 
-  static void Move(const float* sums, const Destination& to, std::int64_t column) {
+  // 16 rows of sums, from `row` of the strip on.
+  static void Move(const float* sums, const Destination& strip, std::int64_t row,
+                   std::int64_t column) {
+    Destination to = strip;
+    to.out += row * to.stride;
+    to.rows = to.rows - row < kTileRows ? to.rows - row : kTileRows;
+    to.diagonal -= row;
     if (IsCut(to, column, kTileColumns)) return MovePart(sums, kTileColumns, to, column);
     for (std::int64_t r = 0; r < to.rows; ++r) {
       Write(to.out + r * to.stride + column, Load<Floats>(sums + r * kTileColumns), to.update);
     }
   }
 
+  template <class Factors>
   static void MultiplyBlock(const float* strip, const Panels& panels, const Destination& to,
                             const Upcoming& upcoming) {
-    alignas(64) float sums[kRows * kBlockColumns];  // a tile after the other
+    constexpr bool kWhole = Factors::kProducts == 1;
+    alignas(64) float all_sums[kBlockColumns / kTileColumns][2][kSums];
     const Fetched fetched(upcoming, panels.words);
-    const bool tall = to.rows > kTileRows;
     _tile_loadconfig(&kTiles);
     for (Span words{0, 0}; words.end < panels.words; words.begin = words.end) {
       const std::int64_t left = panels.words - words.begin;
-      words.end = words.begin + (left < kStretch ? left : kStretch);
+      words.end = words.begin + (left < kStretch<Factors> ? left : kStretch<Factors>);
+      const bool last = words.end == panels.words;
       for (std::int64_t j = 0; j < to.columns; j += kTileColumns) {
         if (IsBelowDiagonal(to, j, kTileColumns)) continue;
         const float* panel = panels.At(j / kPanel * kPanel) + j % kPanel;
-        float* tile = sums + j * kRows;
-        if (words.end == panels.words) Fetch(to, j);
-        if (tall) {
-          Multiply<true>(strip, panel, words, tile, fetched, j);
-        } else {
-          Multiply<false>(strip, panel, words, tile, fetched, j);
+        auto& sums = all_sums[j / kTileColumns];
+        fetched.During(words, j);
+        if (last) Fetch(to, j);
+        if (kWhole && to.rows > kTileRows) {
+          MultiplyWhole(strip, panel, words, sums[0]);
+          if (last) Move(sums[0], to, 0, j);
+          if (last) Move(sums[0] + kTile, to, kTileRows, j);
+          continue;
         }
-        if (words.end == panels.words) Move(tile, to, j);
+        for (std::int64_t row = 0; row < to.rows; row += kTileRows) {
+          float* tile = sums[row / kTileRows];
+          MultiplyHalf<Factors>(strip + row * Gemm<AmxKernel>::kStripStride, panel, panels.part,
+                                words, tile);
+          if (!last) continue;
+          if constexpr (!kWhole) AddSmall(tile);
+          Move(tile, to, row, j);
+        }
       }
     }
     _tile_release();
+  }
+
+  static void AddSmall(float* sums) {
+    for (std::int64_t i = 0; i < kTile; i += kLanes) {
+      Store(sums + i, Load<Floats>(sums + i) + Load<Floats>(sums + kTile + i));
+    }
   }
 };
 

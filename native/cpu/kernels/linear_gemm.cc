@@ -37,13 +37,13 @@ struct Float32Kernel : PanelWalk<Float32Kernel<kRounded>> {
     return Along(window, row, column);
   }
 
-  template <int kRowsUsed>
-  static void Multiply(const float* strip, const float* panel, std::int64_t words,
+  template <int kRowsUsed, class Factors>
+  static void Multiply(const float* strip, const float* panel, const Depth& depth,
                        const Tile& tile) {
     constexpr std::int64_t kStride = Gemm<Float32Kernel>::kStripStride;
     Floats sum[kRowsUsed][2];
     for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
-    ForEachWord<kFetched>(words, tile.stream, [&](std::int64_t k) {
+    ForEachWord<kFetched>(depth.words, tile.stream, [&](std::int64_t k) {
       const Floats b0 = Load<Floats>(panel + k * kPanel);
       const Floats b1 = Load<Floats>(panel + k * kPanel + kLanes);
 #pragma GCC unroll 16

@@ -1,7 +1,8 @@
 // A strip times the panels of a block, one after the other, with the sums of a tile in vector
 // registers. A kernel is one of gemm.h and has besides
 //   kFetched                rows that a tile fetches, so that the tiles of a block fetch a strip
-//   Multiply<rows>(strip, panel, words, tile)    tile = strip · panel, or added to or taken from it
+//   Multiply<rows, Factors>(strip, panel, depth, tile)    tile = strip · panel, or added to it, or
+//                                                         taken from it
 #pragma once
 
 #include "native/cpu/kernels/gemm.h"
@@ -14,6 +15,11 @@ struct Stream {
   static constexpr int kMostRows = 2;
   const std::byte* rows[kMostRows];
   std::int64_t pace;  // bytes a word
+};
+
+struct Depth {
+  std::int64_t words;
+  std::int64_t part;  // words between the parts of numbers
 };
 
 struct Tile {
@@ -63,15 +69,16 @@ struct PanelWalk {
   }
 
   // The tile of the fewest rows, of three heights, that covers `rows`.
-  static void RunTile(std::int64_t rows, const float* strip, const float* panel, std::int64_t words,
+  template <class Factors>
+  static void RunTile(std::int64_t rows, const float* strip, const float* panel, const Depth& depth,
                       const Tile& tile) {
     Fetch(rows, tile);
     if (rows == 1) {
-      Kernel::template Multiply<1>(strip, panel, words, tile);
+      Kernel::template Multiply<1, Factors>(strip, panel, depth, tile);
     } else if (rows <= Kernel::kRows / 2) {
-      Kernel::template Multiply<Kernel::kRows / 2>(strip, panel, words, tile);
+      Kernel::template Multiply<Kernel::kRows / 2, Factors>(strip, panel, depth, tile);
     } else {
-      Kernel::template Multiply<Kernel::kRows>(strip, panel, words, tile);
+      Kernel::template Multiply<Kernel::kRows, Factors>(strip, panel, depth, tile);
     }
   }
 
@@ -79,8 +86,10 @@ struct PanelWalk {
     return rows == Kernel::kRows || rows == Kernel::kRows / 2 || rows == 1;
   }
 
+  template <class Factors>
   static void MultiplyBlock(const float* strip, const Panels& panels, const Destination& to,
                             const Upcoming& upcoming) {
+    const Depth depth = {panels.words, panels.part};
     const std::int64_t pace = upcoming.bytes * Kernel::kFetched / (panels.words + 1) + 1;
     for (std::int64_t j = 0; j < to.columns; j += kPanel) {
       if (IsBelowDiagonal(to, j, kPanel)) continue;
@@ -88,10 +97,10 @@ struct PanelWalk {
       const Stream stream = StreamFor(upcoming, j / kPanel, strip, pace);
       if (IsCut(to, j, kPanel) || !IsWholeTile(to.rows)) {
         alignas(64) float sums[Kernel::kRows * kPanel];
-        RunTile(to.rows, strip, panel, panels.words, {sums, kPanel, Update::kStore, stream});
+        RunTile<Factors>(to.rows, strip, panel, depth, {sums, kPanel, Update::kStore, stream});
         MovePart(sums, kPanel, to, j);
       } else {
-        RunTile(to.rows, strip, panel, panels.words, {to.out + j, to.stride, to.update, stream});
+        RunTile<Factors>(to.rows, strip, panel, depth, {to.out + j, to.stride, to.update, stream});
       }
     }
   }

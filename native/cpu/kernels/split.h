@@ -3,10 +3,10 @@
 // that of the rest, and that of what remains: a = h + m + l exactly, |m| <= 2⁻⁸|a|, |l| <= 2⁻¹⁷|a|.
 //   six products    a·b ≈ lh' + hl' + mm' + mh' + hm' + hh'    lacks at most 2⁻²⁴|a·b|
 //   three products  a·b ≈ mh' + hm' + hh'                      lacks at most 2⁻¹⁵|a·b|
-// A strip holds the left factors one after the other along the depth, a panel the right ones, so
-// one tile sums all products, the small ones first. What a sum over n is off by, next to Σ|a·b|:
-//   six products    2⁻²⁴·(1 + 1.1·(min(n, 160) + n/160))
-//   three products  2⁻¹⁵ + 2⁻²⁴·1.1·(min(n, 320) + n/320)
+// Strips and panels hold the parts one after the other along the depth, and a tile sums all
+// products, the small ones first or apart. What a sum over n is off by, next to Σ|a·b|:
+//   six products    2⁻²⁴·(1 + 1.1·(min(n, 320) + n/320))
+//   three products  2⁻¹⁵ + 2⁻²⁴·1.1·(min(n, 512) + n/512)
 //   multiply-adds   2⁻²⁴·(min(n, 512) + n/512), which is 2⁻¹⁵ from n = 512 on
 // Below the normal numbers bfloat16 products know zero alone: besides, 2⁻¹²⁴·Σ(|a| + |b| + 6).
 #pragma once
@@ -16,18 +16,21 @@
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
 
-// Which part of each factor a product takes: 0 is h, 1 is m, 2 is l.
+// Which part of each factor a product takes: 0 is h, 1 is m, 2 is l. The last one is hh'; as far as
+// may be, a product shares a factor with the one before.
 template <int kParts>
-struct PartProducts;
+struct PartFactors;
 template <>
-struct PartProducts<2> {
+struct PartFactors<2> {
+  static constexpr int kProducts = 3;
   static constexpr int kLeft[] = {1, 0, 0};
   static constexpr int kRight[] = {0, 1, 0};
 };
 template <>
-struct PartProducts<3> {
-  static constexpr int kLeft[] = {2, 0, 1, 1, 0, 0};
-  static constexpr int kRight[] = {0, 2, 1, 0, 1, 0};
+struct PartFactors<3> {
+  static constexpr int kProducts = 6;
+  static constexpr int kLeft[] = {2, 1, 1, 0, 0, 0};
+  static constexpr int kRight[] = {0, 0, 1, 1, 2, 0};
 };
 
 // Numbers beyond the largest bfloat16 would round to infinity.
@@ -49,40 +52,37 @@ struct PartOf {
   }
 };
 
-// Of a kernel of bfloat16 words. A pass is less deep by as much as its words are more, so working
+// Of a kernel of bfloat16 words. A pass is less deep by as much as numbers have parts, so working
 // memory stays what it is.
 template <class Kernel, int kParts>
 struct Split {
   using Base = Gemm<Kernel>;
-  using Products = PartProducts<kParts>;
-  static constexpr std::int64_t kProducts = sizeof Products::kLeft / sizeof(int);
-  static constexpr std::int64_t kDepth = Base::kWords / kProducts / kLanes * kLanes * 2;
+  static constexpr std::int64_t kDepth = Base::kWords / kParts / kLanes * kLanes * 2;
 
   template <int kPart>
   static constexpr auto View = []<class Window>(const Window& window) {
     return PartOf<Window, kPart, kPart + 1 == kParts>{window};
   };
 
-  template <int kProduct>
+  template <int kPart>
   static void PackStripFrom(const Operand& a, const Range& range, float* strip) {
-    if constexpr (kProduct < kProducts) {
-      Base::PackRows(a, range, View<Products::kLeft[kProduct]>, strip);
-      PackStripFrom<kProduct + 1>(a, range, strip + Base::PanelWords(range.depth));
+    if constexpr (kPart < kParts) {
+      Base::PackRows(a, range, View<kPart>, strip);
+      PackStripFrom<kPart + 1>(a, range, strip + Base::PanelWords(range.depth));
     }
   }
 
-  template <int kProduct>
+  template <int kPart>
   static void PackBlockFrom(const Operand& b, const Range& range, std::int64_t begin,
                             std::int64_t end, float* block) {
-    if constexpr (kProduct < kProducts) {
+    if constexpr (kPart < kParts) {
       const std::int64_t words = Base::PanelWords(range.depth);
-      Base::PackPanels(b, range, begin, end, View<Products::kRight[kProduct]>, kProducts * words,
-                       block);
-      PackBlockFrom<kProduct + 1>(b, range, begin, end, block + words * kPanel);
+      Base::PackPanels(b, range, begin, end, View<kPart>, kParts * words, block);
+      PackBlockFrom<kPart + 1>(b, range, begin, end, block + words * kPanel);
     }
   }
 
-  static std::int64_t PanelBytes(std::int64_t depth) { return kProducts * Base::PanelBytes(depth); }
+  static std::int64_t PanelBytes(std::int64_t depth) { return kParts * Base::PanelBytes(depth); }
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
     PackStripFrom<0>(a, range, static_cast<float*>(strip));
   }
@@ -93,9 +93,10 @@ struct Split {
 
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
                        const Destination& to, const Upcoming& upcoming) {
-    const std::int64_t words = kProducts * Base::PanelWords(depth);
-    Kernel::MultiplyBlock(static_cast<const float*>(strip),
-                          {static_cast<const float*>(block), words, words}, to, upcoming);
+    const std::int64_t part = Base::PanelWords(depth);
+    Kernel::template MultiplyBlock<PartFactors<kParts>>(
+        static_cast<const float*>(strip),
+        {static_cast<const float*>(block), Base::Words(depth), kParts * part, part}, to, upcoming);
   }
 
   static GemmKernels Table(std::int64_t block_columns) {
