@@ -155,7 +155,9 @@ class Sheet {
                       : Sums{sums_.data + row * sums_.stride + columns.begin - columns_.begin,
                              sums_.stride};
         MultiplyStrip(strip, i, {row, row + height}, columns, sums,
-                      packs_next ? RowsFrom({row + height, rows.end}) : Upcoming{});
+                      packs_next           ? RowsFrom({row + height, rows.end})
+                      : i + 1 < blocks.end ? PieceOf(i + 1, s, count)
+                                           : Upcoming{});
       }
     }
   }
@@ -169,6 +171,18 @@ class Sheet {
             .stride = p_.a.stride * size,
             .rows = std::min(kernels_.strip_rows, rows.end - rows.begin),
             .bytes = (depth_.end - depth_.begin) * size};
+  }
+
+  // Piece `piece` of `pieces` of a block, cut into as many rows as a strip has.
+  Upcoming PieceOf(std::int64_t block, std::int64_t piece, std::int64_t pieces) const {
+    const auto [begin, end] = BlockSpan(block);
+    const std::int64_t panels = DivideUp(end - begin, kernels_.panel_columns);
+    const std::int64_t bytes = panels * kernels_.panel_bytes(depth_.end - depth_.begin);
+    const std::int64_t row = DivideUp(bytes, pieces * kernels_.strip_rows);
+    return {.data = blocks_ + block * kernels_.block_bytes + piece * kernels_.strip_rows * row,
+            .stride = row,
+            .rows = kernels_.strip_rows,
+            .bytes = row};
   }
 
   void MultiplyStrip(const std::byte* strip, std::int64_t block, Span rows, Span columns,

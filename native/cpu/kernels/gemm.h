@@ -3,12 +3,14 @@
 //   kRows, kDepth           rows of a strip and depth of a pass, in elements
 //   kBandRows               rows whose strips stay in a level-2 cache, beside a block
 //   kPerWord                elements in a 32-bit word (2 for bfloat16)
+//   kStripsByRow            strip[row][word], as tiles of AMX are loaded; else strip[word][row], of
+//                           which a tile reads one line after the other
 //   Along(window, r, c)     words of window row r along its columns, from word c on
 //   Across(window, r, c)    words that run across rows, word row r, from column c on
 //   MultiplyBlock<Factors>(strip, panels, to, upcoming)    a strip times the panels of a block
 // Factors says what is multiplied of strips and panels that hold numbers in several parts
-// (split.h). Layout: strip[row][word] with a constant row stride, so that all addresses of a tile's
-// rows are constant offsets; panel[word][column].
+// (split.h). Panels are panel[word][column]. Strides are constant, so that all addresses of a
+// tile's rows are constant offsets.
 #pragma once
 
 #include "native/cpu/kernels/packing.h"
@@ -78,8 +80,13 @@ constexpr auto AsItIs = [](const auto& window) -> const auto& { return window; }
 template <class Kernel>
 struct Gemm {
   static constexpr std::int64_t kWords = Kernel::kDepth / Kernel::kPerWord;
-  // Not a power of two: the rows of a strip fall into different cache sets.
-  static constexpr std::int64_t kStripStride = kWords + 16;
+  // From a row to the next, no power of two: so they fall into different cache sets. Or from a
+  // word.
+  static constexpr std::int64_t kStripStride = Kernel::kStripsByRow ? kWords + 16 : Kernel::kRows;
+  static constexpr std::int64_t kStripBytes =
+      RoundUp(kStripStride * (Kernel::kStripsByRow ? Kernel::kRows : kWords) + kLanes, 16) * 4;
+  // Between the parts of a number, for each word of depth.
+  static constexpr std::int64_t kStripPart = Kernel::kStripsByRow ? 1 : kStripStride;
 
   static constexpr std::int64_t Words(std::int64_t depth) {
     return (depth + Kernel::kPerWord - 1) / Kernel::kPerWord;
@@ -88,62 +95,77 @@ struct Gemm {
     return RoundUp(Words(depth), kLanes);
   }
 
-  // The words of a strip; view(window) is what is packed of a window.
-  template <class View>
-  static void PackRows(const Operand& a, const Range& range, const View& view, float* out) {
+  // The words of items begin … end−1 of a range in panels kWidth wide, which lie panel_words words
+  // of depth apart; the one that is packed next begins `ahead` items later. A word's items that are
+  // less than a vector are written as one, the rest of which the next word covers. view(window) is
+  // what is packed of a window.
+  template <std::int64_t kWidth, class View>
+  static void PackPanels(const Operand& operand, const Range& range, std::int64_t begin,
+                         std::int64_t end, std::int64_t ahead, const View& view,
+                         std::int64_t panel_words, float* panels) {
+    static_assert(kWidth % kLanes == 0 || kWidth < kLanes);
     const std::int64_t words = PanelWords(range.depth);
-    // Rows that lie along memory are fetched by the tiles of the strip before.
-    const std::int64_t step = a.depth_contiguous ? 0 : Kernel::kRows;
-    WithWindow(a, range, step, [&](const auto& whole) {
-      const auto& window = view(whole);
-      if (a.depth_contiguous) {
-        const auto word = [&](std::int64_t r, std::int64_t c) {
-          return Kernel::Along(window, r, c);
-        };
-        Copy(range.items, words, word, out, kStripStride);
-      } else {
-        const auto word = [&](std::int64_t r, std::int64_t c) {
-          return Kernel::Across(window, r, c);
-        };
-        Transpose(words, range.items, word, out, kStripStride);
-      }
-    });
-  }
-
-  // The words of some of a block's panels, which lie panel_words apart.
-  template <class View>
-  static void PackPanels(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
-                         const View& view, std::int64_t panel_words, float* block) {
-    const std::int64_t words = PanelWords(range.depth);
-    for (std::int64_t j = begin; j < end; j += kPanel) {
+    for (std::int64_t i = begin; i < end; i += kWidth) {
       Range part = range;
-      part.first += j;
-      part.items = end - j < kPanel ? end - j : kPanel;
-      float* out = block + j * panel_words;
-      WithWindow(b, part, kPanel, [&](const auto& whole) {
+      part.first += i;
+      part.items = end - i < kWidth ? end - i : kWidth;
+      float* out = panels + i * panel_words;
+      WithWindow(operand, part, ahead, [&](const auto& whole) {
         const auto& window = view(whole);
-        if (b.depth_contiguous) {
+        if (operand.depth_contiguous) {
           const auto word = [&](std::int64_t r, std::int64_t c) {
             return Kernel::Along(window, r, c);
           };
-          Transpose(kPanel, words, word, out, kPanel);
+          Transpose(kWidth, words, word, out, kWidth);
         } else {
           const auto word = [&](std::int64_t r, std::int64_t c) {
             return Kernel::Across(window, r, c);
           };
-          Copy(words, kPanel, word, out, kPanel);
+          Copy(words, kWidth, word, out, kWidth);
         }
       });
     }
   }
 
+  template <class View>
+  static void PackRows(const Operand& a, const Range& range, std::int64_t ahead, const View& view,
+                       float* strip) {
+    const std::int64_t words = PanelWords(range.depth);
+    WithWindow(a, range, ahead, [&](const auto& whole) {
+      const auto& window = view(whole);
+      if (a.depth_contiguous) {
+        const auto word = [&](std::int64_t r, std::int64_t c) {
+          return Kernel::Along(window, r, c);
+        };
+        Copy(range.items, words, word, strip, kStripStride);
+      } else {
+        const auto word = [&](std::int64_t r, std::int64_t c) {
+          return Kernel::Across(window, r, c);
+        };
+        Transpose(words, range.items, word, strip, kStripStride);
+      }
+    });
+  }
+
+  template <class View>
+  static void PackStripOf(const Operand& a, const Range& range, const View& view, float* strip) {
+    // Rows that lie along memory are fetched by the tiles of the strip before.
+    const std::int64_t ahead = a.depth_contiguous ? 0 : Kernel::kRows;
+    if constexpr (Kernel::kStripsByRow) {
+      PackRows(a, range, ahead, view, strip);
+    } else {
+      PackPanels<Kernel::kRows>(a, range, 0, range.items, ahead, view, 0, strip);
+    }
+  }
+
   static std::int64_t PanelBytes(std::int64_t depth) { return PanelWords(depth) * kPanel * 4; }
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
-    PackRows(a, range, AsItIs, static_cast<float*>(strip));
+    PackStripOf(a, range, AsItIs, static_cast<float*>(strip));
   }
   static void PackBlock(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
                         void* block) {
-    PackPanels(b, range, begin, end, AsItIs, PanelWords(range.depth), static_cast<float*>(block));
+    PackPanels<kPanel>(b, range, begin, end, kPanel, AsItIs, PanelWords(range.depth),
+                       static_cast<float*>(block));
   }
 
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
@@ -161,7 +183,7 @@ struct Gemm {
         .panel_columns = kPanel,
         .block_columns = block_columns,
         .depth = Kernel::kDepth,
-        .strip_bytes = RoundUp(Kernel::kRows, kLanes) * kStripStride * 4,
+        .strip_bytes = kStripBytes,
         .block_bytes = block_columns * kWords * 4,
         .panel_bytes = PanelBytes,
         .pack_strip = PackStrip,

@@ -59,6 +59,7 @@ struct AmxKernel : BFloat16Words {
   static constexpr std::int64_t kRows = 2 * kTileRows;
   static constexpr std::int64_t kDepth = 1024;
   static constexpr std::int64_t kBandRows = 512;
+  static constexpr bool kStripsByRow = true;
   static constexpr std::int64_t kPanelBytes = kPanel * 4;
 
   // A strip is multiplied with all panels a stretch of its words after the other, so that what a

@@ -15,16 +15,20 @@ struct Float32Kernel : PanelWalk<Float32Kernel<kRounded>> {
   static constexpr std::int64_t kRows = 14;
   static constexpr std::int64_t kDepth = 512;
   static constexpr int kFetched = 2;
+  static constexpr int kUnrolled = 2;
 #elif defined(__AVX2__)
   static constexpr std::int64_t kRows = 6;
   static constexpr std::int64_t kDepth = 256;
   static constexpr int kFetched = 1;
+  static constexpr int kUnrolled = 4;
 #else
   static constexpr std::int64_t kRows = 4;
   static constexpr std::int64_t kDepth = 256;
   static constexpr int kFetched = 1;
+  static constexpr int kUnrolled = 4;
 #endif
   static constexpr std::int64_t kBandRows = 128;
+  static constexpr bool kStripsByRow = false;
   static constexpr std::int64_t kPerWord = 1;
 
   template <class Window>
@@ -40,24 +44,18 @@ struct Float32Kernel : PanelWalk<Float32Kernel<kRounded>> {
   template <int kRowsUsed, class Factors>
   static void Multiply(const float* strip, const float* panel, const Depth& depth,
                        const Tile& tile) {
-    constexpr std::int64_t kStride = Gemm<Float32Kernel>::kStripStride;
-    Floats sum[kRowsUsed][2];
-    for (int r = 0; r < kRowsUsed; ++r) sum[r][0] = sum[r][1] = Floats{};
-    ForEachWord<kFetched>(depth.words, tile.stream, [&](std::int64_t k) {
+    Floats sum[kRowsUsed][2] = {};
+    ForEachWord<Float32Kernel>(depth.words, tile.stream, [&](std::int64_t k) {
       const Floats b0 = Load<Floats>(panel + k * kPanel);
       const Floats b1 = Load<Floats>(panel + k * kPanel + kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < kRowsUsed; ++r) {
-        const Floats a = Splat(strip[r * kStride + k]);
+        const Floats a = Splat(strip[k * kRows + r]);
         sum[r][0] = MultiplyAdd(a, b0, sum[r][0]);
         sum[r][1] = MultiplyAdd(a, b1, sum[r][1]);
       }
     });
-#pragma GCC unroll 16
-    for (int r = 0; r < kRowsUsed; ++r) {
-      Write(tile.out + r * tile.stride, sum[r][0], tile.update);
-      Write(tile.out + r * tile.stride + kLanes, sum[r][1], tile.update);
-    }
+    WriteTile<kRowsUsed>(sum, tile);
   }
 };
 

@@ -1,6 +1,7 @@
 // A strip times the panels of a block, one after the other, with the sums of a tile in vector
 // registers. A kernel is one of gemm.h and has besides
 //   kFetched                rows that a tile fetches, so that the tiles of a block fetch a strip
+//   kUnrolled               words that its loop takes at once
 //   Multiply<rows, Factors>(strip, panel, depth, tile)    tile = strip · panel, or added to it, or
 //                                                         taken from it
 #pragma once
@@ -30,16 +31,30 @@ struct Tile {
 };
 
 // step(k) for every word of the depth, in order.
-template <int kRows, class Step>
+template <class Kernel, class Step>
 inline void ForEachWord(std::int64_t words, const Stream& stream, const Step& step) {
-  static_assert(kRows <= Stream::kMostRows);
+  constexpr std::int64_t kUnrolled = Kernel::kUnrolled;
+  constexpr int kFetched = Kernel::kFetched;
+  static_assert(kFetched <= Stream::kMostRows);
   std::int64_t k = 0;
-  for (int part = 0; part < kRows; ++part) {
-    const std::int64_t end = part + 1 < kRows ? words * (part + 1) / kRows : words;
-    for (const std::byte* next = stream.rows[part]; k < end; ++k, next += stream.pace) {
+  for (int part = 0; part < kFetched; ++part) {
+    const std::int64_t end = part + 1 < kFetched ? words * (part + 1) / kFetched : words;
+    const std::byte* next = stream.rows[part];
+    for (; k + kUnrolled <= end; k += kUnrolled, next += kUnrolled * stream.pace) {
       __builtin_prefetch(next, 0, 2);
-      step(k);
+#pragma GCC unroll 4
+      for (std::int64_t i = 0; i < kUnrolled; ++i) step(k + i);
     }
+    for (; k < end; ++k) step(k);
+  }
+}
+
+template <int kRows>
+inline void WriteTile(const Floats (&sum)[kRows][2], const Tile& tile) {
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    Write(tile.out + r * tile.stride, sum[r][0], tile.update);
+    Write(tile.out + r * tile.stride + kLanes, sum[r][1], tile.update);
   }
 }
 

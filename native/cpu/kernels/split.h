@@ -67,8 +67,8 @@ struct Split {
   template <int kPart>
   static void PackStripFrom(const Operand& a, const Range& range, float* strip) {
     if constexpr (kPart < kParts) {
-      Base::PackRows(a, range, View<kPart>, strip);
-      PackStripFrom<kPart + 1>(a, range, strip + Base::PanelWords(range.depth));
+      Base::PackStripOf(a, range, View<kPart>, strip);
+      PackStripFrom<kPart + 1>(a, range, strip + Base::PanelWords(range.depth) * Base::kStripPart);
     }
   }
 
@@ -77,7 +77,8 @@ struct Split {
                             std::int64_t end, float* block) {
     if constexpr (kPart < kParts) {
       const std::int64_t words = Base::PanelWords(range.depth);
-      Base::PackPanels(b, range, begin, end, View<kPart>, kParts * words, block);
+      Base::template PackPanels<kPanel>(b, range, begin, end, kPanel, View<kPart>, kParts * words,
+                                        block);
       PackBlockFrom<kPart + 1>(b, range, begin, end, block + words * kPanel);
     }
   }
