@@ -10,6 +10,7 @@ const limits = {
   generic: ['SSE41', 'SSE4_2', 'default'],
   avx2: ['AVX2', 'AVX2', 'avx2'],
   avx512: ['AVX512_CORE', 'AVX512', 'avx512'],
+  avx512_bf16: ['AVX512_CORE_BF16', 'AVX512_E3', 'avx512'],
 };
 
 function environmentFor(instructionSet) {
