@@ -52,6 +52,13 @@ struct PartOf {
   }
 };
 
+// A vector's numbers and the next one's as a window, which makes one vector of words of them.
+struct TwoVectors {
+  Floats first, second;
+
+  Floats At(std::int64_t, std::int64_t column) const { return column == 0 ? first : second; }
+};
+
 // Of a kernel of bfloat16 words. A pass is less deep by as much as numbers have parts, so working
 // memory stays what it is.
 template <class Kernel, int kParts>
@@ -63,6 +70,21 @@ struct Split {
   static constexpr auto View = []<class Window>(const Window& window) {
     return PartOf<Window, kPart, kPart + 1 == kParts>{window};
   };
+
+  // The words of all parts of a row, which is read once.
+  template <class Window>
+  static void PackRow(const Window& window, std::int64_t row, std::int64_t words, float* out) {
+    for (std::int64_t c = 0; c < words; c += kLanes) {
+      TwoVectors rest = {window.At(row, 2 * c), window.At(row, 2 * c + kLanes)};
+      for (int part = 0; part < kParts - 1; ++part) {
+        const TwoVectors taken = {WithinBfloat(rest.first), WithinBfloat(rest.second)};
+        Store(out + part * words + c, Kernel::Along(taken, 0, 0));
+        rest.first -= FromBfloat(ToBfloat(taken.first));
+        rest.second -= FromBfloat(ToBfloat(taken.second));
+      }
+      Store(out + (kParts - 1) * words + c, Kernel::Along(rest, 0, 0));
+    }
+  }
 
   template <int kPart>
   static void PackStripFrom(const Operand& a, const Range& range, float* strip) {
@@ -85,7 +107,13 @@ struct Split {
 
   static std::int64_t PanelBytes(std::int64_t depth) { return kParts * Base::PanelBytes(depth); }
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
-    PackStripFrom<0>(a, range, static_cast<float*>(strip));
+    auto* const out = static_cast<float*>(strip);
+    if (!Kernel::kStripsByRow || !a.depth_contiguous) return PackStripFrom<0>(a, range, out);
+    WithWindow(a, range, 0, [&](const auto& window) {
+      for (std::int64_t r = 0; r < range.items; ++r) {
+        PackRow(window, r, Base::PanelWords(range.depth), out + r * Base::kStripStride);
+      }
+    });
   }
   static void PackBlock(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
                         void* block) {
