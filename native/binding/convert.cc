@@ -7,9 +7,11 @@
 namespace ballast::binding {
 namespace {
 
+// An object's contents may be a whole tensor's.
 [[noreturn]] void Refuse(const Napi::Value& value, const char* expected) {
-  throw Napi::TypeError::New(value.Env(), std::string("Expected ") + expected + " but received " +
-                                              value.ToString().Utf8Value() + ".");
+  const std::string received = value.IsObject() ? "an object" : value.ToString().Utf8Value();
+  throw Napi::TypeError::New(
+      value.Env(), std::string("Expected ") + expected + " but received " + received + ".");
 }
 
 template <class T, std::size_t N>

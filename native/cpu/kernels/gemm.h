@@ -13,6 +13,8 @@
 // tile's rows are constant offsets.
 #pragma once
 
+#include <type_traits>
+
 #include "native/cpu/kernels/packing.h"
 
 namespace ballast::cpu::BALLAST_ISA {
@@ -67,113 +69,117 @@ inline bool IsCut(const Destination& to, std::int64_t column, std::int64_t colum
   return column + columns > to.columns || (to.upper && column + to.diagonal < to.rows - 1);
 }
 
-// Of numbers in one part.
+// Of numbers that are held as they are: what is multiplied of them, and their words.
 struct WholeFactors {
+  static constexpr int kParts = 1;
   static constexpr int kProducts = 1;
   static constexpr int kLeft[] = {0};
   static constexpr int kRight[] = {0};
+
+  template <class Kernel, class Window>
+  static Words<1> Along(const Window& window, std::int64_t row, std::int64_t column) {
+    return {{Kernel::Along(window, row, column)}};
+  }
+  template <class Kernel, class Window>
+  static Words<1> Across(const Window& window, std::int64_t row, std::int64_t column) {
+    return {{Kernel::Across(window, row, column)}};
+  }
 };
 
-// The view of a product that takes its operands whole.
-constexpr auto AsItIs = [](const auto& window) -> const auto& { return window; };
-
-template <class Kernel>
+template <class Kernel, class Factors = WholeFactors>
 struct Gemm {
+  static constexpr int kParts = Factors::kParts;
+  // A pass is less deep by as much as numbers have parts, so working memory stays what it is.
   static constexpr std::int64_t kWords = Kernel::kDepth / Kernel::kPerWord;
+  static constexpr std::int64_t kDepth = kWords / kParts / kLanes * kLanes * Kernel::kPerWord;
   // From a row to the next, no power of two: so they fall into different cache sets. Or from a
   // word.
-  static constexpr std::int64_t kStripStride = Kernel::kStripsByRow ? kWords + 16 : Kernel::kRows;
+  static constexpr std::int64_t kStripStride =
+      Kernel::kStripsByRow ? kWords + 16 : RoundUp(Kernel::kRows, kLanes);
   static constexpr std::int64_t kStripBytes =
-      RoundUp(kStripStride * (Kernel::kStripsByRow ? Kernel::kRows : kWords) + kLanes, 16) * 4;
-  // Between the parts of a number, for each word of depth.
-  static constexpr std::int64_t kStripPart = Kernel::kStripsByRow ? 1 : kStripStride;
+      kStripStride * (Kernel::kStripsByRow ? Kernel::kRows : kWords) * 4;
 
-  static constexpr std::int64_t Words(std::int64_t depth) {
+  static constexpr std::int64_t WordsOf(std::int64_t depth) {
     return (depth + Kernel::kPerWord - 1) / Kernel::kPerWord;
   }
+  // Of a part.
   static constexpr std::int64_t PanelWords(std::int64_t depth) {
-    return RoundUp(Words(depth), kLanes);
+    return RoundUp(WordsOf(depth), kLanes);
   }
 
-  // The words of items begin … end−1 of a range in panels kWidth wide, which lie panel_words words
-  // of depth apart; the one that is packed next begins `ahead` items later. A word's items that are
-  // less than a vector are written as one, the rest of which the next word covers. view(window) is
-  // what is packed of a window.
-  template <std::int64_t kWidth, class View>
+  // The words of a window of an operand, the next of which begins `ahead` items later: one for each
+  // item and word of depth. pack(along, word) packs them, items being rows if `along`.
+  template <class Pack>
+  static void WithWords(const Operand& operand, const Range& range, std::int64_t ahead,
+                        const Pack& pack) {
+    WithWindow(operand, range, ahead, [&](const auto& window) {
+      if (operand.depth_contiguous) {
+        pack(std::true_type{}, [&](std::int64_t r, std::int64_t c) {
+          return Factors::template Along<Kernel>(window, r, c);
+        });
+      } else {
+        pack(std::false_type{}, [&](std::int64_t r, std::int64_t c) {
+          return Factors::template Across<Kernel>(window, r, c);
+        });
+      }
+    });
+  }
+
+  // Items begin … end−1 of a range in panels kWidth wide, a word's in whole vectors.
+  template <std::int64_t kWidth>
   static void PackPanels(const Operand& operand, const Range& range, std::int64_t begin,
-                         std::int64_t end, std::int64_t ahead, const View& view,
-                         std::int64_t panel_words, float* panels) {
-    static_assert(kWidth % kLanes == 0 || kWidth < kLanes);
+                         std::int64_t end, std::int64_t ahead, float* panels) {
+    constexpr std::int64_t kStride = RoundUp(kWidth, kLanes);
     const std::int64_t words = PanelWords(range.depth);
     for (std::int64_t i = begin; i < end; i += kWidth) {
       Range part = range;
       part.first += i;
       part.items = end - i < kWidth ? end - i : kWidth;
-      float* out = panels + i * panel_words;
-      WithWindow(operand, part, ahead, [&](const auto& whole) {
-        const auto& window = view(whole);
-        if (operand.depth_contiguous) {
-          const auto word = [&](std::int64_t r, std::int64_t c) {
-            return Kernel::Along(window, r, c);
-          };
-          Transpose(kWidth, words, word, out, kWidth);
+      const Packed to = {panels + i / kWidth * kStride * kParts * words, kStride, words * kStride};
+      WithWords(operand, part, ahead, [&](auto along, const auto& word) {
+        if constexpr (along) {
+          Transpose<kParts>(kWidth, words, word, to);
         } else {
-          const auto word = [&](std::int64_t r, std::int64_t c) {
-            return Kernel::Across(window, r, c);
-          };
-          Copy(words, kWidth, word, out, kWidth);
+          Copy<kParts>(words, kWidth, word, to);
         }
       });
     }
   }
 
-  template <class View>
-  static void PackRows(const Operand& a, const Range& range, std::int64_t ahead, const View& view,
-                       float* strip) {
-    const std::int64_t words = PanelWords(range.depth);
-    WithWindow(a, range, ahead, [&](const auto& whole) {
-      const auto& window = view(whole);
-      if (a.depth_contiguous) {
-        const auto word = [&](std::int64_t r, std::int64_t c) {
-          return Kernel::Along(window, r, c);
-        };
-        Copy(range.items, words, word, strip, kStripStride);
-      } else {
-        const auto word = [&](std::int64_t r, std::int64_t c) {
-          return Kernel::Across(window, r, c);
-        };
-        Transpose(words, range.items, word, strip, kStripStride);
-      }
-    });
+  static std::int64_t PanelBytes(std::int64_t depth) {
+    return kParts * PanelWords(depth) * kPanel * 4;
   }
 
-  template <class View>
-  static void PackStripOf(const Operand& a, const Range& range, const View& view, float* strip) {
+  static void PackStrip(const Operand& a, const Range& range, void* strip) {
+    auto* const out = static_cast<float*>(strip);
     // Rows that lie along memory are fetched by the tiles of the strip before.
     const std::int64_t ahead = a.depth_contiguous ? 0 : Kernel::kRows;
     if constexpr (Kernel::kStripsByRow) {
-      PackRows(a, range, ahead, view, strip);
+      const std::int64_t words = PanelWords(range.depth);
+      const Packed to = {out, kStripStride, words};
+      WithWords(a, range, ahead, [&](auto along, const auto& word) {
+        if constexpr (along) {
+          Copy<kParts>(range.items, words, word, to);
+        } else {
+          Transpose<kParts>(words, range.items, word, to);
+        }
+      });
     } else {
-      PackPanels<Kernel::kRows>(a, range, 0, range.items, ahead, view, 0, strip);
+      PackPanels<Kernel::kRows>(a, range, 0, range.items, ahead, out);
     }
   }
 
-  static std::int64_t PanelBytes(std::int64_t depth) { return PanelWords(depth) * kPanel * 4; }
-  static void PackStrip(const Operand& a, const Range& range, void* strip) {
-    PackStripOf(a, range, AsItIs, static_cast<float*>(strip));
-  }
   static void PackBlock(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
                         void* block) {
-    PackPanels<kPanel>(b, range, begin, end, kPanel, AsItIs, PanelWords(range.depth),
-                       static_cast<float*>(block));
+    PackPanels<kPanel>(b, range, begin, end, kPanel, static_cast<float*>(block));
   }
 
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
                        const Destination& to, const Upcoming& upcoming) {
-    const std::int64_t apart = PanelWords(depth);
-    Kernel::template MultiplyBlock<WholeFactors>(
+    const std::int64_t part = PanelWords(depth);
+    Kernel::template MultiplyBlock<Factors>(
         static_cast<const float*>(strip),
-        {static_cast<const float*>(block), Words(depth), apart, apart}, to, upcoming);
+        {static_cast<const float*>(block), WordsOf(depth), kParts * part, part}, to, upcoming);
   }
 
   static GemmKernels Table(std::int64_t block_columns) {
@@ -182,7 +188,7 @@ struct Gemm {
         .band_rows = Kernel::kBandRows,
         .panel_columns = kPanel,
         .block_columns = block_columns,
-        .depth = Kernel::kDepth,
+        .depth = kDepth,
         .strip_bytes = kStripBytes,
         .block_bytes = block_columns * kWords * 4,
         .panel_bytes = PanelBytes,

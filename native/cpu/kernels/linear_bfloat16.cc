@@ -20,16 +20,17 @@ struct BFloat16Kernel : BFloat16Words, PanelWalk<BFloat16Kernel> {
   template <int kRowsUsed, class Factors>
   static void Multiply(const float* strip, const float* panel, const Depth& depth,
                        const Tile& tile) {
+    constexpr std::int64_t kStride = Gemm<BFloat16Kernel>::kStripStride;
     Floats sum[kRowsUsed][2] = {};
     for (int i = 0; i < Factors::kProducts; ++i) {
-      const float* left = strip + Factors::kLeft[i] * depth.part * kRows;
+      const float* left = strip + Factors::kLeft[i] * depth.part * kStride;
       const float* right = panel + Factors::kRight[i] * depth.part * kPanel;
       ForEachWord<BFloat16Kernel>(depth.words, tile.stream, [&](std::int64_t k) {
         const __m512bh b0 = Pairs(Load<Floats>(right + k * kPanel));
         const __m512bh b1 = Pairs(Load<Floats>(right + k * kPanel + kLanes));
 #pragma GCC unroll 16
         for (int r = 0; r < kRowsUsed; ++r) {
-          const __m512bh a = Pairs(Splat(left[k * kRows + r]));
+          const __m512bh a = Pairs(Splat(left[k * kStride + r]));
           sum[r][0] = _mm512_dpbf16_ps(sum[r][0], a, b0);
           sum[r][1] = _mm512_dpbf16_ps(sum[r][1], a, b1);
         }

@@ -44,13 +44,14 @@ struct Float32Kernel : PanelWalk<Float32Kernel<kRounded>> {
   template <int kRowsUsed, class Factors>
   static void Multiply(const float* strip, const float* panel, const Depth& depth,
                        const Tile& tile) {
+    constexpr std::int64_t kStride = Gemm<Float32Kernel>::kStripStride;
     Floats sum[kRowsUsed][2] = {};
     ForEachWord<Float32Kernel>(depth.words, tile.stream, [&](std::int64_t k) {
       const Floats b0 = Load<Floats>(panel + k * kPanel);
       const Floats b1 = Load<Floats>(panel + k * kPanel + kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < kRowsUsed; ++r) {
-        const Floats a = Splat(strip[k * kRows + r]);
+        const Floats a = Splat(strip[k * kStride + r]);
         sum[r][0] = MultiplyAdd(a, b0, sum[r][0]);
         sum[r][1] = MultiplyAdd(a, b1, sum[r][1]);
       }

@@ -117,25 +117,47 @@ inline void TransposeSquare(Floats* rows) {
 #undef BALLAST_SECOND
 #undef BALLAST_SHUFFLE
 
-// word(r, c) gives kLanes words of row r from column c on. Columns are rounded up to whole vectors.
-template <class Word>
-inline void Copy(std::int64_t rows, std::int64_t columns, const Word& word, float* out,
-                 std::int64_t stride) {
+// kLanes words, in each of the parts that numbers are held in.
+template <int kParts>
+struct Words {
+  Floats part[kParts];
+};
+
+// Where words go: rows `stride` floats from one another, parts of the same words `part` floats.
+struct Packed {
+  float* out;
+  std::int64_t stride;
+  std::int64_t part;
+};
+
+// word(r, c) gives the Words of row r from column c on. Columns are rounded up to whole vectors.
+template <int kParts, class Word>
+inline void Copy(std::int64_t rows, std::int64_t columns, const Word& word, const Packed& to) {
   for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t c = 0; c < columns; c += kLanes) Store(out + r * stride + c, word(r, c));
+    for (std::int64_t c = 0; c < columns; c += kLanes) {
+      const Words<kParts> words = word(r, c);
+      for (int p = 0; p < kParts; ++p) {
+        Store(to.out + p * to.part + r * to.stride + c, words.part[p]);
+      }
+    }
   }
 }
 
 // Rows and columns are rounded up to whole vectors.
-template <class Word>
-inline void Transpose(std::int64_t rows, std::int64_t columns, const Word& word, float* out,
-                      std::int64_t stride) {
+template <int kParts, class Word>
+inline void Transpose(std::int64_t rows, std::int64_t columns, const Word& word, const Packed& to) {
   for (std::int64_t c = 0; c < columns; c += kLanes) {
     for (std::int64_t r = 0; r < rows; r += kLanes) {
-      Floats square[kLanes];
-      for (int i = 0; i < kLanes; ++i) square[i] = word(r + i, c);
-      TransposeSquare(square);
-      for (int i = 0; i < kLanes; ++i) Store(out + (c + i) * stride + r, square[i]);
+      Floats squares[kParts][kLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        const Words<kParts> words = word(r + i, c);
+        for (int p = 0; p < kParts; ++p) squares[p][i] = words.part[p];
+      }
+      for (int p = 0; p < kParts; ++p) {
+        TransposeSquare(squares[p]);
+        float* out = to.out + p * to.part + c * to.stride + r;
+        for (int i = 0; i < kLanes; ++i) Store(out + i * to.stride, squares[p][i]);
+      }
     }
   }
 }

@@ -16,135 +16,73 @@
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
 
-// Which part of each factor a product takes: 0 is h, 1 is m, 2 is l. The last one is hh'; as far as
-// may be, a product shares a factor with the one before.
-template <int kParts>
-struct PartFactors;
-template <>
-struct PartFactors<2> {
-  static constexpr int kProducts = 3;
-  static constexpr int kLeft[] = {1, 0, 0};
-  static constexpr int kRight[] = {0, 1, 0};
-};
-template <>
-struct PartFactors<3> {
-  static constexpr int kProducts = 6;
-  static constexpr int kLeft[] = {2, 1, 1, 0, 0, 0};
-  static constexpr int kRight[] = {0, 0, 1, 1, 2, 0};
-};
-
 // Numbers beyond the largest bfloat16 would round to infinity.
 inline Floats WithinBfloat(Floats x) {
   const Floats largest = Splat(0x1.fep127f);
   return Min(largest, Max(-largest, x));
 }
 
-// A window's numbers less their higher parts; the kernel rounds them. An infinity is in the last
-// part alone, which meets h' only: so it keeps its sign.
-template <class Window, int kPart, bool kLast>
-struct PartOf {
-  const Window& window;
-
-  Floats At(std::int64_t row, std::int64_t column) const {
-    Floats x = window.At(row, column);
-    for (int i = 0; i < kPart; ++i) x -= FromBfloat(ToBfloat(WithinBfloat(x)));
-    return kLast ? x : WithinBfloat(x);
-  }
-};
-
-// A vector's numbers and the next one's as a window, which makes one vector of words of them.
+// Two vectors of numbers as a window, of which a kernel makes one vector of words.
 struct TwoVectors {
   Floats first, second;
 
-  Floats At(std::int64_t, std::int64_t column) const { return column == 0 ? first : second; }
+  Floats At(std::int64_t row, std::int64_t column) const {
+    return row + column == 0 ? first : second;
+  }
 };
 
-// Of a kernel of bfloat16 words. A pass is less deep by as much as numbers have parts, so working
-// memory stays what it is.
-template <class Kernel, int kParts>
-struct Split {
-  using Base = Gemm<Kernel>;
-  static constexpr std::int64_t kDepth = Base::kWords / kParts / kLanes * kLanes * 2;
-
-  template <int kPart>
-  static constexpr auto View = []<class Window>(const Window& window) {
-    return PartOf<Window, kPart, kPart + 1 == kParts>{window};
-  };
-
-  // The words of all parts of a row, which is read once.
-  template <class Window>
-  static void PackRow(const Window& window, std::int64_t row, std::int64_t words, float* out) {
-    for (std::int64_t c = 0; c < words; c += kLanes) {
-      TwoVectors rest = {window.At(row, 2 * c), window.At(row, 2 * c + kLanes)};
-      for (int part = 0; part < kParts - 1; ++part) {
-        const TwoVectors taken = {WithinBfloat(rest.first), WithinBfloat(rest.second)};
-        Store(out + part * words + c, Kernel::Along(taken, 0, 0));
-        rest.first -= FromBfloat(ToBfloat(taken.first));
-        rest.second -= FromBfloat(ToBfloat(taken.second));
-      }
-      Store(out + (kParts - 1) * words + c, Kernel::Along(rest, 0, 0));
-    }
+// The words of all parts. An infinity is in the last part alone, which meets h' only: so it keeps
+// its sign.
+template <int kParts, class Word>
+inline Words<kParts> WordsOfParts(TwoVectors rest, const Word& word) {
+  Words<kParts> words;
+  for (int part = 0; part + 1 < kParts; ++part) {
+    const TwoVectors taken = {WithinBfloat(rest.first), WithinBfloat(rest.second)};
+    words.part[part] = word(taken);
+    rest.first -= FromBfloat(ToBfloat(taken.first));
+    rest.second -= FromBfloat(ToBfloat(taken.second));
   }
+  words.part[kParts - 1] = word(rest);
+  return words;
+}
 
-  template <int kPart>
-  static void PackStripFrom(const Operand& a, const Range& range, float* strip) {
-    if constexpr (kPart < kParts) {
-      Base::PackStripOf(a, range, View<kPart>, strip);
-      PackStripFrom<kPart + 1>(a, range, strip + Base::PanelWords(range.depth) * Base::kStripPart);
-    }
-  }
+template <int kNumberParts>
+struct PartWords {
+  static constexpr int kParts = kNumberParts;
 
-  template <int kPart>
-  static void PackBlockFrom(const Operand& b, const Range& range, std::int64_t begin,
-                            std::int64_t end, float* block) {
-    if constexpr (kPart < kParts) {
-      const std::int64_t words = Base::PanelWords(range.depth);
-      Base::template PackPanels<kPanel>(b, range, begin, end, kPanel, View<kPart>, kParts * words,
-                                        block);
-      PackBlockFrom<kPart + 1>(b, range, begin, end, block + words * kPanel);
-    }
+  template <class Kernel, class Window>
+  static Words<kParts> Along(const Window& window, std::int64_t row, std::int64_t column) {
+    return WordsOfParts<kParts>(
+        {window.At(row, 2 * column), window.At(row, 2 * column + kLanes)},
+        [](const TwoVectors& numbers) { return Kernel::Along(numbers, 0, 0); });
   }
+  template <class Kernel, class Window>
+  static Words<kParts> Across(const Window& window, std::int64_t row, std::int64_t column) {
+    return WordsOfParts<kParts>(
+        {window.At(2 * row, column), window.At(2 * row + 1, column)},
+        [](const TwoVectors& numbers) { return Kernel::Across(numbers, 0, 0); });
+  }
+};
 
-  static std::int64_t PanelBytes(std::int64_t depth) { return kParts * Base::PanelBytes(depth); }
-  static void PackStrip(const Operand& a, const Range& range, void* strip) {
-    auto* const out = static_cast<float*>(strip);
-    if (!Kernel::kStripsByRow || !a.depth_contiguous) return PackStripFrom<0>(a, range, out);
-    WithWindow(a, range, 0, [&](const auto& window) {
-      for (std::int64_t r = 0; r < range.items; ++r) {
-        PackRow(window, r, Base::PanelWords(range.depth), out + r * Base::kStripStride);
-      }
-    });
-  }
-  static void PackBlock(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
-                        void* block) {
-    PackBlockFrom<0>(b, range, begin, end, static_cast<float*>(block));
-  }
-
-  static void Multiply(const void* strip, const void* block, std::int64_t depth,
-                       const Destination& to, const Upcoming& upcoming) {
-    const std::int64_t part = Base::PanelWords(depth);
-    Kernel::template MultiplyBlock<PartFactors<kParts>>(
-        static_cast<const float*>(strip),
-        {static_cast<const float*>(block), Base::Words(depth), kParts * part, part}, to, upcoming);
-  }
-
-  static GemmKernels Table(std::int64_t block_columns) {
-    GemmKernels table = Base::Table(block_columns);
-    table.depth = kDepth;
-    table.panel_bytes = PanelBytes;
-    table.pack_strip = PackStrip;
-    table.pack_block = PackBlock;
-    table.multiply = Multiply;
-    return table;
-  }
+// Which part of each factor a product takes: 0 is h, 1 is m, 2 is l. The last one is hh'; as far as
+// may be, a product shares a factor with the one before.
+struct ThreeProducts : PartWords<2> {
+  static constexpr int kProducts = 3;
+  static constexpr int kLeft[] = {1, 0, 0};
+  static constexpr int kRight[] = {0, 1, 0};
+};
+struct SixProducts : PartWords<3> {
+  static constexpr int kProducts = 6;
+  static constexpr int kLeft[] = {2, 1, 1, 0, 0, 0};
+  static constexpr int kRight[] = {0, 0, 1, 1, 2, 0};
 };
 
 // All that is made of bfloat16 products.
 template <class Kernel>
 BFloat16Kernels TablesOf(std::int64_t block_columns) {
   return {.rounded = Gemm<Kernel>::Table(block_columns),
-          .three_products = Split<Kernel, 2>::Table(block_columns),
-          .six_products = Split<Kernel, 3>::Table(block_columns)};
+          .three_products = Gemm<Kernel, ThreeProducts>::Table(block_columns),
+          .six_products = Gemm<Kernel, SixProducts>::Table(block_columns)};
 }
 
 }  // namespace
