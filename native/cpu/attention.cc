@@ -13,7 +13,7 @@ namespace ballast::cpu {
 void Attention(const Context& context, const AttentionParams& params) {
   // Of packed keys and values at a time: work for many threads, and still in the last cache.
   constexpr std::int64_t kPackedBytes = 8 << 20;
-  const GemmKernels& gemm = GemmFor(context, params.precision);
+  const GemmKernels& gemm = NarrowGemmFor(context, params.precision);
   const PackedHeads heads(gemm, params);
   if (heads.pairs() == 0) return;
   const std::int64_t step =

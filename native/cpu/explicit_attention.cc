@@ -48,7 +48,7 @@ constexpr std::int64_t kTaskElements = 16384;
 }  // namespace
 
 void HeadProduct(const Context& context, const HeadProductParams& p) {
-  const GemmKernels& kernels = GemmFor(context, p.precision);
+  const GemmKernels& kernels = NarrowGemmFor(context, p.precision);
   const auto factor = static_cast<float>(p.scale);
   context.pool.ParallelFor(
       p.y.rows() / p.sequence * p.heads, 1,

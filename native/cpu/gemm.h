@@ -35,20 +35,23 @@ struct Product {
   bool upper = false;  // only elements with row <= column
 };
 
-// The kernels of products that have a precision: layers, statistics, attention step by step. The
-// algebra on what these give (factors, certificates, what a quantizer updates) multiplies with
-// kernels.linear.float32 always.
-inline const GemmKernels& GemmFor(const Context& context, Precision precision) {
+// The kernels of products that have a precision, but in which a number meets few others: attention,
+// statistics of narrow inputs. In float32 they are multiply-adds, since making parts of numbers
+// costs more there than bfloat16 products gain. The algebra on what these give (factors,
+// certificates, what a quantizer updates) multiplies with kernels.linear.float32 always.
+inline const GemmKernels& NarrowGemmFor(const Context& context, Precision precision) {
   const LinearKernels& kernels = context.kernels.linear;
-  if (precision == Precision::kBFloat16) return kernels.bfloat16;
-  switch (context.float32_products) {
-    case Float32Products::kThree:
-      return kernels.three_products;
-    case Float32Products::kSix:
-      return kernels.six_products;
-    default:
-      return kernels.float32;
+  return precision == Precision::kBFloat16 ? kernels.bfloat16 : kernels.float32;
+}
+
+// Of layers, and of statistics of wide inputs.
+inline const GemmKernels& GemmFor(const Context& context, Precision precision) {
+  if (precision == Precision::kFloat32) {
+    const LinearKernels& kernels = context.kernels.linear;
+    if (context.float32_products == Float32Products::kThree) return kernels.three_products;
+    if (context.float32_products == Float32Products::kSix) return kernels.six_products;
   }
+  return NarrowGemmFor(context, precision);
 }
 
 // Every element is a sum in an order that only the depth decides, so neither threads nor the other

@@ -28,7 +28,10 @@ void SecondMoment(const Context& context, const SecondMomentParams& params) {
       .update = Update::kAdd,
       .upper = symmetric,
   };
-  Multiply(context, GemmFor(context, params.precision), product);
+  constexpr std::int64_t kWide = 2048;
+  const GemmKernels& kernels = product.columns < kWide ? NarrowGemmFor(context, params.precision)
+                                                       : GemmFor(context, params.precision);
+  Multiply(context, kernels, product);
 }
 
 }  // namespace ballast::cpu

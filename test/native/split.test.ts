@@ -154,6 +154,29 @@ describe.skipIf(splitKinds.length === 0).each(splitKinds)(
       }
     });
 
+    it.each([
+      [2000, 'multiply-adds'],
+      [2048, 'those'],
+    ])('second moments of %i channels are made of %s', async (channels, products) => {
+      const tokens = 300;
+      const x = normals(tokens * channels, 1);
+      const device = openDevice(kind);
+      const sum = device.zeros('float32', [channels, channels]);
+      device.secondMoment(float32(device, [tokens, channels], x), sum);
+      const row = (await sum.readFloat32()).subarray(0, channels);
+      device.close();
+      const expected = Float64Array.from(row, (_, j) => {
+        let moment = 0;
+        for (let t = 0; t < tokens; ++t) moment += at(x, t * channels) * at(x, t * channels + j);
+        return moment;
+      });
+      const errors = row.map((y, j) => y - at(expected, j));
+      const loss = Math.sqrt(energy(errors) / energy(expected));
+      const coarse = products === 'those' && productsOf(kind) === 'three';
+      if (coarse) expect(Math.log2(loss)).toBeCloseTo(-18, 0);
+      else expect(loss).toBeLessThan(2 ** -21);
+    });
+
     it('typical sums lose a part in 2¹⁸ of three products, and of six no more than multiply-adds do', async () => {
       const depth = 1000;
       const operands = { a: normals(30 * depth, 1), b: normals(64 * depth, 2), depth };
