@@ -28,24 +28,30 @@ export async function secondsOf(device, enqueue, leastSeconds = 0.1) {
 
 /**
  * One row of the results: our median seconds over `pairs` turns and, with a peer, its median seconds and the median
- * ratio of the pairs (above 1 we are the faster).
+ * ratio of the pairs (above 1 we are the faster); with `beside`, another call of ours that takes turns too, the median
+ * ratio of its seconds to these.
  */
-export async function compare({ device, enqueue, peer, request, pairs, leastSeconds = 0.1 }) {
-  device.scope(() => void enqueue());
+export async function compare({ device, enqueue, beside, peer, request, pairs, leastSeconds = 0.1 }) {
+  for (const call of [enqueue, beside]) if (call !== undefined) device.scope(() => void call());
   await device.synchronize();
   const own = [];
-  const others = [];
+  const ofPeer = [];
+  const ofBeside = [];
   for (let pair = 0; pair < pairs; pair++) {
     if (peer !== undefined && request !== undefined) {
       const asked = { dtype: 'float32', ...request, seconds: leastSeconds };
-      others.push((await peer.ask(asked)).seconds);
+      ofPeer.push((await peer.ask(asked)).seconds);
       await setTimeout(restMs);
     }
+    if (beside !== undefined) ofBeside.push(await secondsOf(device, beside, leastSeconds));
     own.push(await secondsOf(device, enqueue, leastSeconds));
   }
-  if (others.length === 0) return { seconds: median(own) };
-  const ratio = median(others.map((seconds, i) => seconds / own[i]));
-  return { seconds: median(own), peerSeconds: median(others), ratio };
+  const ratioTo = (others) => median(others.map((seconds, pair) => seconds / own[pair]));
+  return {
+    seconds: median(own),
+    ...(ofPeer.length > 0 && { peerSeconds: median(ofPeer), ratio: ratioTo(ofPeer) }),
+    ...(ofBeside.length > 0 && { besideRatio: ratioTo(ofBeside) }),
+  };
 }
 
 /** Uniform numbers around 0, the same in each run: a stretch of them, repeated. */

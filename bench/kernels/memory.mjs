@@ -1,5 +1,5 @@
 // What moves memory: GB/s of the bytes that must be read or written at least, and the share of what a plain copy
-// reaches in the same run; attention and softmax, which compute as well, in their own units beside them.
+// reaches in turns with it; attention and softmax, which compute as well, in their own units beside them.
 import { compare, randomFloats, randomMatrix } from '../measure.mjs';
 
 const columns = 1024;
@@ -57,14 +57,13 @@ async function measureSize(context, rows, size) {
   const sum = device.zeros('float64', [columns]);
   const bytes = 4 * rows * columns;
   const found = [];
-  let copy;
+  const beside = () => device.activate('none', x);
   for (const { name, passes, op, enqueue } of casesOf(device, x, [weight, bias], sum)) {
     const request = op === undefined ? undefined : { op, shape: [rows, columns] };
-    const measured = await compare({ ...context, request, enqueue });
-    const rate = (passes * bytes) / measured.seconds / 1e9;
-    copy ??= rate;
+    const { besideRatio, ...measured } = await compare({ ...context, request, enqueue, beside });
     const dtype = `${size}, ${Math.round(bytes / 2 ** 20)} MiB`;
-    found.push({ name, dtype, ...measured, gbps: rate, shareOfCopy: rate / copy });
+    const gbps = (passes * bytes) / measured.seconds / 1e9;
+    found.push({ name, dtype, ...measured, gbps, shareOfCopy: (passes / 2) * besideRatio });
   }
   for (const tensor of [x, weight, bias, sum]) tensor.dispose();
   return found;

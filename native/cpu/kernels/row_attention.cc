@@ -44,7 +44,7 @@ template <bool kRounded>
 float Weigh(float* scores, std::int64_t keys, float scale, float top) {
   Floats sum{};
   for (std::int64_t j = 0; j < keys; j += kLanes) {
-    Floats e = Exp(Load<Floats>(scores + j) * scale - top);
+    Floats e = ExpOfNonPositive(Load<Floats>(scores + j) * scale - top);
     if (kRounded) e = EightBits(e);
     Store(scores + j, e);
     sum += e;
@@ -66,7 +66,7 @@ void Attend(const AttentionRow& row) {
   const float top = here > before ? here : before;
   const float sum =
       row.rounded ? Weigh<true>(s, row.keys, scale, top) : Weigh<false>(s, row.keys, scale, top);
-  const float correction = top == before ? 1.0f : Exp(Splat(before - top))[0];
+  const float correction = top == before ? 1.0f : ExpOfNonPositive(Splat(before - top))[0];
   if (correction != 1.0f) {
     Map(row.out, row.size, row.out, [correction](Floats o) { return o * correction; });
   }

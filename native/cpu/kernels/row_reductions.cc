@@ -37,7 +37,7 @@ inline double SumExponentials(const float* x, std::int64_t n, float top, Use use
     const std::int64_t end = n - i < kStretch ? n : i + kStretch;
     for (; i + kLanes <= end; i += kLanes) {
       FetchRowBehind(x + i, n, kLanes);
-      const Floats e = Exp(Load<Floats>(x + i) - top);
+      const Floats e = ExpOfNonPositive(Load<Floats>(x + i) - top);
       use(i, kLanes, e);
       sum += e;
     }
@@ -45,7 +45,7 @@ inline double SumExponentials(const float* x, std::int64_t n, float top, Use use
       const std::int64_t count = end - i;
       Floats v = Splat(-INFINITY);
       memcpy(&v, x + i, static_cast<std::size_t>(count) * sizeof(float));
-      const Floats e = Exp(v - top);
+      const Floats e = ExpOfNonPositive(v - top);
       use(i, count, e);
       sum += e;
       i = end;

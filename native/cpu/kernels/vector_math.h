@@ -31,15 +31,41 @@ static inline Floats Polynomial(Floats x, float highest, Coefficients... lower) 
   return p;
 }
 
-// e^x = 2^n e^r with |r| <= log(2)/2.
-static inline Floats Exp(Floats x) {
-  x = Min(Splat(89.0f), Max(Splat(-104.0f), x));
-  const Floats n = MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder)) - kRounder;
+// Of e^x = 2^n e^r with |r| <= log(2)/2: e^r, and `shifted`, which is n + kRounder.
+static inline Floats ExpOfRest(Floats x, Floats shifted) {
+  const Floats n = shifted - kRounder;
   // log(2) in two parts; the first has so few digits that n times it is exact.
   const Floats r = MultiplyAdd(n, Splat(2.12194440e-4f), MultiplyAdd(n, Splat(-0.693359375f), x));
   const Floats p = Polynomial(r, 0.000199179733f, 0.001394619f, 0.00833326485f, 0.0416662693f,
                               0.166666672f, 0.5f);
-  return ScaleByPowerOfTwo(MultiplyAdd(p * r, r, r) + 1.0f, n);
+  return MultiplyAdd(p * r, r, r) + 1.0f;
+}
+
+static inline Floats ShiftedExponent(Floats x) {
+  return MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder));
+}
+
+static inline Floats Exp(Floats x) {
+  x = Min(Splat(89.0f), Max(Splat(-104.0f), x));
+  const Floats shifted = ShiftedExponent(x);
+  return ScaleByPowerOfTwo(ExpOfRest(x, shifted), shifted - kRounder);
+}
+
+// e^x of x <= 0, and 0 where that is no normal number: the weights of a softmax. Keys that are
+// masked have x = −∞, and to form a subnormal number, or none, of it takes processors a hundred
+// cycles.
+static inline Floats ExpOfNonPositive(Floats x) {
+  constexpr float kLeast = -87.3365f;  // a little above log(2^-126)
+  const Floats shifted = ShiftedExponent(x);
+  const Floats rest = ExpOfRest(x, shifted);
+#if defined(__AVX512F__)
+  // Also where x is NaN.
+  const __mmask16 normal = _mm512_cmp_ps_mask(x, Splat(kLeast), _CMP_NLT_UQ);
+  return _mm512_maskz_scalef_ps(normal, rest, shifted - kRounder);
+#else
+  const Floats power = Bits((Bits(shifted) << 23) + 0x3f800000);
+  return x < kLeast ? Floats{} : rest * power;
+#endif
 }
 
 static inline Floats WithSign(Floats magnitude, Floats sign) {
