@@ -27,12 +27,15 @@ struct BFloat16Words {
 
  private:
   static Floats Interleaved(Floats low, Floats high) {
-    const __m512i low_words =
-        _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(low)));
-    const __m512i high_words =
-        _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(high)));
-    return reinterpret_cast<Floats>(_mm512_or_si512(low_words, _mm512_slli_epi32(high_words, 16)));
+    const auto apart = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+    const __m512i order = reinterpret_cast<__m512i>(BothHalves{
+        0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31,
+    });
+    return reinterpret_cast<Floats>(_mm512_permutexvar_epi16(order, apart));
   }
+
+  typedef std::uint16_t BothHalves __attribute__((vector_size(64)));
 };
 
 }  // namespace
