@@ -137,7 +137,6 @@ class Sheet {
     std::byte* strips = memory.AtLeast(count * kernels_.strip_bytes + aside * kFloat);
     auto* const strip_sums = reinterpret_cast<float*>(strips + count * kernels_.strip_bytes);
     std::int64_t packed = 0;
-    const std::int64_t depth = depth_.end - depth_.begin;
     for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
       const Span columns = BlockSpan(i);
       for (std::int64_t s = 0; s < count; ++s) {
@@ -146,7 +145,7 @@ class Sheet {
         const std::int64_t height = std::min(kernels_.strip_rows, rows.end - row);
         std::byte* strip = strips + s * kernels_.strip_bytes;
         if (s >= packed) {
-          kernels_.pack_strip(p_.a, {row, height, depth_.begin, depth}, strip);
+          PackStrip({row, row + height}, strip);
           packed = s + 1;
         }
         const bool packs_next = packed == s + 1 && packed < count;
@@ -160,6 +159,17 @@ class Sheet {
                                            : Upcoming{});
       }
     }
+  }
+
+  // Of a symmetric product, panels hold the rows of A as well, near by and already converted.
+  void PackStrip(Span rows, std::byte* strip) const {
+    const std::int64_t depth = depth_.end - depth_.begin;
+    const std::int64_t item = rows.begin - columns_.begin;
+    if (p_.symmetric && kernels_.turn_panel != nullptr && item >= 0 && rows.end <= columns_.end) {
+      const std::byte* block = blocks_ + item / kernels_.block_columns * kernels_.block_bytes;
+      return kernels_.turn_panel(block, item % kernels_.block_columns, depth, strip);
+    }
+    kernels_.pack_strip(p_.a, {rows.begin, rows.end - rows.begin, depth_.begin, depth}, strip);
   }
 
   // The first of these rows of A, a strip of them; nothing where they lie across memory.

@@ -120,6 +120,26 @@ describeDevices('second moment', productKinds, (instructionSet) => {
     expectClose(sum, reference(c, operands), 4e-6 * 9 * c.tokens);
   });
 
+  it.skipIf(instructionSet.startsWith('cuda')).each<Precision>(['float32', 'bfloat16'])(
+    'is exact where numbers are whole, with more channels than are packed at once: %s',
+    async (precision) => {
+      const [tokens, channels] = [2, 4170];
+      const x = Float32Array.from({ length: tokens * channels }, (_, i) => ((i * 7) % 13) - 6);
+      const device = openDevice(instructionSet, 2, precision);
+      const sum = device.zeros('float32', [channels, channels]);
+      device.secondMoment(float32(device, [tokens, channels], x), sum);
+      const found = await sum.readFloat32();
+      let wrong = 0;
+      for (let i = 0; i < channels; ++i) {
+        for (let j = i; j < channels; ++j) {
+          const exact = at(x, i) * at(x, j) + at(x, channels + i) * at(x, channels + j);
+          if (at(found, i * channels + j) !== exact) ++wrong;
+        }
+      }
+      expect(wrong).toBe(0);
+    },
+  );
+
   it.each([
     ['second', false],
     ['centred', true],

@@ -174,6 +174,20 @@ struct Gemm {
     PackPanels<kPanel>(b, range, begin, end, kPanel, static_cast<float*>(block));
   }
 
+  // A strip of the items that a block's panel holds: its words, turned.
+  static void TurnPanel(const void* block, std::int64_t first, std::int64_t depth, void* strip) {
+    static_assert(!Kernel::kStripsByRow || Kernel::kRows == kPanel);
+    const std::int64_t words = PanelWords(depth);
+    const float* panel = static_cast<const float*>(block) + first * kParts * words;
+    const auto word = [&](std::int64_t r, std::int64_t c) {
+      Words<kParts> all;
+      for (int p = 0; p < kParts; ++p)
+        all.part[p] = Load<Floats>(panel + (p * words + r) * kPanel + c);
+      return all;
+    };
+    Transpose<kParts>(words, kPanel, word, {static_cast<float*>(strip), kStripStride, words});
+  }
+
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
                        const Destination& to, const Upcoming& upcoming) {
     const std::int64_t part = PanelWords(depth);
@@ -194,6 +208,7 @@ struct Gemm {
         .panel_bytes = PanelBytes,
         .pack_strip = PackStrip,
         .pack_block = PackBlock,
+        .turn_panel = Kernel::kStripsByRow ? TurnPanel : nullptr,
         .multiply = Multiply,
     };
   }
