@@ -31,7 +31,15 @@ export async function secondsOf(device, enqueue, leastSeconds = 0.1) {
  * ratio of the pairs (above 1 we are the faster); with `beside`, another call of ours that takes turns too, the median
  * ratio of its seconds to these.
  */
-export async function compare({ device, enqueue, beside, peer, request, pairs, leastSeconds = 0.1 }) {
+export async function compare({
+  device,
+  enqueue,
+  beside,
+  peer,
+  request,
+  pairs,
+  leastSeconds = 0.1,
+}) {
   for (const call of [enqueue, beside]) if (call !== undefined) device.scope(() => void call());
   await device.synchronize();
   const own = [];
