@@ -107,6 +107,10 @@ void Cast(const Context& context, const View& in, const View& out) {
                   static_cast<std::size_t>(n) * size);
     } else if (out.dtype == DType::kFloat64) {
       ReadDoubles(context.kernels, in, first, n, out.f64() + first);
+    } else if (in.dtype == DType::kFloat32) {
+      WriteFloats(context.kernels, in.f32() + first, n, out, first);
+    } else if (out.dtype == DType::kFloat32) {
+      ReadFloats(context.kernels, in, first, n, out.f32() + first);
     } else {
       float floats[kPiece];
       ReadFloats(context.kernels, in, first, n, floats);

@@ -12,21 +12,30 @@ namespace {
 
 constexpr int kChains = 4;  // sums at a time: an addition takes some cycles
 
+// Loops over the chains are written out, so that sums stay in registers.
 double SumOf(const float* x, std::int64_t n) {
-  Doubles sums[2 * kChains] = {};
+  Doubles low[kChains], high[kChains];
+#pragma GCC unroll 4
+  for (int c = 0; c < kChains; ++c) low[c] = high[c] = Doubles{};
   std::int64_t i = 0;
   for (; i + kChains * kLanes <= n; i += kChains * kLanes) {
     FetchRowBehind(x + i, n, kChains * kLanes);
-    for (int c = 0; c < 2 * kChains; ++c) sums[c] += LoadDoubles(x + i + c * (kLanes / 2));
+#pragma GCC unroll 4
+    for (int c = 0; c < kChains; ++c) {
+      low[c] += LoadDoubles(x + i + c * kLanes);
+      high[c] += LoadDoubles(x + i + c * kLanes + kLanes / 2);
+    }
   }
   for (; i + kLanes <= n; i += kLanes) {
-    sums[0] += LoadDoubles(x + i);
-    sums[1] += LoadDoubles(x + i + kLanes / 2);
+    low[0] += LoadDoubles(x + i);
+    high[0] += LoadDoubles(x + i + kLanes / 2);
   }
-  for (int c = 1; c < 2 * kChains; ++c) sums[0] += sums[c];
+  Doubles sum = low[0] + high[0];
+#pragma GCC unroll 4
+  for (int c = 1; c < kChains; ++c) sum = sum + low[c] + high[c];
   double rest = 0;
   for (; i < n; ++i) rest += static_cast<double>(x[i]);
-  return Sum(sums[0]) + rest;
+  return Sum(sum) + rest;
 }
 
 // A float64 as the sum of two float32, so that x − centre rounds once only.
