@@ -105,6 +105,7 @@ void Range(const float* x, std::int64_t n, float* low, float* high) {
   Floats least{}, largest{};
   std::int64_t i = 0;
   for (; i < n; i += kLanes) {
+    FetchRowBehind(x + i, n, kLanes);
     const Floats v = i + kLanes <= n ? Load<Floats>(x + i) : LoadPart<Floats>(x + i, n - i);
     least = Min(v, least);
     largest = Max(v, largest);
