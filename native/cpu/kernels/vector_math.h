@@ -8,18 +8,15 @@
 
 namespace ballast::cpu::BALLAST_ISA {
 
-static inline Floats PowerOfTwo(Ints k) { return Bits((k + 127) << 23); }
+// 2^n, given n + kRounder; of −127, 0, and of 128, infinity.
+static inline Floats PowerOfTwo(Floats shifted) { return Bits((Bits(shifted) << 23) + 0x3f800000); }
 
-// x·2^n for whole n, rounded once where the result is subnormal. Without an instruction for it the
-// power is applied in two halves: results then pass through the subnormal numbers down to zero and
-// up to infinity without a special case.
-static inline Floats ScaleByPowerOfTwo(Floats x, Floats n) {
+// x·2^n, given n + kRounder, −126 <= n <= 128.
+static inline Floats TimesPowerOfTwo(Floats x, Floats shifted) {
 #if defined(__AVX512F__)
-  return _mm512_maskz_scalef_ps(0xffff, x, n);
+  return _mm512_maskz_scalef_ps(0xffff, x, shifted - kRounder);
 #else
-  const Ints k = Bits(n + kRounder) - Bits(Splat(kRounder));
-  const Ints first = k >> 1;
-  return x * PowerOfTwo(first) * PowerOfTwo(k - first);
+  return x * PowerOfTwo(shifted);
 #endif
 }
 
@@ -45,10 +42,11 @@ static inline Floats ShiftedExponent(Floats x) {
   return MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder));
 }
 
+// For what is added to 1: e^x, but never less than e^-87, and infinity from 89 on at the latest.
 static inline Floats Exp(Floats x) {
-  x = Min(Splat(89.0f), Max(Splat(-104.0f), x));
+  x = Min(Splat(89.0f), Max(Splat(-87.0f), x));
   const Floats shifted = ShiftedExponent(x);
-  return ScaleByPowerOfTwo(ExpOfRest(x, shifted), shifted - kRounder);
+  return TimesPowerOfTwo(ExpOfRest(x, shifted), shifted);
 }
 
 // e^x of x <= 0, and 0 where that is no normal number: the weights of a softmax. Keys that are
@@ -63,8 +61,7 @@ static inline Floats ExpOfNonPositive(Floats x) {
   const __mmask16 normal = _mm512_cmp_ps_mask(x, Splat(kLeast), _CMP_NLT_UQ);
   return _mm512_maskz_scalef_ps(normal, rest, shifted - kRounder);
 #else
-  const Floats power = Bits((Bits(shifted) << 23) + 0x3f800000);
-  return x < kLeast ? Floats{} : rest * power;
+  return x < kLeast ? Floats{} : TimesPowerOfTwo(rest, shifted);
 #endif
 }
 
@@ -93,22 +90,26 @@ static inline Floats Log2(Floats x) {
   return MultiplyAdd(t, p, exponent);
 }
 
-// 2^x, zero below the normal numbers.
-static inline Floats Exp2(Floats x) {
-  x = Min(Splat(127.0f), Max(Splat(-127.0f), x));
+// 2^x for −127 <= x <= 127, zero below the normal numbers.
+static inline Floats Exp2Within(Floats x) {
   const Floats shifted = x + kRounder;
   const Floats r = x - (shifted - kRounder);
   const Floats p =
       Polynomial(r, 0.00134075515f, 0.00967209134f, 0.0555030741f, 0.24022232f, 0.693147242f, 1.0f);
-  return p * PowerOfTwo(Bits(shifted) - Bits(Splat(kRounder)));
+  return p * PowerOfTwo(shifted);
+}
+
+// 2^x, zero below the normal numbers.
+static inline Floats Exp2(Floats x) {
+  return Exp2Within(Min(Splat(127.0f), Max(Splat(-127.0f), x)));
 }
 
 // Half of erfc(a/√2), the upper tail of the normal distribution, for 0 <= a <= 10, as 2^p with p a
 // fit on 0 … 6 that goes on to fall. Its error is within 1e-7 of 1, and 7e-5 of the tail up to 6.
 static inline Floats NormalTail(Floats a) {
-  return Exp2(Polynomial(a, 1.95463031e-07f, -4.72587726e-06f, 4.53126158e-05f, -0.0001899036f,
-                         -0.000153195127f, 0.0070996359f, -0.0525255017f, -0.459198058f,
-                         -1.15110648f, -0.99999994f));
+  return Exp2Within(Polynomial(a, 1.95463031e-07f, -4.72587726e-06f, 4.53126158e-05f,
+                               -0.0001899036f, -0.000153195127f, 0.0070996359f, -0.0525255017f,
+                               -0.459198058f, -1.15110648f, -0.99999994f));
 }
 
 // (|x|·2^-log2_unit)^exponent; 0 for 0 when the exponent is at least 1.
