@@ -68,7 +68,7 @@ describe.skipIf(!canRun)('AMX kernels on a twin of the tile instructions', () =>
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-  }, 120_000);
+  });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it.each(['rounded', 'three', 'six'])('%s products', (products) => {

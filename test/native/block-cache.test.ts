@@ -17,7 +17,7 @@ describe.skipIf(process.platform !== 'linux' || isMissing(compiler))('large bloc
       'native/cpu/block_cache.cc',
       'native/core/huge_pages.cc',
     ]);
-  }, 30_000);
+  });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /** What `take` found, and the MiB that were held after each word. */

@@ -14,7 +14,7 @@ describe.skipIf(isMissing(compiler))('the quota of control groups', () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'ballast-processors-'));
     program = compile(folder, ['test/native/processors.cc', 'native/core/processors.cc']);
-  }, 30_000);
+  });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /** Of a process of these groups, where these files lie under /sys/fs/cgroup. */
