@@ -45,6 +45,8 @@ export interface Conversion {
   readonly maxShardBytes: number;
   /** Called after each block; throws to stop. */
   readonly onBlock: (done: number, total: number) => void;
+  /** Called between the pieces of files that are read back. */
+  readonly throwIfAborted: () => void;
 }
 
 /**
@@ -99,7 +101,7 @@ export async function convert(conversion: Conversion): Promise<number> {
       format: format.name,
       from: record.format,
     });
-    await recordFiles(output, model);
+    await recordFiles(output, model, conversion.throwIfAborted);
     await output.commit();
     return countLinears(model);
   } finally {

@@ -120,7 +120,7 @@ export async function exportResult(result: string, options: ExportOptions): Prom
   checkExportOptions(options);
   const { output, overwrite, maxShardBytes } = { ...resultDefaults, ...defined(options) };
   const format = findFormat(options.format);
-  return withDevice(options, async (device, onBlock) => {
+  return withDevice(options, async (device, onBlock, throwIfAborted) => {
     const linears = await convert({
       device,
       directory: result,
@@ -130,6 +130,7 @@ export async function exportResult(result: string, options: ExportOptions): Prom
       overwrite,
       maxShardBytes,
       onBlock,
+      throwIfAborted,
     });
     return { result: output, format: format.name, linears };
   });

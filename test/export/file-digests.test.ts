@@ -1,7 +1,7 @@
 // What verification says of a result's files: those that hold no linear too, in every place where a byte may change.
 
 import { createHash, randomBytes } from 'node:crypto';
-import { open, readFile, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
@@ -183,4 +183,16 @@ it('a file of several pieces is compared to its last byte, and left at a signal'
     throw aborted('The work');
   };
   await expect(compare(stop)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+});
+
+it('an export is left at a signal after its last block, and nothing of it stays', async () => {
+  const { directory } = await finish(exampleModel, { ...run, ...grid, bits: 4 });
+  const parent = await temporaryDirectory();
+  const stop = new AbortController();
+  const onProgress = ({ done, total }: { done: number; total: number }) => {
+    if (done === total) stop.abort();
+  };
+  const options = { format: 'gptq', output: join(parent, 'out'), onProgress, signal: stop.signal };
+  await expect(exportResult(directory, options)).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  expect(await readdir(parent)).toEqual([]);
 });
