@@ -79,13 +79,21 @@ struct AmxKernel : BFloat16Words {
       _tile_loadd(1, sums + kTile, kTileBytes);
     }
   }
-  static void End(float* sums) {
-    _tile_stored(0, sums, kTileBytes);
-    _tile_stored(1, sums + kTile, kTileBytes);
+  // Where sums go: two tiles of 16 × 16 aside, or 32 rows of C.
+  struct Place {
+    float* out;
+    std::int64_t stride;
+  };
+  static Place Aside(float* sums) { return {sums, kTileColumns}; }
+
+  static void End(const Place& place) {
+    _tile_stored(0, place.out, place.stride * 4);
+    _tile_stored(1, place.out + kTileRows * place.stride, place.stride * 4);
   }
 
   // A tile of 32 rows.
-  static void MultiplyWhole(const float* strip, const float* panel, Span words, float* sums) {
+  static void MultiplyWhole(const float* strip, const float* panel, Span words, const float* sums,
+                            const Place& place) {
     constexpr std::int64_t kStripStride = Gemm<AmxKernel>::kStripStride;
     constexpr std::int64_t kStripBytes = kStripStride * 4;
     Begin(words.begin == 0, sums);
@@ -99,7 +107,7 @@ struct AmxKernel : BFloat16Words {
       _tile_zero(3);
       _tile_zero(4);
     }
-    End(sums);
+    End(place);
   }
 
   // A product of parts at step k. Register 0 sums the last product, 1 the small ones.
@@ -132,7 +140,7 @@ struct AmxKernel : BFloat16Words {
     for (std::int64_t k = words.begin; k < words.end; k += kStep) {
       MultiplyParts<Factors, 0>(strip + k, panel + k * kPanel, part);
     }
-    End(sums);
+    End(Aside(sums));
   }
 
   static void Fetch(const Destination& to, std::int64_t column) {
@@ -172,9 +180,12 @@ struct AmxKernel : BFloat16Words {
         fetched.During(words, j);
         if (last) Fetch(to, j);
         if (kWhole && to.rows > kTileRows) {
-          MultiplyWhole(strip, panel, words, sums[0]);
-          if (last) Move(sums[0], to, 0, j);
-          if (last) Move(sums[0] + kTile, to, kTileRows, j);
+          const bool in_place = last && to.update == Update::kStore && to.rows == kRows &&
+                                !IsCut(to, j, kTileColumns);
+          MultiplyWhole(strip, panel, words, sums[0],
+                        in_place ? Place{to.out + j, to.stride} : Aside(sums[0]));
+          if (last && !in_place) Move(sums[0], to, 0, j);
+          if (last && !in_place) Move(sums[0] + kTile, to, kTileRows, j);
           continue;
         }
         for (std::int64_t row = 0; row < to.rows; row += kTileRows) {
