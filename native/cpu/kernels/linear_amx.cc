@@ -149,16 +149,25 @@ struct AmxKernel : BFloat16Words {
     }
   }
 
-  // 16 rows of sums, from `row` of the strip on.
-  static void Move(const float* sums, const Destination& strip, std::int64_t row,
-                   std::int64_t column) {
+  // 16 rows of sums, from `row` of the strip on, with the small products' where these are summed
+  // apart.
+  template <class Factors>
+  static void Move(float* sums, const Destination& strip, std::int64_t row, std::int64_t column) {
+    constexpr bool kApart = Factors::kProducts > 1;
     Destination to = strip;
     to.out += row * to.stride;
     to.rows = to.rows - row < kTileRows ? to.rows - row : kTileRows;
     to.diagonal -= row;
-    if (IsCut(to, column, kTileColumns)) return MovePart(sums, kTileColumns, to, column);
+    const auto whole = [sums](std::int64_t i) {
+      const Floats sum = Load<Floats>(sums + i);
+      return kApart ? sum + Load<Floats>(sums + kTile + i) : sum;
+    };
+    if (IsCut(to, column, kTileColumns)) {
+      for (std::int64_t i = 0; kApart && i < kTile; i += kLanes) Store(sums + i, whole(i));
+      return MovePart(sums, kTileColumns, to, column);
+    }
     for (std::int64_t r = 0; r < to.rows; ++r) {
-      Write(to.out + r * to.stride + column, Load<Floats>(sums + r * kTileColumns), to.update);
+      Write(to.out + r * to.stride + column, whole(r * kTileColumns), to.update);
     }
   }
 
@@ -184,27 +193,19 @@ struct AmxKernel : BFloat16Words {
                                 !IsCut(to, j, kTileColumns);
           MultiplyWhole(strip, panel, words, sums[0],
                         in_place ? Place{to.out + j, to.stride} : Aside(sums[0]));
-          if (last && !in_place) Move(sums[0], to, 0, j);
-          if (last && !in_place) Move(sums[0] + kTile, to, kTileRows, j);
+          if (last && !in_place) Move<Factors>(sums[0], to, 0, j);
+          if (last && !in_place) Move<Factors>(sums[0] + kTile, to, kTileRows, j);
           continue;
         }
         for (std::int64_t row = 0; row < to.rows; row += kTileRows) {
           float* tile = sums[row / kTileRows];
           MultiplyHalf<Factors>(strip + row * Gemm<AmxKernel>::kStripStride, panel, panels.part,
                                 words, tile);
-          if (!last) continue;
-          if constexpr (!kWhole) AddSmall(tile);
-          Move(tile, to, row, j);
+          if (last) Move<Factors>(tile, to, row, j);
         }
       }
     }
     _tile_release();
-  }
-
-  static void AddSmall(float* sums) {
-    for (std::int64_t i = 0; i < kTile; i += kLanes) {
-      Store(sums + i, Load<Floats>(sums + i) + Load<Floats>(sums + kTile + i));
-    }
   }
 };
 
