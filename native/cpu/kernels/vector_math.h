@@ -28,7 +28,10 @@ static inline Floats Polynomial(Floats x, float highest, Coefficients... lower) 
   return p;
 }
 
-// Of e^x = 2^n e^r with |r| <= log(2)/2: e^r, and `shifted`, which is n + kRounder.
+// e^x = 2^n e^r with |r| <= log(2)/2: n + kRounder, and e^r given that.
+static inline Floats ShiftedExponent(Floats x) {
+  return MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder));
+}
 static inline Floats ExpOfRest(Floats x, Floats shifted) {
   const Floats n = shifted - kRounder;
   // log(2) in two parts; the first has so few digits that n times it is exact.
@@ -36,10 +39,6 @@ static inline Floats ExpOfRest(Floats x, Floats shifted) {
   const Floats p = Polynomial(r, 0.000199179733f, 0.001394619f, 0.00833326485f, 0.0416662693f,
                               0.166666672f, 0.5f);
   return MultiplyAdd(p * r, r, r) + 1.0f;
-}
-
-static inline Floats ShiftedExponent(Floats x) {
-  return MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder));
 }
 
 // For what is added to 1: e^x, but never less than e^-87, and infinity from 89 on at the latest.
