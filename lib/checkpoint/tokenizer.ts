@@ -66,12 +66,17 @@ export class Tokenizer {
   }
 
   /**
-   * Ids of the whole text, no special tokens added. Calls may overlap. Error ERR_MEMORY for a text that is too long and
-   * can be cut nowhere.
+   * Ids of the text, no special tokens added: of all of it, or of its beginning, where `least` are enough. Calls may
+   * overlap. Error ERR_MEMORY for a text that is too long and can be cut nowhere.
    */
-  async encode(text: string): Promise<Int32Array> {
+  async encode(text: string, least = Number.POSITIVE_INFINITY): Promise<Int32Array> {
     const pieces = await piecesOf(text, async (window) => (await this.#ask({ window })).cut);
-    const parts = await Promise.all(pieces.map((piece) => this.#encodePiece(piece)));
+    const atOnce = Number.isFinite(least) ? mostThreads : pieces.length;
+    const parts: Int32Array[] = [];
+    while (pieces.length > 0 && tokensOf(parts) < least) {
+      const next = pieces.splice(0, atOnce);
+      parts.push(...(await Promise.all(next.map((piece) => this.#encodePiece(piece)))));
+    }
     return parts.length === 1 ? (parts[0] as Int32Array) : joined(parts);
   }
 
@@ -130,6 +135,11 @@ export function loadTokenizer(
   options: TokenizerOptions = {},
 ): Promise<Tokenizer> {
   return Tokenizer.load(directory, options);
+}
+
+/** How many there are in all. */
+export function tokensOf(parts: readonly Int32Array[]): number {
+  return parts.reduce((total, { length }) => total + length, 0);
 }
 
 function tooLong(length: number): BallastError {

@@ -2,7 +2,7 @@
 
 import { readDocuments } from '../calibration/documents.js';
 import { calibrationSamples, sampledPlaces } from '../calibration/samples.js';
-import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
+import { loadTokenizer, type Tokenizer, tokensOf } from '../checkpoint/tokenizer.js';
 import { BallastError } from '../errors.js';
 import { type Input, miniBatches } from '../execution/index.js';
 import { openImages } from '../images/index.js';
@@ -74,10 +74,12 @@ async function readTextSamples(
   const sequenceLength = sequenceLengthOf(model, options);
   const { vocabularySize: modelTokens } = model;
   const tokenizer = await loadTokenizer(directory, { signal, modelTokens });
-  const tokens = await readTokens(tokenizer, options, signal);
   const { samples, sampling, seed } = options;
   const judges = judgesOf(options);
-  const windows = Math.floor(tokens.reduce((sum, { length }) => sum + length, 0) / sequenceLength);
+  // Samples at random are drawn from all of the text.
+  const least = sampling === 'random' ? undefined : (samples + judges) * sequenceLength;
+  const tokens = await readTokens(tokenizer, options, { signal, least });
+  const windows = Math.floor(tokensOf(tokens) / sequenceLength);
   const drawn = windows >= samples + judges ? samples + judges : samples;
   const all = calibrationSamples(tokens, { samples: drawn, sequenceLength, sampling, seed });
   return parted(all, sequenceLength, options);
@@ -145,18 +147,20 @@ function parted(
 /** Enough to keep the tokenizer's threads busy; it holds a copy of those it has been given. */
 const documentsAtOnce = 256;
 
-/** Closes the tokenizer. */
+/** All tokens, or the first ones where `least` are enough. Closes the tokenizer. */
 async function readTokens(
   tokenizer: Tokenizer,
   { calibration, field }: ResolvedOptions,
-  signal?: AbortSignal,
+  limits: { readonly signal: AbortSignal | undefined; readonly least: number | undefined },
 ): Promise<Int32Array[]> {
+  const { signal, least = Number.POSITIVE_INFINITY } = limits;
   try {
     const documents = await readDocuments(calibration, { field, signal });
     const tokens: Int32Array[] = [];
-    for (let first = 0; first < documents.length; first += documentsAtOnce) {
-      const some = documents.slice(first, first + documentsAtOnce);
-      tokens.push(...(await Promise.all(some.map((document) => tokenizer.encode(document)))));
+    while (documents.length > 0 && tokensOf(tokens) < least) {
+      const some = documents.splice(0, documentsAtOnce);
+      const wanted = least - tokensOf(tokens);
+      tokens.push(...(await Promise.all(some.map((one) => tokenizer.encode(one, wanted)))));
     }
     return tokens;
   } finally {

@@ -113,6 +113,18 @@ describe('loadTokenizer', () => {
     expect(await tokenizer.encode('a a')).toEqual(Int32Array.of(0, 0));
   });
 
+  it('leaves the rest of a long text where its first tokens are enough', async () => {
+    const tokenizer = await tokenizerFrom({ 'tokenizer.json': JSON.stringify(definition) });
+    const words = Array.from({ length: 900_000 }, (_, i) => (i % 7 < 3 ? 'ab' : 'a'));
+    const text = words.join(' ');
+    const all = await tokenizer.encode(text);
+    const first = await tokenizer.encode(text, 1000);
+    expect(first.length).toBeGreaterThanOrEqual(1000);
+    expect(first.length).toBeLessThan(all.length);
+    expect(first).toEqual(all.subarray(0, first.length));
+    expect(await tokenizer.encode(text, 1e9)).toEqual(all);
+  });
+
   it('ends when a signal fires, before it has loaded or in the middle of a text', async () => {
     const directory = await temporaryDirectory();
     await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(definition));
