@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { BallastError } from '../errors.js';
-import { joined } from '../joined.js';
+import { joined, joinedLength } from '../joined.js';
 import { isOutOfMemory, WorkerConnection } from '../worker-connection.js';
 import { type Cut, piecesOf } from './text-pieces.js';
 
@@ -73,8 +73,8 @@ export class Tokenizer {
     const pieces = await piecesOf(text, async (window) => (await this.#ask({ window })).cut);
     const atOnce = Number.isFinite(least) ? mostThreads : pieces.length;
     const parts: Int32Array[] = [];
-    while (pieces.length > 0 && tokensOf(parts) < least) {
-      const next = pieces.splice(0, atOnce);
+    for (let first = 0; first < pieces.length && joinedLength(parts) < least; first += atOnce) {
+      const next = pieces.slice(first, first + atOnce);
       parts.push(...(await Promise.all(next.map((piece) => this.#encodePiece(piece)))));
     }
     return parts.length === 1 ? (parts[0] as Int32Array) : joined(parts);
@@ -135,11 +135,6 @@ export function loadTokenizer(
   options: TokenizerOptions = {},
 ): Promise<Tokenizer> {
   return Tokenizer.load(directory, options);
-}
-
-/** How many there are in all. */
-export function tokensOf(parts: readonly Int32Array[]): number {
-  return parts.reduce((total, { length }) => total + length, 0);
 }
 
 function tooLong(length: number): BallastError {

@@ -2,10 +2,11 @@
 
 import { readDocuments } from '../calibration/documents.js';
 import { calibrationSamples, sampledPlaces } from '../calibration/samples.js';
-import { loadTokenizer, type Tokenizer, tokensOf } from '../checkpoint/tokenizer.js';
+import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
 import { BallastError } from '../errors.js';
 import { type Input, miniBatches } from '../execution/index.js';
 import { openImages } from '../images/index.js';
+import { joinedLength } from '../joined.js';
 import {
   type BlockModel,
   isLanguageModel,
@@ -77,9 +78,10 @@ async function readTextSamples(
   const { samples, sampling, seed } = options;
   const judges = judgesOf(options);
   // Samples at random are drawn from all of the text.
-  const least = sampling === 'random' ? undefined : (samples + judges) * sequenceLength;
-  const tokens = await readTokens(tokenizer, options, { signal, least });
-  const windows = Math.floor(tokensOf(tokens) / sequenceLength);
+  const least =
+    sampling === 'random' ? Number.POSITIVE_INFINITY : (samples + judges) * sequenceLength;
+  const tokens = await readTokens(tokenizer, options, least, signal);
+  const windows = Math.floor(joinedLength(tokens) / sequenceLength);
   const drawn = windows >= samples + judges ? samples + judges : samples;
   const all = calibrationSamples(tokens, { samples: drawn, sequenceLength, sampling, seed });
   return parted(all, sequenceLength, options);
@@ -151,16 +153,18 @@ const documentsAtOnce = 256;
 async function readTokens(
   tokenizer: Tokenizer,
   { calibration, field }: ResolvedOptions,
-  limits: { readonly signal: AbortSignal | undefined; readonly least: number | undefined },
+  least: number,
+  signal?: AbortSignal,
 ): Promise<Int32Array[]> {
-  const { signal, least = Number.POSITIVE_INFINITY } = limits;
   try {
     const documents = await readDocuments(calibration, { field, signal });
     const tokens: Int32Array[] = [];
-    while (documents.length > 0 && tokensOf(tokens) < least) {
-      const some = documents.splice(0, documentsAtOnce);
-      const wanted = least - tokensOf(tokens);
-      tokens.push(...(await Promise.all(some.map((one) => tokenizer.encode(one, wanted)))));
+    let wanted = least;
+    for (let first = 0; first < documents.length && wanted > 0; first += documentsAtOnce) {
+      const some = documents.slice(first, first + documentsAtOnce);
+      const found = await Promise.all(some.map((one) => tokenizer.encode(one, wanted)));
+      tokens.push(...found);
+      wanted -= joinedLength(found);
     }
     return tokens;
   } finally {

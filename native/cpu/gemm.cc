@@ -161,11 +161,11 @@ class Sheet {
     }
   }
 
-  // Of a symmetric product, panels hold the rows of A as well, near by and already converted.
+  // Where B is A, panels hold the rows of A as well, near by and already converted.
   void PackStrip(Span rows, std::byte* strip) const {
     const std::int64_t depth = depth_.end - depth_.begin;
     const std::int64_t item = rows.begin - columns_.begin;
-    if (p_.symmetric && kernels_.turn_panel != nullptr && item >= 0 && rows.end <= columns_.end) {
+    if (p_.a == p_.b && kernels_.turn_panel != nullptr && item >= 0 && rows.end <= columns_.end) {
       const std::byte* block = blocks_ + item / kernels_.block_columns * kernels_.block_bytes;
       return kernels_.turn_panel(block, item % kernels_.block_columns, depth, strip);
     }

@@ -32,8 +32,7 @@ struct Product {
   float* out = nullptr;     // null: C is kept nowhere, `finish` takes what it needs of it
   std::int64_t stride = 0;  // of out
   Update update = Update::kStore;
-  bool upper = false;      // only elements with row <= column
-  bool symmetric = false;  // b is a
+  bool upper = false;  // only elements with row <= column
 };
 
 // The kernels of products that have a precision, but in which a number meets few others: attention,

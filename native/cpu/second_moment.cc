@@ -27,7 +27,6 @@ void SecondMoment(const Context& context, const SecondMomentParams& params) {
       .stride = params.sum.cols(),
       .update = Update::kAdd,
       .upper = symmetric,
-      .symmetric = symmetric,
   };
   constexpr std::int64_t kWide = 2048;
   const GemmKernels& kernels = product.columns < kWide ? NarrowGemmFor(context, params.precision)

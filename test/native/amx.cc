@@ -87,15 +87,14 @@ std::vector<float> Run(const GemmKernels& kernels, const Case& c, const Matrix& 
   std::thread([&] {
     Multiply(context, kernels,
              {.a = a.operand(),
-              .b = b.operand(),
+              .b = c.symmetric ? a.operand() : b.operand(),
               .rows = c.rows,
               .columns = c.columns,
               .depth = c.depth,
               .out = out.data(),
               .stride = stride,
               .update = c.update,
-              .upper = c.upper,
-              .symmetric = c.symmetric});
+              .upper = c.upper});
   }).join();
   return out;
 }

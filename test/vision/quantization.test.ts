@@ -49,8 +49,7 @@ describe.skipIf(!existsSync(model))('vit-cifar', () => {
     const without = await top1((await run({ ...scheme, compensation: 'none' })).output);
     const withBiases = await top1((await run({ ...scheme, compensation: 'position' })).output);
     expect(Math.abs(without - golden['w3a3 none'])).toBeLessThan(0.5);
-    // Points of 4000 images. Last digits move codes of 3 bits: our instruction sets are 45.55 … 45.78, the golden 45.28.
-    expect(Math.abs(withBiases - golden['w3a3 position'])).toBeLessThan(0.75);
+    expect(Math.abs(withBiases - golden['w3a3 position'])).toBeLessThan(0.5);
     expect(withBiases).toBeGreaterThan(without + 2);
   });
 

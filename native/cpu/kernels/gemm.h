@@ -181,8 +181,9 @@ struct Gemm {
     const float* panel = static_cast<const float*>(block) + first * kParts * words;
     const auto word = [&](std::int64_t r, std::int64_t c) {
       Words<kParts> all;
-      for (int p = 0; p < kParts; ++p)
+      for (int p = 0; p < kParts; ++p) {
         all.part[p] = Load<Floats>(panel + (p * words + r) * kPanel + c);
+      }
       return all;
     };
     Transpose<kParts>(words, kPanel, word, {static_cast<float*>(strip), kStripStride, words});

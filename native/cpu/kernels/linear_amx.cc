@@ -193,8 +193,10 @@ struct AmxKernel : BFloat16Words {
                                 !IsCut(to, j, kTileColumns);
           MultiplyWhole(strip, panel, words, sums[0],
                         in_place ? Place{to.out + j, to.stride} : Aside(sums[0]));
-          if (last && !in_place) Move<Factors>(sums[0], to, 0, j);
-          if (last && !in_place) Move<Factors>(sums[0] + kTile, to, kTileRows, j);
+          if (last && !in_place) {
+            Move<Factors>(sums[0], to, 0, j);
+            Move<Factors>(sums[0] + kTile, to, kTileRows, j);
+          }
           continue;
         }
         for (std::int64_t row = 0; row < to.rows; row += kTileRows) {

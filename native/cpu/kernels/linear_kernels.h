@@ -17,6 +17,8 @@ struct Operand {
   std::int64_t stride = 0;        // elements from one stored row to the next
   bool depth_contiguous = true;
   const float* shift = nullptr;  // optional [items], subtracted; only where depth is not contiguous
+
+  bool operator==(const Operand&) const = default;
 };
 
 // The part of an operand that is packed at once.

@@ -42,7 +42,7 @@ void Relu(const float* in, std::int64_t n, float* out) {
 void Gelu(const float* in, std::int64_t n, float* out) {
   Map(in, n, out, [](Floats x) {
     const Floats a = Min(Splat(10.0f), Abs(x));
-    return MultiplyAdd(-a, NormalTail(a), Max(Floats{}, x));
+    return Max(Floats{}, x) - a * NormalTail(a);
   });
 }
 
