@@ -165,11 +165,20 @@ class Sheet {
   void PackStrip(Span rows, std::byte* strip) const {
     const std::int64_t depth = depth_.end - depth_.begin;
     const std::int64_t item = rows.begin - columns_.begin;
-    if (p_.a == p_.b && kernels_.turn_panel != nullptr && item >= 0 && rows.end <= columns_.end) {
-      const std::byte* block = blocks_ + item / kernels_.block_columns * kernels_.block_bytes;
-      return kernels_.turn_panel(block, item % kernels_.block_columns, depth, strip);
+    if (p_.a == p_.b && item >= 0 && rows.end <= columns_.end) {
+      const std::int64_t in_panel = item % kernels_.panel_columns;
+      const std::int64_t next = item - in_panel + kernels_.panel_columns;
+      return kernels_.turn_panels(PanelOf(item), PanelOf(next), in_panel, rows.end - rows.begin,
+                                  depth, strip);
     }
     kernels_.pack_strip(p_.a, {rows.begin, rows.end - rows.begin, depth_.begin, depth}, strip);
+  }
+
+  const std::byte* PanelOf(std::int64_t column) const {
+    const std::int64_t block = column / kernels_.block_columns;
+    const std::int64_t panel = column % kernels_.block_columns / kernels_.panel_columns;
+    return blocks_ + block * kernels_.block_bytes +
+           panel * kernels_.panel_bytes(depth_.end - depth_.begin);
   }
 
   // The first of these rows of A, a strip of them; nothing where they lie across memory.

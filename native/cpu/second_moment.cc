@@ -28,7 +28,7 @@ void SecondMoment(const Context& context, const SecondMomentParams& params) {
       .update = Update::kAdd,
       .upper = symmetric,
   };
-  constexpr std::int64_t kWide = 2048;
+  constexpr std::int64_t kWide = 1024;
   const GemmKernels& kernels = product.columns < kWide ? NarrowGemmFor(context, params.precision)
                                                        : GemmFor(context, params.precision);
   Multiply(context, kernels, product);

@@ -2,10 +2,19 @@
 // become zero, as they do in the products.
 #pragma once
 
-#include "native/cpu/kernels/vector.h"
+#include "native/cpu/kernels/float_formats.h"
 
 namespace ballast::cpu::BALLAST_ISA {
 namespace {
+
+// Two vectors of numbers as a window, of which a kernel makes one vector of words.
+struct TwoVectors {
+  Floats first, second;
+
+  Floats At(std::int64_t row, std::int64_t column) const {
+    return row + column == 0 ? first : second;
+  }
+};
 
 struct BFloat16Words {
   static constexpr std::int64_t kPerWord = 2;
@@ -23,6 +32,19 @@ struct BFloat16Words {
   template <class Window>
   static Floats Across(const Window& window, std::int64_t row, std::int64_t column) {
     return Interleaved(window.At(2 * row, column), window.At(2 * row + 1, column));
+  }
+
+  // The numbers of words that Along has made of two vectors; that Across has.
+  static TwoVectors NumbersAlong(Floats words) {
+    const auto halves = reinterpret_cast<__m512i>(words);
+    const auto first = _mm512_castsi512_si256(halves);
+    const auto second = _mm512_extracti64x4_epi64(halves, 1);
+    return {FromBfloat(reinterpret_cast<Shorts>(first)),
+            FromBfloat(reinterpret_cast<Shorts>(second))};
+  }
+  static TwoVectors NumbersAcross(Floats words) {
+    const Ints bits = Bits(words);
+    return {Bits(bits << 16), Bits(bits & static_cast<std::int32_t>(0xffff0000))};
   }
 
  private:

@@ -9,13 +9,24 @@ namespace ballast::cpu::BALLAST_ISA {
 
 static_assert(sizeof(Shorts) * 2 == sizeof(Floats));
 
+// By hand, because gcc 12 widens a vector in two halves.
+static inline Ints Widened(Shorts x) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Ints>(_mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(x)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Ints>(_mm256_cvtepu16_epi32(reinterpret_cast<__m128i>(x)));
+#else
+  return __builtin_convertvector(x, Ints);
+#endif
+}
+
 static inline Floats FromHalf(Shorts half) {
 #if defined(__AVX512F__)
   return _mm512_maskz_cvtph_ps(0xffff, reinterpret_cast<__m256i>(half));
 #elif defined(__F16C__)
   return _mm256_cvtph_ps(reinterpret_cast<__m128i>(half));
 #else
-  const Ints h = __builtin_convertvector(half, Ints);
+  const Ints h = Widened(half);
   const Ints magnitude = h & 0x7fff;
   const Ints rebias = (magnitude << 13) + (112 << 23);
   // Subnormals count units of 2^-24; the largest exponent moves to that of float32.
@@ -47,9 +58,7 @@ static inline Shorts ToHalf(Floats x) {
 #endif
 }
 
-static inline Floats FromBfloat(Shorts bfloat) {
-  return Bits(__builtin_convertvector(bfloat, Ints) << 16);
-}
+static inline Floats FromBfloat(Shorts bfloat) { return Bits(Widened(bfloat) << 16); }
 
 static inline Shorts ToBfloat(Floats x) {
   const Ints bits = Bits(x);

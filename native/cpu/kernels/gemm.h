@@ -107,8 +107,9 @@ struct Gemm {
     return RoundUp(WordsOf(depth), kLanes);
   }
 
-  // The words of a window of an operand, the next of which begins `ahead` items later: one for each
-  // item and word of depth. pack(along, word) packs them, items being rows if `along`.
+  // The words of a window of an operand, one for each item and word of depth, fetched when what
+  // lies `ahead` elements before them is read. pack(along, word) packs them, items being rows if
+  // `along`.
   template <class Pack>
   static void WithWords(const Operand& operand, const Range& range, std::int64_t ahead,
                         const Pack& pack) {
@@ -125,25 +126,37 @@ struct Gemm {
     });
   }
 
-  // Items begin … end−1 of a range in panels kWidth wide, a word's in whole vectors.
+  // Items begin … end−1 of a range in panels kWidth wide, a word's in whole vectors. Items that lie
+  // along memory are read as they lie there, so several panels are written in turns.
   template <std::int64_t kWidth>
   static void PackPanels(const Operand& operand, const Range& range, std::int64_t begin,
                          std::int64_t end, std::int64_t ahead, float* panels) {
     constexpr std::int64_t kStride = RoundUp(kWidth, kLanes);
     const std::int64_t words = PanelWords(range.depth);
-    for (std::int64_t i = begin; i < end; i += kWidth) {
-      Range part = range;
-      part.first += i;
-      part.items = end - i < kWidth ? end - i : kWidth;
-      const Packed to = {panels + i / kWidth * kStride * kParts * words, kStride, words * kStride};
-      WithWords(operand, part, ahead, [&](auto along, const auto& word) {
-        if constexpr (along) {
-          Transpose<kParts>(kWidth, words, word, to);
-        } else {
-          Copy<kParts>(words, kWidth, word, to);
+    const std::int64_t items = end - begin;
+    const auto panel = [&](std::int64_t i) {
+      float* out = panels + (begin + i) / kWidth * kStride * kParts * words;
+      return Packed{out, kStride, words * kStride};
+    };
+    const Range packed = {range.first + begin, items, range.from, range.depth};
+    WithWords(operand, packed, ahead, [&](auto along, const auto& word) {
+      const auto item = [&](std::int64_t i) {
+        return [&, i](std::int64_t r, std::int64_t c) {
+          return along ? word(i + r, c) : word(r, i + c);
+        };
+      };
+      if constexpr (along) {
+        for (std::int64_t i = 0; i < items; i += kWidth) {
+          Transpose<kParts>(kWidth, words, item(i), panel(i));
         }
-      });
-    }
+      } else {
+        for (std::int64_t w = 0; w < words; ++w) {
+          for (std::int64_t i = 0; i < items; i += kWidth) {
+            CopyRow<kParts>(w, kWidth, item(i), panel(i));
+          }
+        }
+      }
+    });
   }
 
   static std::int64_t PanelBytes(std::int64_t depth) {
@@ -152,14 +165,16 @@ struct Gemm {
 
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
     auto* const out = static_cast<float*>(strip);
-    // Rows that lie along memory are fetched by the tiles of the strip before.
-    const std::int64_t ahead = a.depth_contiguous ? 0 : Kernel::kRows;
+    // Rows that lie along memory are fetched by the tiles of the strip before; those that are read
+    // one after the other once more, since some of that is dropped.
+    constexpr std::int64_t kRowsAhead = Kernel::kStripsByRow ? 2 : 0;
+    const std::int64_t ahead = a.depth_contiguous ? kRowsAhead * a.stride : Kernel::kRows;
     if constexpr (Kernel::kStripsByRow) {
       const std::int64_t words = PanelWords(range.depth);
       const Packed to = {out, kStripStride, words};
       WithWords(a, range, ahead, [&](auto along, const auto& word) {
         if constexpr (along) {
-          Copy<kParts>(range.items, words, word, to);
+          for (std::int64_t r = 0; r < range.items; ++r) CopyRow<kParts>(r, words, word, to);
         } else {
           Transpose<kParts>(words, range.items, word, to);
         }
@@ -171,22 +186,40 @@ struct Gemm {
 
   static void PackBlock(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
                         void* block) {
-    PackPanels<kPanel>(b, range, begin, end, kPanel, static_cast<float*>(block));
+    constexpr std::int64_t kNumbersAhead = 32;
+    constexpr std::int64_t kRowsAhead = 16;
+    const std::int64_t ahead = b.depth_contiguous ? kNumbersAhead : kRowsAhead * b.stride;
+    PackPanels<kPanel>(b, range, begin, end, ahead, static_cast<float*>(block));
   }
 
-  // A strip of the items that a block's panel holds: its words, turned.
-  static void TurnPanel(const void* block, std::int64_t first, std::int64_t depth, void* strip) {
-    static_assert(!Kernel::kStripsByRow || Kernel::kRows == kPanel);
+  // A strip of items that panels hold: of one panel from its column `first` on, then of the next.
+  static void TurnPanels(const void* panel, const void* next, std::int64_t first,
+                         std::int64_t items, std::int64_t depth, void* strip) {
     const std::int64_t words = PanelWords(depth);
-    const float* panel = static_cast<const float*>(block) + first * kParts * words;
-    const auto word = [&](std::int64_t r, std::int64_t c) {
-      Words<kParts> all;
-      for (int p = 0; p < kParts; ++p) {
-        all.part[p] = Load<Floats>(panel + (p * words + r) * kPanel + c);
+    const auto* const from = static_cast<const float*>(panel) + first;
+    auto* const out = static_cast<float*>(strip);
+    if constexpr (Kernel::kStripsByRow) {
+      static_assert(Kernel::kRows == kPanel);
+      const auto word = [&](std::int64_t r, std::int64_t c) {
+        Words<kParts> all;
+        for (int p = 0; p < kParts; ++p) {
+          all.part[p] = Load<Floats>(from + (p * words + r) * kPanel + c);
+        }
+        return all;
+      };
+      Transpose<kParts>(words, kPanel, word, {out, kStripStride, words});
+    } else {
+      static_assert(Kernel::kRows <= kLanes);
+      const std::int64_t here = kPanel - first < items ? kPanel - first : items;
+      const float* rest = static_cast<const float*>(next) - here;
+      for (std::int64_t w = 0; w < kParts * words; ++w) {
+        Floats word = LoadPart<Floats>(from + w * kPanel, here);
+        if (here < items) {
+          word = Bits(Bits(word) | Bits(LoadLanes<Floats>(rest + w * kPanel, here, items)));
+        }
+        Store(out + w * kStripStride, word);
       }
-      return all;
-    };
-    Transpose<kParts>(words, kPanel, word, {static_cast<float*>(strip), kStripStride, words});
+    }
   }
 
   static void Multiply(const void* strip, const void* block, std::int64_t depth,
@@ -209,7 +242,7 @@ struct Gemm {
         .panel_bytes = PanelBytes,
         .pack_strip = PackStrip,
         .pack_block = PackBlock,
-        .turn_panel = Kernel::kStripsByRow ? TurnPanel : nullptr,
+        .turn_panels = TurnPanels,
         .multiply = Multiply,
     };
   }

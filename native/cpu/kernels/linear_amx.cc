@@ -5,7 +5,6 @@
 // to, and what limits a product is how many registers hold a value at any time: so there are two of
 // sums and not four, and a register that was read for the last time is set to zero, which gives it
 // back. That is twice as fast there, and as fast where a thread has a core for itself.
-#include "native/cpu/kernels/bfloat16_words.h"
 #include "native/cpu/kernels/split.h"
 
 namespace ballast::cpu::BALLAST_ISA {

@@ -1,6 +1,5 @@
 // bfloat16 products with AVX512_BF16: one instruction multiplies pairs along the depth and adds
 // both products to a float32 sum. Words are such pairs, the first one low.
-#include "native/cpu/kernels/bfloat16_words.h"
 #include "native/cpu/kernels/panel_walk.h"
 #include "native/cpu/kernels/split.h"
 

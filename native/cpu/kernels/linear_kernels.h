@@ -70,9 +70,10 @@ struct GemmKernels {
   // Items begin … end−1 of the range, whole panels of them, where they belong in the block.
   void (*pack_block)(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
                      void* block);
-  // A strip of the items of a packed panel, which begins at a block's column `first`. Null where
-  // strips are not as wide as panels.
-  void (*turn_panel)(const void* block, std::int64_t first, std::int64_t depth, void* strip);
+  // A strip of items that are packed already: of a panel from its column `first` on, then of the
+  // next.
+  void (*turn_panels)(const void* panel, const void* next, std::int64_t first, std::int64_t items,
+                      std::int64_t depth, void* strip);
   void (*multiply)(const void* strip, const void* block, std::int64_t depth,
                    const Destination& destination, const Upcoming& upcoming);
 };

@@ -32,10 +32,10 @@ struct Window {
   std::int64_t rows;
   std::int64_t columns;
   const float* shift;  // optional [columns], subtracted
-  std::int64_t ahead;  // elements to the window that will be packed next
+  std::int64_t ahead;  // elements to what will be packed a little later
 
-  // kLanes floats from (row, column) on. The same of the next window is fetched into the level-2
-  // cache: rows are too short and too far apart for the processor to see the pattern.
+  // kLanes floats from (row, column) on. What is `ahead` of them is fetched into the level-2 cache:
+  // rows are too short and too far apart for the processor to see the pattern.
   Floats At(std::int64_t row, std::int64_t column) const {
     const std::int64_t n = columns - column;
     if (row >= rows || n <= 0) return Floats{};
@@ -59,10 +59,9 @@ inline Floats WordsAt(const Window<Bfloat>& window, std::int64_t row, std::int64
   return n >= 2 * kLanes ? Load<Floats>(p) : LoadPart<Floats>(p, n);
 }
 
-// Calls f with the window of `operand` that `range` names, typed. The next one begins `step` items
-// later.
+// Calls f with the window of `operand` that `range` names, typed.
 template <class F>
-inline void WithWindow(const Operand& operand, const Range& range, std::int64_t step, F f) {
+inline void WithWindow(const Operand& operand, const Range& range, std::int64_t ahead, F f) {
   const bool items_first = operand.depth_contiguous;
   const std::int64_t offset = items_first ? range.first * operand.stride + range.from
                                           : range.from * operand.stride + range.first;
@@ -70,8 +69,7 @@ inline void WithWindow(const Operand& operand, const Range& range, std::int64_t 
   const std::int64_t columns = items_first ? range.depth : range.items;
   const float* shift = operand.shift == nullptr ? nullptr : operand.shift + range.first;
   const auto call = [&]<class T>(const T* data) {
-    f(Window<T>{data + offset, operand.stride, rows, columns, shift,
-                items_first ? step * operand.stride : step});
+    f(Window<T>{data + offset, operand.stride, rows, columns, shift, ahead});
   };
   switch (operand.dtype) {
     case DType::kFloat16:
@@ -132,13 +130,11 @@ struct Packed {
 
 // word(r, c) gives the Words of row r from column c on. Columns are rounded up to whole vectors.
 template <int kParts, class Word>
-inline void Copy(std::int64_t rows, std::int64_t columns, const Word& word, const Packed& to) {
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t c = 0; c < columns; c += kLanes) {
-      const Words<kParts> words = word(r, c);
-      for (int p = 0; p < kParts; ++p) {
-        Store(to.out + p * to.part + r * to.stride + c, words.part[p]);
-      }
+inline void CopyRow(std::int64_t row, std::int64_t columns, const Word& word, const Packed& to) {
+  for (std::int64_t c = 0; c < columns; c += kLanes) {
+    const Words<kParts> words = word(row, c);
+    for (int p = 0; p < kParts; ++p) {
+      Store(to.out + p * to.part + row * to.stride + c, words.part[p]);
     }
   }
 }

@@ -11,6 +11,7 @@
 // Below the normal numbers bfloat16 products know zero alone: besides, 2⁻¹²⁴·Σ(|a| + |b| + 6).
 #pragma once
 
+#include "native/cpu/kernels/bfloat16_words.h"
 #include "native/cpu/kernels/gemm.h"
 
 namespace ballast::cpu::BALLAST_ISA {
@@ -22,25 +23,16 @@ inline Floats WithinBfloat(Floats x) {
   return Min(largest, Max(-largest, x));
 }
 
-// Two vectors of numbers as a window, of which a kernel makes one vector of words.
-struct TwoVectors {
-  Floats first, second;
-
-  Floats At(std::int64_t row, std::int64_t column) const {
-    return row + column == 0 ? first : second;
-  }
-};
-
-// The words of all parts. An infinity is in the last part alone, which meets h' only: so it keeps
-// its sign.
-template <int kParts, class Word>
-inline Words<kParts> WordsOfParts(TwoVectors rest, const Word& word) {
+// The words of all parts, each made of what those before it leave of the numbers. An infinity is in
+// the last part alone, which meets h' only: so it keeps its sign.
+template <int kParts, class Word, class Numbers>
+inline Words<kParts> WordsOfParts(TwoVectors rest, const Word& word, const Numbers& numbers) {
   Words<kParts> words;
   for (int part = 0; part + 1 < kParts; ++part) {
-    const TwoVectors taken = {WithinBfloat(rest.first), WithinBfloat(rest.second)};
-    words.part[part] = word(taken);
-    rest.first -= FromBfloat(ToBfloat(taken.first));
-    rest.second -= FromBfloat(ToBfloat(taken.second));
+    words.part[part] = word({WithinBfloat(rest.first), WithinBfloat(rest.second)});
+    const TwoVectors taken = numbers(words.part[part]);
+    rest.first -= taken.first;
+    rest.second -= taken.second;
   }
   words.part[kParts - 1] = word(rest);
   return words;
@@ -54,13 +46,15 @@ struct PartWords {
   static Words<kParts> Along(const Window& window, std::int64_t row, std::int64_t column) {
     return WordsOfParts<kParts>(
         {window.At(row, 2 * column), window.At(row, 2 * column + kLanes)},
-        [](const TwoVectors& numbers) { return Kernel::Along(numbers, 0, 0); });
+        [](const TwoVectors& numbers) { return Kernel::Along(numbers, 0, 0); },
+        Kernel::NumbersAlong);
   }
   template <class Kernel, class Window>
   static Words<kParts> Across(const Window& window, std::int64_t row, std::int64_t column) {
     return WordsOfParts<kParts>(
         {window.At(2 * row, column), window.At(2 * row + 1, column)},
-        [](const TwoVectors& numbers) { return Kernel::Across(numbers, 0, 0); });
+        [](const TwoVectors& numbers) { return Kernel::Across(numbers, 0, 0); },
+        Kernel::NumbersAcross);
   }
 };
 

@@ -39,32 +39,41 @@ static inline void Store(T* p, V v) {
   std::memcpy(p, &v, sizeof v);
 }
 
-// The first n elements; the others are zero and are not touched in memory. By masks where there are
-// any for the type: the copy goes through memory and waits for itself.
+// Lanes begin … end−1 of the vector at p; the others are zero and are not touched in memory. By
+// masks where there are any for the type: the copy goes through memory and waits for itself.
 template <class V, class T>
-static inline V LoadPart(const T* p, std::int64_t n) {
+static inline V LoadLanes(const T* p, std::int64_t begin, std::int64_t end) {
 #if defined(__AVX512F__)
+  [[maybe_unused]] const std::uint32_t lanes = (1u << end) - (1u << begin);
   if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
-    const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
+    const auto mask = static_cast<__mmask16>(lanes);
     return reinterpret_cast<V>(_mm512_maskz_loadu_epi32(mask, p));
   } else if constexpr (sizeof(V) == 64 && sizeof(T) == 2) {
-    const __mmask32 mask = (1u << n) - 1;
-    return reinterpret_cast<V>(_mm512_maskz_loadu_epi16(mask, p));
+    return reinterpret_cast<V>(_mm512_maskz_loadu_epi16(static_cast<__mmask32>(lanes), p));
   } else if constexpr (sizeof(V) == 32 && sizeof(T) == 2) {
-    const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
+    const auto mask = static_cast<__mmask16>(lanes);
     return reinterpret_cast<V>(_mm256_maskz_loadu_epi16(mask, p));
   }
 #elif defined(__AVX2__)
   if constexpr (sizeof(V) == 32 && sizeof(T) == 4) {
     const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7};
-    const Ints mask = lane < static_cast<std::int32_t>(n);
+    const Ints mask =
+        (lane >= static_cast<std::int32_t>(begin)) & (lane < static_cast<std::int32_t>(end));
     return reinterpret_cast<V>(
         _mm256_maskload_epi32(reinterpret_cast<const int*>(p), reinterpret_cast<__m256i>(mask)));
   }
 #endif
-  V v{};
-  std::memcpy(&v, p, static_cast<std::size_t>(n) * sizeof(T));
-  return v;
+  T some[sizeof(V) / sizeof(T)] = {};
+  if (begin < end) {
+    std::memcpy(some + begin, p + begin, static_cast<std::size_t>(end - begin) * sizeof(T));
+  }
+  return Load<V>(some);
+}
+
+// The first n elements.
+template <class V, class T>
+static inline V LoadPart(const T* p, std::int64_t n) {
+  return LoadLanes<V>(p, 0, n);
 }
 
 template <class V, class T>
