@@ -17,6 +17,10 @@ namespace {
 constexpr std::int64_t kPiece = 1024;
 constexpr std::int64_t kGrain = 64 * kPiece;
 
+// A share of the last cache of common servers; no operation after this one finds the first of it
+// there.
+constexpr std::size_t kBeyondCaches = 32 << 20;
+
 template <class From, class To>
 void ConvertPlain(const View& in, std::int64_t first, std::int64_t n, To* out) {
   const From* from = in.as<From>() + first;
@@ -38,6 +42,11 @@ void ReadDoubles(const Kernels& kernels, const View& in, std::int64_t first, std
       std::copy(floats, floats + n, out);
     }
   }
+}
+
+void Copy(const View& in, std::int64_t first, std::int64_t n, const View& out) {
+  const std::size_t size = SizeOf(in.dtype), offset = static_cast<std::size_t>(first) * size;
+  std::memcpy(out.bytes + offset, in.bytes + offset, static_cast<std::size_t>(n) * size);
 }
 
 template <class Word>
@@ -88,6 +97,17 @@ void WriteFloats(const Kernels& kernels, const float* in, std::int64_t n, const 
   }
 }
 
+bool IsMadeAside(const Kernels& kernels, const View& out) {
+  if (out.dtype != DType::kFloat32) return true;
+  return kernels.row.stream != nullptr && out.byte_count() >= kBeyondCaches;
+}
+
+void WriteAside(const Kernels& kernels, const float* in, std::int64_t n, const View& out,
+                std::int64_t first) {
+  if (out.dtype != DType::kFloat32) return WriteFloats(kernels, in, n, out, first);
+  kernels.row.stream(in, n, out.f32() + first);
+}
+
 float RoundTo(const Kernels& kernels, DType dtype, float x) {
   if (dtype == DType::kFloat32) return x;
   std::uint16_t stored = 0;
@@ -100,26 +120,22 @@ float RoundTo(const Kernels& kernels, DType dtype, float x) {
 
 void Cast(const Context& context, const View& in, const View& out) {
   const auto convert = [&](std::int64_t first, std::int64_t n) {
-    if (in.dtype == out.dtype) {
-      const std::size_t size = SizeOf(in.dtype);
-      std::memcpy(out.bytes + static_cast<std::size_t>(first) * size,
-                  in.bytes + static_cast<std::size_t>(first) * size,
-                  static_cast<std::size_t>(n) * size);
-    } else if (out.dtype == DType::kFloat64) {
+    if (out.dtype == DType::kFloat64) {
       ReadDoubles(context.kernels, in, first, n, out.f64() + first);
     } else if (in.dtype == DType::kFloat32) {
       WriteFloats(context.kernels, in.f32() + first, n, out, first);
-    } else if (out.dtype == DType::kFloat32) {
+    } else if (!IsMadeAside(context.kernels, out)) {
       ReadFloats(context.kernels, in, first, n, out.f32() + first);
     } else {
       float floats[kPiece];
       ReadFloats(context.kernels, in, first, n, floats);
-      WriteFloats(context.kernels, floats, n, out, first);
+      WriteAside(context.kernels, floats, n, out, first);
     }
   };
   context.pool.ParallelFor(
       in.shape.elements(), kGrain,
       [&](std::int64_t begin, std::int64_t end) {
+        if (in.dtype == out.dtype) return Copy(in, begin, end - begin, out);
         for (; begin < end; begin += kPiece) convert(begin, std::min(kPiece, end - begin));
       },
       context.cancel);

@@ -76,9 +76,9 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
   const std::int64_t sequence = p.scores.cols();
   const auto cap = static_cast<float>(p.softcap);
   const RowKernels& kernels = context.kernels.row;
-  ForEachRow(context, p.scores.rows(), RowsOfTask(sequence, kTaskElements), [&](std::int64_t row) {
+  const std::int64_t grain = RowsOfTask(sequence, kTaskElements);
+  MakeRows(context, p.out, grain, [&](std::int64_t row, float* out) {
     const float* in = p.scores.f32() + row * sequence;
-    float* out = p.out.f32() + row * sequence;
     const std::int64_t query = row % sequence;
     const std::int64_t head = row / sequence % p.heads;
     const float slope = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head];

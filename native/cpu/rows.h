@@ -27,12 +27,12 @@ void ForEachRow(const Context& context, std::int64_t rows, std::int64_t grain, F
       context.cancel);
 }
 
-// Calls make(row, result) for all rows of `out`, `grain` a task, and rounds what it makes to out's
-// dtype.
+// Calls make(row, result) for all rows of `out`, `grain` a task. What it makes is rounded to out's
+// dtype, and goes past the caches if it is more than they hold (conversion.h).
 template <class F>
 void MakeRows(const Context& context, const View& out, std::int64_t grain, F make) {
   const std::int64_t n = out.cols();
-  if (out.dtype == DType::kFloat32) {
+  if (!IsMadeAside(context.kernels, out)) {
     return ForEachRow(context, out.rows(), grain,
                       [&](std::int64_t row) { make(row, out.f32() + row * n); });
   }
@@ -42,7 +42,7 @@ void MakeRows(const Context& context, const View& out, std::int64_t grain, F mak
         Scratch<float> result(n);
         for (std::int64_t row = begin; row < end; ++row) {
           make(row, result.data());
-          WriteFloats(context.kernels, result.data(), n, out, row * n);
+          WriteAside(context.kernels, result.data(), n, out, row * n);
         }
       },
       context.cancel);

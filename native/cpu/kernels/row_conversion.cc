@@ -1,4 +1,6 @@
-// Rows of float16 and bfloat16 to and from float32.
+// Rows of float16 and bfloat16 to and from float32, and of float32 past the caches.
+#include <string.h>
+
 #include "native/cpu/kernels/float_formats.h"
 #include "native/cpu/kernels/row_parts.h"
 #include "native/cpu/kernels/vector.h"
@@ -20,9 +22,26 @@ void Narrow(const float* in, std::int64_t n, std::uint16_t* out) {
   if (i < n) StorePart(out + i, kConvert(LoadPart<Floats>(in + i, n - i)), n - i);
 }
 
+#if defined(__AVX512F__)
+void Stream(const float* in, std::int64_t n, float* out) {
+  constexpr std::uintptr_t kLine = 64;
+  const std::uintptr_t into_line = reinterpret_cast<std::uintptr_t>(out) % kLine;
+  const auto before = static_cast<std::int64_t>((kLine - into_line) % kLine / sizeof(float));
+  std::int64_t i = before < n ? before : n;
+  memcpy(out, in, static_cast<std::size_t>(i) * sizeof(float));
+  for (; i + kLanes <= n; i += kLanes) _mm512_stream_ps(out + i, Load<Floats>(in + i));
+  memcpy(out + i, in + i, static_cast<std::size_t>(n - i) * sizeof(float));
+  // Such stores keep no order with the one that tells other threads of the task's end.
+  _mm_sfence();
+}
+#endif
+
 }  // namespace
 
 void AddConversionKernels(RowKernels& table) {
+#if defined(__AVX512F__)
+  table.stream = Stream;
+#endif
   table.half_to_float = Widen<FromHalf>;
   table.float_to_half = Narrow<ToHalf>;
   table.bfloat_to_float = Widen<FromBfloat>;
