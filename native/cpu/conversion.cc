@@ -119,12 +119,13 @@ float RoundTo(const Kernels& kernels, DType dtype, float x) {
 }
 
 void Cast(const Context& context, const View& in, const View& out) {
+  const bool aside = IsMadeAside(context.kernels, out);
   const auto convert = [&](std::int64_t first, std::int64_t n) {
     if (out.dtype == DType::kFloat64) {
       ReadDoubles(context.kernels, in, first, n, out.f64() + first);
     } else if (in.dtype == DType::kFloat32) {
       WriteFloats(context.kernels, in.f32() + first, n, out, first);
-    } else if (!IsMadeAside(context.kernels, out)) {
+    } else if (!aside) {
       ReadFloats(context.kernels, in, first, n, out.f32() + first);
     } else {
       float floats[kPiece];

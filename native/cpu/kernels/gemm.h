@@ -140,19 +140,16 @@ struct Gemm {
     };
     const Range packed = {range.first + begin, items, range.from, range.depth};
     WithWords(operand, packed, ahead, [&](auto along, const auto& word) {
-      const auto item = [&](std::int64_t i) {
-        return [&, i](std::int64_t r, std::int64_t c) {
-          return along ? word(i + r, c) : word(r, i + c);
-        };
-      };
       if constexpr (along) {
         for (std::int64_t i = 0; i < items; i += kWidth) {
-          Transpose<kParts>(kWidth, words, item(i), panel(i));
+          const auto item = [&](std::int64_t r, std::int64_t c) { return word(i + r, c); };
+          Transpose<kParts>(kWidth, words, item, panel(i));
         }
       } else {
         for (std::int64_t w = 0; w < words; ++w) {
           for (std::int64_t i = 0; i < items; i += kWidth) {
-            CopyRow<kParts>(w, kWidth, item(i), panel(i));
+            const auto item = [&](std::int64_t r, std::int64_t c) { return word(r, i + c); };
+            CopyRow<kParts>(w, kWidth, item, panel(i));
           }
         }
       }
