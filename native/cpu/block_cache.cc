@@ -1,32 +1,16 @@
 #include "native/cpu/block_cache.h"
 
 #include <algorithm>
-#include <cstdlib>
 
-#include "native/core/huge_pages.h"
+#include "native/core/aligned_memory.h"
 
 namespace ballast::cpu {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
 // Below, the allocator recycles memory itself.
 constexpr std::size_t kLarge = std::size_t{1} << 20;
 // So much is always kept.
 constexpr std::size_t kLeastKept = std::size_t{64} << 20;
-
-// Blocks of many pages take the machine's huge ones.
-constexpr std::size_t kManyPages = 2 * kHugePage;
-
-std::byte* New(std::size_t bytes) {
-  const bool huge = bytes >= kManyPages;
-  const std::size_t alignment = huge ? kHugePage : kAlignment;
-  void* block = std::aligned_alloc(alignment, (bytes / alignment + 1) * alignment);
-  auto* const data = static_cast<std::byte*>(block);
-  if (huge && data != nullptr) PreferHugePages(data, bytes);
-  return data;
-}
-
-void Delete(std::byte* block) { std::free(block); }
 
 }  // namespace
 
@@ -35,7 +19,7 @@ BlockCache::~BlockCache() {
 }
 
 std::byte* BlockCache::Take(std::size_t bytes) {
-  if (bytes < kLarge) return New(bytes);
+  if (bytes < kLarge) return NewAligned(bytes);
   const std::lock_guard lock(mutex_);
   // The one that was used last is the likeliest to be in a processor's cache.
   const auto found = std::find_if(kept_.rbegin(), kept_.rend(),
@@ -48,11 +32,11 @@ std::byte* BlockCache::Take(std::size_t bytes) {
   } else {
     // Before the system is asked, so that the process never holds more than it has needed at once.
     DropBeyond(bytes);
-    block = New(bytes);
+    block = NewAligned(bytes);
     // Rather everything anew than no memory.
     while (block == nullptr && !kept_.empty()) {
       DropOldest();
-      block = New(bytes);
+      block = NewAligned(bytes);
     }
   }
   if (block == nullptr) return nullptr;
@@ -65,7 +49,7 @@ std::byte* BlockCache::Take(std::size_t bytes) {
 void BlockCache::Give(std::byte* block) {
   const std::lock_guard lock(mutex_);
   const auto found = large_.find(block);
-  if (found == large_.end()) return Delete(block);
+  if (found == large_.end()) return DeleteAligned(block);
   const std::size_t bytes = found->second;
   large_.erase(found);
   large_bytes_ -= bytes;
@@ -82,7 +66,7 @@ void BlockCache::DropBeyond(std::size_t wanted) {
 
 void BlockCache::DropOldest() {
   kept_bytes_ -= kept_.front().bytes;
-  Delete(kept_.front().block);
+  DeleteAligned(kept_.front().block);
   kept_.pop_front();
 }
 

@@ -104,7 +104,7 @@ class Descent {
 
   // r −= (what the block moved) M for columns from … to − 1.
   void SubtractMoved(std::int64_t begin, std::int64_t end, std::int64_t from, std::int64_t to) {
-    Multiply(state_.context, kernels_.linear.float32,
+    Multiply(state_.context, AlgebraGemmFor(state_.context),
              {.a = {.data = state_.matrix + from * columns_ + begin, .stride = columns_},
               .b = {.data = moved_.data(), .stride = padded_, .depth_contiguous = false},
               .rows = to - from,

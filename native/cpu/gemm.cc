@@ -165,7 +165,8 @@ class Sheet {
   void PackStrip(Span rows, std::byte* strip) const {
     const std::int64_t depth = depth_.end - depth_.begin;
     const std::int64_t item = rows.begin - columns_.begin;
-    if (p_.a == p_.b && item >= 0 && rows.end <= columns_.end) {
+    const bool in_panels = p_.a == p_.b && item >= 0 && rows.end <= columns_.end;
+    if (in_panels && kernels_.turn_panels != nullptr) {
       const std::int64_t in_panel = item % kernels_.panel_columns;
       const std::int64_t next = item - in_panel + kernels_.panel_columns;
       return kernels_.turn_panels(PanelOf(item), PanelOf(next), in_panel, rows.end - rows.begin,

@@ -37,21 +37,37 @@ struct Product {
 
 // The kernels of products that have a precision, but in which a number meets few others: attention,
 // statistics of narrow inputs. In float32 they are multiply-adds, since making parts of numbers
-// costs more there than bfloat16 products gain. The algebra on what these give (factors,
-// certificates, what a quantizer updates) multiplies with kernels.linear.float32 always.
+// costs more there than bfloat16 products gain. So are they in factorizations and GPTQ's updates,
+// whose depth is a block's.
 inline const GemmKernels& NarrowGemmFor(const Context& context, Precision precision) {
   const LinearKernels& kernels = context.kernels.linear;
-  return precision == Precision::kBFloat16 ? kernels.bfloat16 : kernels.float32;
+  return precision == Precision::kBFloat16 ? kernels.bfloat16.rounded : kernels.float32;
+}
+
+// Six products, or fewer where the right operand is of 16 bits and so has fewer parts. What the
+// left one is held in plays no part, so a result does not depend on that.
+inline const GemmKernels& ExactGemmFor(const BFloat16Kernels& kernels, const Operand& b) {
+  if (b.shift != nullptr) return kernels.six_products;
+  if (b.dtype == DType::kBFloat16) return kernels.by_bfloat16;
+  return b.dtype == DType::kFloat16 ? kernels.by_float16 : kernels.six_products;
 }
 
 // Of layers, and of statistics of wide inputs.
-inline const GemmKernels& GemmFor(const Context& context, Precision precision) {
+inline const GemmKernels& GemmFor(const Context& context, Precision precision, const Operand& b) {
   if (precision == Precision::kFloat32) {
-    const LinearKernels& kernels = context.kernels.linear;
+    const BFloat16Kernels& kernels = context.kernels.linear.bfloat16;
     if (context.float32_products == Float32Products::kThree) return kernels.three_products;
-    if (context.float32_products == Float32Products::kSix) return kernels.six_products;
+    if (context.float32_products == Float32Products::kSix) return ExactGemmFor(kernels, b);
   }
   return NarrowGemmFor(context, precision);
+}
+
+// Of the algebra on moments, which is float32 whatever a run's precision, and never less exact than
+// multiply-adds. With `whole` the left operand's numbers are ones that bfloat16 holds.
+inline const GemmKernels& AlgebraGemmFor(const Context& context, bool whole = false) {
+  const LinearKernels& kernels = context.kernels.linear;
+  if (context.float32_products != Float32Products::kSix) return kernels.float32;
+  return whole ? kernels.bfloat16.of_bfloat16 : kernels.bfloat16.six_products;
 }
 
 // Every element is a sum in an order that only the depth decides, so neither threads nor the other

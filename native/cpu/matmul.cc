@@ -45,7 +45,8 @@ void Matmul(const Context& context, const MatmulParams& params) {
     }
   };
   const bool plain = bias == nullptr && activate == nullptr && residual == nullptr && !aside;
-  Multiply(context, GemmFor(context, params.precision), product, plain ? nullptr : finish);
+  Multiply(context, GemmFor(context, params.precision, product.b), product,
+           plain ? nullptr : finish);
 }
 
 }  // namespace ballast::cpu

@@ -1,20 +1,30 @@
 // Float32 products, a band of rows at a time so that they stay small, then float64 dot products of
-// rows. Where both sides are the same, symmetry halves the work: with columns in blocks J,
-//   Δ M Δᵀ = Σ_J (2 Δ_<J M_<J,J + Δ_J M_JJ) Δ_Jᵀ
-// so a block's product goes over the columns before it and its own only.
+// rows. Where both sides are the same, symmetry halves the work: with columns in halves, and these
+// in halves again,
+//   Δ M Δᵀ = Δ_1 M_11 Δ_1ᵀ + 2 Δ_1 M_12 Δ_2ᵀ + Δ_2 M_22 Δ_2ᵀ
+// so most of it is a few large products.
 #include "native/cpu/quadratic_form.h"
 
 #include <algorithm>
 
+#include "native/core/divide_up.h"
+#include "native/cpu/bands.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
 namespace {
 
-constexpr std::int64_t kProductFloats = std::int64_t{1} << 20;  // of a band
-// Wide enough for products to run at full speed; a block's own square is computed whole.
-constexpr std::int64_t kBlock = 256;
+constexpr std::int64_t kWhole = 256;  // columns whose square is not worth a division
+constexpr std::int64_t kUnit = 64;    // halves are whole panels of every kernel
+
+struct Span {
+  std::int64_t begin, end;
+
+  std::int64_t size() const { return end - begin; }
+};
+
+std::int64_t FirstHalf(std::int64_t columns) { return RoundUp(DivideUp(columns, 2), kUnit); }
 
 // Some rows of delta and other, and their product with M.
 class Band {
@@ -29,30 +39,31 @@ class Band {
       AddDots(params_.other, {0, n_}, {0, n_}, 1);
       return;
     }
-    for (std::int64_t begin = 0; begin < n_; begin += kBlock) {
-      const Span block = {begin, std::min(begin + kBlock, n_)};
-      if (begin > 0) AddDots(params_.delta, {0, begin}, block, 2);
-      AddDots(params_.delta, block, block, 1);
-    }
+    AddSquare({0, n_});
   }
 
  private:
-  struct Span {
-    std::int64_t begin, end;
-  };
-
   double* Out(std::int64_t row) const { return params_.out.f64() + first_ + row; }
+
+  // out += Δ M Δᵀ over these columns alone.
+  void AddSquare(Span columns) {
+    if (columns.size() <= kWhole) return AddDots(params_.delta, columns, columns, 1);
+    const std::int64_t middle = columns.begin + FirstHalf(columns.size());
+    AddSquare({columns.begin, middle});
+    AddDots(params_.delta, {columns.begin, middle}, {middle, columns.end}, 2);
+    AddSquare({middle, columns.end});
+  }
 
   // out += factor · (Δ over `depth` · M over `columns`) · (right over `columns`)
   void AddDots(const View& right, Span depth, Span columns, double factor) {
-    const std::int64_t width = columns.end - columns.begin;
+    const std::int64_t width = columns.size();
     const float* matrix = params_.matrix.f32() + depth.begin * n_ + columns.begin;
-    Multiply(context_, context_.kernels.linear.float32,
+    Multiply(context_, AlgebraGemmFor(context_),
              {.a = {.data = params_.delta.f32() + first_ * n_ + depth.begin, .stride = n_},
               .b = {.data = matrix, .stride = n_, .depth_contiguous = false},
               .rows = rows_,
               .columns = width,
-              .depth = depth.end - depth.begin,
+              .depth = depth.size(),
               .out = product_,
               .stride = width});
     context_.pool.ParallelFor(
@@ -79,8 +90,10 @@ class Band {
 void QuadraticForm(const Context& context, const QuadraticFormParams& params) {
   const std::int64_t rows = params.delta.rows();
   const std::int64_t columns = params.delta.cols();
-  const std::int64_t width = params.other.empty() ? std::min(kBlock, columns) : columns;
-  const std::int64_t band = std::min(std::max<std::int64_t>(kProductFloats / width, 64), rows);
+  const std::int64_t width = !params.other.empty() ? columns
+                             : columns <= kWhole   ? columns
+                                                   : std::max(FirstHalf(columns), kWhole);
+  const std::int64_t band = BandRows(rows, width);
   Scratch<float> product(band * width);
   for (std::int64_t first = 0; first < rows; first += band) {
     Band(context, params, first, std::min(band, rows - first), product.data()).Run();

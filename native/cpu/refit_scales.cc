@@ -4,7 +4,9 @@
 #include "native/cpu/refit_scales.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "native/cpu/bands.h"
 #include "native/cpu/conversion.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/move_scale.h"
@@ -15,8 +17,14 @@
 namespace ballast::cpu {
 namespace {
 
-constexpr std::int64_t kProductFloats = std::int64_t{1} << 20;  // of a band
 constexpr std::int64_t kRowsOfTask = 16;
+
+// Whether code − zero is a whole number of at most 8 bits, as codes are.
+bool HasWholeZeros(const View& zeros) {
+  return std::all_of(zeros.f32(), zeros.f32() + zeros.shape.elements(), [](float zero) {
+    return zero >= 0 && zero <= 255 && zero == std::trunc(zero);
+  });
+}
 
 class Refit {
  public:
@@ -24,10 +32,11 @@ class Refit {
       : context_(context),
         params_(params),
         n_(params.weight.cols()),
-        band_(std::min(std::max<std::int64_t>(kProductFloats / n_, 64), params.weight.rows())),
+        band_(BandRows(params.weight.rows(), n_)),
         units_(band_ * n_),
         product_(band_ * n_),
-        damping_(params.damping * Trace(params.matrix.f32(), n_) / static_cast<double>(n_)) {}
+        damping_(params.damping * Trace(params.matrix.f32(), n_) / static_cast<double>(n_)),
+        whole_units_(HasWholeZeros(params.zeros)) {}
 
   void Run() {
     const std::int64_t rows = params_.weight.rows();
@@ -35,7 +44,7 @@ class Refit {
       const std::int64_t band = std::min(band_, rows - first);
       ForEachRow(context_, band, kRowsOfTask,
                  [&](std::int64_t i) { MakeUnits(first + i, units_.data() + i * n_); });
-      Multiply(context_, context_.kernels.linear.float32,
+      Multiply(context_, AlgebraGemmFor(context_, whole_units_),
                {.a = {.data = units_.data(), .stride = n_},
                 .b = {.data = params_.matrix.f32(), .stride = n_, .depth_contiguous = false},
                 .rows = band,
@@ -76,6 +85,7 @@ class Refit {
   Scratch<float> units_;    // [band, in] u
   Scratch<float> product_;  // [band, in] u M
   const double damping_;
+  const bool whole_units_;  // bfloat16 holds them
 };
 
 }  // namespace

@@ -1,11 +1,11 @@
-// Uninitialised working memory of an operation, aligned for the widest vectors.
+// Uninitialised working memory of an operation (core/aligned_memory.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <string>
 
+#include "native/core/aligned_memory.h"
 #include "native/core/error.h"
 
 namespace ballast::cpu {
@@ -14,15 +14,14 @@ template <class T>
 class Scratch {
  public:
   explicit Scratch(std::int64_t count)
-      : data_(static_cast<T*>(::operator new(static_cast<std::size_t>(count) * sizeof(T),
-                                             kAlignment, std::nothrow))) {
+      : data_(reinterpret_cast<T*>(NewAligned(static_cast<std::size_t>(count) * sizeof(T)))) {
     if (data_ != nullptr) return;
     throw Error(ErrorCode::kMemory,
                 "Could not allocate " +
                     std::to_string(count * static_cast<std::int64_t>(sizeof(T))) +
                     " bytes of working memory; use a smaller batch.");
   }
-  ~Scratch() { ::operator delete(data_, kAlignment); }
+  ~Scratch() { DeleteAligned(reinterpret_cast<std::byte*>(data_)); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
@@ -31,7 +30,6 @@ class Scratch {
   T& operator[](std::int64_t i) { return data_[i]; }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};
   T* data_;
 };
 

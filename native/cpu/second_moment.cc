@@ -29,8 +29,9 @@ void SecondMoment(const Context& context, const SecondMomentParams& params) {
       .upper = symmetric,
   };
   constexpr std::int64_t kWide = 1024;
-  const GemmKernels& kernels = product.columns < kWide ? NarrowGemmFor(context, params.precision)
-                                                       : GemmFor(context, params.precision);
+  const GemmKernels& kernels = product.columns < kWide
+                                   ? NarrowGemmFor(context, params.precision)
+                                   : GemmFor(context, params.precision, product.b);
   Multiply(context, kernels, product);
 }
 

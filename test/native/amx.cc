@@ -24,20 +24,26 @@ struct Case {
   bool symmetric = false;  // b is a
 };
 
+// Bits that a drawn float32 number keeps: those of a bfloat16, of a normal float16, all of them.
+constexpr std::uint32_t kBFloat = 0xffff0000, kHalf = 0xffffe000, kFloat = 0xffffffff;
+
 struct Way {
   const char* name;
   GemmKernels BFloat16Kernels::*kernels;
   int largest_a, largest_b;  // whole numbers whose products it forms exactly
-  bool rounds;               // operands to bfloat16
-  double dropped;            // of a product, relative to it
-  int terms;                 // summed in a pass
+  std::uint32_t bits_a, bits_b;
+  double dropped;  // of a product, or of it by joining what was summed apart; relative to it
+  int terms;       // summed in a pass
 };
 
 constexpr Way kWays[] = {
-    {"rounded", &BFloat16Kernels::rounded, 100, 100, true, 0, 1024},
-    {"three", &BFloat16Kernels::three_products, 600, 100, false, 0x1p-15, 512},
-    {"three", &BFloat16Kernels::three_products, 100, 600, false, 0x1p-15, 512},
-    {"six", &BFloat16Kernels::six_products, 600, 300, false, 0x1p-24, 320},
+    {"rounded", &BFloat16Kernels::rounded, 100, 100, kBFloat, kBFloat, 0, 1024},
+    {"three", &BFloat16Kernels::three_products, 600, 100, kFloat, kFloat, 0x1p-15, 512},
+    {"three", &BFloat16Kernels::three_products, 100, 600, kFloat, kFloat, 0x1p-15, 512},
+    {"six", &BFloat16Kernels::six_products, 600, 300, kFloat, kFloat, 0x1p-24, 320},
+    {"by float16", &BFloat16Kernels::by_float16, 600, 300, kFloat, kHalf, 0x1p-24, 320},
+    {"by bfloat16", &BFloat16Kernels::by_bfloat16, 600, 250, kFloat, kBFloat, 0x1p-24, 320},
+    {"of bfloat16", &BFloat16Kernels::of_bfloat16, 250, 600, kBFloat, kFloat, 0x1p-24, 320},
 };
 
 constexpr float kBefore = 7;  // what C holds at first
@@ -45,11 +51,9 @@ constexpr float kBefore = 7;  // what C holds at first
 class Numbers {
  public:
   float Whole(int largest) { return std::uniform_int_distribution<int>(-largest, largest)(bits_); }
-  float Normal(bool rounds) {
-    // A mask either way: with a condition around it gcc 12 leaves out the masking.
-    const std::uint32_t kept = rounds ? 0xffff0000 : 0xffffffff;
+  float Normal(std::uint32_t bits) {
     const float x = std::normal_distribution<float>()(bits_);
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & kept);
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & bits);
   }
 
  private:
@@ -151,8 +155,9 @@ class Comparison {
   }
 
   void AddRandom(const Case& c) {
-    const auto draw = [&] { return numbers_.Normal(way_.rounds); };
-    const auto [a, b] = Operands(c, draw, draw);
+    const std::uint32_t bits_a = c.symmetric ? way_.bits_a & way_.bits_b : way_.bits_a;
+    const auto [a, b] = Operands(
+        c, [&] { return numbers_.Normal(bits_a); }, [&] { return numbers_.Normal(way_.bits_b); });
     const std::vector<float> tiles = Run(amx_, c, a, b);
     const std::vector<float> vectors = Run(vector_, c, a, b);
     const auto n = static_cast<double>(c.depth);

@@ -15,7 +15,7 @@ describe.skipIf(process.platform !== 'linux' || isMissing(compiler))('large bloc
     program = compile(folder, [
       'test/native/block-cache.cc',
       'native/cpu/block_cache.cc',
-      'native/core/huge_pages.cc',
+      'native/core/aligned_memory.cc',
     ]);
   });
   afterAll(() => rmSync(folder, { recursive: true }));

@@ -2,6 +2,7 @@
 // states: random numbers, the worst there are, all exponents, long sums, and what is not finite. And who takes them.
 
 import { describe, expect, it } from 'vitest';
+import type { DType } from '../../lib/device/index.js';
 import { at, float32, normals, openDevice, productInstructionSets, splitKinds } from './harness.js';
 
 /** What a sum of n products may be off by, relative to Σ|a·b|; `fma` is that of float32 multiply-adds. */
@@ -20,15 +21,27 @@ interface Operands {
   a: Float32Array;
   b: Float32Array;
   depth: number;
+  /** What they are held in; float32 unless told otherwise. */
+  dtypes?: readonly [left: DType, right: DType];
 }
 
-async function multiply(kind: string, { a, b, depth }: Operands): Promise<Float32Array> {
+async function multiply(kind: string, operands: Operands): Promise<Float32Array> {
+  const { a, b, depth, dtypes = ['float32', 'float32'] } = operands;
   const device = openDevice(kind);
-  const x = float32(device, [a.length / depth, depth], a);
-  const weight = float32(device, [b.length / depth, depth], b);
+  const x = device.cast(float32(device, [a.length / depth, depth], a), dtypes[0]);
+  const weight = device.cast(float32(device, [b.length / depth, depth], b), dtypes[1]);
   const out = await device.matmul(x, weight).readFloat32();
   device.close();
   return out;
+}
+
+/** The numbers that `dtype` holds instead of these. */
+async function rounded(values: Float32Array, dtype: DType): Promise<Float32Array> {
+  const device = openDevice('generic');
+  const tensor = float32(device, [values.length], values);
+  const held = await device.cast(device.cast(tensor, dtype), 'float32').readFloat32();
+  device.close();
+  return held;
 }
 
 const energy = (values: ArrayLike<number>) => {
@@ -91,6 +104,35 @@ describe.skipIf(splitKinds.length === 0).each(splitKinds)(
         expectWithinBound(kind, await multiply(kind, operands), operands);
       },
     );
+
+    it.each<[DType, DType]>([
+      ['float32', 'bfloat16'],
+      ['float32', 'float16'],
+      ['bfloat16', 'float32'],
+      ['bfloat16', 'bfloat16'],
+      ['bfloat16', 'float16'],
+    ])('%s by %s, of which fewer parts are made', async (left, right) => {
+      for (const depth of [1, 33, 320, 321, 1000]) {
+        const a = await rounded(normals(15 * depth, 1), left);
+        const b = await rounded(normals(33 * depth, 2), right);
+        const operands: Operands = { a, b, depth, dtypes: [left, right] };
+        expectWithinBound(kind, await multiply(kind, operands), operands);
+      }
+    });
+
+    it('infinities and NaN of 16 bits stay in sight', async () => {
+      const depth = 40;
+      const [a, b] = [normals(5 * depth, 1), normals(40 * depth, 2)];
+      b[3 * depth + 8] = Number.NaN;
+      b[4 * depth + 8] = Number.POSITIVE_INFINITY;
+      for (const dtype of ['float16', 'bfloat16'] as const) {
+        const operands: Operands = { a, b, depth, dtypes: ['float32', dtype] };
+        const out = await multiply(kind, operands);
+        out.forEach((y, index) => {
+          expect(Number.isFinite(y)).toBe(![3, 4].includes(index % 40));
+        });
+      }
+    });
 
     it('a sum of 60,000', async () => {
       const depth = 60_000;

@@ -69,12 +69,9 @@ inline bool IsCut(const Destination& to, std::int64_t column, std::int64_t colum
   return column + columns > to.columns || (to.upper && column + to.diagonal < to.rows - 1);
 }
 
-// Of numbers that are held as they are: what is multiplied of them, and their words.
-struct WholeFactors {
+// Numbers that are held as they are.
+struct WholeNumbers {
   static constexpr int kParts = 1;
-  static constexpr int kProducts = 1;
-  static constexpr int kLeft[] = {0};
-  static constexpr int kRight[] = {0};
 
   template <class Kernel, class Window>
   static Words<1> Along(const Window& window, std::int64_t row, std::int64_t column) {
@@ -86,10 +83,21 @@ struct WholeFactors {
   }
 };
 
+// How strips (left) and panels (right) hold their numbers, and which parts are multiplied.
+struct WholeFactors {
+  using Left = WholeNumbers;
+  using Right = WholeNumbers;
+  static constexpr int kProducts = 1;
+  static constexpr int kLeft[] = {0};
+  static constexpr int kRight[] = {0};
+};
+
 template <class Kernel, class Factors = WholeFactors>
 struct Gemm {
-  static constexpr int kParts = Factors::kParts;
+  using Left = Factors::Left;
+  using Right = Factors::Right;
   // A pass is less deep by as much as numbers have parts, so working memory stays what it is.
+  static constexpr int kParts = Left::kParts > Right::kParts ? Left::kParts : Right::kParts;
   static constexpr std::int64_t kWords = Kernel::kDepth / Kernel::kPerWord;
   static constexpr std::int64_t kDepth = kWords / kParts / kLanes * kLanes * Kernel::kPerWord;
   // From a row to the next, no power of two: so they fall into different cache sets. Or from a
@@ -107,20 +115,20 @@ struct Gemm {
     return RoundUp(WordsOf(depth), kLanes);
   }
 
-  // The words of a window of an operand, one for each item and word of depth, fetched when what
-  // lies `ahead` elements before them is read. pack(along, word) packs them, items being rows if
-  // `along`.
-  template <class Pack>
+  // The words of a window of an operand that Numbers makes, one for each item and word of depth,
+  // fetched when what lies `ahead` elements before them is read. pack(along, word) packs them,
+  // items being rows if `along`.
+  template <class Numbers, class Pack>
   static void WithWords(const Operand& operand, const Range& range, std::int64_t ahead,
                         const Pack& pack) {
     WithWindow(operand, range, ahead, [&](const auto& window) {
       if (operand.depth_contiguous) {
         pack(std::true_type{}, [&](std::int64_t r, std::int64_t c) {
-          return Factors::template Along<Kernel>(window, r, c);
+          return Numbers::template Along<Kernel>(window, r, c);
         });
       } else {
         pack(std::false_type{}, [&](std::int64_t r, std::int64_t c) {
-          return Factors::template Across<Kernel>(window, r, c);
+          return Numbers::template Across<Kernel>(window, r, c);
         });
       }
     });
@@ -128,9 +136,10 @@ struct Gemm {
 
   // Items begin … end−1 of a range in panels kWidth wide, a word's in whole vectors. Items that lie
   // along memory are read as they lie there, so several panels are written in turns.
-  template <std::int64_t kWidth>
+  template <class Numbers, std::int64_t kWidth>
   static void PackPanels(const Operand& operand, const Range& range, std::int64_t begin,
                          std::int64_t end, std::int64_t ahead, float* panels) {
+    constexpr int kParts = Numbers::kParts;
     constexpr std::int64_t kStride = RoundUp(kWidth, kLanes);
     const std::int64_t words = PanelWords(range.depth);
     const std::int64_t items = end - begin;
@@ -139,7 +148,7 @@ struct Gemm {
       return Packed{out, kStride, words * kStride};
     };
     const Range packed = {range.first + begin, items, range.from, range.depth};
-    WithWords(operand, packed, ahead, [&](auto along, const auto& word) {
+    WithWords<Numbers>(operand, packed, ahead, [&](auto along, const auto& word) {
       if constexpr (along) {
         for (std::int64_t i = 0; i < items; i += kWidth) {
           const auto item = [&](std::int64_t r, std::int64_t c) { return word(i + r, c); };
@@ -157,7 +166,7 @@ struct Gemm {
   }
 
   static std::int64_t PanelBytes(std::int64_t depth) {
-    return kParts * PanelWords(depth) * kPanel * 4;
+    return Right::kParts * PanelWords(depth) * kPanel * 4;
   }
 
   static void PackStrip(const Operand& a, const Range& range, void* strip) {
@@ -169,15 +178,15 @@ struct Gemm {
     if constexpr (Kernel::kStripsByRow) {
       const std::int64_t words = PanelWords(range.depth);
       const Packed to = {out, kStripStride, words};
-      WithWords(a, range, ahead, [&](auto along, const auto& word) {
+      WithWords<Left>(a, range, ahead, [&](auto along, const auto& word) {
         if constexpr (along) {
-          for (std::int64_t r = 0; r < range.items; ++r) CopyRow<kParts>(r, words, word, to);
+          for (std::int64_t r = 0; r < range.items; ++r) CopyRow<Left::kParts>(r, words, word, to);
         } else {
-          Transpose<kParts>(words, range.items, word, to);
+          Transpose<Left::kParts>(words, range.items, word, to);
         }
       });
     } else {
-      PackPanels<Kernel::kRows>(a, range, 0, range.items, ahead, out);
+      PackPanels<Left, Kernel::kRows>(a, range, 0, range.items, ahead, out);
     }
   }
 
@@ -186,10 +195,11 @@ struct Gemm {
     constexpr std::int64_t kNumbersAhead = 32;
     constexpr std::int64_t kRowsAhead = 16;
     const std::int64_t ahead = b.depth_contiguous ? kNumbersAhead : kRowsAhead * b.stride;
-    PackPanels<kPanel>(b, range, begin, end, ahead, static_cast<float*>(block));
+    PackPanels<Right, kPanel>(b, range, begin, end, ahead, static_cast<float*>(block));
   }
 
-  // A strip of items that panels hold: of one panel from its column `first` on, then of the next.
+  // A strip of items that panels hold in the same parts: of one panel from its column `first` on,
+  // then of the next.
   static void TurnPanels(const void* panel, const void* next, std::int64_t first,
                          std::int64_t items, std::int64_t depth, void* strip) {
     const std::int64_t words = PanelWords(depth);
@@ -224,7 +234,8 @@ struct Gemm {
     const std::int64_t part = PanelWords(depth);
     Kernel::template MultiplyBlock<Factors>(
         static_cast<const float*>(strip),
-        {static_cast<const float*>(block), WordsOf(depth), kParts * part, part}, to, upcoming);
+        {static_cast<const float*>(block), WordsOf(depth), Right::kParts * part, part}, to,
+        upcoming);
   }
 
   static GemmKernels Table(std::int64_t block_columns) {
@@ -239,7 +250,7 @@ struct Gemm {
         .panel_bytes = PanelBytes,
         .pack_strip = PackStrip,
         .pack_block = PackBlock,
-        .turn_panels = TurnPanels,
+        .turn_panels = std::is_same_v<Left, Right> ? TurnPanels : nullptr,
         .multiply = Multiply,
     };
   }

@@ -8,9 +8,7 @@ namespace {
 #if defined(__x86_64__)
 Kernels With(const BFloat16Kernels& bfloat16) {
   Kernels kernels = {avx512::MakeLinearKernels(), avx512::MakeRowKernels()};
-  kernels.linear.bfloat16 = bfloat16.rounded;
-  kernels.linear.three_products = bfloat16.three_products;
-  kernels.linear.six_products = bfloat16.six_products;
+  kernels.linear.bfloat16 = bfloat16;
   return kernels;
 }
 #endif

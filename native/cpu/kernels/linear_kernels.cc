@@ -40,9 +40,7 @@ LinearKernels MakeLinearKernels() {
   return {
       .lanes = kLanes,
       .float32 = MakeFloat32Kernels(),
-      .bfloat16 = MakeRoundedKernels(),
-      .three_products = {},
-      .six_products = {},
+      .bfloat16 = {.rounded = MakeRoundedKernels()},
       .dot = Dot,
       .dot_double = DotDouble,
       .quantize_columns = QuantizeColumns,

@@ -71,18 +71,23 @@ struct GemmKernels {
   void (*pack_block)(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
                      void* block);
   // A strip of items that are packed already: of a panel from its column `first` on, then of the
-  // next.
+  // next. Null where strips hold other parts of numbers than panels do.
   void (*turn_panels)(const void* panel, const void* next, std::int64_t first, std::int64_t items,
                       std::int64_t depth, void* strip);
   void (*multiply)(const void* strip, const void* block, std::int64_t depth,
                    const Destination& destination, const Upcoming& upcoming);
 };
 
-// Where there are bfloat16 products: of operands rounded, and of float32 operands in parts.
+// Where there are bfloat16 products: of operands rounded, and of float32 operands in parts
+// (split.h). What six products sum takes five by a right operand of float16, and three by one of
+// bfloat16 or of a left one.
 struct BFloat16Kernels {
   GemmKernels rounded;
   GemmKernels three_products;
   GemmKernels six_products;
+  GemmKernels by_float16;
+  GemmKernels by_bfloat16;
+  GemmKernels of_bfloat16;
 };
 
 // Some columns of a GPTQ block of `lanes` rows. Arrays with a row of `lanes` numbers for each
@@ -124,9 +129,7 @@ struct DescentColumns {
 struct LinearKernels {
   std::int64_t lanes;  // rows that quantize_columns and its like take at once
   GemmKernels float32;
-  GemmKernels bfloat16;        // operands are rounded to bfloat16, sums are float32
-  GemmKernels three_products;  // float32 by bfloat16 products (split.h); empty where there are none
-  GemmKernels six_products;
+  BFloat16Kernels bfloat16;  // without bfloat16 products `rounded` alone: by multiply-adds
   // Σ a·b, summed in float64.
   double (*dot)(const float* a, const float* b, std::int64_t n);
   double (*dot_double)(const float* a, const double* b, std::int64_t n);

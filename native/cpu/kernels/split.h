@@ -5,7 +5,7 @@
 //   three products  a·b ≈ mh' + hm' + hh'                      lacks at most 2⁻¹⁵|a·b|
 // Strips and panels hold the parts one after the other along the depth, and a tile sums all
 // products, the small ones first or apart. What a sum over n is off by, next to Σ|a·b|:
-//   six products    2⁻²⁴·(1 + 1.1·(min(n, 320) + n/320))
+//   six products    2⁻²⁴·(1 + 1.1·(min(n, 320) + n/320)), also where fewer are left of them
 //   three products  2⁻¹⁵ + 2⁻²⁴·1.1·(min(n, 512) + n/512)
 //   multiply-adds   2⁻²⁴·(min(n, 512) + n/512), which is 2⁻¹⁵ from n = 512 on
 // Below the normal numbers bfloat16 products know zero alone: besides, 2⁻¹²⁴·Σ(|a| + |b| + 6).
@@ -39,7 +39,7 @@ inline Words<kParts> WordsOfParts(TwoVectors rest, const Word& word, const Numbe
 }
 
 template <int kNumberParts>
-struct PartWords {
+struct NumbersInParts {
   static constexpr int kParts = kNumberParts;
 
   template <class Kernel, class Window>
@@ -60,15 +60,43 @@ struct PartWords {
 
 // Which part of each factor a product takes: 0 is h, 1 is m, 2 is l. The last one is hh'; as far as
 // may be, a product shares a factor with the one before.
-struct ThreeProducts : PartWords<2> {
+struct ThreeProducts {
+  using Left = NumbersInParts<2>;
+  using Right = NumbersInParts<2>;
   static constexpr int kProducts = 3;
   static constexpr int kLeft[] = {1, 0, 0};
   static constexpr int kRight[] = {0, 1, 0};
 };
-struct SixProducts : PartWords<3> {
+struct SixProducts {
+  using Left = NumbersInParts<3>;
+  using Right = NumbersInParts<3>;
   static constexpr int kProducts = 6;
   static constexpr int kLeft[] = {2, 1, 1, 0, 0, 0};
   static constexpr int kRight[] = {0, 0, 1, 1, 2, 0};
+};
+// Those of the six that are left where the right factor is a float16: 11 digits, hence h' + m'.
+struct ByFloat16 {
+  using Left = NumbersInParts<3>;
+  using Right = NumbersInParts<2>;
+  static constexpr int kProducts = 5;
+  static constexpr int kLeft[] = {2, 1, 1, 0, 0};
+  static constexpr int kRight[] = {0, 0, 1, 1, 0};
+};
+// Where it is a bfloat16, h' alone.
+struct ByBFloat16 {
+  using Left = NumbersInParts<3>;
+  using Right = WholeNumbers;
+  static constexpr int kProducts = 3;
+  static constexpr int kLeft[] = {2, 1, 0};
+  static constexpr int kRight[] = {0, 0, 0};
+};
+// Where the left one is.
+struct OfBFloat16 {
+  using Left = WholeNumbers;
+  using Right = NumbersInParts<3>;
+  static constexpr int kProducts = 3;
+  static constexpr int kLeft[] = {0, 0, 0};
+  static constexpr int kRight[] = {2, 1, 0};
 };
 
 // All that is made of bfloat16 products.
@@ -76,7 +104,10 @@ template <class Kernel>
 BFloat16Kernels TablesOf(std::int64_t block_columns) {
   return {.rounded = Gemm<Kernel>::Table(block_columns),
           .three_products = Gemm<Kernel, ThreeProducts>::Table(block_columns),
-          .six_products = Gemm<Kernel, SixProducts>::Table(block_columns)};
+          .six_products = Gemm<Kernel, SixProducts>::Table(block_columns),
+          .by_float16 = Gemm<Kernel, ByFloat16>::Table(block_columns),
+          .by_bfloat16 = Gemm<Kernel, ByBFloat16>::Table(block_columns),
+          .of_bfloat16 = Gemm<Kernel, OfBFloat16>::Table(block_columns)};
 }
 
 }  // namespace
