@@ -1,7 +1,8 @@
 // The residual r = ΔW M holds for every column before each block of columns; inside a block the
-// kernels keep it up to date, and what the block moved reaches all other columns in one product. So
-// a pass costs about one product of [out, in] and [in, in].
-// Sources: COMQ (arXiv 2403.07134) for the codes; least squares along one scale for the refits.
+// kernels keep it up to date, and what the block moved reaches the other columns of a run of blocks
+// in one product, and once the run is over all others, since deep products are fast. So a pass
+// costs about one product of [out, in] and [in, in]. Sources: COMQ (arXiv 2403.07134) for the
+// codes; least squares along one scale for the refits.
 #include "native/cpu/descend.h"
 
 #include <algorithm>
@@ -20,6 +21,8 @@ namespace ballast::cpu {
 namespace {
 
 constexpr std::int64_t kBlock = 128;
+// From a column's rows to the next one's: no power of two, so they fall into different cache sets.
+constexpr std::int64_t kPitch = DescentState::kMostRows + 16;
 
 class Descent {
  public:
@@ -56,19 +59,20 @@ class Descent {
       ForBlocks([&](std::int64_t begin, std::int64_t end) { Sweep(begin, end, true); });
       return;
     }
-    state_.ForLanes([&](std::int64_t first) { SubtractQuantized(first); });
+    state_.ForStretches(
+        [&](std::int64_t first, std::int64_t count) { SubtractQuantized(first, count); });
     MultiplyByMatrix(state_, 0, columns_, state_.delta.data(), residual_.data());
   }
 
-  void SubtractQuantized(std::int64_t first) {
+  void SubtractQuantized(std::int64_t first, std::int64_t count) {
     for (std::int64_t j = 0; j < columns_; ++j) {
       const std::int64_t at = j / group_size_ * padded_ + first;
       float* delta = state_.delta.data() + j * padded_ + first;
       const std::uint8_t* codes = state_.codes.data() + j * padded_ + first;
       const float* scales = state_.scales.data() + at;
       const float* zeros = state_.zeros.data() + at;
-      for (std::int64_t lane = 0; lane < lanes_; ++lane) {
-        delta[lane] -= scales[lane] * (static_cast<float>(codes[lane]) - zeros[lane]);
+      for (std::int64_t i = 0; i < count; ++i) {
+        delta[i] -= scales[i] * (static_cast<float>(codes[i]) - zeros[i]);
       }
     }
   }
@@ -97,7 +101,13 @@ class Descent {
   }
 
   void Sweep(std::int64_t begin, std::int64_t end, bool unrounded) {
-    state_.ForLanes([&](std::int64_t first) { Block(begin, end, first, unrounded); });
+    state_.ForStretches([&](std::int64_t first, std::int64_t count) {
+      Scratch<float> memory(5 * kBlock * kPitch + 2 * lanes_);
+      const Stretch stretch = {begin, end - begin, first, count, memory.data()};
+      Load(stretch);
+      for (std::int64_t i = 0; i < count; i += lanes_) Block(stretch, i, unrounded);
+      Save(stretch);
+    });
     SubtractMoved(begin, end, 0, begin);
     SubtractMoved(begin, end, end, columns_);
   }
@@ -115,70 +125,86 @@ class Descent {
               .update = Update::kSubtract});
   }
 
-  void Block(std::int64_t begin, std::int64_t end, std::int64_t first, bool unrounded) {
-    const std::int64_t size = end - begin, area = kBlock * lanes_;
-    Scratch<float> memory(5 * area + 2 * lanes_);
-    float* const m = memory.data();
+  // A block of columns of some rows. Arrays [kBlock, kPitch] hold a column's rows side by side.
+  struct Stretch {
+    std::int64_t begin, size;   // columns
+    std::int64_t first, count;  // rows
+    float* memory;
+
+    float* codes(std::int64_t column) const { return memory + column * kPitch; }
+    float* residual(std::int64_t column) const { return codes(kBlock + column); }
+    float* moved(std::int64_t column) const { return residual(kBlock + column); }
+    float* units() const { return moved(kBlock); }
+    float* projection() const { return units() + kBlock * kPitch; }
+    float* sums() const { return projection() + kBlock * kPitch; }
+  };
+
+  // The rows from `row` of the stretch on that a vector holds.
+  void Block(const Stretch& stretch, std::int64_t row, bool unrounded) {
+    const std::int64_t begin = stretch.begin, first = stretch.first + row;
     DescentColumns columns = {.matrix = state_.matrix + begin * (columns_ + 1),
                               .stride = columns_,
+                              .pitch = kPitch,
                               .begin = 0,
                               .end = 0,
-                              .block_end = size,
+                              .block_end = stretch.size,
                               .scale = nullptr,
                               .zero = nullptr,
                               .max_code = MaxCode(params_.scheme.bits),
-                              .codes = m,
-                              .residual = m + area,
-                              .moved = m + 2 * area,
-                              .slope = m + 5 * area,
-                              .curvature = m + 5 * area + lanes_,
-                              .units = m + 3 * area,
-                              .projection = m + 4 * area};
+                              .codes = stretch.codes(0) + row,
+                              .residual = stretch.residual(0) + row,
+                              .moved = stretch.moved(0) + row,
+                              .slope = stretch.sums(),
+                              .curvature = stretch.sums() + lanes_,
+                              .units = stretch.units(),
+                              .projection = stretch.projection()};
     const auto for_groups = [&](auto body) {
-      for (columns.begin = 0; columns.begin < size; columns.begin = columns.end) {
-        columns.end = wide_ ? size : columns.begin + group_size_;
+      for (columns.begin = 0; columns.begin < stretch.size; columns.begin = columns.end) {
+        columns.end = wide_ ? stretch.size : columns.begin + group_size_;
         const std::int64_t at = (begin + columns.begin) / group_size_ * padded_ + first;
         columns.scale = state_.scales.data() + at;
         columns.zero = state_.zeros.data() + at;
         body(state_.scales.data() + at);
       }
     };
-    LoadBlock(columns, begin, first);
     if (unrounded) {
       for_groups([&](float*) {
         Unround(columns, begin, first);
         kernels_.linear.descend_columns(columns);
       });
-    } else {
-      if (params_.refit && !wide_) {
-        for_groups([&](float* scales) { Refit(columns, scales, first); });
-      }
-      for (std::int64_t sweep = 0; sweep < params_.sweeps; ++sweep) {
-        for_groups([&](float*) { kernels_.linear.descend_columns(columns); });
-      }
+      return;
     }
-    SaveBlock(columns, begin, first);
+    if (params_.refit && !wide_) {
+      for_groups([&](float* scales) { Refit(columns, scales, first); });
+    }
+    for (std::int64_t sweep = 0; sweep < params_.sweeps; ++sweep) {
+      for_groups([&](float*) { kernels_.linear.descend_columns(columns); });
+    }
   }
 
-  void LoadBlock(const DescentColumns& columns, std::int64_t begin, std::int64_t first) {
-    for (std::int64_t j = 0; j < columns.block_end; ++j) {
-      const std::int64_t at = (begin + j) * padded_ + first;
-      std::copy_n(state_.codes.data() + at, lanes_, columns.codes + j * lanes_);
-      std::copy_n(residual_.data() + at, lanes_, columns.residual + j * lanes_);
+  void Load(const Stretch& stretch) const {
+    for (std::int64_t j = 0; j < stretch.size; ++j) {
+      const std::int64_t at = (stretch.begin + j) * padded_ + stretch.first;
+      std::copy_n(state_.codes.data() + at, stretch.count, stretch.codes(j));
+      std::copy_n(residual_.data() + at, stretch.count, stretch.residual(j));
+      std::fill_n(stretch.moved(j), stretch.count, 0.0f);
     }
-    std::fill_n(columns.moved, columns.block_end * lanes_, 0.0f);
   }
 
-  void SaveBlock(const DescentColumns& columns, std::int64_t begin, std::int64_t first) {
-    for (std::int64_t j = 0; j < columns.block_end; ++j) {
-      const std::int64_t at = (begin + j) * padded_ + first;
-      const float* moved = columns.moved + j * lanes_;
-      for (std::int64_t lane = 0; lane < lanes_; ++lane) {
-        state_.codes[at + lane] = static_cast<std::uint8_t>(columns.codes[j * lanes_ + lane]);
-        state_.delta[at + lane] -= moved[lane];
+  void Save(const Stretch& stretch) {
+    for (std::int64_t j = 0; j < stretch.size; ++j) {
+      const std::int64_t at = (stretch.begin + j) * padded_ + stretch.first;
+      const float* codes = stretch.codes(j);
+      const float* moved = stretch.moved(j);
+      float* delta = state_.delta.data() + at;
+      std::uint8_t* out = state_.codes.data() + at;
+      for (std::int64_t i = 0; i < stretch.count; ++i) {
+        // By way of int, which all instruction sets convert to in vectors.
+        out[i] = static_cast<std::uint8_t>(static_cast<int>(codes[i]));
+        delta[i] -= moved[i];
       }
-      std::copy_n(columns.residual + j * lanes_, lanes_, residual_.data() + at);
-      std::copy_n(moved, lanes_, moved_.data() + j * padded_ + first);
+      std::copy_n(stretch.residual(j), stretch.count, residual_.data() + at);
+      std::copy_n(moved, stretch.count, moved_.data() + j * padded_ + stretch.first);
     }
   }
 
@@ -187,7 +213,7 @@ class Descent {
     for (std::int64_t j = columns.begin; j < columns.end; ++j) {
       float* delta = state_.delta.data() + (begin + j) * padded_ + first;
       for (std::int64_t lane = 0; lane < lanes_; ++lane) {
-        columns.codes[j * lanes_ + lane] = delta[lane] / columns.scale[lane] + columns.zero[lane];
+        columns.codes[j * kPitch + lane] = delta[lane] / columns.scale[lane] + columns.zero[lane];
         delta[lane] = 0;
       }
     }

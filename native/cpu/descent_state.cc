@@ -1,9 +1,7 @@
 #include "native/cpu/descent_state.h"
 
-#include <algorithm>
 #include <numeric>
 
-#include "native/core/divide_up.h"
 #include "native/cpu/conversion.h"
 #include "native/cpu/trace.h"
 
@@ -30,7 +28,7 @@ DescentState::DescentState(const Context& context, const DescendParams& params)
   std::iota(group_order_.begin(), group_order_.end(), 0);
   if (params.greedy) ChooseOrder();
   if (params.greedy || params.damping > 0) MakeMatrix();
-  ForLanes([&](std::int64_t first) { Load(first); });
+  ForStretches([&](std::int64_t first, std::int64_t count) { Load(first, count); });
 }
 
 // Columns by decreasing M_jj Σ_o w_oj², what they would cost if they were left out; groups stay
@@ -74,34 +72,40 @@ void DescentState::MakeMatrix() {
   matrix = own_matrix_.data();
 }
 
-void DescentState::Load(std::int64_t first) {
-  const std::int64_t present = std::min(lanes, rows - first);
+void DescentState::Load(std::int64_t first, std::int64_t count) {
+  const std::int64_t present = std::min(count, rows - first);
   Scratch<float> weights(present * columns);
   ReadFloats(context.kernels, params.weight, first * columns, present * columns, weights.data());
   const std::uint8_t* from_codes = params.codes.u8() + first * columns;
   for (std::int64_t j = 0; j < columns; ++j) {
     const std::int64_t column = column_order_[j];
-    for (std::int64_t lane = 0; lane < lanes; ++lane) {
-      const bool exists = lane < present;
-      delta[j * padded + first + lane] = exists ? weights[lane * columns + column] : 0.0f;
-      codes[j * padded + first + lane] = exists ? from_codes[lane * columns + column] : 0;
+    float* to = delta.data() + j * padded + first;
+    std::uint8_t* to_codes = codes.data() + j * padded + first;
+    for (std::int64_t i = 0; i < present; ++i) {
+      to[i] = weights[i * columns + column];
+      to_codes[i] = from_codes[i * columns + column];
     }
+    std::fill(to + present, to + count, 0.0f);
+    std::fill(to_codes + present, to_codes + count, 0);
   }
   for (std::int64_t g = 0; g < groups; ++g) {
-    for (std::int64_t lane = 0; lane < lanes; ++lane) {
-      const std::int64_t from = (first + lane) * groups + group_order_[g];
-      scales[g * padded + first + lane] = lane < present ? params.scales.f32()[from] : 1.0f;
-      zeros[g * padded + first + lane] = lane < present ? params.zeros.f32()[from] : 0.0f;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t from = (first + i) * groups + group_order_[g];
+      scales[g * padded + first + i] = i < present ? params.scales.f32()[from] : 1.0f;
+      zeros[g * padded + first + i] = i < present ? params.zeros.f32()[from] : 0.0f;
     }
   }
 }
 
 void DescentState::Save() {
-  ForLanes([&](std::int64_t first) {
-    for (std::int64_t o = first; o < std::min(first + lanes, rows); ++o) {
-      for (std::int64_t j = 0; j < columns; ++j) {
+  ForStretches([&](std::int64_t first, std::int64_t count) {
+    const std::int64_t end = std::min(first + count, rows);
+    for (std::int64_t j = 0; j < columns; ++j) {
+      for (std::int64_t o = first; o < end; ++o) {
         params.codes.u8()[o * columns + column_order_[j]] = codes[j * padded + o];
       }
+    }
+    for (std::int64_t o = first; o < end; ++o) {
       for (std::int64_t g = 0; g < groups; ++g) {
         params.scales.f32()[o * groups + group_order_[g]] = scales[g * padded + o];
       }

@@ -3,10 +3,12 @@
 // in which they are visited.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "native/backend/params.h"
+#include "native/core/divide_up.h"
 #include "native/cpu/context.h"
 #include "native/cpu/scratch.h"
 
@@ -18,12 +20,17 @@ struct DescentState {
   // Codes and scales back to where they came from.
   void Save();
 
-  // body(first row) for each vector's worth of rows.
+  // body(first row, rows) for stretches of rows, whole vectors of them: as long as leaves some for
+  // every thread, since a vector alone is one line of each column's, which lie pages apart.
   template <class F>
-  void ForLanes(F body) {
+  void ForStretches(F body) {
+    const std::int64_t share = RoundUp(DivideUp(padded, 4 * context.pool.threads()), lanes);
     context.pool.ParallelFor(
-        padded, lanes, [&](std::int64_t first, std::int64_t) { body(first); }, context.cancel);
+        padded, std::min(kMostRows, share),
+        [&](std::int64_t begin, std::int64_t end) { body(begin, end - begin); }, context.cancel);
   }
+
+  static constexpr std::int64_t kMostRows = 128;  // of a stretch
 
   const Context& context;
   const DescendParams& params;
@@ -42,7 +49,7 @@ struct DescentState {
  private:
   void ChooseOrder();
   void MakeMatrix();
-  void Load(std::int64_t first);
+  void Load(std::int64_t first, std::int64_t count);
 
   std::vector<std::int64_t> column_order_;  // which column is visited j-th
   std::vector<std::int64_t> group_order_;

@@ -31,76 +31,77 @@ WideRefit::WideRefit(DescentState& state, float* residual)
 void WideRefit::Run(std::int64_t group, Scratch<double>& taken) {
   if (state_.groups > 1) {
     const std::int64_t begin = group * state_.group_size, end = begin + state_.group_size;
-    state_.ForLanes([&](std::int64_t first) {
+    state_.ForStretches([&](std::int64_t first, std::int64_t count) {
       for (std::int64_t j = begin; j < end; ++j) {
-        Units(j, first, units_.data() + (j - begin) * state_.padded + first);
+        Units(j, {first, count}, units_.data() + (j - begin) * state_.padded + first);
       }
     });
     MultiplyByMatrix(state_, begin, end, units_.data(), product_.data());
   }
-  state_.ForLanes([&](std::int64_t first) { RunLanes(group, first, taken); });
+  state_.ForStretches([&](std::int64_t first, std::int64_t count) {
+    RunRows(group, {first, count}, taken);
+  });
 }
 
-void WideRefit::RunLanes(std::int64_t group, std::int64_t first, Scratch<double>& taken) {
-  const std::int64_t lanes = state_.lanes, padded = state_.padded;
+void WideRefit::RunRows(std::int64_t group, const Rows& rows, Scratch<double>& taken) {
+  const auto [first, count] = rows;
+  const std::int64_t padded = state_.padded;
   const std::int64_t begin = group * state_.group_size, end = begin + state_.group_size;
   float* const scales = state_.scales.data() + group * padded + first;
-  Scratch<float> memory(4 * lanes);
+  Scratch<float> memory(4 * count);
   float* const units = memory.data();
-  float* const projection = units + lanes;
-  float* const inverse = projection + lanes;
-  float* const change = inverse + lanes;
-  Scratch<double> sums(2 * lanes);
+  float* const projection = units + count;
+  float* const inverse = projection + count;
+  float* const change = inverse + count;
+  Scratch<double> sums(2 * count);
   double* const slope = sums.data();
-  double* const curvature = slope + lanes;
-  std::fill_n(slope, 2 * lanes, 0.0);
-  for (std::int64_t lane = 0; lane < lanes; ++lane) inverse[lane] = 1 / scales[lane];
+  double* const curvature = slope + count;
+  std::fill_n(slope, 2 * count, 0.0);
+  for (std::int64_t i = 0; i < count; ++i) inverse[i] = 1 / scales[i];
   for (std::int64_t j = begin; j < end; ++j) {
-    Units(j, first, units);
-    Projection(j, first, inverse, projection);
+    Units(j, rows, units);
+    Projection(j, rows, inverse, projection);
     const float* residual = residual_ + j * padded + first;
-    for (std::int64_t lane = 0; lane < lanes; ++lane) {
-      slope[lane] += static_cast<double>(units[lane]) * residual[lane];
-      curvature[lane] += static_cast<double>(units[lane]) * projection[lane];
+    for (std::int64_t i = 0; i < count; ++i) {
+      slope[i] += static_cast<double>(units[i]) * residual[i];
+      curvature[i] += static_cast<double>(units[i]) * projection[i];
     }
   }
-  for (std::int64_t lane = 0; lane < lanes; ++lane) {
-    change[lane] = MoveScale(state_.context.kernels, state_.params.scheme.scale_dtype, slope[lane],
-                             curvature[lane], scales + lane, &taken[first + lane]);
+  for (std::int64_t i = 0; i < count; ++i) {
+    change[i] = MoveScale(state_.context.kernels, state_.params.scheme.scale_dtype, slope[i],
+                          curvature[i], scales + i, &taken[first + i]);
   }
   for (std::int64_t k = 0; k < state_.columns; ++k) {
-    Projection(k, first, inverse, projection);
+    Projection(k, rows, inverse, projection);
     float* residual = residual_ + k * padded + first;
-    for (std::int64_t lane = 0; lane < lanes; ++lane) {
-      residual[lane] -= change[lane] * projection[lane];
-    }
+    for (std::int64_t i = 0; i < count; ++i) residual[i] -= change[i] * projection[i];
   }
   for (std::int64_t j = begin; j < end; ++j) {
-    Units(j, first, units);
+    Units(j, rows, units);
     float* delta = state_.delta.data() + j * padded + first;
-    for (std::int64_t lane = 0; lane < lanes; ++lane) delta[lane] -= change[lane] * units[lane];
+    for (std::int64_t i = 0; i < count; ++i) delta[i] -= change[i] * units[i];
   }
 }
 
-void WideRefit::Units(std::int64_t column, std::int64_t first, float* units) const {
+void WideRefit::Units(std::int64_t column, const Rows& rows, float* units) const {
+  const auto [first, count] = rows;
   const std::uint8_t* codes = state_.codes.data() + column * state_.padded + first;
   const float* zeros = state_.zeros.data() + column / state_.group_size * state_.padded + first;
-  for (std::int64_t lane = 0; lane < state_.lanes; ++lane) {
-    units[lane] = static_cast<float>(codes[lane]) - zeros[lane];
-  }
+  for (std::int64_t i = 0; i < count; ++i) units[i] = static_cast<float>(codes[i]) - zeros[i];
 }
 
 // u M, by the scale as it was when the refit began.
-void WideRefit::Projection(std::int64_t column, std::int64_t first, const float* inverse,
+void WideRefit::Projection(std::int64_t column, const Rows& rows, const float* inverse,
                            float* projection) const {
+  const auto [first, count] = rows;
   const std::int64_t at = column * state_.padded + first;
   const float* product = product_.data() + at;
   if (state_.groups > 1) {
-    std::copy_n(product, state_.lanes, projection);
+    std::copy_n(product, count, projection);
     return;
   }
-  for (std::int64_t lane = 0; lane < state_.lanes; ++lane) {
-    projection[lane] = (product[lane] - residual_[at + lane]) * inverse[lane];
+  for (std::int64_t i = 0; i < count; ++i) {
+    projection[i] = (product[i] - residual_[at + i]) * inverse[i];
   }
 }
 

@@ -20,9 +20,13 @@ class WideRefit {
   void Run(std::int64_t group, Scratch<double>& taken);
 
  private:
-  void RunLanes(std::int64_t group, std::int64_t first, Scratch<double>& taken);
-  void Units(std::int64_t column, std::int64_t first, float* units) const;
-  void Projection(std::int64_t column, std::int64_t first, const float* inverse,
+  // Some rows, from `first` on.
+  struct Rows {
+    std::int64_t first, count;
+  };
+  void RunRows(std::int64_t group, const Rows& rows, Scratch<double>& taken);
+  void Units(std::int64_t column, const Rows& rows, float* units) const;
+  void Projection(std::int64_t column, const Rows& rows, const float* inverse,
                   float* projection) const;
 
   DescentState& state_;

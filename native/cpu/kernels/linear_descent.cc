@@ -25,7 +25,7 @@ void ProjectColumns(const DescentColumns& p) {
   constexpr int kTogether = 4;  // sums that share a load of u, and hide each other's latency
   const Floats zero = Load<Floats>(p.zero);
   for (std::int64_t j = p.begin; j < p.end; ++j) {
-    Store(p.units + j * kLanes, Load<Floats>(p.codes + j * kLanes) - zero);
+    Store(p.units + j * p.pitch, Load<Floats>(p.codes + j * p.pitch) - zero);
   }
   for (std::int64_t k = 0; k < p.block_end; k += kTogether) {
     const float* rows[kTogether];
@@ -34,18 +34,18 @@ void ProjectColumns(const DescentColumns& p) {
       rows[i] = p.matrix + Least(k + i, p.block_end - 1) * p.stride;
     Floats sums[kTogether] = {};
     for (std::int64_t j = p.begin; j < p.end; ++j) {
-      const Floats unit = Load<Floats>(p.units + j * kLanes);
+      const Floats unit = Load<Floats>(p.units + j * p.pitch);
       for (int i = 0; i < kTogether; ++i) sums[i] = MultiplyAdd(unit, Splat(rows[i][j]), sums[i]);
     }
     for (int i = 0; i < kTogether; ++i) {
-      Store(p.projection + Least(k + i, p.block_end - 1) * kLanes, sums[i]);
+      Store(p.projection + Least(k + i, p.block_end - 1) * p.pitch, sums[i]);
     }
   }
   Floats slope{}, curvature{};
   for (std::int64_t j = p.begin; j < p.end; ++j) {
-    const Floats unit = Load<Floats>(p.units + j * kLanes);
-    slope = MultiplyAdd(unit, Load<Floats>(p.residual + j * kLanes), slope);
-    curvature = MultiplyAdd(unit, Load<Floats>(p.projection + j * kLanes), curvature);
+    const Floats unit = Load<Floats>(p.units + j * p.pitch);
+    slope = MultiplyAdd(unit, Load<Floats>(p.residual + j * p.pitch), slope);
+    curvature = MultiplyAdd(unit, Load<Floats>(p.projection + j * p.pitch), curvature);
   }
   Store(p.slope, slope);
   Store(p.curvature, curvature);
@@ -55,13 +55,13 @@ void ShiftColumns(const DescentColumns& p, const float* change) {
   const Floats shift = Load<Floats>(change);
   if (!AnyNonZero(shift)) return;
   for (std::int64_t k = 0; k < p.block_end; ++k) {
-    float* residual = p.residual + k * kLanes;
-    const Floats projection = Load<Floats>(p.projection + k * kLanes);
+    float* residual = p.residual + k * p.pitch;
+    const Floats projection = Load<Floats>(p.projection + k * p.pitch);
     Store(residual, MultiplyAdd(-shift, projection, Load<Floats>(residual)));
   }
   for (std::int64_t j = p.begin; j < p.end; ++j) {
-    float* moved = p.moved + j * kLanes;
-    Store(moved, MultiplyAdd(shift, Load<Floats>(p.units + j * kLanes), Load<Floats>(moved)));
+    float* moved = p.moved + j * p.pitch;
+    Store(moved, MultiplyAdd(shift, Load<Floats>(p.units + j * p.pitch), Load<Floats>(moved)));
   }
 }
 
@@ -73,18 +73,18 @@ void DescendColumns(const DescentColumns& p) {
     const float* matrix = p.matrix + j * p.stride;
     // An input that is never there: any code is as good, so it only becomes a whole number.
     const float inverse = matrix[j] > 0 ? 1.0f / matrix[j] : 0.0f;
-    const Floats residual = Load<Floats>(p.residual + j * kLanes);
-    const Floats code = Load<Floats>(p.codes + j * kLanes);
+    const Floats residual = Load<Floats>(p.residual + j * p.pitch);
+    const Floats code = Load<Floats>(p.codes + j * p.pitch);
     const Floats best = Round(MultiplyAdd(residual * Splat(inverse), steps, code));
     const Floats clamped = Min(max_code, Max(Floats{}, best));
     const Floats change = clamped - code;
     // Most columns of later passes: nothing to pass on.
     if (!AnyNonZero(change)) continue;
     const Floats moved = change * scale;
-    Store(p.codes + j * kLanes, clamped);
-    Store(p.moved + j * kLanes, Load<Floats>(p.moved + j * kLanes) + moved);
+    Store(p.codes + j * p.pitch, clamped);
+    Store(p.moved + j * p.pitch, Load<Floats>(p.moved + j * p.pitch) + moved);
     for (std::int64_t k = 0; k < p.block_end; ++k) {
-      float* later = p.residual + k * kLanes;
+      float* later = p.residual + k * p.pitch;
       Store(later, MultiplyAdd(-moved, Splat(matrix[k]), Load<Floats>(later)));
     }
   }

@@ -83,11 +83,11 @@ struct GemmKernels {
 // bfloat16 or of a left one.
 struct BFloat16Kernels {
   GemmKernels rounded;
-  GemmKernels three_products;
-  GemmKernels six_products;
-  GemmKernels by_float16;
-  GemmKernels by_bfloat16;
-  GemmKernels of_bfloat16;
+  GemmKernels three_products{};
+  GemmKernels six_products{};
+  GemmKernels by_float16{};
+  GemmKernels by_bfloat16{};
+  GemmKernels of_bfloat16{};
 };
 
 // Some columns of a GPTQ block of `lanes` rows. Arrays with a row of `lanes` numbers for each
@@ -106,12 +106,14 @@ struct GptqColumns {
   std::uint8_t* codes;  // [·] out
 };
 
-// The columns of one group in a block of coordinate descent, `lanes` rows of it; [·] as above. With
+// The columns of one group in a block of coordinate descent, `lanes` rows of it. Arrays with a row
+// of `lanes` numbers for each column of the block, `pitch` apart, are marked [·]. With
 // u = code − zero, r = ΔW M and M the matrix at the block.
 struct DescentColumns {
   const float* matrix;  // M at the block's first row and column
   std::int64_t stride;  // of matrix
-  std::int64_t begin;   // the group's columns
+  std::int64_t pitch;
+  std::int64_t begin;  // the group's columns
   std::int64_t end;
   std::int64_t block_end;  // residuals are kept up to date so far
   const float* scale;      // [lanes]
