@@ -28,7 +28,6 @@ bool ReverseCholesky(double* a, std::int64_t n) {
 void InvertUpper(const double* r, std::int64_t n, double* inverse) {
   std::fill(inverse, inverse + n * n, 0.0);
   // R U = I, solved for the rows of U from the last: r_ii u_i = e_i − Σ_{k>i} r_ik u_k.
-  // well.
   for (std::int64_t i = n - 1; i >= 0; --i) {
     double* row = inverse + i * n;
     row[i] = 1;

@@ -5,8 +5,8 @@ import { ioError } from '../../checkpoint/io-error.js';
 import { BallastError } from '../../errors.js';
 import { type HeaderValue, parseHeader, type StoredTensor } from './header.js';
 
-/** Read at first; a header that does not fit is read again with twice as much. */
-const firstBytes = 1 << 22;
+/** Read at first, enough for a vocabulary of 128,000 tokens; a header that does not fit is read again with twice as much. */
+const firstBytes = 1 << 24;
 const maxHeaderBytes = 1 << 30;
 
 export class GgufFile {
