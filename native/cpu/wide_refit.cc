@@ -33,7 +33,11 @@ void WideRefit::Run(std::int64_t group, Scratch<double>& taken) {
     const std::int64_t begin = group * state_.group_size, end = begin + state_.group_size;
     state_.ForStretches([&](std::int64_t first, std::int64_t count) {
       for (std::int64_t j = begin; j < end; ++j) {
-        Units(j, {first, count}, units_.data() + (j - begin) * state_.padded + first);
+        const RefitColumn column = Column(j, group, {first, count}, nullptr);
+        float* units = units_.data() + (j - begin) * state_.padded + first;
+        for (std::int64_t i = 0; i < count; ++i) {
+          units[i] = static_cast<float>(column.codes[i]) - column.zeros[i];
+        }
       }
     });
     MultiplyByMatrix(state_, begin, end, units_.data(), product_.data());
@@ -45,64 +49,44 @@ void WideRefit::Run(std::int64_t group, Scratch<double>& taken) {
 
 void WideRefit::RunRows(std::int64_t group, const Rows& rows, Scratch<double>& taken) {
   const auto [first, count] = rows;
-  const std::int64_t padded = state_.padded;
+  const LinearKernels& kernels = state_.context.kernels.linear;
   const std::int64_t begin = group * state_.group_size, end = begin + state_.group_size;
-  float* const scales = state_.scales.data() + group * padded + first;
-  Scratch<float> memory(4 * count);
-  float* const units = memory.data();
-  float* const projection = units + count;
-  float* const inverse = projection + count;
-  float* const change = inverse + count;
+  float* const scales = state_.scales.data() + group * state_.padded + first;
+  Scratch<float> memory(2 * count);
+  float* const change = memory.data();
+  float* const inverses = state_.groups > 1 ? nullptr : change + count;
+  for (std::int64_t i = 0; inverses != nullptr && i < count; ++i) inverses[i] = 1 / scales[i];
   Scratch<double> sums(2 * count);
   double* const slope = sums.data();
   double* const curvature = slope + count;
   std::fill_n(slope, 2 * count, 0.0);
-  for (std::int64_t i = 0; i < count; ++i) inverse[i] = 1 / scales[i];
   for (std::int64_t j = begin; j < end; ++j) {
-    Units(j, rows, units);
-    Projection(j, rows, inverse, projection);
-    const float* residual = residual_ + j * padded + first;
-    for (std::int64_t i = 0; i < count; ++i) {
-      slope[i] += static_cast<double>(units[i]) * residual[i];
-      curvature[i] += static_cast<double>(units[i]) * projection[i];
-    }
+    kernels.sum_refit(Column(j, group, rows, inverses), slope, curvature);
   }
   for (std::int64_t i = 0; i < count; ++i) {
     change[i] = MoveScale(state_.context.kernels, state_.params.scheme.scale_dtype, slope[i],
                           curvature[i], scales + i, &taken[first + i]);
   }
   for (std::int64_t k = 0; k < state_.columns; ++k) {
-    Projection(k, rows, inverse, projection);
-    float* residual = residual_ + k * padded + first;
-    for (std::int64_t i = 0; i < count; ++i) residual[i] -= change[i] * projection[i];
-  }
-  for (std::int64_t j = begin; j < end; ++j) {
-    Units(j, rows, units);
-    float* delta = state_.delta.data() + j * padded + first;
-    for (std::int64_t i = 0; i < count; ++i) delta[i] -= change[i] * units[i];
+    kernels.apply_refit(Column(k, group, rows, inverses), change);
   }
 }
 
-void WideRefit::Units(std::int64_t column, const Rows& rows, float* units) const {
-  const auto [first, count] = rows;
-  const std::uint8_t* codes = state_.codes.data() + column * state_.padded + first;
-  const float* zeros = state_.zeros.data() + column / state_.group_size * state_.padded + first;
-  for (std::int64_t i = 0; i < count; ++i) units[i] = static_cast<float>(codes[i]) - zeros[i];
-}
-
-// u M, by the scale as it was when the refit began.
-void WideRefit::Projection(std::int64_t column, const Rows& rows, const float* inverse,
-                           float* projection) const {
-  const auto [first, count] = rows;
-  const std::int64_t at = column * state_.padded + first;
-  const float* product = product_.data() + at;
-  if (state_.groups > 1) {
-    std::copy_n(product, count, projection);
-    return;
-  }
-  for (std::int64_t i = 0; i < count; ++i) {
-    projection[i] = (product[i] - residual_[at + i]) * inverse[i];
-  }
+// Columns lie pages apart, which no processor foresees; with u M by the scales as they were when
+// the refit began.
+RefitColumn WideRefit::Column(std::int64_t column, std::int64_t group, const Rows& rows,
+                              const float* inverses) {
+  constexpr std::int64_t kColumnsAhead = 4;
+  const std::int64_t at = column * state_.padded + rows.first;
+  const bool in_group = column / state_.group_size == group;
+  return {.codes = in_group ? state_.codes.data() + at : nullptr,
+          .zeros = state_.zeros.data() + group * state_.padded + rows.first,
+          .product = product_.data() + at,
+          .inverse = inverses,
+          .residual = residual_ + at,
+          .delta = state_.delta.data() + at,
+          .ahead = kColumnsAhead * state_.padded,
+          .rows = rows.count};
 }
 
 }  // namespace ballast::cpu

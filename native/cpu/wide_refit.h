@@ -25,9 +25,8 @@ class WideRefit {
     std::int64_t first, count;
   };
   void RunRows(std::int64_t group, const Rows& rows, Scratch<double>& taken);
-  void Units(std::int64_t column, const Rows& rows, float* units) const;
-  void Projection(std::int64_t column, const Rows& rows, const float* inverse,
-                  float* projection) const;
+  RefitColumn Column(std::int64_t column, std::int64_t group, const Rows& rows,
+                     const float* inverses);
 
   DescentState& state_;
   float* const residual_;

@@ -46,6 +46,8 @@ LinearKernels MakeLinearKernels() {
       .quantize_columns = QuantizeColumns,
       .project_columns = ProjectColumns,
       .shift_columns = ShiftColumns,
+      .sum_refit = SumRefit,
+      .apply_refit = ApplyRefit,
       .descend_columns = DescendColumns,
   };
 }

@@ -128,6 +128,19 @@ struct DescentColumns {
   float* projection;  // [·] out of project_columns: Σ_j u_j M_jk over the group, all of the block
 };
 
+// A column in the refit of scales whose groups are larger than a block of coordinate descent, whole
+// vectors of rows; r, u and M as above.
+struct RefitColumn {
+  const std::uint8_t* codes;  // null where the column is not of the group
+  const float* zeros;
+  const float* product;  // u M; or W M, with `inverse`: u M is what r lacks of it, in scales
+  const float* inverse;  // 1 / scale, or null
+  float* residual;       // r
+  float* delta;          // ΔW
+  std::int64_t ahead;    // elements to a later column, whose r, ΔW and product are fetched
+  std::int64_t rows;
+};
+
 struct LinearKernels {
   std::int64_t lanes;  // rows that quantize_columns and its like take at once
   GemmKernels float32;
@@ -139,6 +152,10 @@ struct LinearKernels {
   // What a change of the group's scale would do, and what it does when made: `change` [lanes].
   void (*project_columns)(const DescentColumns& columns);
   void (*shift_columns)(const DescentColumns& columns, const float* change);
+  // The same for a column of a larger group: adds its u·r and u·(u M), [rows] each; makes the
+  // change.
+  void (*sum_refit)(const RefitColumn& column, double* slope, double* curvature);
+  void (*apply_refit)(const RefitColumn& column, const float* change);
   // Each code in turn takes its best value, the others being what they are.
   void (*descend_columns)(const DescentColumns& columns);
 };

@@ -13,6 +13,8 @@ GemmKernels MakeRoundedKernels();
 void QuantizeColumns(const GptqColumns& columns);
 void ProjectColumns(const DescentColumns& columns);
 void ShiftColumns(const DescentColumns& columns, const float* change);
+void SumRefit(const RefitColumn& column, double* slope, double* curvature);
+void ApplyRefit(const RefitColumn& column, const float* change);
 void DescendColumns(const DescentColumns& columns);
 
 }  // namespace ballast::cpu::BALLAST_ISA
