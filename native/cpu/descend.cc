@@ -1,8 +1,7 @@
 // The residual r = ΔW M holds for every column before each block of columns; inside a block the
-// kernels keep it up to date, and what the block moved reaches the other columns of a run of blocks
-// in one product, and once the run is over all others, since deep products are fast. So a pass
-// costs about one product of [out, in] and [in, in]. Sources: COMQ (arXiv 2403.07134) for the
-// codes; least squares along one scale for the refits.
+// kernels keep it up to date, and what the block moved reaches all other columns in one product. So
+// a pass costs about one product of [out, in] and [in, in].
+// Sources: COMQ (arXiv 2403.07134) for the codes; least squares along one scale for the refits.
 #include "native/cpu/descend.h"
 
 #include <algorithm>
