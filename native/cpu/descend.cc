@@ -181,12 +181,11 @@ class Descent {
     }
   }
 
-  // What the same rows hold a few columns later: columns lie pages apart, which no processor
-  // foresees.
+  // What the same rows hold some columns later.
   void Fetch(const float* rows, std::int64_t count) const {
-    constexpr std::int64_t kLineFloats = 16, kColumnsAhead = 4;
+    constexpr std::int64_t kLineFloats = 16;
     for (std::int64_t i = 0; i < count; i += kLineFloats) {
-      __builtin_prefetch(rows + kColumnsAhead * padded_ + i);
+      __builtin_prefetch(rows + DescentState::kColumnsAhead * padded_ + i);
     }
   }
 

@@ -31,6 +31,9 @@ struct DescentState {
   }
 
   static constexpr std::int64_t kMostRows = 128;  // of a stretch
+  // Of a column that is at work, how far ahead another is fetched: they lie pages apart, which no
+  // processor foresees.
+  static constexpr std::int64_t kColumnsAhead = 4;
 
   const Context& context;
   const DescendParams& params;

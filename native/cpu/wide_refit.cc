@@ -72,11 +72,9 @@ void WideRefit::RunRows(std::int64_t group, const Rows& rows, Scratch<double>& t
   }
 }
 
-// Columns lie pages apart, which no processor foresees; with u M by the scales as they were when
-// the refit began.
+// With u M by the scales as they were when the refit began.
 RefitColumn WideRefit::Column(std::int64_t column, std::int64_t group, const Rows& rows,
                               const float* inverses) {
-  constexpr std::int64_t kColumnsAhead = 4;
   const std::int64_t at = column * state_.padded + rows.first;
   const bool in_group = column / state_.group_size == group;
   return {.codes = in_group ? state_.codes.data() + at : nullptr,
@@ -85,7 +83,7 @@ RefitColumn WideRefit::Column(std::int64_t column, std::int64_t group, const Row
           .inverse = inverses,
           .residual = residual_ + at,
           .delta = state_.delta.data() + at,
-          .ahead = kColumnsAhead * state_.padded,
+          .ahead = DescentState::kColumnsAhead * state_.padded,
           .rows = rows.count};
 }
 

@@ -2,6 +2,8 @@
 // regular expression; a tokenizer with another one cannot be described in a GGUF file. Plain JavaScript, because a worker
 // thread reads it.
 
+import { isRecord } from '../../checkpoint/json-text.js';
+
 const contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const rest = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 const words = '[^\\r\\n\\p{L}\\p{N}]?\\p{L}+';
@@ -18,9 +20,9 @@ const names = new Map([
  * @returns {string | undefined}
  */
 export function readPreTokenizer({ pre_tokenizer: cut, normalizer }) {
-  /** @type {Readonly<Record<string, any>>[]} */
   const parts = Array.isArray(cut?.pretokenizers) ? cut.pretokenizers : [cut];
-  const steps = parts.filter((part) => typeof part === 'object' && part !== null);
+  /** @type {Readonly<Record<string, any>>[]} */
+  const steps = parts.filter(isRecord);
   const byteLevel = steps.find(({ type }) => type === 'ByteLevel');
   if (byteLevel === undefined || byteLevel.add_prefix_space === true || steps.length > 2) {
     return undefined;
