@@ -120,6 +120,17 @@ static inline Floats MultiplyAdd(Floats a, Floats b, Floats c) {
 #endif
 }
 
+// The same with one number for all of a, where the instruction set can broadcast it on its way from
+// memory. (By hand, because compilers broadcast a number aside that is needed more than once.)
+static inline Floats MultiplyAddOne(const float* a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+  asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*a));
+  return c;
+#else
+  return MultiplyAdd(Splat(*a), b, c);
+#endif
+}
+
 static inline Floats Abs(Floats x) { return Bits(Bits(x) & 0x7fffffff); }
 
 // 1.5·2²³: adding it leaves a float whose last place is 1, that is, the sum rounded half to even.
