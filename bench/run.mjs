@@ -71,18 +71,17 @@ const options = {
 
 const ownProducts = process.env.BALLAST_FLOAT32_PRODUCTS ?? '';
 
-/** A device that uses these instructions; '' for the machine's best. */
-function openDevice(kind, precision) {
+/** Devices opened from here on use these instructions, '' for the machine's best; the name of the set alone. */
+function useInstructions(kind) {
   const [instructionSet, products = ownProducts] = kind.split('+');
   if (instructionSet !== '') process.env.BALLAST_INSTRUCTION_SET = instructionSet;
   process.env.BALLAST_FLOAT32_PRODUCTS = products;
-  return Device.open('cpu', { threads: options.threads, precision });
+  return instructionSet;
 }
 
 /** torch in another process; undefined, and why on stderr, where that Python has none. */
-async function openPeer(kind) {
+async function openPeer(instructionSet) {
   if (values.python === undefined) return undefined;
-  const [instructionSet] = kind.split('+');
   const threads = options.threads || os.availableParallelism();
   const peer = new TorchPeer(values.python, 'torch-peer.py', threads, instructionSet);
   try {
@@ -93,10 +92,10 @@ async function openPeer(kind) {
   }
 }
 
-async function measureKernels(suite, kind) {
-  const { peer, torch = '' } = (await openPeer(kind)) ?? {};
+async function measureKernels(suite, instructionSet) {
+  const { peer, torch = '' } = (await openPeer(instructionSet)) ?? {};
   const open = (precision) => ({
-    device: openDevice(kind, precision),
+    device: Device.open('cpu', { threads: options.threads, precision }),
     peer,
     pairs: options.pairs,
   });
@@ -112,11 +111,14 @@ async function measureKernels(suite, kind) {
 const sets = values.sets === '' ? [''] : split(values.sets);
 const results = {};
 for (const suite of suites) {
-  if (suite in kernels) {
-    results[suite] = [];
-    for (const set of sets) results[suite].push(await measureKernels(suite, set));
-  } else {
-    results[suite] = await jobs[suite](options);
+  results[suite] = [];
+  for (const kind of sets) {
+    const instructionSet = useInstructions(kind);
+    results[suite].push(
+      suite in kernels
+        ? await measureKernels(suite, instructionSet)
+        : { instructionSet, rows: await jobs[suite]({ ...options, instructionSet }) },
+    );
   }
 }
 const machine = {

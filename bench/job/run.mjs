@@ -60,7 +60,8 @@ function print({ model, precision, phases, compensationRatio, matmulGflops, effi
 }
 
 export async function measureJob(options) {
-  console.log(`\njob: ${options.method}, ${options.samples} x ${options.sequence} tokens`);
+  const set = options.instructionSet === '' ? '' : `, ${options.instructionSet}`;
+  console.log(`\njob: ${options.method}, ${options.samples} x ${options.sequence} tokens${set}`);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ballast-bench-'));
   const results = [];
   try {

@@ -46,8 +46,10 @@ async function measureModel(directory, peer, options, folder) {
 
 export async function measureReference(options) {
   if (options.python === undefined) throw new Error('The reference procedure needs --python.');
-  const peer = new TorchPeer(options.python, 'reference/procedure.py');
-  console.log(`\nreference procedure: float32 torch ${await peer.version()}`);
+  const { python, threads, instructionSet } = options;
+  const peer = new TorchPeer(python, 'reference/procedure.py', threads, instructionSet);
+  const held = instructionSet === '' ? '' : `, both held to ${instructionSet}`;
+  console.log(`\nreference procedure: float32 torch ${await peer.version()}${held}`);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ballast-bench-'));
   const results = [];
   try {
