@@ -10,13 +10,14 @@
 
 #include "native/backend/damping.h"
 #include "native/cpu/gemm.h"
+#include "native/cpu/rows.h"
 #include "native/cpu/scratch.h"
-#include "native/cpu/triangle.h"
 
 namespace ballast::cpu {
 namespace {
 
-constexpr std::int64_t kBlock = 128;
+constexpr std::int64_t kBlock = kMostTriangle;
+constexpr std::int64_t kRowsOfTask = 16;
 
 class Factorization {
  public:
@@ -25,7 +26,7 @@ class Factorization {
         n_(params.matrix.cols()),
         matrix_(params.matrix.f32()),
         out_(params.out.f32()),
-        panel_(n_ * kBlock),
+        factor_(n_ * kBlock),
         inverse_(n_ * kBlock),
         square_(kBlock * kBlock),
         square_inverse_(kBlock * kBlock) {}
@@ -48,12 +49,10 @@ class Factorization {
       const std::int64_t size = std::min(kBlock, n_ - first);
       if (!FactorDiagonal(first, size)) return false;
       if (first == 0) break;
-      // R_IJ = A_IJ R_JJ⁻ᵀ, kept in panel_ as well since a product may not overlap its factors.
-      Product({.data = out_ + first, .stride = n_}, {.data = Inverse(first), .stride = size}, first,
-              size, size, panel_.data(), size, Update::kStore);
-      CopyPanel(first, first, size);
-      const Operand column = {.data = panel_.data(), .stride = size};
-      Product(column, column, first, first, size, out_, n_, Update::kSubtract, true);
+      const Operand column = {.data = out_ + first, .stride = n_};
+      Product(column, {.data = Inverse(first), .stride = size}, first, size, size, out_ + first,
+              Update::kStore);
+      Product(column, column, first, first, size, out_, Update::kSubtract, true);
     }
     return true;
   }
@@ -62,13 +61,14 @@ class Factorization {
   void Invert() {
     for (std::int64_t first = 0; first < n_; first += kBlock) {
       const std::int64_t size = std::min(kBlock, n_ - first);
-      const std::int64_t end = first + size;
       // U_IJ for the rows above, from S_IJ, and U_JJ.
       Product({.data = out_ + first, .stride = n_},
               {.data = Inverse(first), .stride = size, .depth_contiguous = false}, first, size,
-              size, panel_.data(), size, Update::kStore);
-      std::copy(Inverse(first), Inverse(first) + size * size, panel_.data() + first * size);
-      CopyPanel(end, first, size);
+              size, out_ + first, Update::kStore);
+      for (std::int64_t i = 0; i < size; ++i) {
+        const float* row = Inverse(first) + i * size;
+        std::copy(row, row + size, out_ + (first + i) * n_ + first);
+      }
       SubtractFromLater(first, size);
     }
   }
@@ -80,28 +80,27 @@ class Factorization {
   float* Inverse(std::int64_t first) { return inverse_.data() + first * kBlock; }
 
   void Product(const Operand& a, const Operand& b, std::int64_t rows, std::int64_t columns,
-               std::int64_t depth, float* out, std::int64_t stride, Update update,
-               bool upper = false) {
+               std::int64_t depth, float* out, Update update, bool upper = false) {
     Multiply(context_, context_.kernels.linear.float32,
-             {a, b, rows, columns, depth, out, stride, update, upper});
+             {a, b, rows, columns, depth, out, n_, update, upper});
   }
 
   void LoadUpper(double added) {
-    std::vector<char> dead(n_);
-    for (std::int64_t i = 0; i < n_; ++i) dead[i] = IsDead(i);
-    context_.pool.ParallelFor(
-        n_, 16,
-        [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i) {
-            float* row = out_ + i * n_;
-            std::fill(row, row + i, 0.0f);
-            for (std::int64_t j = i; j < n_; ++j) {
-              row[j] = dead[i] || dead[j] ? 0.0f : matrix_[i * n_ + j];
-            }
-            row[i] = dead[i] ? 1.0f : static_cast<float>(matrix_[i * n_ + i] + added);
-          }
-        },
-        context_.cancel);
+    std::vector<std::int64_t> dead;
+    for (std::int64_t i = 0; i < n_; ++i) {
+      if (IsDead(i)) dead.push_back(i);
+    }
+    ForEachRow(context_, n_, kRowsOfTask, [&](std::int64_t i) {
+      const float* from = matrix_ + i * n_;
+      float* row = out_ + i * n_;
+      std::fill(row, row + i, 0.0f);
+      std::copy(from + i, from + n_, row + i);
+      for (const std::int64_t j : dead) row[j] = 0;
+      row[i] = static_cast<float>(from[i] + added);
+      if (!IsDead(i)) return;
+      std::fill(row + i, row + n_, 0.0f);
+      row[i] = 1;
+    });
   }
 
   bool FactorDiagonal(std::int64_t first, std::int64_t size) {
@@ -110,8 +109,9 @@ class Factorization {
     for (std::int64_t i = 0; i < size; ++i) {
       std::copy(corner + i * n_, corner + i * n_ + size, square + i * size);
     }
-    if (!ReverseCholesky(square, size)) return false;
-    InvertUpper(square, size, square_inverse_.data());
+    const LinearKernels& kernels = context_.kernels.linear;
+    if (!kernels.reverse_cholesky(square, size)) return false;
+    kernels.invert_upper(square, size, square_inverse_.data());
     for (std::int64_t i = 0; i < size; ++i) {
       for (std::int64_t j = i; j < size; ++j) {
         corner[i * n_ + j] = static_cast<float>(square[i * size + j]);
@@ -121,33 +121,26 @@ class Factorization {
     return true;
   }
 
-  void CopyPanel(std::int64_t rows, std::int64_t column, std::int64_t size) {
-    for (std::int64_t i = 0; i < rows; ++i) {
-      std::copy(panel_.data() + i * size, panel_.data() + (i + 1) * size, out_ + i * n_ + column);
-    }
-  }
-
   // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves aside first.
   void SubtractFromLater(std::int64_t first, std::int64_t size) {
     const std::int64_t end = first + size;
     const std::int64_t later = n_ - end;
     if (later == 0) return;
-    Scratch<float> factor(size * later);
-    for (std::int64_t i = 0; i < size; ++i) {
+    ForEachRow(context_, size, kRowsOfTask, [&](std::int64_t i) {
       float* row = out_ + (first + i) * n_ + end;
-      std::copy(row, row + later, factor.data() + i * later);
+      std::copy(row, row + later, factor_.data() + i * later);
       std::fill(row, row + later, 0.0f);
-    }
-    Product({.data = panel_.data(), .stride = size},
-            {.data = factor.data(), .stride = later, .depth_contiguous = false}, end, later, size,
-            out_ + end, n_, Update::kSubtract);
+    });
+    Product({.data = out_ + first, .stride = n_},
+            {.data = factor_.data(), .stride = later, .depth_contiguous = false}, end, later, size,
+            out_ + end, Update::kSubtract);
   }
 
   const Context& context_;
   const std::int64_t n_;
   const float* const matrix_;
   float* const out_;
-  Scratch<float> panel_;    // [rows, size]: a block column of R or U
+  Scratch<float> factor_;   // [size, later]: a block row of R
   Scratch<float> inverse_;  // R_JJ⁻¹ for each J
   Scratch<double> square_;
   Scratch<double> square_inverse_;

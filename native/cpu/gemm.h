@@ -71,7 +71,8 @@ inline const GemmKernels& AlgebraGemmFor(const Context& context, bool whole = fa
 }
 
 // Every element is a sum in an order that only the depth decides, so neither threads nor the other
-// rows and columns change it. out may not overlap a or b.
+// rows and columns change it. out may not overlap b; it may be a itself where neither columns nor
+// depth are more than 128, since a band of rows is packed before any of it is written.
 void Multiply(const Context& context, const GemmKernels& kernels, const Product& product,
               const Finish& finish = nullptr);
 

@@ -49,6 +49,8 @@ LinearKernels MakeLinearKernels() {
       .sum_refit = SumRefit,
       .apply_refit = ApplyRefit,
       .descend_columns = DescendColumns,
+      .reverse_cholesky = ReverseCholesky,
+      .invert_upper = InvertUpper,
   };
 }
 

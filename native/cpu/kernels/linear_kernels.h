@@ -141,6 +141,8 @@ struct RefitColumn {
   std::int64_t rows;
 };
 
+constexpr std::int64_t kMostTriangle = 128;
+
 struct LinearKernels {
   std::int64_t lanes;  // rows that quantize_columns and its like take at once
   GemmKernels float32;
@@ -158,6 +160,12 @@ struct LinearKernels {
   void (*apply_refit)(const RefitColumn& column, const float* change);
   // Each code in turn takes its best value, the others being what they are.
   void (*descend_columns)(const DescentColumns& columns);
+  // a [n, n], n <= kMostTriangle, holds the upper triangle of a symmetric matrix A and receives the
+  // upper triangular R with A = R Rᵀ, the diagonal from last to first. False when a pivot is not a
+  // positive finite number.
+  bool (*reverse_cholesky)(double* a, std::int64_t n);
+  // inverse = r⁻¹, both upper triangular [n, n]; inverse receives zeros below the diagonal.
+  void (*invert_upper)(const double* r, std::int64_t n, double* inverse);
 };
 
 // The table of each instruction set; call one only on a machine that has it.

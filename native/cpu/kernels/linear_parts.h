@@ -16,5 +16,7 @@ void ShiftColumns(const DescentColumns& columns, const float* change);
 void SumRefit(const RefitColumn& column, double* slope, double* curvature);
 void ApplyRefit(const RefitColumn& column, const float* change);
 void DescendColumns(const DescentColumns& columns);
+bool ReverseCholesky(double* a, std::int64_t n);
+void InvertUpper(const double* r, std::int64_t n, double* inverse);
 
 }  // namespace ballast::cpu::BALLAST_ISA
