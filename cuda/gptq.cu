@@ -65,7 +65,7 @@ __device__ void sweep_row(const Sweep& p, std::int64_t row, std::int64_t begin, 
                           const float* factor, float* own) {
   const int lane = threadIdx.x % kWarp;
   const float max_code = max_code_of(p.scheme.bits);
-  float* stored = p.weight + row * p.columns + begin;
+  const float* stored = p.weight + row * p.columns + begin;
   float w[kPerLane], error[kPerLane] = {}, code[kPerLane] = {};
 #pragma unroll
   for (int s = 0; s < kPerLane; ++s) {
@@ -121,7 +121,6 @@ __device__ void sweep_row(const Sweep& p, std::int64_t row, std::int64_t begin, 
   for (int s = 0; s < kPerLane; ++s) {
     const int k = s * kWarp + lane;
     if (k >= size) continue;
-    stored[k] = w[s];
     p.errors[row * kBlock + k] = error[s];
     p.codes[row * p.columns + begin + k] = static_cast<std::uint8_t>(static_cast<int>(code[s]));
   }

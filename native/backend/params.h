@@ -195,7 +195,7 @@ struct FactorizeParams {
 // w_k −= e·U_jk for k > j. Group parameters are found on the weights as already updated when a
 // group begins, unless `scales`/`zeros` are given as inputs (fixed_scales), with group_index [in].
 struct GptqParams {
-  View weight;           // [out, in] float32; holds the updated weights on return
+  View weight;           // [out, in] float32; working memory once it has been read
   View factor;           // [in, in] float32, U
   View channel_weights;  // optional [in] float32 for the clipping search
   View group_index;      // optional [in] int32, only with fixed_scales

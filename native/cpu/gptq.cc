@@ -1,6 +1,6 @@
 // Columns in blocks of at most 128 (arXiv 2210.17323, section 3.3): inside a block each column's
 // error reaches the block's later columns at once; the columns after the block receive all of its
-// errors in one product. Rows are independent; a vector's worth of them goes through a block
+// errors in one product. Rows are independent; as many as the kernel takes go through a block
 // together, transposed. Blocks never end inside a group that begins inside them, so that a group's
 // parameters see weights as updated.
 #include "native/cpu/gptq.h"
@@ -28,7 +28,7 @@ class Sweep {
   Sweep(const Context& context, const GptqParams& params)
       : context_(context),
         params_(params),
-        lanes_(context.kernels.linear.lanes),
+        together_(context.kernels.linear.sweep_rows),
         rows_(params.weight.rows()),
         columns_(params.weight.cols()),
         groups_(params.scales.cols()),
@@ -39,7 +39,7 @@ class Sweep {
     for (Block block = {0, BlockEnd(0)}; block.begin < columns_;
          block = {block.end, BlockEnd(block.end)}) {
       context_.pool.ParallelFor(
-          rows_, lanes_, [&](std::int64_t begin, std::int64_t end) { Rows(block, begin, end); },
+          rows_, together_, [&](std::int64_t begin, std::int64_t end) { Rows(block, begin, end); },
           context_.cancel);
       UpdateLater(block);
     }
@@ -57,16 +57,13 @@ class Sweep {
     return params_.group_index.empty() ? column / group_size_ : params_.group_index.i32()[column];
   }
 
-  // One block of rows [first, last), at most lanes_ of them.
+  // One block of rows [first, last), at most together_ of them.
   void Rows(const Block& block, std::int64_t first, std::int64_t last) {
     const std::int64_t size = block.end - block.begin;
-    Scratch<float> weights(kBlock * lanes_), errors(kBlock * lanes_), parameters(2 * lanes_);
-    Scratch<std::uint8_t> codes(kBlock * lanes_);
-    // Lanes without a row hold a copy of the last one.
-    for (std::int64_t lane = 0; lane < lanes_; ++lane) {
-      const float* row = Weight(std::min(first + lane, last - 1), block.begin);
-      for (std::int64_t j = 0; j < size; ++j) weights[j * lanes_ + lane] = row[j];
-    }
+    const LinearKernels& kernels = context_.kernels.linear;
+    Scratch<float> weights(kBlock * together_), errors(kBlock * together_);
+    Scratch<float> codes(kBlock * together_), parameters(2 * together_);
+    kernels.turn_rows(Weight(first, block.begin), columns_, last - first, size, weights.data());
     GptqColumns columns = {.weights = weights.data(),
                            .factor = params_.factor.f32() + block.begin * (columns_ + 1),
                            .stride = columns_,
@@ -74,7 +71,7 @@ class Sweep {
                            .end = 0,
                            .block_end = size,
                            .scale = parameters.data(),
-                           .zero = parameters.data() + lanes_,
+                           .zero = parameters.data() + together_,
                            .max_code = MaxCode(params_.scheme.bits),
                            .errors = errors.data(),
                            .codes = codes.data()};
@@ -84,25 +81,21 @@ class Sweep {
       while (columns.end < size && Group(block.begin + columns.end) == group) ++columns.end;
       const std::int64_t column = block.begin + columns.begin;
       if (!params_.fixed_scales && column % group_size_ == 0) {
-        FindScale(column, weights.data() + columns.begin * lanes_, first, last,
+        FindScale(column, weights.data() + columns.begin * together_, first, last,
                   std::min(group_size_, size - columns.begin));
       }
-      for (std::int64_t lane = 0; lane < lanes_; ++lane) {
-        const std::int64_t at = std::min(first + lane, last - 1) * groups_ + group;
-        parameters[lane] = params_.scales.f32()[at];
-        parameters[lanes_ + lane] = params_.zeros.f32()[at];
+      for (std::int64_t i = 0; i < together_; ++i) {
+        const std::int64_t at = std::min(first + i, last - 1) * groups_ + group;
+        parameters[i] = params_.scales.f32()[at];
+        parameters[together_ + i] = params_.zeros.f32()[at];
       }
-      context_.kernels.linear.quantize_columns(columns);
+      kernels.quantize_columns(columns);
       columns.begin = columns.end;
     }
-    for (std::int64_t row = first; row < last; ++row) {
-      const std::int64_t lane = row - first;
-      for (std::int64_t j = 0; j < size; ++j) {
-        Weight(row, block.begin)[j] = weights[j * lanes_ + lane];
-        errors_[row * kBlock + j] = errors[j * lanes_ + lane];
-        params_.codes.u8()[row * columns_ + block.begin + j] = codes[j * lanes_ + lane];
-      }
-    }
+    kernels.turn_columns(errors.data(), last - first, size, errors_.data() + first * kBlock,
+                         kBlock);
+    kernels.turn_codes(codes.data(), last - first, size,
+                       params_.codes.u8() + first * columns_ + block.begin, columns_);
   }
 
   // The parameters of the group that begins at `column`, for rows [first, last). Its first `fresh`
@@ -114,7 +107,8 @@ class Sweep {
     const float* channel_weights =
         params_.channel_weights.empty() ? nullptr : params_.channel_weights.f32() + column;
     for (std::int64_t row = first; row < last; ++row) {
-      for (std::int64_t j = 0; j < fresh; ++j) group[j] = block_weights[j * lanes_ + row - first];
+      for (std::int64_t j = 0; j < fresh; ++j)
+        group[j] = block_weights[j * together_ + row - first];
       std::copy(Weight(row, column) + fresh, Weight(row, column) + group_size_,
                 group.data() + fresh);
       const std::int64_t at = row * groups_ + column / group_size_;
@@ -146,7 +140,7 @@ class Sweep {
 
   const Context& context_;
   const GptqParams& params_;
-  const std::int64_t lanes_;
+  const std::int64_t together_;
   const std::int64_t rows_;
   const std::int64_t columns_;
   const std::int64_t groups_;

@@ -39,11 +39,15 @@ double DotDouble(const float* a, const double* b, std::int64_t n) {
 LinearKernels MakeLinearKernels() {
   return {
       .lanes = kLanes,
+      .sweep_rows = kSweepRows,
       .float32 = MakeFloat32Kernels(),
       .bfloat16 = {.rounded = MakeRoundedKernels()},
       .dot = Dot,
       .dot_double = DotDouble,
       .quantize_columns = QuantizeColumns,
+      .turn_rows = TurnRows,
+      .turn_columns = TurnColumns,
+      .turn_codes = TurnCodes,
       .project_columns = ProjectColumns,
       .shift_columns = ShiftColumns,
       .sum_refit = SumRefit,

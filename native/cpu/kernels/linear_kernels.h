@@ -90,7 +90,7 @@ struct BFloat16Kernels {
   GemmKernels of_bfloat16{};
 };
 
-// Some columns of a GPTQ block of `lanes` rows. Arrays with a row of `lanes` numbers for each
+// Some columns of a GPTQ block of `sweep_rows` rows. Arrays with a row of so many numbers for each
 // column of the block are marked [·].
 struct GptqColumns {
   float* weights;       // [·] updated in columns to the right
@@ -99,11 +99,11 @@ struct GptqColumns {
   std::int64_t begin;   // columns to quantize
   std::int64_t end;
   std::int64_t block_end;  // updates reach so far
-  const float* scale;      // [lanes], the same for all columns begin … end−1
+  const float* scale;      // [sweep_rows], the same for all columns begin … end−1
   const float* zero;
   float max_code;
-  float* errors;        // [·] out
-  std::uint8_t* codes;  // [·] out
+  float* errors;  // [·] out
+  float* codes;   // [·] out, whole numbers
 };
 
 // The columns of one group in a block of coordinate descent, `lanes` rows of it. Arrays with a row
@@ -144,13 +144,22 @@ struct RefitColumn {
 constexpr std::int64_t kMostTriangle = 128;
 
 struct LinearKernels {
-  std::int64_t lanes;  // rows that quantize_columns and its like take at once
+  std::int64_t lanes;       // rows that descend_columns and its like take at once
+  std::int64_t sweep_rows;  // rows that quantize_columns takes
   GemmKernels float32;
   BFloat16Kernels bfloat16;  // without bfloat16 products `rounded` alone: by multiply-adds
   // Σ a·b, summed in float64.
   double (*dot)(const float* a, const float* b, std::int64_t n);
   double (*dot_double)(const float* a, const double* b, std::int64_t n);
   void (*quantize_columns)(const GptqColumns& columns);
+  // Columns of `count` rows into an array [·], whose other rows copy the last, of `columns` rounded
+  // up to vectors; and back.
+  void (*turn_rows)(const float* rows, std::int64_t stride, std::int64_t count,
+                    std::int64_t columns, float* turned);
+  void (*turn_columns)(const float* turned, std::int64_t count, std::int64_t columns, float* rows,
+                       std::int64_t stride);
+  void (*turn_codes)(const float* turned, std::int64_t count, std::int64_t columns,
+                     std::uint8_t* rows, std::int64_t stride);
   // What a change of the group's scale would do, and what it does when made: `change` [lanes].
   void (*project_columns)(const DescentColumns& columns);
   void (*shift_columns)(const DescentColumns& columns, const float* change);

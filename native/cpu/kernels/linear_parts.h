@@ -2,6 +2,7 @@
 #pragma once
 
 #include "native/cpu/kernels/linear_kernels.h"
+#include "native/cpu/kernels/vector.h"
 
 namespace ballast::cpu::BALLAST_ISA {
 
@@ -10,7 +11,15 @@ GemmKernels MakeFloat32Kernels();
 // multiplied as float32. The products of bfloat16 numbers are exact in float32, so this differs in
 // the order of sums only.
 GemmKernels MakeRoundedKernels();
+// Rows that a sweep takes at once.
+constexpr std::int64_t kSweepRows = 2 * kLanes;
 void QuantizeColumns(const GptqColumns& columns);
+void TurnRows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t columns,
+              float* turned);
+void TurnColumns(const float* turned, std::int64_t count, std::int64_t columns, float* rows,
+                 std::int64_t stride);
+void TurnCodes(const float* turned, std::int64_t count, std::int64_t columns, std::uint8_t* rows,
+               std::int64_t stride);
 void ProjectColumns(const DescentColumns& columns);
 void ShiftColumns(const DescentColumns& columns, const float* change);
 void SumRefit(const RefitColumn& column, double* slope, double* curvature);
