@@ -6,6 +6,8 @@
 #include "native/cpu/quadratic_form.h"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 
 #include "native/core/divide_up.h"
 #include "native/cpu/bands.h"
@@ -26,12 +28,34 @@ struct Span {
 
 std::int64_t FirstHalf(std::int64_t columns) { return RoundUp(DivideUp(columns, 2), kUnit); }
 
+// Whether bfloat16 holds all numbers, as it does where they are a checkpoint's own.
+bool FitsBFloat16(const Context& context, const View& view) {
+  constexpr std::int64_t kNumbersOfTask = 65536;
+  std::atomic<bool> fits = true;
+  context.pool.ParallelFor(
+      view.shape.elements(), kNumbersOfTask,
+      [&](std::int64_t begin, std::int64_t end) {
+        if (!fits) return;
+        const bool each = std::all_of(view.f32() + begin, view.f32() + end, [](float x) {
+          return (std::bit_cast<std::uint32_t>(x) & 0xffff) == 0;
+        });
+        if (!each) fits = false;
+      },
+      context.cancel);
+  return fits;
+}
+
 // Some rows of delta and other, and their product with M.
 class Band {
  public:
-  Band(const Context& context, const QuadraticFormParams& params, std::int64_t first,
-       std::int64_t rows, float* product)
-      : context_(context), params_(params), first_(first), rows_(rows), product_(product) {}
+  Band(const Context& context, const GemmKernels& gemm, const QuadraticFormParams& params,
+       std::int64_t first, std::int64_t rows, float* product)
+      : context_(context),
+        gemm_(gemm),
+        params_(params),
+        first_(first),
+        rows_(rows),
+        product_(product) {}
 
   void Run() {
     std::fill(Out(0), Out(rows_), 0.0);
@@ -58,7 +82,7 @@ class Band {
   void AddDots(const View& right, Span depth, Span columns, double factor) {
     const std::int64_t width = columns.size();
     const float* matrix = params_.matrix.f32() + depth.begin * n_ + columns.begin;
-    Multiply(context_, AlgebraGemmFor(context_),
+    Multiply(context_, gemm_,
              {.a = {.data = params_.delta.f32() + first_ * n_ + depth.begin, .stride = n_},
               .b = {.data = matrix, .stride = n_, .depth_contiguous = false},
               .rows = rows_,
@@ -78,6 +102,7 @@ class Band {
   }
 
   const Context& context_;
+  const GemmKernels& gemm_;
   const QuadraticFormParams& params_;
   const std::int64_t n_ = params_.delta.cols();
   const std::int64_t first_;
@@ -95,8 +120,11 @@ void QuadraticForm(const Context& context, const QuadraticFormParams& params) {
                                                    : std::max(FirstHalf(columns), kWhole);
   const std::int64_t band = BandRows(rows, width);
   Scratch<float> product(band * width);
+  const bool whole =
+      context.float32_products == Float32Products::kSix && FitsBFloat16(context, params.delta);
+  const GemmKernels& gemm = AlgebraGemmFor(context, whole);
   for (std::int64_t first = 0; first < rows; first += band) {
-    Band(context, params, first, std::min(band, rows - first), product.data()).Run();
+    Band(context, gemm, params, first, std::min(band, rows - first), product.data()).Run();
   }
 }
 

@@ -185,13 +185,17 @@ describeDevices('second moment', productKinds, (instructionSet) => {
   });
 
   it.each([
-    [1, 1],
-    [600, 33],
-    [7, 130],
-    [1, 1100],
-  ])('quadratic forms of [%i, %i]', async (rows, n) => {
+    [1, 1, 'float32'],
+    [600, 33, 'float32'],
+    [7, 130, 'float32'],
+    [1, 1100, 'float32'],
+    [40, 300, 'bfloat16'],
+  ] as const)('quadratic forms of [%i, %i], of numbers of %s', async (rows, n, numbers) => {
     const device = openDevice(instructionSet);
-    const [delta, other, matrix] = [normals(rows * n, 1), normals(rows * n, 2), normals(n * n, 3)];
+    const [other, matrix] = [normals(rows * n, 2), normals(n * n, 3)];
+    const rounded = device.cast(float32(device, [rows, n], normals(rows * n, 1)), numbers);
+    const d = device.cast(rounded, 'float32');
+    const delta = await d.readFloat32();
     const symmetric = matrix.map((_, k) => {
       const [i, j] = [Math.floor(k / n), k % n];
       return at(matrix, Math.min(i, j) * n + Math.max(i, j));
@@ -206,7 +210,7 @@ describeDevices('second moment', productKinds, (instructionSet) => {
         }
         return sum;
       });
-    const [d, o] = [float32(device, [rows, n], delta), float32(device, [rows, n], other)];
+    const o = float32(device, [rows, n], other);
     const [m, s] = [float32(device, [n, n], matrix), float32(device, [n, n], symmetric)];
     const [own, mixed] = [device.quadraticForm(d, s), device.quadraticForm(d, m, o)];
     expectClose(await own.readFloat64(), form(symmetric, delta), 1e-5 * n);
