@@ -49,7 +49,7 @@ class Factorization {
       const std::int64_t size = std::min(kBlock, n_ - first);
       if (!FactorDiagonal(first, size)) return false;
       if (first == 0) break;
-      const Operand column = {.data = out_ + first, .stride = n_};
+      const Operand column = {.data = out_ + first, .stride = n_};  // A_IJ, then R_IJ
       Product(column, {.data = Inverse(first), .stride = size}, first, size, size, out_ + first,
               Update::kStore);
       Product(column, column, first, first, size, out_, Update::kSubtract, true);

@@ -141,6 +141,7 @@ struct RefitColumn {
   std::int64_t rows;
 };
 
+// Rows of the largest square that one thread factors alone.
 constexpr std::int64_t kMostTriangle = 128;
 
 struct LinearKernels {
@@ -152,8 +153,9 @@ struct LinearKernels {
   double (*dot)(const float* a, const float* b, std::int64_t n);
   double (*dot_double)(const float* a, const double* b, std::int64_t n);
   void (*quantize_columns)(const GptqColumns& columns);
-  // Columns of `count` rows into an array [·], whose other rows copy the last, of `columns` rounded
-  // up to vectors; and back.
+  // Some columns of `count` rows, those of a row along memory, into an array [·]: rows beyond
+  // `count` copy the last, and columns are rounded up to whole vectors. And back, of floats and of
+  // codes.
   void (*turn_rows)(const float* rows, std::int64_t stride, std::int64_t count,
                     std::int64_t columns, float* turned);
   void (*turn_columns)(const float* turned, std::int64_t count, std::int64_t columns, float* rows,
