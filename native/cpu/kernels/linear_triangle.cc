@@ -40,10 +40,7 @@ bool FactorColumns(double* a, std::int64_t n, std::int64_t begin, std::int64_t e
     const double root = __builtin_sqrt(pivot);
     a[k * n + k] = root;
     double* column = columns + (end - 1 - k) * n;
-    for (std::int64_t i = 0; i < k; ++i) {
-      const double factor = a[i * n + k] /= root;
-      column[i] = factor;
-    }
+    for (std::int64_t i = 0; i < k; ++i) column[i] = a[i * n + k] /= root;
     for (std::int64_t i = 0; i < k; ++i) {
       for (std::int64_t j = i > begin ? i : begin; j < k; ++j) {
         a[i * n + j] -= column[i] * column[j];
@@ -75,15 +72,15 @@ void InvertUpper(const double* r, std::int64_t n, double* inverse) {
   for (std::int64_t i = n - 1; i >= 0; --i) {
     double* row = inverse + i * n;
     row[i] = 1;
-    for (std::int64_t k = i + 1; k < n;) {
-      const std::int64_t group = k + kTogether <= n && k % kTogether == 0 ? kTogether : 1;
-      if (group == kTogether) {
-        SubtractGroup(r + i * n + k, inverse + k * n, n, k, n, row);
-      } else {
-        for (std::int64_t j = k; j < n; ++j) row[j] -= r[i * n + k] * inverse[k * n + j];
-      }
-      k += group;
+    const auto subtract_row = [&](std::int64_t k) {
+      for (std::int64_t j = k; j < n; ++j) row[j] -= r[i * n + k] * inverse[k * n + j];
+    };
+    std::int64_t k = i + 1;
+    for (; k < n && k % kTogether != 0; ++k) subtract_row(k);
+    for (; k + kTogether <= n; k += kTogether) {
+      SubtractGroup(r + i * n + k, inverse + k * n, n, k, n, row);
     }
+    for (; k < n; ++k) subtract_row(k);
     const double scale = 1 / r[i * n + i];
     for (std::int64_t j = i; j < n; ++j) row[j] *= scale;
   }
