@@ -1,5 +1,6 @@
-// One float32 product u M for a band of rows, u = code − zero, then a block of threads a row: four
-// float64 sums, which decide on the row's scale (native/cpu/refit_scales.cc has the mathematics).
+// The sums of a band of rows: u_g and ΔW in full, then for each group g a float32 product u_g M, of
+// which a block of threads a row keeps float64 sums alone. With these a warp a row goes through its
+// scales (native/cpu/refit_scales.cc has the mathematics).
 #include <algorithm>
 
 #include "cuda/gemm.h"
@@ -10,85 +11,154 @@
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 #include "cuda/trace.h"
-
+#include "native/backend/refit_rounds.h"
 namespace ballast::cuda {
 namespace {
 
-constexpr std::int64_t kBand = 4096;
+constexpr std::int64_t kBand = 2048;
+constexpr std::int64_t kMostWarps = 8;
 
-template <class T>
 struct RefitBand {
-  const T* weight;       // [band, n]
-  const float* units;    // [band, n] u
-  const float* product;  // [band, n] u M
-  const double* trace;   // of M
-  float* scales;         // [band]
+  float* units;    // [band, n] u
+  float* delta;    // [band, n]
+  float* product;  // [band, n] u_g M
+  double* slopes;  // [band, groups]
+  double* gram;    // [band, groups, groups]
+  float* scales;   // [band, groups]
+  const double* trace;
   std::int64_t n;
+  std::int64_t groups;
+  std::int64_t size;  // of a group
   double damping;
   DType scale_dtype;
 };
 
-template <class T>
-__global__ void refit_row_kernel(const RefitBand<T> p) {
-  const std::int64_t first = blockIdx.x * p.n;
-  float scale = p.scales[blockIdx.x];
-  double slope = 0, curvature = 0, damped_slope = 0, damped_curvature = 0;
-  for (std::int64_t j = threadIdx.x; j < p.n; j += blockDim.x) {
-    const float unit = p.units[first + j];
-    const double delta = convert<float>(p.weight[first + j]) - scale * unit;
-    const double product = p.product[first + j];
-    slope += product * delta;
-    curvature += product * unit;
-    damped_slope += unit * delta;
-    damped_curvature += static_cast<double>(unit) * unit;
+// Σ x·y over a group's columns; every lane receives it.
+__device__ __forceinline__ double group_dot(const RefitBand& p, const float* x, const float* y,
+                                            std::int64_t group) {
+  double sum = 0;
+  for (std::int64_t j = group * p.size + threadIdx.x % kWarp; j < (group + 1) * p.size;
+       j += kWarp) {
+    sum += static_cast<double>(x[j]) * y[j];
   }
+  return warp_reduce(sum, Sum{});
+}
+
+__global__ void gather_sums_kernel(const RefitBand p, std::int64_t group) {
+  const std::int64_t row = blockIdx.x, first = row * p.n;
+  const int warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  double slope = 0;
+  for (std::int64_t g = warp; g < p.groups; g += warps) {
+    const double curvature = group_dot(p, p.product + first, p.units + first, g);
+    const double part = group_dot(p, p.product + first, p.delta + first, g);
+    if (threadIdx.x % kWarp != 0) continue;
+    p.gram[(row * p.groups + group) * p.groups + g] = curvature;
+    slope += part;
+  }
+  slope = block_reduce(slope, Sum{}, 0.0);
+  if (threadIdx.x == 0) p.slopes[row * p.groups + group] = slope;
+}
+
+__global__ void move_scales_kernel(const RefitBand p) {
+  const std::int64_t row = blockIdx.x, first = row * p.n;
+  const int lane = threadIdx.x;
+  double* slopes = p.slopes + row * p.groups;
+  double* gram = p.gram + row * p.groups * p.groups;
+  float* scales = p.scales + row * p.groups;
   const double damping = p.damping * *p.trace / p.n;
-  slope = block_reduce(slope, Sum{}, 0.0) + damping * block_reduce(damped_slope, Sum{}, 0.0);
-  curvature =
-      block_reduce(curvature, Sum{}, 0.0) + damping * block_reduce(damped_curvature, Sum{}, 0.0);
-  double taken = 0;
-  const float change = move_scale(p.scale_dtype, slope, curvature, scale, taken);
-  if (threadIdx.x == 0 && change != 0) p.scales[blockIdx.x] = scale;
+  for (std::int64_t g = 0; g < p.groups; ++g) {
+    const double slope = group_dot(p, p.units + first, p.delta + first, g);
+    const double curvature = group_dot(p, p.units + first, p.units + first, g);
+    if (lane != 0) continue;
+    slopes[g] += damping * slope;
+    gram[g * (p.groups + 1)] += damping * curvature;
+  }
+  __syncwarp();
+  double taken = 0, before = 0;
+  for (int round = 0; round < kMostRefitRounds; ++round) {
+    for (std::int64_t g = 0; g < p.groups; ++g) {
+      float scale = scales[g];
+      const float change =
+          move_scale(p.scale_dtype, slopes[g], gram[g * (p.groups + 1)], scale, taken);
+      __syncwarp();  // every lane has read what the next lines write
+      if (change == 0) continue;
+      if (lane == 0) scales[g] = scale;
+      for (std::int64_t h = lane; h < p.groups; h += kWarp) {
+        slopes[h] -= change * gram[g * p.groups + h];
+      }
+      __syncwarp();
+    }
+    if (p.groups == 1 || taken - before <= kLeastRefitShare * taken) return;
+    before = taken;
+  }
+}
+
+// u and ΔW of the band, whose weights and codes begin here.
+template <class T>
+void Load(const Context& context, const T* weight, const std::uint8_t* codes, const float* zeros,
+          const RefitBand& p, std::int64_t band) {
+  ForEach(context, "refitScales", band * p.n, [=] __device__(std::int64_t i) {
+    const std::int64_t group = i / p.size;  // of all rows' groups, one after the other
+    const float unit = static_cast<float>(codes[i]) - zeros[group];
+    p.units[i] = unit;
+    p.delta[i] = convert<float>(weight[i]) - p.scales[group] * unit;
+  });
+}
+
+// u_g M of the band; rows of a symmetric matrix serve as its columns.
+void Project(const Context& context, const RefitScalesParams& params, const RefitBand& p,
+             std::int64_t group, std::int64_t band) {
+  const std::int64_t begin = group * p.size;
+  Multiply(context, "refitScales",
+           {.a = {.data = p.units + begin, .stride = p.n},
+            .b = {.data = params.matrix.f32() + begin, .stride = p.n},
+            .rows = band,
+            .columns = p.n,
+            .depth = p.size,
+            .out = p.product,
+            .stride = p.n});
 }
 
 }  // namespace
 
 void RefitScales(const Context& context, const RefitScalesParams& params) {
-  const std::int64_t rows = params.weight.rows(), n = params.weight.cols();
   if (params.weight.shape.elements() == 0) return;
-  const Scratch<float> units(context, std::min(kBand, rows) * n);
-  const Scratch<float> product(context, std::min(kBand, rows) * n);
+  const std::int64_t rows = params.weight.rows(), n = params.weight.cols();
+  const std::int64_t groups = params.scales.cols(), most = std::min(kBand, rows);
+  const Scratch<float> units(context, most * n), delta(context, most * n);
+  const Scratch<float> product(context, most * n);
+  const Scratch<double> slopes(context, most * groups), gram(context, most * groups * groups);
   const Scratch<double> trace(context, 1);
   Trace(context, "refitScales", params.matrix.f32(), n, trace.data());
+  const auto warps = static_cast<unsigned>(std::min(groups, kMostWarps));
   for (std::int64_t first = 0; first < rows; first += kBand) {
     const std::int64_t band = std::min(kBand, rows - first);
-    const std::uint8_t* codes = params.codes.u8() + first * n;
-    const float* zeros = params.zeros.f32() + first;
-    float* u = units.data();
-    ForEach(context, "refitScales", band * n,
-            [=] __device__(std::int64_t i) { u[i] = static_cast<float>(codes[i]) - zeros[i / n]; });
-    // The rows of a symmetric matrix serve as its columns.
-    Multiply(context, "refitScales",
-             {.a = {.data = units.data(), .stride = n},
-              .b = {.data = params.matrix.bytes, .stride = n},
-              .rows = band,
-              .columns = n,
-              .depth = n,
-              .out = product.data(),
-              .stride = n});
+    const auto blocks = static_cast<unsigned>(band);
+    const RefitBand p = {.units = units.data(),
+                         .delta = delta.data(),
+                         .product = product.data(),
+                         .slopes = slopes.data(),
+                         .gram = gram.data(),
+                         .scales = params.scales.f32() + first * groups,
+                         .trace = trace.data(),
+                         .n = n,
+                         .groups = groups,
+                         .size = n / groups,
+                         .damping = params.damping,
+                         .scale_dtype = params.scale_dtype};
     WithWeightType(params.weight.dtype, [&](auto type) {
       using T = typename decltype(type)::type;
-      refit_row_kernel<T><<<static_cast<unsigned>(band), kThreads, 0, context.stream>>>(
-          {.weight = params.weight.as<T>() + first * n,
-           .units = units.data(),
-           .product = product.data(),
-           .trace = trace.data(),
-           .scales = params.scales.f32() + first,
-           .n = n,
-           .damping = params.damping,
-           .scale_dtype = params.scale_dtype});
-      CheckLaunch("refitScales");
+      Load(context, params.weight.as<T>() + first * n, params.codes.u8() + first * n,
+           params.zeros.f32() + first * groups, p, band);
     });
+    for (std::int64_t group = 0; group < groups; ++group) {
+      context.ThrowIfCancelled();
+      Project(context, params, p, group, band);
+      gather_sums_kernel<<<blocks, warps * kWarp, 0, context.stream>>>(p, group);
+      CheckLaunch("refitScales");
+    }
+    move_scales_kernel<<<blocks, kWarp, 0, context.stream>>>(p);
+    CheckLaunch("refitScales");
   }
 }
 

@@ -181,7 +181,7 @@ export abstract class QuantizationOperations extends Operations {
     };
   }
 
-  /** The scales [out, 1] at which the codes' ΔW M ΔWᵀ is least in every row, M = matrix + damping·mean(diag)·I. */
+  /** The scales [out, groups] at which the codes' ΔW M ΔWᵀ is least in every row, M = matrix + damping·mean(diag)·I. */
   refitScales(
     weight: Tensor,
     matrix: Tensor,

@@ -14,7 +14,6 @@ import {
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
-import { refittedScales } from './refit.js';
 
 /** Beyond a tenfold mean diagonal nothing of the moment is left that would tell columns apart. */
 const maxDamping = 10;
@@ -98,15 +97,14 @@ function withRefit(
   found: QuantizedWeight,
   order: Order | undefined,
 ): QuantizedWeight {
-  const { device, moment, options } = input;
+  const { device, moment, scheme, options } = input;
   const inRuns = (rows: Tensor) =>
     order === undefined ? rows : device.selectColumns(rows, order.forward);
-  const scales = refittedScales(
-    input,
+  const scales = device.refitScales(
     inRuns(weight),
     order === undefined ? moment : permuted(device, moment, order),
     { ...found, codes: inRuns(found.codes) },
-    options.damping,
+    { scaleDtype: scheme.scaleDtype, damping: options.damping },
   );
   return { ...found, scales };
 }

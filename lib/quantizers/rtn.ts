@@ -15,7 +15,6 @@ import {
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
-import { refittedScales } from './refit.js';
 
 async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   const { device, moment, scheme, options } = input;
@@ -36,7 +35,8 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
     const codes = device.quantize(weight, scales, zeros, scheme.bits);
     if (!refits || moment === undefined) return { codes, scales, zeros };
     const start = { codes, scales, zeros };
-    return { codes, scales: refittedScales(input, weight, moment, start, 0), zeros };
+    const fitted = { scaleDtype: scheme.scaleDtype, damping: 0 };
+    return { codes, scales: device.refitScales(weight, moment, start, fitted), zeros };
   };
   return {
     quantize: (weight, found) => device.scope(() => quantize(weight, found)),

@@ -234,14 +234,15 @@ struct DescendParams {
   double tolerance = 0;
 };
 
-// Moves each row's one scale to where e = ΔW_o M ΔW_oᵀ is least, with ΔW and M as in DescendParams:
-// rounded to scale_dtype, at most by a factor of two, and only if that lowers e.
+// Moves the scales of each row to where e = ΔW_o M ΔW_oᵀ is least, with ΔW and M as in
+// DescendParams: one after the other, rounded to scale_dtype, at most by a factor of two, and only
+// if that lowers e; groups in rounds until one of them takes off less than 1e-4 of what all have.
 struct RefitScalesParams {
   View weight;  // [out, in] weight type
   View matrix;  // [in, in] float32 symmetric, positive semidefinite
   View codes;   // [out, in] uint8
-  View zeros;   // [out, 1] float32
-  View scales;  // [out, 1] float32, in and out
+  View zeros;   // [out, g] float32
+  View scales;  // [out, g] float32, in and out
   DType scale_dtype = DType::kFloat32;
   double damping = 0;
 };

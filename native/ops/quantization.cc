@@ -214,8 +214,7 @@ Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, c
   ExpectFloat32("matrix", matrix, {weight.cols(), weight.cols()});
   ExpectDType("codes", codes, DType::kUint8);
   ExpectShape("codes", codes, weight.shape());
-  ExpectFloat32("scales", scales, {weight.rows(), 1});
-  ExpectFloat32("zeros", zeros, {weight.rows(), 1});
+  ExpectScales(scales, zeros, weight.rows(), weight.cols());
   ExpectThat(damping >= 0, "Expected no negative damping.");
   const Tensor out = device.Empty(DType::kFloat32, scales.shape());
   device.Enqueue([=](Backend& backend) {

@@ -38,6 +38,7 @@ struct Way {
 
 constexpr Way kWays[] = {
     {"rounded", &BFloat16Kernels::rounded, 100, 100, kBFloat, kBFloat, 0, 1024},
+    {"two", &BFloat16Kernels::two_products, 250, 600, kBFloat, kFloat, 0x1p-17, 512},
     {"three", &BFloat16Kernels::three_products, 600, 100, kFloat, kFloat, 0x1p-15, 512},
     {"three", &BFloat16Kernels::three_products, 100, 600, kFloat, kFloat, 0x1p-15, 512},
     {"six", &BFloat16Kernels::six_products, 600, 300, kFloat, kFloat, 0x1p-24, 320},

@@ -72,7 +72,7 @@ describe.skipIf(!canRun)('AMX kernels on a twin of the tile instructions', () =>
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it.each([...['rounded', 'three', 'six'], ...['by float16', 'by bfloat16', 'of bfloat16']])(
+  it.each([...['rounded', 'two', 'three', 'six'], ...['by float16', 'by bfloat16', 'of bfloat16']])(
     '%s products',
     (products) => {
       const found = findings.filter((line) => line.products === products);

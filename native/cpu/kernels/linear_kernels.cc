@@ -21,6 +21,37 @@ double Dot(const float* a, const float* b, std::int64_t n) {
   return sum;
 }
 
+// Products are summed in float32 for 8 vectors, two sums of each at a time, and the sums in
+// float64.
+void DotPair(const float* x, const float* a, const float* b, std::int64_t n, double* sums) {
+  constexpr int kChains = 2;
+  constexpr std::int64_t kStep = kChains * kLanes;
+  constexpr std::int64_t kStretch = 8 * kStep;
+  Doubles with_a{}, with_b{};
+  std::int64_t i = 0;
+  while (i + kStep <= n) {
+    const std::int64_t end = n - i < kStretch ? n : i + kStretch;
+    Floats sum_a[kChains] = {}, sum_b[kChains] = {};
+    for (; i + kStep <= end; i += kStep) {
+      for (int c = 0; c < kChains; ++c) {
+        const Floats factor = Load<Floats>(x + i + c * kLanes);
+        sum_a[c] = MultiplyAdd(factor, Load<Floats>(a + i + c * kLanes), sum_a[c]);
+        sum_b[c] = MultiplyAdd(factor, Load<Floats>(b + i + c * kLanes), sum_b[c]);
+      }
+    }
+    for (int c = 0; c < kChains; ++c) {
+      with_a += Low(sum_a[c]) + High(sum_a[c]);
+      with_b += Low(sum_b[c]) + High(sum_b[c]);
+    }
+  }
+  sums[0] = Sum(with_a);
+  sums[1] = Sum(with_b);
+  for (; i < n; ++i) {
+    sums[0] += static_cast<double>(x[i]) * a[i];
+    sums[1] += static_cast<double>(x[i]) * b[i];
+  }
+}
+
 double DotDouble(const float* a, const double* b, std::int64_t n) {
   Doubles low{}, high{};
   std::int64_t i = 0;
@@ -43,6 +74,7 @@ LinearKernels MakeLinearKernels() {
       .float32 = MakeFloat32Kernels(),
       .bfloat16 = {.rounded = MakeRoundedKernels()},
       .dot = Dot,
+      .dot_pair = DotPair,
       .dot_double = DotDouble,
       .quantize_columns = QuantizeColumns,
       .turn_rows = TurnRows,

@@ -80,9 +80,10 @@ struct GemmKernels {
 
 // Where there are bfloat16 products: of operands rounded, and of float32 operands in parts
 // (split.h). What six products sum takes five by a right operand of float16, and three by one of
-// bfloat16 or of a left one.
+// bfloat16 or of a left one; two take a left operand of bfloat16 as well.
 struct BFloat16Kernels {
   GemmKernels rounded;
+  GemmKernels two_products{};
   GemmKernels three_products{};
   GemmKernels six_products{};
   GemmKernels by_float16{};
@@ -151,6 +152,8 @@ struct LinearKernels {
   BFloat16Kernels bfloat16;  // without bfloat16 products `rounded` alone: by multiply-adds
   // Σ a·b, summed in float64.
   double (*dot)(const float* a, const float* b, std::int64_t n);
+  // sums = {Σ x·a, Σ x·b}, in float32 for a few vectors and so on in float64.
+  void (*dot_pair)(const float* x, const float* a, const float* b, std::int64_t n, double* sums);
   double (*dot_double)(const float* a, const double* b, std::int64_t n);
   void (*quantize_columns)(const GptqColumns& columns);
   // Some columns of `count` rows, those of a row along memory, into an array [·]: rows beyond

@@ -3,10 +3,12 @@
 // that of the rest, and that of what remains: a = h + m + l exactly, |m| <= 2⁻⁸|a|, |l| <= 2⁻¹⁷|a|.
 //   six products    a·b ≈ lh' + hl' + mm' + mh' + hm' + hh'    lacks at most 2⁻²⁴|a·b|
 //   three products  a·b ≈ mh' + hm' + hh'                      lacks at most 2⁻¹⁵|a·b|
+//   two products    a·b ≈ am' + ah' for a bfloat16 a           lacks at most 2⁻¹⁷|a·b|
 // Strips and panels hold the parts one after the other along the depth, and a tile sums all
 // products, the small ones first or apart. What a sum over n is off by, next to Σ|a·b|:
 //   six products    2⁻²⁴·(1 + 1.1·(min(n, 320) + n/320)), also where fewer are left of them
 //   three products  2⁻¹⁵ + 2⁻²⁴·1.1·(min(n, 512) + n/512)
+//   two products    2⁻¹⁷ + 2⁻²⁴·1.1·(min(n, 512) + n/512)
 //   multiply-adds   2⁻²⁴·(min(n, 512) + n/512), which is 2⁻¹⁵ from n = 512 on
 // Below the normal numbers bfloat16 products know zero alone: besides, 2⁻¹²⁴·Σ(|a| + |b| + 6).
 #pragma once
@@ -98,11 +100,20 @@ struct OfBFloat16 {
   static constexpr int kLeft[] = {0, 0, 0};
   static constexpr int kRight[] = {2, 1, 0};
 };
+// The same, where the right one's last part may be left out.
+struct TwoProducts {
+  using Left = WholeNumbers;
+  using Right = NumbersInParts<2>;
+  static constexpr int kProducts = 2;
+  static constexpr int kLeft[] = {0, 0};
+  static constexpr int kRight[] = {1, 0};
+};
 
 // All that is made of bfloat16 products.
 template <class Kernel>
 BFloat16Kernels TablesOf(std::int64_t block_columns) {
   return {.rounded = Gemm<Kernel>::Table(block_columns),
+          .two_products = Gemm<Kernel, TwoProducts>::Table(block_columns),
           .three_products = Gemm<Kernel, ThreeProducts>::Table(block_columns),
           .six_products = Gemm<Kernel, SixProducts>::Table(block_columns),
           .by_float16 = Gemm<Kernel, ByFloat16>::Table(block_columns),
