@@ -41,7 +41,7 @@ __global__ void strip_dot_kernel(const Strip p) {
 
 // One band of rows of Δ.
 void AddStrips(const Context& context, const float* delta, const float* matrix, std::int64_t rows,
-               std::int64_t n, double* out) {
+               std::int64_t n, Precision precision, double* out) {
   const std::int64_t strip = std::min(StripOf(n), n);
   const Scratch<float> above(context, rows * strip), square(context, rows * strip);
   for (std::int64_t first = 0; first < n; first += strip) {
@@ -55,7 +55,8 @@ void AddStrips(const Context& context, const float* delta, const float* matrix, 
                 .columns = columns,
                 .depth = depth,
                 .out = product,
-                .stride = columns});
+                .stride = columns,
+                .precision = precision});
     };
     if (first > 0) multiply(0, first, above.data());
     multiply(first, columns, square.data());
@@ -83,7 +84,7 @@ void QuadraticForm(const Context& context, const QuadraticFormParams& params) {
     const float* delta = params.delta.f32() + first * n;
     double* out = params.out.f64() + first;
     if (symmetric) {
-      AddStrips(context, delta, params.matrix.f32(), band, n, out);
+      AddStrips(context, delta, params.matrix.f32(), band, n, params.precision, out);
       continue;
     }
     Multiply(context, "quadraticForm",
@@ -93,7 +94,8 @@ void QuadraticForm(const Context& context, const QuadraticFormParams& params) {
               .columns = n,
               .depth = n,
               .out = product.data(),
-              .stride = n});
+              .stride = n,
+              .precision = params.precision});
     RowDot(context, "quadraticForm", product.data(), params.other.f32() + first * n, n, band, n,
            out);
   }

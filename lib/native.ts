@@ -175,7 +175,13 @@ export interface NativeAddon {
     options: { count: number; centred: boolean; symmetric: boolean },
   ): NativeTensor;
   matvec(device: Device, weight: Handle, vector: Handle): NativeTensor;
-  quadraticForm(device: Device, delta: Handle, matrix: Handle, other: Optional): NativeTensor;
+  quadraticForm(
+    device: Device,
+    delta: Handle,
+    matrix: Handle,
+    other: Optional,
+    precision: Precision,
+  ): NativeTensor;
   findScales(
     device: Device,
     weight: Handle,

@@ -31,7 +31,7 @@ export async function residualOf(
     if (!inputs.hasMoment) return { variances: [], means };
     const variances = [device.quadraticForm(delta, inputs.covariance)];
     if (drift !== undefined) {
-      const cross = device.quadraticForm(w, drift.cross(true), delta);
+      const cross = device.quadraticForm(w, drift.cross(true), { other: delta });
       variances.push(cross, cross, device.quadraticForm(w, drift.difference.covariance));
     }
     return { variances, means };
@@ -73,7 +73,10 @@ export async function positionOutputs(
   return await outputs.readFloat32();
 }
 
-/** tr(W G Wᵀ), the energy of the layer's output that errors are relative to. */
+/**
+ * tr(W G Wᵀ), the energy of the layer's output that errors are relative to, in the device's precision: a sum without
+ * cancellation, in which what single products are rounded by is lost.
+ */
 export async function outputEnergy(
   device: Device,
   weight: Tensor,
@@ -82,7 +85,9 @@ export async function outputEnergy(
   const { variances, means } = device.scope(() => {
     const w = device.cast(weight, 'float32');
     return {
-      variances: inputs.hasMoment ? [device.quadraticForm(w, inputs.covariance)] : [],
+      variances: inputs.hasMoment
+        ? [device.quadraticForm(w, inputs.covariance, { precision: device.precision })]
+        : [],
       means: [device.matvec(w, inputs.mean)],
     };
   });

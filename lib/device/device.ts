@@ -182,9 +182,18 @@ export class Device extends QuantizationOperations {
   }
 
   /** [out] float64: Δ_o M Δ_oᵀ per row, M symmetric; or Δ_o M other_oᵀ with any M. */
-  quadraticForm(delta: Tensor, matrix: Tensor, other?: Tensor): Tensor {
+  quadraticForm(
+    delta: Tensor,
+    matrix: Tensor,
+    options: {
+      other?: Tensor;
+      /** Default float32, whatever the device's. */
+      precision?: Precision;
+    } = {},
+  ): Tensor {
+    const { other, precision = 'float32' } = options;
     return this.make(() =>
-      native.quadraticForm(this.native, delta.handle, matrix.handle, other?.handle),
+      native.quadraticForm(this.native, delta.handle, matrix.handle, other?.handle, precision),
     );
   }
 }

@@ -247,12 +247,14 @@ struct RefitScalesParams {
   double damping = 0;
 };
 
-// out[o] = Δ_o M Δ_oᵀ for every row of delta; with `other`, Δ_o M other_oᵀ.
+// out[o] = Δ_o M Δ_oᵀ for every row of delta; with `other`, Δ_o M other_oᵀ. float32 sums; `precision`
+// says how the products of delta and M are formed.
 struct QuadraticFormParams {
   View delta;   // [out, in] float32
   View matrix;  // [in, in] float32; symmetric where `other` is absent
   View other;   // optional [out, in] float32
   View out;     // [out] float64
+  Precision precision = Precision::kFloat32;
 };
 
 // out[i] = Σ_j weight[i, j]·vector[j] in float64.

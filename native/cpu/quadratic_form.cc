@@ -45,6 +45,14 @@ bool FitsBFloat16(const Context& context, const View& view) {
   return fits;
 }
 
+const GemmKernels& GemmOf(const Context& context, const QuadraticFormParams& params) {
+  if (params.precision == Precision::kBFloat16) {
+    return NarrowGemmFor(context, params.precision);
+  }
+  const bool splits = context.float32_products == Float32Products::kSix;
+  return AlgebraGemmFor(context, splits && FitsBFloat16(context, params.delta));
+}
+
 // Some rows of delta and other, and their product with M.
 class Band {
  public:
@@ -120,9 +128,7 @@ void QuadraticForm(const Context& context, const QuadraticFormParams& params) {
                                                    : std::max(FirstHalf(columns), kWhole);
   const std::int64_t band = BandRows(rows, width);
   Scratch<float> product(band * width);
-  const bool whole =
-      context.float32_products == Float32Products::kSix && FitsBFloat16(context, params.delta);
-  const GemmKernels& gemm = AlgebraGemmFor(context, whole);
+  const GemmKernels& gemm = GemmOf(context, params);
   for (std::int64_t first = 0; first < rows; first += band) {
     Band(context, gemm, params, first, std::min(band, rows - first), product.data()).Run();
   }

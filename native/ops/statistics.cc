@@ -73,7 +73,7 @@ Tensor Matvec(Device& device, const Tensor& weight, const Tensor& vector) {
 }
 
 Tensor QuadraticForm(Device& device, const Tensor& delta, const Tensor& matrix,
-                     const OptionalTensor& other) {
+                     const OptionalTensor& other, Precision precision) {
   ExpectDType("delta", delta, DType::kFloat32);
   ExpectRank("delta", delta, 2);
   ExpectFloat32("matrix", matrix, {delta.cols(), delta.cols()});
@@ -83,7 +83,8 @@ Tensor QuadraticForm(Device& device, const Tensor& delta, const Tensor& matrix,
     backend.QuadraticForm({.delta = delta.Read(),
                            .matrix = matrix.Read(),
                            .other = ReadOptional(other),
-                           .out = out.Write()});
+                           .out = out.Write(),
+                           .precision = precision});
   });
   return out;
 }

@@ -27,6 +27,6 @@ Tensor Moment(Device& device, const Tensor& sum, const Tensor& mean_x, const Ten
 Tensor Matvec(Device& device, const Tensor& weight, const Tensor& vector);
 // [out] float64: Δ_o M Δ_oᵀ (or Δ_o M other_oᵀ).
 Tensor QuadraticForm(Device& device, const Tensor& delta, const Tensor& matrix,
-                     const OptionalTensor& other);
+                     const OptionalTensor& other, Precision precision);
 
 }  // namespace ballast

@@ -200,20 +200,32 @@ describeDevices('second moment', productKinds, (instructionSet) => {
       const [i, j] = [Math.floor(k / n), k % n];
       return at(matrix, Math.min(i, j) * n + Math.max(i, j));
     });
-    const form = (middle: Float32Array, right: Float32Array) =>
+    const form = (middle: Float32Array, right: Float32Array, left = delta) =>
       Float64Array.from({ length: rows }, (_, o) => {
         let sum = 0;
         for (let i = 0; i < n; ++i) {
           for (let j = 0; j < n; ++j) {
-            sum += at(delta, o * n + i) * at(middle, i * n + j) * at(right, o * n + j);
+            sum += at(left, o * n + i) * at(middle, i * n + j) * at(right, o * n + j);
           }
         }
         return sum;
       });
     const o = float32(device, [rows, n], other);
     const [m, s] = [float32(device, [n, n], matrix), float32(device, [n, n], symmetric)];
-    const [own, mixed] = [device.quadraticForm(d, s), device.quadraticForm(d, m, o)];
+    const [own, mixed] = [device.quadraticForm(d, s), device.quadraticForm(d, m, { other: o })];
     expectClose(await own.readFloat64(), form(symmetric, delta), 1e-5 * n);
     expectClose(await mixed.readFloat64(), form(matrix, other), 1e-5 * n);
+    const [few, others] = [{ precision: 'bfloat16' }, { precision: 'bfloat16', other: o }] as const;
+    const coarse = device.quadraticForm(d, s, few);
+    const coarseMixed = device.quadraticForm(d, m, others);
+    // The product's two factors are rounded, `other` is not, nor is delta where it meets the product.
+    const half = (values: Float32Array) => values.map(toBfloat16);
+    const deltas = half(delta);
+    const most = form(symmetric.map(Math.abs), delta.map(Math.abs), delta.map(Math.abs));
+    const exact = form(symmetric, delta);
+    (await coarse.readFloat64()).forEach((value, o) => {
+      expect(Math.abs(value - at(exact, o))).toBeLessThan(2 ** -7 * at(most, o));
+    });
+    expectClose(await coarseMixed.readFloat64(), form(half(matrix), other, deltas), 1e-5 * n);
   });
 });

@@ -154,7 +154,7 @@ describe('refit', () => {
     const { codes, scales, zeros } = await quantized('gptq', { refit: 'scales', damping: 0 });
     const ones = float32(device, [rows, 1], new Float32Array(rows).fill(1));
     const unit = device.dequantize(codes, ones, zeros, 'float32');
-    const uw = await device.quadraticForm(unit, moment, weight).readFloat64();
+    const uw = await device.quadraticForm(unit, moment, { other: weight }).readFloat64();
     const uu = await device.quadraticForm(unit, moment).readFloat64();
     const found = await scales.readFloat32();
     for (const [row, scale] of found.entries()) {
