@@ -33,45 +33,52 @@ struct RefitBand {
   DType scale_dtype;
 };
 
-// Σ x·y over a group's columns; every lane receives it.
-__device__ __forceinline__ double group_dot(const RefitBand& p, const float* x, const float* y,
-                                            std::int64_t group) {
-  double sum = 0;
+struct Dots {
+  double units;
+  double delta;
+};
+
+// x · u and x · ΔW over a group's columns; every lane receives them.
+__device__ __forceinline__ Dots group_dots(const RefitBand& p, const float* x, std::int64_t row,
+                                           std::int64_t group) {
+  const std::int64_t first = row * p.n;
+  Dots sums = {0, 0};
   for (std::int64_t j = group * p.size + threadIdx.x % kWarp; j < (group + 1) * p.size;
        j += kWarp) {
-    sum += static_cast<double>(x[j]) * y[j];
+    const double factor = x[first + j];
+    sums.units += factor * p.units[first + j];
+    sums.delta += factor * p.delta[first + j];
   }
-  return warp_reduce(sum, Sum{});
+  return {warp_reduce(sums.units, Sum{}), warp_reduce(sums.delta, Sum{})};
 }
 
 __global__ void gather_sums_kernel(const RefitBand p, std::int64_t group) {
-  const std::int64_t row = blockIdx.x, first = row * p.n;
+  const std::int64_t row = blockIdx.x;
   const int warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  const bool first_lane = threadIdx.x % kWarp == 0;
   double slope = 0;
   for (std::int64_t g = warp; g < p.groups; g += warps) {
-    const double curvature = group_dot(p, p.product + first, p.units + first, g);
-    const double part = group_dot(p, p.product + first, p.delta + first, g);
-    if (threadIdx.x % kWarp != 0) continue;
-    p.gram[(row * p.groups + group) * p.groups + g] = curvature;
-    slope += part;
+    const Dots sums = group_dots(p, p.product, row, g);
+    if (!first_lane) continue;
+    p.gram[(row * p.groups + group) * p.groups + g] = sums.units;
+    slope += sums.delta;
   }
   slope = block_reduce(slope, Sum{}, 0.0);
   if (threadIdx.x == 0) p.slopes[row * p.groups + group] = slope;
 }
 
 __global__ void move_scales_kernel(const RefitBand p) {
-  const std::int64_t row = blockIdx.x, first = row * p.n;
+  const std::int64_t row = blockIdx.x;
   const int lane = threadIdx.x;
   double* slopes = p.slopes + row * p.groups;
   double* gram = p.gram + row * p.groups * p.groups;
   float* scales = p.scales + row * p.groups;
   const double damping = p.damping * *p.trace / p.n;
   for (std::int64_t g = 0; g < p.groups; ++g) {
-    const double slope = group_dot(p, p.units + first, p.delta + first, g);
-    const double curvature = group_dot(p, p.units + first, p.units + first, g);
+    const Dots sums = group_dots(p, p.units, row, g);
     if (lane != 0) continue;
-    slopes[g] += damping * slope;
-    gram[g * (p.groups + 1)] += damping * curvature;
+    slopes[g] += damping * sums.delta;
+    gram[g * (p.groups + 1)] += damping * sums.units;
   }
   __syncwarp();
   double taken = 0, before = 0;

@@ -57,7 +57,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     flags: '--static-groups',
     help: 'with --act-order: groups are runs of the original columns',
   },
-  rounds: { flags: '--rounds <n>', help: 'rounds of refits at most', parse: number },
+  rounds: { flags: '--rounds <n>', help: 'rounds of coordinate descent at most', parse: number },
   order: {
     flags: '--order <cyclic|greedy>',
     help: 'in which refits go through the columns',

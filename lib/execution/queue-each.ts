@@ -6,7 +6,7 @@
 import type { Device } from '../device/index.js';
 
 /** Items that are queued between two waits: on a GPU some take no longer than a wait does. */
-const queuedTogether = ({ name }: Device) => (name === 'cpu' ? 1 : 4);
+export const queuedTogether = ({ name }: Device) => (name === 'cpu' ? 1 : 4);
 
 /**
  * Calls `enqueue` for each item in order; resolves when the device has done them all. Errors: the first of `enqueue` and

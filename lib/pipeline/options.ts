@@ -52,7 +52,7 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly actOrder?: boolean;
   /** With actOrder: groups are runs of the original columns; default false. */
   readonly staticGroups?: boolean;
-  /** Rounds of refits at most, of methods that refit; default 3. */
+  /** Rounds of coordinate descent at most, of methods that end with it; default 3. */
   readonly rounds?: number;
   /** Order in which refits go through the columns; default 'cyclic', unless the method says otherwise. */
   readonly order?: 'cyclic' | 'greedy';

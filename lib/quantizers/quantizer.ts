@@ -26,7 +26,7 @@ export interface QuantizerOptions {
   readonly actOrder: boolean;
   /** With actOrder: find group parameters in the original order, before the sweep. */
   readonly staticGroups: boolean;
-  /** Rounds of refits at most. */
+  /** Rounds of coordinate descent at most. */
   readonly rounds: number;
   /** In which order a refit goes through the columns: as they are, or by what leaving one out would cost. */
   readonly order: 'cyclic' | 'greedy';

@@ -4,7 +4,7 @@
 // but the host's queueing with the GPU's work. Run, it prints the table of docs/cuda.md.
 import { pathToFileURL } from 'node:url';
 import { llama8b } from '../../bench/job/random-llama.mjs';
-import { queuedTogether } from '../../dist/execution/hidden-states.js';
+import { queuedTogether } from '../../dist/execution/queue-each.js';
 import { gpuBatchTokens } from '../../dist/pipeline/batch-tokens.js';
 
 /** Of an H200, per second; waits and launches in seconds. */
@@ -84,13 +84,13 @@ function groupWork(outs, inputs) {
       chain: Math.max(blocks * 20e-6, out * inputs * 65e-12),
       launches: 4 * blocks,
     })),
-    // Once, and for each of three passes.
+    // A product for each group of columns, of which sums are taken with two matrices of its size.
     refits: each((out) => ({
-      products: 4 * product(out),
-      bytes: 3 * 8 * out * inputs * blocks + 20 * inputs ** 2,
-      chain: 3 * blocks * 20e-6,
-      launches: 3 * 4 * blocks,
-      waits: 7,
+      products: product(out),
+      bytes: 16 * out * inputs * blocks + 20 * inputs ** 2,
+      chain: blocks * 20e-6,
+      launches: 4 * blocks * Math.ceil(out / 2048),
+      waits: 1,
     })),
     forms: (count) =>
       each((out) => ({
