@@ -4,6 +4,7 @@
 
 #include "native/core/cancel_token.h"
 #include "native/core/thread_pool.h"
+#include "native/cpu/block_cache.h"
 #include "native/cpu/kernels/kernels.h"
 
 namespace ballast::cpu {
@@ -12,7 +13,8 @@ struct Context {
   ThreadPool& pool;
   const Kernels& kernels;
   Float32Products float32_products;
-  const CancelToken* cancel;  // may be null; pass it to ParallelFor
+  const CancelToken* cancel;     // may be null; pass it to ParallelFor
+  BlockCache* blocks = nullptr;  // may be null; where large working memory comes from
 };
 
 }  // namespace ballast::cpu

@@ -39,7 +39,8 @@ class CpuBackend final : public Backend {
         context_{.pool = pool,
                  .kernels = KernelsFor(instruction_set_),
                  .float32_products = ActiveFloat32Products(instruction_set_),
-                 .cancel = nullptr} {}
+                 .cancel = nullptr,
+                 .blocks = &blocks_} {}
 
   std::string Description() const override {
     const int threads = context_.pool.threads();

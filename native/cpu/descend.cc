@@ -34,8 +34,8 @@ class Descent {
         columns_(state_.columns),
         group_size_(state_.group_size),
         wide_(group_size_ > kBlock),
-        residual_(columns_ * padded_),
-        moved_(kBlock * padded_),
+        residual_(columns_ * padded_, context.blocks),
+        moved_(kBlock * padded_, context.blocks),
         taken_(padded_) {}
 
   void Run() {

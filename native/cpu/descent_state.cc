@@ -16,14 +16,14 @@ DescentState::DescentState(const Context& context, const DescendParams& params)
       columns(params.weight.cols()),
       groups(params.scales.cols()),
       group_size(columns / groups),
-      codes(columns * padded),
-      delta(columns * padded),
+      codes(columns * padded, context.blocks),
+      delta(columns * padded, context.blocks),
       scales(groups * padded),
       zeros(groups * padded),
       matrix(params.matrix.f32()),
       column_order_(columns),
       group_order_(groups),
-      own_matrix_(params.greedy || params.damping > 0 ? columns * columns : 0) {
+      own_matrix_(params.greedy || params.damping > 0 ? columns * columns : 0, context.blocks) {
   std::iota(column_order_.begin(), column_order_.end(), 0);
   std::iota(group_order_.begin(), group_order_.end(), 0);
   if (params.greedy) ChooseOrder();

@@ -26,8 +26,8 @@ class Factorization {
         n_(params.matrix.cols()),
         matrix_(params.matrix.f32()),
         out_(params.out.f32()),
-        factor_(n_ * kBlock),
-        inverse_(n_ * kBlock),
+        factor_(n_ * kBlock, context.blocks),
+        inverse_(n_ * kBlock, context.blocks),
         square_(kBlock * kBlock),
         square_inverse_(kBlock * kBlock) {}
 

@@ -33,7 +33,7 @@ class Sweep {
         columns_(params.weight.cols()),
         groups_(params.scales.cols()),
         group_size_(columns_ / groups_),
-        errors_(rows_ * kBlock) {}
+        errors_(rows_ * kBlock, context.blocks) {}
 
   void Run() {
     for (Block block = {0, BlockEnd(0)}; block.begin < columns_;

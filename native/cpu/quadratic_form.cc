@@ -127,7 +127,7 @@ void QuadraticForm(const Context& context, const QuadraticFormParams& params) {
                              : columns <= kWhole   ? columns
                                                    : std::max(FirstHalf(columns), kWhole);
   const std::int64_t band = BandRows(rows, width);
-  Scratch<float> product(band * width);
+  Scratch<float> product(band * width, context.blocks);
   const GemmKernels& gemm = GemmOf(context, params);
   for (std::int64_t first = 0; first < rows; first += band) {
     Band(context, gemm, params, first, std::min(band, rows - first), product.data()).Run();

@@ -52,11 +52,11 @@ class Refit {
         size_(n_ / groups_),
         parts_(DivideUp(n_, gemm_.block_columns) + groups_),
         band_(BandRows(params.weight.rows(), std::max(n_, groups_ * groups_))),
-        units_(band_ * n_),
-        delta_(band_ * n_),
-        product_(size_ > gemm_.depth ? band_ * n_ : 0),
+        units_(band_ * n_, context.blocks),
+        delta_(band_ * n_, context.blocks),
+        product_(size_ > gemm_.depth ? band_ * n_ : 0, context.blocks),
         part_(band_ * parts_),
-        gram_(band_ * groups_ * groups_),
+        gram_(band_ * groups_ * groups_, context.blocks),
         slopes_(band_ * groups_),
         damping_(params.damping * Trace(params.matrix.f32(), n_) / static_cast<double>(n_)) {}
 

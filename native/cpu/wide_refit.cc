@@ -22,8 +22,8 @@ void MultiplyByMatrix(const DescentState& state, std::int64_t begin, std::int64_
 WideRefit::WideRefit(DescentState& state, float* residual)
     : state_(state),
       residual_(residual),
-      product_(state.columns * state.padded),
-      units_(state.groups > 1 ? state.group_size * state.padded : 0) {
+      product_(state.columns * state.padded, state.context.blocks),
+      units_(state.groups > 1 ? state.group_size * state.padded : 0, state.context.blocks) {
   if (state.groups > 1) return;
   MultiplyByMatrix(state, 0, state.columns, state.delta.data(), product_.data());
 }

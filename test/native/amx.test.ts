@@ -30,6 +30,7 @@ const sources: [string, ...string[]][] = [
     'native/cpu/kernels/linear_amx.cc',
     ...['-DBALLAST_ISA=amx_bf16', '-include', 'test/native/amx-tiles.h', ...kernels],
   ],
+  ['native/cpu/block_cache.cc'],
   ['native/cpu/gemm.cc'],
   ['native/core/aligned_memory.cc'],
   ['native/core/dtype.cc'],
