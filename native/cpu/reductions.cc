@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "native/core/divide_up.h"
-#include "native/cpu/conversion.h"
 #include "native/cpu/scratch.h"
 
 namespace ballast::cpu {
@@ -18,18 +17,11 @@ constexpr std::int64_t kLeastRows = 64;
 // What the kernel takes at once.
 constexpr std::int64_t kKernelRows = 8;
 
-void AddRows(const Kernels& kernels, const View& x, std::int64_t first, std::int64_t last,
+void AddRows(const RowKernels& kernels, const View& x, std::int64_t first, std::int64_t last,
              double* sum) {
-  const std::int64_t n = x.cols();
-  if (x.dtype == DType::kFloat32) {
-    return kernels.row.add_rows(x.f32() + first * n, last - first, n, sum);
-  }
-  Scratch<float> rows(kKernelRows * n);
-  for (std::int64_t row = first; row < last; row += kKernelRows) {
-    const std::int64_t count = std::min(kKernelRows, last - row);
-    ReadFloats(kernels, x, row * n, count * n, rows.data());
-    kernels.row.add_rows(rows.data(), count, n, sum);
-  }
+  const std::int64_t n = x.cols(), rows = last - first;
+  if (x.dtype == DType::kFloat32) return kernels.add_rows(x.f32() + first * n, rows, n, sum);
+  kernels.add_bfloat16_rows(x.as<std::uint16_t>() + first * n, rows, n, sum);
 }
 
 }  // namespace
@@ -50,7 +42,7 @@ void SumRows(const Context& context, const View& x, double* sum,
           double* own = partial.data() + chunk * n;
           std::fill(own, own + n, 0.0);
           if (prepare) prepare(first, last);
-          AddRows(context.kernels, x, first, last, own);
+          AddRows(context.kernels.row, x, first, last, own);
         }
       },
       context.cancel);

@@ -99,6 +99,7 @@ struct RowKernels {
   double (*log_sum_exp)(const float* x, std::int64_t n);
   // sum[c] += Σ_rows x[row, c], rows in order.
   void (*add_rows)(const float* x, std::int64_t rows, std::int64_t n, double* sum);
+  void (*add_bfloat16_rows)(const std::uint16_t* x, std::int64_t rows, std::int64_t n, double* sum);
   // low = min(x, 0), high = max(x, 0); NaN is passed over.
   void (*range)(const float* x, std::int64_t n, float* low, float* high);
 

@@ -1,6 +1,7 @@
 // Reductions over a row or down the columns of a few rows. Their order is fixed by the sizes alone.
 #include <math.h>
 
+#include "native/cpu/kernels/float_formats.h"
 #include "native/cpu/kernels/row_parts.h"
 #include "native/cpu/kernels/vector_math.h"
 
@@ -75,14 +76,21 @@ void Softmax(const float* x, std::int64_t n, float* out) {
   Map(out, n, out, [factor](Floats e) { return e * factor; });
 }
 
-template <int kRows>
-inline void AddRowGroup(const float* x, std::int64_t n, double* sum) {
+inline Floats Numbers(const float* x) { return Load<Floats>(x); }
+inline Floats Numbers(const std::uint16_t* x) { return FromBfloat(Load<Shorts>(x)); }
+inline double Number(const float* x) { return *x; }
+inline double Number(const std::uint16_t* x) {
+  return __builtin_bit_cast(float, static_cast<std::uint32_t>(*x) << 16);
+}
+
+template <int kRows, class T>
+inline void AddRowGroup(const T* x, std::int64_t n, double* sum) {
   constexpr int kHalf = kLanes / 2;
   std::int64_t c = 0;
   for (; c + kLanes <= n; c += kLanes) {
     Doubles low = Load<Doubles>(sum + c), high = Load<Doubles>(sum + c + kHalf);
     for (int row = 0; row < kRows; ++row) {
-      const Floats v = Load<Floats>(x + row * n + c);
+      const Floats v = Numbers(x + row * n + c);
       low += Low(v);
       high += High(v);
     }
@@ -90,12 +98,13 @@ inline void AddRowGroup(const float* x, std::int64_t n, double* sum) {
     Store(sum + c + kHalf, high);
   }
   for (; c < n; ++c) {
-    for (int row = 0; row < kRows; ++row) sum[c] += static_cast<double>(x[row * n + c]);
+    for (int row = 0; row < kRows; ++row) sum[c] += Number(x + row * n + c);
   }
 }
 
 // Eight rows at a time: the sums then cost little next to the reading of x.
-void AddRows(const float* x, std::int64_t rows, std::int64_t n, double* sum) {
+template <class T>
+void AddRows(const T* x, std::int64_t rows, std::int64_t n, double* sum) {
   std::int64_t row = 0;
   for (; row + 8 <= rows; row += 8) AddRowGroup<8>(x + row * n, n, sum);
   for (; row < rows; ++row) AddRowGroup<1>(x + row * n, n, sum);
@@ -119,7 +128,8 @@ void Range(const float* x, std::int64_t n, float* low, float* high) {
 void AddReductionKernels(RowKernels& table) {
   table.softmax = Softmax;
   table.log_sum_exp = LogSumExp;
-  table.add_rows = AddRows;
+  table.add_rows = AddRows<float>;
+  table.add_bfloat16_rows = AddRows<std::uint16_t>;
   table.range = Range;
 }
 
