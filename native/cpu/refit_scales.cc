@@ -21,6 +21,7 @@ namespace ballast::cpu {
 namespace {
 
 constexpr std::int64_t kRowsOfTask = 16;
+
 // Whether code − zero is a whole number of at most 8 bits, as codes are.
 bool HasWholeZeros(const View& zeros) {
   return std::all_of(zeros.f32(), zeros.f32() + zeros.shape.elements(), [](float zero) {
