@@ -40,10 +40,41 @@ void LoadUpper(const Context& context, const float* matrix, std::int64_t n, doub
     const float row_diagonal = matrix[i * (n + 1)], column_diagonal = matrix[j * (n + 1)];
     const bool live = row_diagonal > 0 && column_diagonal > 0;
     if (i == j) {
-      out[index] = live ? static_cast<float>(row_diagonal + damping * *mean) : 1.0f;
+      // Dead channels: as good as nothing beside the others, and never zero.
+      const double dead = *mean > 0 ? fmax(damping, kLeastDamping) * *mean : 1.0;
+      out[index] = static_cast<float>(live ? row_diagonal + damping * *mean : dead);
     } else {
       out[index] = live && i < j ? matrix[index] : 0.0f;
     }
+  });
+}
+
+// U_JJ takes the place of R_JJ, which is kept aside: products want zeros below the diagonal.
+void SwapSquare(const Context& context, const float* inverse, float* corner, std::int64_t n,
+                std::int64_t size, float* root) {
+  ForEach(context, "factorize", size * size, [=] __device__(std::int64_t index) {
+    float& place = corner[index / size * n + index % size];
+    root[index] = place;
+    place = inverse[index];
+  });
+}
+
+// R_JJᵀ below the diagonal.
+void StoreRoot(const Context& context, const float* root, float* corner, std::int64_t n,
+               std::int64_t size) {
+  ForEach(context, "factorize", size * size, [=] __device__(std::int64_t index) {
+    const std::int64_t i = index / size, j = index % size;
+    if (i > j) corner[i * n + j] = root[j * size + i];
+  });
+}
+
+// `size` rows of `later` columns above the diagonal, transposed; zeros take their place.
+void MoveBelow(const Context& context, float* above, float* below, std::int64_t n,
+               std::int64_t size, std::int64_t later) {
+  ForEach(context, "factorize", later * size, [=] __device__(std::int64_t index) {
+    const std::int64_t i = index / later, k = index % later;
+    below[k * n + i] = above[i * n + k];
+    above[i * n + k] = 0;
   });
 }
 
@@ -55,7 +86,7 @@ class Factorization {
         matrix_(params.matrix.f32()),
         out_(params.out.f32()),
         inverse_(context, RoundUp(n_, kTriangle) * kTriangle),
-        later_(context, n_ * kTriangle),
+        root_(context, kTriangle * kTriangle),
         mean_(context, 1),
         bad_(context, 1) {
     mean_diagonal_kernel<<<1, kThreads, 0, context.stream>>>(matrix_, n_, mean_.data());
@@ -111,8 +142,9 @@ class Factorization {
                 .depth = size,
                 .out = At(0, first),
                 .stride = n_});
-      CopyRows(Inverse(first), size, At(first, first), n_, size, size);
+      SwapSquare(context_, Inverse(first), At(first, first), n_, size, root_.data());
       SubtractFromLater(first, size);
+      StoreRoot(context_, root_.data(), At(first, first), n_, size);
     }
   }
 
@@ -124,28 +156,17 @@ class Factorization {
   // R_JJ⁻¹ of the block that begins at `first`, [size, size].
   float* Inverse(std::int64_t first) const { return inverse_.data() + first * kTriangle; }
 
-  void CopyRows(const float* from, std::int64_t from_stride, float* to, std::int64_t to_stride,
-                std::int64_t rows, std::int64_t columns) {
-    Check(cudaMemcpy2DAsync(to, static_cast<std::size_t>(to_stride) * sizeof(float), from,
-                            static_cast<std::size_t>(from_stride) * sizeof(float),
-                            static_cast<std::size_t>(columns) * sizeof(float),
-                            static_cast<std::size_t>(rows), cudaMemcpyDeviceToDevice,
-                            context_.stream),
-          "factorising");
-  }
-
-  // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves aside first.
+  // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves below the diagonal
+  // first, transposed, and stays there.
   void SubtractFromLater(std::int64_t first, std::int64_t size) {
     const std::int64_t end = first + size, later = n_ - end;
     if (later == 0) return;
-    CopyRows(At(first, end), n_, later_.data(), later, size, later);
-    Check(cudaMemset2DAsync(At(first, end), static_cast<std::size_t>(n_) * sizeof(float), 0,
-                            static_cast<std::size_t>(later) * sizeof(float),
-                            static_cast<std::size_t>(size), context_.stream),
-          "factorising");
+    float* const above = At(first, end);
+    float* const below = At(end, first);
+    MoveBelow(context_, above, below, n_, size, later);
     Multiply(context_, "factorize",
              {.a = {.data = At(0, first), .stride = n_},
-              .b = {.data = later_.data(), .stride = later, .depth_contiguous = false},
+              .b = {.data = below, .stride = n_},
               .rows = end,
               .columns = later,
               .depth = size,
@@ -159,7 +180,7 @@ class Factorization {
   const float* const matrix_;
   float* const out_;
   const Scratch<float> inverse_;  // R_JJ⁻¹ for each J
-  const Scratch<float> later_;    // R_JK
+  const Scratch<float> root_;     // R_JJ
   const Scratch<double> mean_;
   const Scratch<int> bad_;
 };

@@ -22,14 +22,13 @@ constexpr int kPerLane = kBlock / kWarp;
 constexpr int kSharedBytes = (kBlock + kRowWarps) * kBlock * static_cast<int>(sizeof(float));
 
 struct Sweep {
-  float* weight;        // [rows, columns]
+  float* weight;        // [rows, columns], of swept columns their errors
   const float* factor;  // [columns, columns]
   const float* channel_weights;
   const std::int32_t* group_index;
   float* scales;  // [rows, groups]
   float* zeros;
   std::uint8_t* codes;  // [rows, columns]
-  float* errors;        // [rows, kBlock]
   std::int64_t rows;
   std::int64_t columns;
   std::int64_t groups;
@@ -121,7 +120,7 @@ __device__ void sweep_row(const Sweep& p, std::int64_t row, std::int64_t begin, 
   for (int s = 0; s < kPerLane; ++s) {
     const int k = s * kWarp + lane;
     if (k >= size) continue;
-    p.errors[row * kBlock + k] = error[s];
+    p.weight[row * p.columns + begin + k] = error[s];
     p.codes[row * p.columns + begin + k] = static_cast<std::uint8_t>(static_cast<int>(code[s]));
   }
 }
@@ -154,7 +153,7 @@ std::int64_t BlockEnd(const Sweep& p, std::int64_t begin) {
 // W −= E U for the columns after the block.
 void UpdateLater(const Context& context, const Sweep& p, std::int64_t begin, std::int64_t end) {
   Multiply(context, "gptq",
-           {.a = {.data = p.errors, .stride = kBlock},
+           {.a = {.data = p.weight + begin, .stride = p.columns},
             .b = {.data = p.factor + begin * p.columns + end,
                   .stride = p.columns,
                   .depth_contiguous = false},
@@ -174,7 +173,6 @@ void Gptq(const Context& context, const GptqParams& params) {
   }
   const std::int64_t rows = params.weight.rows(), columns = params.weight.cols();
   if (rows == 0 || columns == 0) return;
-  const Scratch<float> errors(context, rows * kBlock);
   const Sweep sweep = {.weight = params.weight.f32(),
                        .factor = params.factor.f32(),
                        .channel_weights = params.channel_weights.f32(),
@@ -182,7 +180,6 @@ void Gptq(const Context& context, const GptqParams& params) {
                        .scales = params.scales.f32(),
                        .zeros = params.zeros.f32(),
                        .codes = params.codes.u8(),
-                       .errors = errors.data(),
                        .rows = rows,
                        .columns = columns,
                        .groups = params.scales.cols(),

@@ -105,6 +105,7 @@ struct Functions {
   Operation<GptqParams> gptq;
   Operation<DescendParams> descend;
   Operation<RefitScalesParams> refit_scales;
+  Operation<RefitSweptParams> refit_swept;
   Operation<HeadProductParams> head_product;
   Operation<SoftmaxParams> softmax;
   Operation<TwinQuantizeParams> twin_quantize;
@@ -127,8 +128,9 @@ constexpr std::uint64_t kLayout =
              RopeParams, EmbeddingParams, CrossEntropyParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
              QuantizeParams, DequantizeParams, FactorizeParams, GptqParams, DescendParams,
-             RefitScalesParams, HeadProductParams, SoftmaxParams, TwinQuantizeParams,
-             SoftmaxGradientParams, LayerNormGradientParams, ActivationGradientParams>();
+             RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
+             TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
+             ActivationGradientParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.
 constexpr const char* kEntryPoint = "ballast_cuda_functions";

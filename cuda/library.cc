@@ -159,6 +159,7 @@ constexpr Functions kFunctions = {
     .gptq = Run<Gptq>,
     .descend = Run<Descend>,
     .refit_scales = Run<RefitScales>,
+    .refit_swept = Run<RefitSwept>,
     .head_product = Run<HeadProduct>,
     .softmax = Run<Softmax>,
     .twin_quantize = Run<TwinQuantize>,

@@ -39,6 +39,7 @@ void Factorize(const Context& context, const FactorizeParams& params);
 void Gptq(const Context& context, const GptqParams& params);
 void Descend(const Context& context, const DescendParams& params);
 void RefitScales(const Context& context, const RefitScalesParams& params);
+void RefitSwept(const Context& context, const RefitSweptParams& params);
 
 void HeadProduct(const Context& context, const HeadProductParams& params);
 void Softmax(const Context& context, const SoftmaxParams& params);

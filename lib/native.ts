@@ -232,7 +232,7 @@ export interface NativeAddon {
     zeros: Optional,
     groupIndex: Optional,
     scheme: NativeScheme,
-  ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor };
+  ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor; errors: NativeTensor };
   descend(
     device: Device,
     weight: Handle,
@@ -252,6 +252,15 @@ export interface NativeAddon {
       tolerance: number;
     },
   ): { codes: NativeTensor; scales: NativeTensor; errors: NativeTensor };
+  refitSwept(
+    device: Device,
+    factor: Handle,
+    errors: Handle,
+    codes: Handle,
+    scales: Handle,
+    zeros: Handle,
+    scaleDtype: DType,
+  ): NativeTensor;
   refitScales(
     device: Device,
     weight: Handle,

@@ -104,6 +104,7 @@ class CudaBackend final : public Backend {
   void Gptq(const GptqParams& p) override { Run(library_.gptq, p); }
   void Descend(const DescendParams& p) override { Run(library_.descend, p); }
   void RefitScales(const RefitScalesParams& p) override { Run(library_.refit_scales, p); }
+  void RefitSwept(const RefitSweptParams& p) override { Run(library_.refit_swept, p); }
   void HeadProduct(const HeadProductParams& p) override { Run(library_.head_product, p); }
   void Softmax(const SoftmaxParams& p) override { Run(library_.softmax, p); }
   void TwinQuantize(const TwinQuantizeParams& p) override { Run(library_.twin_quantize, p); }

@@ -17,5 +17,5 @@ export {
   openDevices,
 } from './open-devices.js';
 export type { AttentionOptions, TwinOptions } from './operations.js';
-export type { DescendOptions, GridOptions } from './quantization-operations.js';
+export type { DescendOptions, GridOptions, SweepOptions } from './quantization-operations.js';
 export { Tensor, takeFloat64 } from './tensor.js';

@@ -19,6 +19,14 @@ export interface GridOptions {
   readonly scaleDtype: 'float32' | 'float16' | 'bfloat16';
 }
 
+/** See `GptqParams` in native/backend/params.h. */
+export interface SweepOptions {
+  /** [in] float32: how the clipping search weighs columns. */
+  readonly channelWeights?: Tensor | undefined;
+  /** A grid that was found before, and the group of each column. */
+  readonly fixed?: { scales: Tensor; zeros: Tensor; groupIndex?: Tensor | undefined } | undefined;
+}
+
 /** See `DescendParams` in native/backend/params.h. */
 export interface DescendOptions {
   readonly bits: number;
@@ -118,21 +126,19 @@ export abstract class QuantizationOperations extends Operations {
     );
   }
 
-  /** R⁻¹ of matrix + λ·mean(diag)·I = R Rᵀ, and [1] float64: the λ that it took. */
+  /** R⁻¹ of matrix + λ·mean(diag)·I = R Rᵀ, with Rᵀ below its diagonal, and [1] float64: the λ that it took. */
   factorize(matrix: Tensor, damping: number, maxDamping: number): { factor: Tensor; info: Tensor } {
     const made = this.call(() => native.factorize(this.native, matrix.handle, damping, maxDamping));
     return { factor: this.wrap(made.factor), info: this.wrap(made.info) };
   }
 
+  /** The sweep's codes and grid, and errors [out, in] float32: e with ΔW = e R⁻¹, so that ΔW H ΔWᵀ is |e|² of a row. */
   gptq(
     weight: Tensor,
     factor: Tensor,
     grid: GridOptions,
-    options: {
-      channelWeights?: Tensor | undefined;
-      fixed?: { scales: Tensor; zeros: Tensor; groupIndex?: Tensor | undefined } | undefined;
-    } = {},
-  ): { codes: Tensor; scales: Tensor; zeros: Tensor } {
+    options: SweepOptions = {},
+  ): { codes: Tensor; scales: Tensor; zeros: Tensor; errors: Tensor } {
     const { channelWeights, fixed } = options;
     const made = this.call(() =>
       native.gptq(
@@ -150,6 +156,7 @@ export abstract class QuantizationOperations extends Operations {
       codes: this.wrap(made.codes),
       scales: this.wrap(made.scales),
       zeros: this.wrap(made.zeros),
+      errors: this.wrap(made.errors),
     };
   }
 
@@ -198,6 +205,25 @@ export abstract class QuantizationOperations extends Operations {
         found.zeros.handle,
         options.scaleDtype,
         options.damping,
+      ),
+    );
+  }
+
+  /** The same with one scale to a row, of what `factorize` and `gptq` gave, at a quarter of the operations. */
+  refitSwept(
+    factor: Tensor,
+    swept: { codes: Tensor; scales: Tensor; zeros: Tensor; errors: Tensor },
+    scaleDtype: DType,
+  ): Tensor {
+    return this.make(() =>
+      native.refitSwept(
+        this.native,
+        factor.handle,
+        swept.errors.handle,
+        swept.codes.handle,
+        swept.scales.handle,
+        swept.zeros.handle,
+        scaleDtype,
       ),
     );
   }

@@ -3,7 +3,7 @@
 // the sweep needs is U = R⁻¹. Act-order sorts columns by decreasing diagonal of H. With `refit` 'scales', every scale
 // ends where the layer's own error is least, the codes staying what the sweep made them.
 
-import type { Device, GridOptions, Tensor } from '../device/index.js';
+import type { Device, GridOptions, SweepOptions, Tensor } from '../device/index.js';
 import { diagonal } from './diagonal.js';
 import {
   expectMoment,
@@ -62,17 +62,32 @@ interface Sweep {
   readonly grid: GridOptions;
   /** [in] float32: how the clipping search weighs columns, in their own order. */
   readonly channelWeights: Tensor | undefined;
+  /** Whether the one scale of each row is refitted, with what the sweep itself knows. */
+  readonly refitsRows: boolean;
+}
+
+function sweptWeight(
+  { device, factor, grid, refitsRows }: Sweep,
+  weight: Tensor,
+  options: SweepOptions,
+): QuantizedWeight {
+  const swept = device.gptq(weight, factor, grid, options);
+  using _errors = swept.errors; // as large as the weight, so not until the scope ends
+  const { codes, scales, zeros } = swept;
+  if (!refitsRows) return { codes, scales, zeros };
+  return { codes, scales: device.refitSwept(factor, swept, grid.scaleDtype), zeros };
 }
 
 function sweepInOrder(
-  { device, factor, grid, channelWeights }: Sweep,
+  sweep: Sweep,
   weight: Tensor,
   order: Order,
   staticGroups: boolean,
 ): QuantizedWeight {
+  const { device, grid, channelWeights } = sweep;
   const channels = weight.cols;
   const inOrder = (rows: Tensor) => device.selectColumns(rows, order.forward);
-  const swept = device.gptq(inOrder(weight), factor, grid, {
+  const swept = sweptWeight(sweep, inOrder(weight), {
     fixed: staticGroups
       ? { ...device.findScales(weight, grid, channelWeights), groupIndex: order.sweptGroups }
       : undefined,
@@ -90,7 +105,7 @@ function sweepInOrder(
   };
 }
 
-/** Scales that fit the codes best, where groups are runs of columns: in the sweep's order or in their own. */
+/** Scales of groups that fit the codes best; groups are runs of columns, in the sweep's order or in their own. */
 function withRefit(
   input: MomentInput,
   weight: Tensor,
@@ -112,10 +127,8 @@ function withRefit(
 /** GPTQ on a grid of the caller's. */
 export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise<GroupQuantizer> {
   const fit = expectMoment('GPTQ', input);
-  const { device, moment, options } = fit;
-  const order = options.actOrder
-    ? await columnOrder(device, moment, input.scheme.groupSize)
-    : undefined;
+  const { device, moment, scheme, options } = fit;
+  const order = options.actOrder ? await columnOrder(device, moment, scheme.groupSize) : undefined;
   const { factor, info } = device.scope(() =>
     device.factorize(
       order === undefined ? moment : permuted(device, moment, order),
@@ -124,15 +137,17 @@ export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise
     ),
   );
   const channelWeights = grid.clipSteps > 0 ? diagonal(device, moment) : undefined;
-  const sweep: Sweep = { device, factor, grid, channelWeights };
+  const refits = options.refit === 'scales';
+  const refitsRows = refits && scheme.groupSize === 0;
+  const sweep: Sweep = { device, factor, grid, channelWeights, refitsRows };
   const quantize = (weight: Tensor): QuantizedWeight => {
     const found =
       order === undefined
-        ? device.gptq(weight, factor, grid, { channelWeights })
+        ? sweptWeight(sweep, weight, { channelWeights })
         : sweepInOrder(sweep, weight, order, options.staticGroups);
-    return options.refit === 'none'
-      ? found
-      : withRefit(fit, weight, found, options.staticGroups ? undefined : order);
+    return refits && !refitsRows
+      ? withRefit(fit, weight, found, options.staticGroups ? undefined : order)
+      : found;
   };
   return {
     quantize: (weight) =>

@@ -70,6 +70,7 @@ class Backend : public Memory {
   virtual void Gptq(const GptqParams&) = 0;
   virtual void Descend(const DescendParams&) = 0;
   virtual void RefitScales(const RefitScalesParams&) = 0;
+  virtual void RefitSwept(const RefitSweptParams&) = 0;
 
   // Attention step by step, and gradients: what calibration asks for.
   virtual void HeadProduct(const HeadProductParams&) = 0;

@@ -10,6 +10,9 @@
 
 namespace ballast {
 
+// Of the mean diagonal: what damps channels that are dead where nothing else does.
+constexpr double kLeastDamping = 1e-6;
+
 // The first damping, from the given one on and tenfold each time, for which factor(damping) is
 // true. Error{kNumeric} beyond the largest one.
 template <class Factor>

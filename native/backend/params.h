@@ -179,8 +179,9 @@ struct MomentParams {
   bool symmetric = false;
 };
 
-// H = matrix + λ·mean(diag)·I = R Rᵀ, R upper triangular; out = R⁻¹ (upper, zeros below).
-// Rows/columns with diag <= 0 are dead: their diagonal becomes 1 and their off-diagonals 0. When
+// H = matrix + λ·mean(diag)·I = R Rᵀ, R upper triangular; out = R⁻¹ on and above the diagonal, Rᵀ
+// below it (R's own diagonal is that of R⁻¹ inverted). Rows/columns with diag <= 0 are dead: their
+// off-diagonals become 0, their diagonal what damping adds, at least 1e-6·mean(diag). When
 // the factorisation meets a pivot that is not positive, λ is multiplied by 10 until it exceeds
 // max_damping: then Error{kNumeric}.
 struct FactorizeParams {
@@ -195,8 +196,8 @@ struct FactorizeParams {
 // w_k −= e·U_jk for k > j. Group parameters are found on the weights as already updated when a
 // group begins, unless `scales`/`zeros` are given as inputs (fixed_scales), with group_index [in].
 struct GptqParams {
-  View weight;           // [out, in] float32; working memory once it has been read
-  View factor;           // [in, in] float32, U
+  View weight;           // [out, in] float32; receives e
+  View factor;           // [in, in] float32, U on and above the diagonal
   View channel_weights;  // optional [in] float32 for the clipping search
   View group_index;      // optional [in] int32, only with fixed_scales
   View scales;           // [out, g] float32, in (fixed) or out
@@ -247,8 +248,21 @@ struct RefitScalesParams {
   double damping = 0;
 };
 
-// out[o] = Δ_o M Δ_oᵀ for every row of delta; with `other`, Δ_o M other_oᵀ. float32 sums; `precision`
-// says how the products of delta and M are formed.
+// Moves each row's one scale to where GPTQ's |e|² is least, which is ΔW H ΔWᵀ: its change δ makes
+// |e − δ u R|² of it, u = code − zero. Rounding and limits as in RefitScalesParams. The factors of
+// u R are rounded to bfloat16: a scale is off by what that costs, an error at its least by the
+// square.
+struct RefitSweptParams {
+  View factor;  // [in, in] float32 of Factorize
+  View errors;  // [out, in] float32, e of Gptq
+  View codes;   // [out, in] uint8
+  View zeros;   // [out, 1] float32
+  View scales;  // [out, 1] float32, in and out
+  DType scale_dtype = DType::kFloat32;
+};
+
+// out[o] = Δ_o M Δ_oᵀ for every row of delta; with `other`, Δ_o M other_oᵀ. float32 sums;
+// `precision` says how the products of delta and M are formed.
 struct QuadraticFormParams {
   View delta;   // [out, in] float32
   View matrix;  // [in, in] float32; symmetric where `other` is absent

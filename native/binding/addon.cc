@@ -179,6 +179,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<Gptq>(exports, "gptq");
   Define<Descend>(exports, "descend");
   Define<RefitScales>(exports, "refitScales");
+  Define<RefitSwept>(exports, "refitSwept");
   Define<HeadProduct>(exports, "headProduct");
   Define<Softmax>(exports, "softmax");
   Define<TwinQuantize>(exports, "twinQuantize");

@@ -266,6 +266,7 @@ Napi::Value ToJs(Napi::Env env, const GptqResult& value) {
   object.Set("codes", ToJs(env, value.codes));
   object.Set("scales", ToJs(env, value.scales));
   object.Set("zeros", ToJs(env, value.zeros));
+  object.Set("errors", ToJs(env, value.errors));
   return object;
 }
 

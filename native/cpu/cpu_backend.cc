@@ -27,6 +27,7 @@
 #include "native/cpu/refit_scales.h"
 #include "native/cpu/rope.h"
 #include "native/cpu/second_moment.h"
+#include "native/cpu/swept_refit.h"
 #include "native/cpu/twin_quantization.h"
 
 namespace ballast::cpu {
@@ -133,6 +134,7 @@ class CpuBackend final : public Backend {
   void Gptq(const GptqParams& p) override { cpu::Gptq(context_, p); }
   void Descend(const DescendParams& p) override { cpu::Descend(context_, p); }
   void RefitScales(const RefitScalesParams& p) override { cpu::RefitScales(context_, p); }
+  void RefitSwept(const RefitSweptParams& p) override { cpu::RefitSwept(context_, p); }
 
   void HeadProduct(const HeadProductParams& p) override { cpu::HeadProduct(context_, p); }
   void Softmax(const SoftmaxParams& p) override { cpu::Softmax(context_, p); }

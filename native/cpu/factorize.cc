@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::int64_t kBlock = kMostTriangle;
 constexpr std::int64_t kRowsOfTask = 16;
+constexpr std::int64_t kTurned = 64;  // rows that are turned at once, whole vectors
 
 class Factorization {
  public:
@@ -26,8 +27,8 @@ class Factorization {
         n_(params.matrix.cols()),
         matrix_(params.matrix.f32()),
         out_(params.out.f32()),
-        factor_(n_ * kBlock, context.blocks),
         inverse_(n_ * kBlock, context.blocks),
+        root_(kBlock * kBlock),
         square_(kBlock * kBlock),
         square_inverse_(kBlock * kBlock) {}
 
@@ -65,11 +66,9 @@ class Factorization {
       Product({.data = out_ + first, .stride = n_},
               {.data = Inverse(first), .stride = size, .depth_contiguous = false}, first, size,
               size, out_ + first, Update::kStore);
-      for (std::int64_t i = 0; i < size; ++i) {
-        const float* row = Inverse(first) + i * size;
-        std::copy(row, row + size, out_ + (first + i) * n_ + first);
-      }
+      SwapSquare(first, size);
       SubtractFromLater(first, size);
+      StoreRoot(first, size);
     }
   }
 
@@ -86,6 +85,9 @@ class Factorization {
   }
 
   void LoadUpper(double added) {
+    // Of dead channels: as good as nothing beside the others, and never zero.
+    const double least = std::max(added, kLeastDamping * MeanDiagonal());
+    const auto dead_diagonal = static_cast<float>(least > 0 ? least : 1);
     std::vector<std::int64_t> dead;
     for (std::int64_t i = 0; i < n_; ++i) {
       if (IsDead(i)) dead.push_back(i);
@@ -99,7 +101,7 @@ class Factorization {
       row[i] = static_cast<float>(from[i] + added);
       if (!IsDead(i)) return;
       std::fill(row + i, row + n_, 0.0f);
-      row[i] = 1;
+      row[i] = dead_diagonal;
     });
   }
 
@@ -121,27 +123,64 @@ class Factorization {
     return true;
   }
 
-  // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves aside first.
+  // U_JJ takes the place of R_JJ, which is kept aside: products want zeros below the diagonal.
+  void SwapSquare(std::int64_t first, std::int64_t size) {
+    for (std::int64_t i = 0; i < size; ++i) {
+      float* row = out_ + (first + i) * n_ + first;
+      std::copy(row, row + size, root_.data() + i * kBlock);
+      std::copy(Inverse(first) + i * size, Inverse(first) + (i + 1) * size, row);
+    }
+  }
+
+  // R_JJᵀ below the diagonal.
+  void StoreRoot(std::int64_t first, std::int64_t size) {
+    for (std::int64_t i = 0; i < size; ++i) {
+      float* row = out_ + (first + i) * n_ + first;
+      for (std::int64_t j = 0; j < i; ++j) row[j] = root_[j * kBlock + i];
+    }
+  }
+
+  // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves below the diagonal
+  // first, transposed, and stays there.
   void SubtractFromLater(std::int64_t first, std::int64_t size) {
     const std::int64_t end = first + size;
     const std::int64_t later = n_ - end;
     if (later == 0) return;
-    ForEachRow(context_, size, kRowsOfTask, [&](std::int64_t i) {
-      float* row = out_ + (first + i) * n_ + end;
-      std::copy(row, row + later, factor_.data() + i * later);
-      std::fill(row, row + later, 0.0f);
-    });
-    Product({.data = out_ + first, .stride = n_},
-            {.data = factor_.data(), .stride = later, .depth_contiguous = false}, end, later, size,
-            out_ + end, Update::kSubtract);
+    context_.pool.ParallelFor(
+        later, kTurned,
+        [&](std::int64_t begin, std::int64_t stop) {
+          for (std::int64_t k = end + begin; k < end + stop; k += kTurned) {
+            MoveBelow(first, size, k, std::min(kTurned, end + stop - k));
+          }
+        },
+        context_.cancel);
+    Product({.data = out_ + first, .stride = n_}, {.data = out_ + end * n_ + first, .stride = n_},
+            end, later, size, out_ + end, Update::kSubtract);
+  }
+
+  // Columns first … first + size − 1 of these few rows receive what stands above the diagonal,
+  // which becomes zero; aside, since rows lie far apart.
+  void MoveBelow(std::int64_t first, std::int64_t size, std::int64_t row, std::int64_t rows) {
+    const LinearKernels& kernels = context_.kernels.linear;
+    Scratch<float> turned(kTurned * kernels.sweep_rows);
+    for (std::int64_t i = 0; i < size; i += kernels.sweep_rows) {
+      const std::int64_t count = std::min(kernels.sweep_rows, size - i);
+      float* above = out_ + (first + i) * n_ + row;
+      kernels.turn_rows(above, n_, count, rows, turned.data());
+      for (std::int64_t j = 0; j < count; ++j) std::fill_n(above + j * n_, rows, 0.0f);
+      for (std::int64_t k = 0; k < rows; ++k) {
+        std::copy_n(turned.data() + k * kernels.sweep_rows, count,
+                    out_ + (row + k) * n_ + first + i);
+      }
+    }
   }
 
   const Context& context_;
   const std::int64_t n_;
   const float* const matrix_;
   float* const out_;
-  Scratch<float> factor_;   // [size, later]: a block row of R
   Scratch<float> inverse_;  // R_JJ⁻¹ for each J
+  Scratch<float> root_;     // R_JJ
   Scratch<double> square_;
   Scratch<double> square_inverse_;
 };

@@ -1,8 +1,8 @@
 // Columns in blocks of at most 128 (arXiv 2210.17323, section 3.3): inside a block each column's
 // error reaches the block's later columns at once; the columns after the block receive all of its
-// errors in one product. Rows are independent; as many as the kernel takes go through a block
-// together, transposed. Blocks never end inside a group that begins inside them, so that a group's
-// parameters see weights as updated.
+// errors in one product. Errors take the place of weights that have been swept. Rows are
+// independent; as many as the kernel takes go through a block together, transposed. Blocks never
+// end inside a group that begins inside them, so that a group's parameters see weights as updated.
 #include "native/cpu/gptq.h"
 
 #include <algorithm>
@@ -32,8 +32,7 @@ class Sweep {
         rows_(params.weight.rows()),
         columns_(params.weight.cols()),
         groups_(params.scales.cols()),
-        group_size_(columns_ / groups_),
-        errors_(rows_ * kBlock, context.blocks) {}
+        group_size_(columns_ / groups_) {}
 
   void Run() {
     for (Block block = {0, BlockEnd(0)}; block.begin < columns_;
@@ -92,8 +91,7 @@ class Sweep {
       kernels.quantize_columns(columns);
       columns.begin = columns.end;
     }
-    kernels.turn_columns(errors.data(), last - first, size, errors_.data() + first * kBlock,
-                         kBlock);
+    kernels.turn_columns(errors.data(), last - first, size, Weight(first, block.begin), columns_);
     kernels.turn_codes(codes.data(), last - first, size,
                        params_.codes.u8() + first * columns_ + block.begin, columns_);
   }
@@ -122,7 +120,7 @@ class Sweep {
     const std::int64_t later = columns_ - block.end;
     if (later == 0) return;
     Multiply(context_, context_.kernels.linear.float32,
-             {.a = {.data = errors_.data(), .stride = kBlock},
+             {.a = {.data = params_.weight.f32() + block.begin, .stride = columns_},
               .b = {.data = params_.factor.f32() + block.begin * columns_ + block.end,
                     .stride = columns_,
                     .depth_contiguous = false},
@@ -145,7 +143,6 @@ class Sweep {
   const std::int64_t columns_;
   const std::int64_t groups_;
   const std::int64_t group_size_;
-  Scratch<float> errors_;  // [rows, kBlock] of the block at hand
 };
 
 }  // namespace

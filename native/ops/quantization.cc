@@ -152,12 +152,12 @@ GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
   const bool fixed = fixed_scales.has_value();
   GptqResult out{device.Empty(DType::kUint8, weight.shape()),
                  fixed ? *fixed_scales : device.Empty(DType::kFloat32, shape),
-                 fixed ? *fixed_zeros : device.Empty(DType::kFloat32, shape)};
-  // The sweep works on a float32 copy: the weight itself stays what it is.
-  const Tensor working = device.Empty(DType::kFloat32, weight.shape());
+                 fixed ? *fixed_zeros : device.Empty(DType::kFloat32, shape),
+                 device.Empty(DType::kFloat32, weight.shape())};
   device.Enqueue([=](Backend& backend) {
-    backend.Cast(weight.Read(), working.Write());
-    backend.Gptq({.weight = working.Read(),
+    // The sweep works on a float32 copy: the weight itself stays what it is.
+    backend.Cast(weight.Read(), out.errors.Write());
+    backend.Gptq({.weight = out.errors.Read(),
                   .factor = factor.Read(),
                   .channel_weights = ReadOptional(channel_weights),
                   .group_index = ReadOptional(group_index),
@@ -226,6 +226,27 @@ Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, c
                          .scales = out.Write(),
                          .scale_dtype = scale_dtype,
                          .damping = damping});
+  });
+  return out;
+}
+
+Tensor RefitSwept(Device& device, const Tensor& factor, const Tensor& errors, const Tensor& codes,
+                  const Tensor& scales, const Tensor& zeros, DType scale_dtype) {
+  ExpectDType("codes", codes, DType::kUint8);
+  ExpectRank("codes", codes, 2);
+  ExpectFloat32("factor", factor, {codes.cols(), codes.cols()});
+  ExpectFloat32("errors", errors, codes.shape());
+  ExpectFloat32("scales", scales, {codes.rows(), 1});
+  ExpectFloat32("zeros", zeros, {codes.rows(), 1});
+  const Tensor out = device.Empty(DType::kFloat32, scales.shape());
+  device.Enqueue([=](Backend& backend) {
+    backend.Copy(out.Write().bytes, scales.Read().bytes, scales.byte_count());
+    backend.RefitSwept({.factor = factor.Read(),
+                        .errors = errors.Read(),
+                        .codes = codes.Read(),
+                        .zeros = zeros.Read(),
+                        .scales = out.Write(),
+                        .scale_dtype = scale_dtype});
   });
   return out;
 }

@@ -46,6 +46,7 @@ struct GptqResult {
   Tensor codes;
   Tensor scales;
   Tensor zeros;
+  Tensor errors;
 };
 // With `fixed` scales and zeros (and group_index) these are used and returned; else they are found.
 GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
@@ -77,5 +78,8 @@ DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix
 // The scales [out, 1] that fit the codes best. Those given stay what they are.
 Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, const Tensor& codes,
                    const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping);
+// With what Factorize and Gptq gave.
+Tensor RefitSwept(Device& device, const Tensor& factor, const Tensor& errors, const Tensor& codes,
+                  const Tensor& scales, const Tensor& zeros, DType scale_dtype);
 
 }  // namespace ballast

@@ -150,15 +150,18 @@ describe('refit', () => {
     expect(after).toBeLessThan(0.99 * before);
   });
 
-  it('of a single scale to a row is the least-squares solution', async () => {
+  it('of a single scale to a row leaves no more than the least-squares solution', async () => {
     const { codes, scales, zeros } = await quantized('gptq', { refit: 'scales', damping: 0 });
     const ones = float32(device, [rows, 1], new Float32Array(rows).fill(1));
     const unit = device.dequantize(codes, ones, zeros, 'float32');
     const uw = await device.quadraticForm(unit, moment, { other: weight }).readFloat64();
     const uu = await device.quadraticForm(unit, moment).readFloat64();
+    const ww = await device.quadraticForm(weight, moment).readFloat64();
     const found = await scales.readFloat32();
     for (const [row, scale] of found.entries()) {
-      expect(scale / (at(uw, row) / at(uu, row))).toBeCloseTo(1, 4);
+      const best = at(uw, row) / at(uu, row);
+      const least = at(ww, row) - best * at(uw, row);
+      expect(at(uu, row) * (scale - best) ** 2).toBeLessThan(1e-6 * least);
     }
   });
 
