@@ -3,8 +3,9 @@
 // zeros:
 //   factor:  R_IJ = A_IJ R_JJ⁻ᵀ,        A_II' −= R_IJ R_I'Jᵀ        for I <= I' < J
 //   invert:  U_IJ = S_IJ R_JJ⁻¹,        S_IK −= U_IJ R_JK           for I <= J < K,  S = I at first
-// A product packs its factors before it writes, so a block column may be its own result. The one
-// wait is for the verdict on the pivots.
+// Below the diagonal Rᵀ takes the place of zeros as soon as no product reads them. A product packs
+// its factors before it writes, so a block column may be its own result. The one wait is for the
+// verdict on the pivots.
 #include <algorithm>
 
 #include "cuda/gemm.h"

@@ -2,8 +2,8 @@
 // never ends inside a group that begins inside it. A warp takes one row through a block: four
 // weights a lane stay in registers, a column's error goes to all lanes at once, and the block's
 // factor lies in shared memory. The columns after the block receive all of its errors in one
-// product. Inside a block the float32 operations are the CPU's; the products' sums differ in their
-// order.
+// product. Errors take the place of weights that have been swept. Inside a block the float32
+// operations are the CPU's; the products' sums differ in their order.
 #include <algorithm>
 
 #include "cuda/check.h"

@@ -3,6 +3,7 @@
 // on the shared kernels, whose outputs cover no zeros:
 //   factor:  R_IJ = A_IJ R_JJ⁻ᵀ,        A_II' −= R_IJ R_I'Jᵀ        for I <= I' < J
 //   invert:  U_IJ = S_IJ R_JJ⁻¹,        S_IK −= U_IJ R_JK           for I <= J < K,  S = I at first
+// Below the diagonal Rᵀ takes the place of zeros as soon as no product reads them.
 #include "native/cpu/factorize.h"
 
 #include <algorithm>

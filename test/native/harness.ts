@@ -178,6 +178,26 @@ export function roundHalfEven(x: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
+/** x M yᵀ, M = matrix + damping·mean(diag)·I. */
+export function dampedForm(
+  matrix: Float32Array,
+  damping: number,
+  x: Float64Array,
+  y: Float64Array,
+): number {
+  const n = x.length;
+  let diagonal = 0;
+  for (let j = 0; j < n; ++j) diagonal += at(matrix, j * (n + 1)) / n;
+  let sum = 0;
+  for (let i = 0; i < n; ++i) {
+    if (at(x, i) === 0) continue;
+    let product = damping * diagonal * at(y, i);
+    for (let j = 0; j < n; ++j) product += at(matrix, i * n + j) * at(y, j);
+    sum += at(x, i) * product;
+  }
+  return sum;
+}
+
 /** xᵀ x / samples of x [samples, columns], in float64, then rounded. */
 export function momentOf(x: ArrayLike<number>, columns: number): Float32Array {
   const samples = x.length / columns;

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import type { Device, DType } from '../../lib/device/index.js';
 import {
   at,
+  dampedForm,
   describeDevices,
   float32,
   momentOf,
@@ -41,20 +42,6 @@ function problem(rows: number, columns: number, groups = 1): Rows {
   return { rows, columns, weight, matrix, codes, scales, zeros };
 }
 
-/** Σ (x M) · y for vectors of `columns`, M damped. */
-function form({ matrix, columns }: Rows, damping: number, x: Float64Array, y: Float64Array) {
-  let diagonal = 0;
-  for (let j = 0; j < columns; ++j) diagonal += at(matrix, j * (columns + 1)) / columns;
-  let sum = 0;
-  for (let i = 0; i < columns; ++i) {
-    if (at(x, i) === 0) continue;
-    let product = damping * diagonal * at(y, i);
-    for (let j = 0; j < columns; ++j) product += at(matrix, i * columns + j) * at(y, j);
-    sum += at(x, i) * product;
-  }
-  return sum;
-}
-
 /** u of a row in each of its groups, zero elsewhere. */
 function unitsOf(p: Rows, row: number): Float64Array[] {
   const groups = p.scales.length / p.rows;
@@ -77,7 +64,7 @@ function errorOf(p: Rows, row: number, damping: number, scales: ArrayLike<number
       at(p.weight, row * p.columns + j),
     ),
   );
-  return form(p, damping, delta, delta);
+  return dampedForm(p.matrix, damping, delta, delta);
 }
 
 /** The scales of least error: the normal equations by elimination. */
@@ -85,8 +72,8 @@ function bestScales(p: Rows, row: number, damping: number): number[] {
   const units = unitsOf(p, row);
   const weight = Float64Array.from(p.weight.subarray(row * p.columns, (row + 1) * p.columns));
   const system = units.map((u) => [
-    ...units.map((v) => form(p, damping, u, v)),
-    form(p, damping, u, weight),
+    ...units.map((v) => dampedForm(p.matrix, damping, u, v)),
+    dampedForm(p.matrix, damping, u, weight),
   ]);
   for (const [i, pivot] of system.entries()) {
     for (const [k, equation] of system.entries()) {
@@ -104,7 +91,10 @@ function bestScales(p: Rows, row: number, damping: number): number[] {
 function sumsOf(p: Rows, row: number, damping: number): { weight: number; units: number } {
   const [u = new Float64Array()] = unitsOf(p, row);
   const weight = Float64Array.from(p.weight.subarray(row * p.columns, (row + 1) * p.columns));
-  return { weight: form(p, damping, u, weight), units: form(p, damping, u, u) };
+  return {
+    weight: dampedForm(p.matrix, damping, u, weight),
+    units: dampedForm(p.matrix, damping, u, u),
+  };
 }
 
 async function refitted(

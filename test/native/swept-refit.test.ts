@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import type { Tensor } from '../../lib/device/index.js';
 import {
   at,
+  dampedForm,
   describeDevices,
   float32,
   momentOf,
@@ -15,20 +16,6 @@ import {
   splitKinds,
   toBfloat16,
 } from './harness.js';
-
-/** x M yᵀ, M = matrix + damping·mean(diag)·I. */
-function form(matrix: Float32Array, damping: number, x: Float64Array, y: Float64Array): number {
-  const n = x.length;
-  let trace = 0;
-  for (let j = 0; j < n; ++j) trace += at(matrix, j * (n + 1));
-  let sum = 0;
-  for (let i = 0; i < n; ++i) {
-    let product = ((damping * trace) / n) * at(y, i);
-    for (let j = 0; j < n; ++j) product += at(matrix, i * n + j) * at(y, j);
-    sum += at(x, i) * product;
-  }
-  return sum;
-}
 
 const kinds = [...productInstructionSets, ...splitKinds.filter((kind) => kind.endsWith('+six'))];
 
@@ -77,10 +64,10 @@ describeDevices('refit of swept scales', kinds, (kind) => {
     const scales = await device.refitSwept(factor, found, 'float32').readFloat32();
     for (let o = 0; o < rows; ++o) {
       const [w, u] = [weightOf(o), unitsOf(o)];
-      const [uu, uw] = [form(matrix, damping, u, u), form(matrix, damping, u, w)];
+      const [uu, uw] = [dampedForm(matrix, damping, u, u), dampedForm(matrix, damping, u, w)];
       if (uu === 0) continue;
       const best = Math.min(Math.max(uw / uu, at(before, o) / 2), at(before, o) * 2);
-      const ww = form(matrix, damping, w, w);
+      const ww = dampedForm(matrix, damping, w, w);
       const errorAt = (s: number) => ww - 2 * s * uw + s * s * uu;
       // Of a single column nothing is left.
       const scale = Math.max(errorAt(best), 1e-9 * ww);
@@ -100,7 +87,7 @@ describeDevices('refit of swept scales', kinds, (kind) => {
       const delta = weightOf(o).map((w, j) => w - at(before, o) * at(units, j));
       const own = errors.subarray(o * columns, (o + 1) * columns);
       const energy = own.reduce((sum, e) => sum + e * e, 0);
-      expect(energy / form(matrix, damping, delta, delta)).toBeCloseTo(1, 4);
+      expect(energy / dampedForm(matrix, damping, delta, delta)).toBeCloseTo(1, 4);
     }
   });
 
