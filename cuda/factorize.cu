@@ -79,6 +79,12 @@ void MoveBelow(const Context& context, float* above, float* below, std::int64_t 
   });
 }
 
+void DropRoot(const Context& context, float* out, std::int64_t n) {
+  ForEach(context, "factorize", n * n, [=] __device__(std::int64_t index) {
+    if (index % n < index / n) out[index] = 0;
+  });
+}
+
 class Factorization {
  public:
   Factorization(const Context& context, const FactorizeParams& params)
@@ -194,6 +200,7 @@ void Factorize(const Context& context, const FactorizeParams& params) {
   const double damping =
       FactorDamped(params, [&](double share) { return factorization.Factor(share); });
   factorization.Invert();
+  if (!params.keeps_root) DropRoot(context, params.out.f32(), params.matrix.cols());
   double* info = params.info.f64();
   ForEach(context, "factorize", 1, [=] __device__(std::int64_t) { *info = damping; });
 }

@@ -126,9 +126,16 @@ export abstract class QuantizationOperations extends Operations {
     );
   }
 
-  /** R⁻¹ of matrix + λ·mean(diag)·I = R Rᵀ, with Rᵀ below its diagonal, and [1] float64: the λ that it took. */
-  factorize(matrix: Tensor, damping: number, maxDamping: number): { factor: Tensor; info: Tensor } {
-    const made = this.call(() => native.factorize(this.native, matrix.handle, damping, maxDamping));
+  /** R⁻¹ of matrix + λ·mean(diag)·I = R Rᵀ, if `keepsRoot` with Rᵀ below its diagonal, and [1] float64: the λ that it took. */
+  factorize(
+    matrix: Tensor,
+    damping: number,
+    maxDamping: number,
+    keepsRoot = false,
+  ): { factor: Tensor; info: Tensor } {
+    const made = this.call(() =>
+      native.factorize(this.native, matrix.handle, damping, maxDamping, keepsRoot),
+    );
     return { factor: this.wrap(made.factor), info: this.wrap(made.info) };
   }
 

@@ -128,17 +128,18 @@ function withRefit(
 export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise<GroupQuantizer> {
   const fit = expectMoment('GPTQ', input);
   const { device, moment, scheme, options } = fit;
+  const refits = options.refit === 'scales';
+  const refitsRows = refits && scheme.groupSize === 0;
   const order = options.actOrder ? await columnOrder(device, moment, scheme.groupSize) : undefined;
   const { factor, info } = device.scope(() =>
     device.factorize(
       order === undefined ? moment : permuted(device, moment, order),
       options.damping,
       Math.max(maxDamping, options.damping),
+      refitsRows,
     ),
   );
   const channelWeights = grid.clipSteps > 0 ? diagonal(device, moment) : undefined;
-  const refits = options.refit === 'scales';
-  const refitsRows = refits && scheme.groupSize === 0;
   const sweep: Sweep = { device, factor, grid, channelWeights, refitsRows };
   const quantize = (weight: Tensor): QuantizedWeight => {
     const found =

@@ -179,8 +179,8 @@ struct MomentParams {
   bool symmetric = false;
 };
 
-// H = matrix + λ·mean(diag)·I = R Rᵀ, R upper triangular; out = R⁻¹ on and above the diagonal, Rᵀ
-// below it (R's own diagonal is that of R⁻¹ inverted). Rows/columns with diag <= 0 are dead: their
+// H = matrix + λ·mean(diag)·I = R Rᵀ, R upper triangular; out = R⁻¹, with zeros below the
+// diagonal, or with `keeps_root` Rᵀ there (R's own diagonal is that of R⁻¹ inverted). Rows/columns with diag <= 0 are dead: their
 // off-diagonals become 0, their diagonal what damping adds, at least 1e-6·mean(diag). When
 // the factorisation meets a pivot that is not positive, λ is multiplied by 10 until it exceeds
 // max_damping: then Error{kNumeric}.
@@ -190,6 +190,7 @@ struct FactorizeParams {
   View info;    // [1] float64: the λ that was used
   double damping = 0.01;
   double max_damping = 1;
+  bool keeps_root = false;
 };
 
 // GPTQ (arXiv 2210.17323) given U = R⁻¹: for each column j, q = quantize(w_j), e = (w_j − q)/U_jj,
@@ -253,7 +254,7 @@ struct RefitScalesParams {
 // u R are rounded to bfloat16: a scale is off by what that costs, an error at its least by the
 // square.
 struct RefitSweptParams {
-  View factor;  // [in, in] float32 of Factorize
+  View factor;  // [in, in] float32 of Factorize, which kept the root
   View errors;  // [out, in] float32, e of Gptq
   View codes;   // [out, in] uint8
   View zeros;   // [out, 1] float32

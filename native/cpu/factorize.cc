@@ -3,7 +3,8 @@
 // on the shared kernels, whose outputs cover no zeros:
 //   factor:  R_IJ = A_IJ R_JJ⁻ᵀ,        A_II' −= R_IJ R_I'Jᵀ        for I <= I' < J
 //   invert:  U_IJ = S_IJ R_JJ⁻¹,        S_IK −= U_IJ R_JK           for I <= J < K,  S = I at first
-// Below the diagonal Rᵀ takes the place of zeros as soon as no product reads them.
+// Below the diagonal Rᵀ takes the place of zeros as soon as no product reads them; where nobody
+// asked for it, it goes at the end.
 #include "native/cpu/factorize.h"
 
 #include <algorithm>
@@ -71,6 +72,11 @@ class Factorization {
       SubtractFromLater(first, size);
       StoreRoot(first, size);
     }
+  }
+
+  void DropRoot() {
+    ForEachRow(context_, n_, kRowsOfTask,
+               [&](std::int64_t i) { std::fill_n(out_ + i * n_, i, 0.0f); });
   }
 
  private:
@@ -194,6 +200,7 @@ void Factorize(const Context& context, const FactorizeParams& params) {
   params.info.f64()[0] =
       FactorDamped(params, [&](double damping) { return factorization.Factor(damping * mean); });
   factorization.Invert();
+  if (!params.keeps_root) factorization.DropRoot();
 }
 
 }  // namespace ballast::cpu

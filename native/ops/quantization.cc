@@ -120,7 +120,8 @@ Tensor FakeQuantize(Device& device, const Tensor& x, const OptionalTensor& scale
   return out;
 }
 
-Factor Factorize(Device& device, const Tensor& matrix, double damping, double max_damping) {
+Factor Factorize(Device& device, const Tensor& matrix, double damping, double max_damping,
+                 bool keeps_root) {
   ExpectFloat32("matrix", matrix, {matrix.cols(), matrix.cols()});
   ExpectThat(damping >= 0 && max_damping >= damping, "Expected 0 <= damping <= maximum damping.");
   Factor out{device.Empty(DType::kFloat32, matrix.shape()), device.Empty(DType::kFloat64, {1})};
@@ -129,7 +130,8 @@ Factor Factorize(Device& device, const Tensor& matrix, double damping, double ma
                        .out = out.factor.Write(),
                        .info = out.info.Write(),
                        .damping = damping,
-                       .max_damping = max_damping});
+                       .max_damping = max_damping,
+                       .keeps_root = keeps_root});
   });
   return out;
 }

@@ -40,7 +40,8 @@ struct Factor {
   Tensor factor;  // [n, n] float32, R⁻¹
   Tensor info;    // [1] float64, the damping that was used
 };
-Factor Factorize(Device& device, const Tensor& matrix, double damping, double max_damping);
+Factor Factorize(Device& device, const Tensor& matrix, double damping, double max_damping,
+                 bool keeps_root);
 
 struct GptqResult {
   Tensor codes;

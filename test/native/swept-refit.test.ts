@@ -25,7 +25,12 @@ describeDevices('refit of swept scales', kinds, (kind) => {
 
   async function swept(rows: number, columns: number, matrix: Float32Array, bits = 3) {
     const weight = normals(rows * columns, 1, 0.1);
-    const { factor } = device.factorize(float32(device, [columns, columns], matrix), damping, 1);
+    const { factor } = device.factorize(
+      float32(device, [columns, columns], matrix),
+      damping,
+      1,
+      true,
+    );
     const found = device.gptq(float32(device, [rows, columns], weight), factor, {
       ...plainGrid,
       bits,
