@@ -180,10 +180,10 @@ struct MomentParams {
 };
 
 // H = matrix + λ·mean(diag)·I = R Rᵀ, R upper triangular; out = R⁻¹, with zeros below the
-// diagonal, or with `keeps_root` Rᵀ there (R's own diagonal is that of R⁻¹ inverted). Rows/columns with diag <= 0 are dead: their
-// off-diagonals become 0, their diagonal what damping adds, at least 1e-6·mean(diag). When
-// the factorisation meets a pivot that is not positive, λ is multiplied by 10 until it exceeds
-// max_damping: then Error{kNumeric}.
+// diagonal, or with `keeps_root` Rᵀ there (R's own diagonal is that of R⁻¹ inverted). Rows/columns
+// with diag <= 0 are dead: their off-diagonals become 0, their diagonal what damping adds, at least
+// 1e-6·mean(diag). When the factorisation meets a pivot that is not positive, λ is multiplied by 10
+// until it exceeds max_damping: then Error{kNumeric}.
 struct FactorizeParams {
   View matrix;  // [n, n] float32 symmetric, unchanged
   View out;     // [n, n] float32
