@@ -60,7 +60,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   rounds: { flags: '--rounds <n>', help: 'rounds of coordinate descent at most', parse: number },
   order: {
     flags: '--order <cyclic|greedy>',
-    help: 'in which refits go through the columns',
+    help: 'in which descent goes through the columns',
   },
   refit: {
     flags: '--refit <none|scales>',

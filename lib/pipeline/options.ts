@@ -54,7 +54,7 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly staticGroups?: boolean;
   /** Rounds of coordinate descent at most, of methods that end with it; default 3. */
   readonly rounds?: number;
-  /** Order in which refits go through the columns; default 'cyclic', unless the method says otherwise. */
+  /** Order in which descent goes through the columns; default 'cyclic', unless the method says otherwise. */
   readonly order?: 'cyclic' | 'greedy';
   /**
    * 'scales' moves each scale to where the layer's error is least, the codes being found (rtn, gptq). Default 'none', but

@@ -28,7 +28,7 @@ export interface QuantizerOptions {
   readonly staticGroups: boolean;
   /** Rounds of coordinate descent at most. */
   readonly rounds: number;
-  /** In which order a refit goes through the columns: as they are, or by what leaving one out would cost. */
+  /** In which order descent goes through the columns: as they are, or by what leaving one out would cost. */
   readonly order: 'cyclic' | 'greedy';
   /** 'scales': once codes are found, scales are moved to where the layer's error is least. */
   readonly refit: 'none' | 'scales';

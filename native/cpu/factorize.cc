@@ -32,22 +32,12 @@ class Factorization {
         inverse_(n_ * kBlock, context.blocks),
         root_(kBlock * kBlock),
         square_(kBlock * kBlock),
-        square_inverse_(kBlock * kBlock) {}
-
-  double MeanDiagonal() const {
-    double sum = 0;
-    std::int64_t live = 0;
-    for (std::int64_t i = 0; i < n_; ++i) {
-      if (IsDead(i)) continue;
-      sum += matrix_[i * n_ + i];
-      ++live;
-    }
-    return live == 0 ? 0 : sum / static_cast<double>(live);
-  }
+        square_inverse_(kBlock * kBlock),
+        mean_diagonal_(MeanDiagonal()) {}
 
   // False when H is not positive definite in float32.
-  bool Factor(double added) {
-    LoadUpper(added);
+  bool Factor(double damping) {
+    LoadUpper(damping * mean_diagonal_);
     for (std::int64_t first = LastBlock(); first >= 0; first -= kBlock) {
       const std::int64_t size = std::min(kBlock, n_ - first);
       if (!FactorDiagonal(first, size)) return false;
@@ -80,6 +70,17 @@ class Factorization {
   }
 
  private:
+  double MeanDiagonal() const {
+    double sum = 0;
+    std::int64_t live = 0;
+    for (std::int64_t i = 0; i < n_; ++i) {
+      if (IsDead(i)) continue;
+      sum += matrix_[i * n_ + i];
+      ++live;
+    }
+    return live == 0 ? 0 : sum / static_cast<double>(live);
+  }
+
   bool IsDead(std::int64_t i) const { return !(matrix_[i * n_ + i] > 0); }
   std::int64_t LastBlock() const { return (n_ - 1) / kBlock * kBlock; }
   // R_JJ⁻¹ of the block that begins at `first`, [size, size] float32.
@@ -93,7 +94,7 @@ class Factorization {
 
   void LoadUpper(double added) {
     // Of dead channels: as good as nothing beside the others, and never zero.
-    const double least = std::max(added, kLeastDamping * MeanDiagonal());
+    const double least = std::max(added, kLeastDamping * mean_diagonal_);
     const auto dead_diagonal = static_cast<float>(least > 0 ? least : 1);
     std::vector<std::int64_t> dead;
     for (std::int64_t i = 0; i < n_; ++i) {
@@ -190,15 +191,15 @@ class Factorization {
   Scratch<float> root_;     // R_JJ
   Scratch<double> square_;
   Scratch<double> square_inverse_;
+  const double mean_diagonal_;
 };
 
 }  // namespace
 
 void Factorize(const Context& context, const FactorizeParams& params) {
   Factorization factorization(context, params);
-  const double mean = factorization.MeanDiagonal();
   params.info.f64()[0] =
-      FactorDamped(params, [&](double damping) { return factorization.Factor(damping * mean); });
+      FactorDamped(params, [&](double damping) { return factorization.Factor(damping); });
   factorization.Invert();
   if (!params.keeps_root) factorization.DropRoot();
 }

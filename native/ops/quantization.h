@@ -76,10 +76,10 @@ DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix
                       const Tensor& codes, const Tensor& scales, const Tensor& zeros,
                       const DescendOptions& options);
 
-// The scales [out, 1] that fit the codes best. Those given stay what they are.
+// The scales [out, groups] that fit the codes best. Those given stay what they are.
 Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, const Tensor& codes,
                    const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping);
-// With what Factorize and Gptq gave.
+// The scales [out, 1] that do, from what Factorize and Gptq gave.
 Tensor RefitSwept(Device& device, const Tensor& factor, const Tensor& errors, const Tensor& codes,
                   const Tensor& scales, const Tensor& zeros, DType scale_dtype);
 

@@ -69,6 +69,12 @@ export const splitKinds = [
   'amx_bf16+six',
 ].filter(isAvailable);
 
+/** Those of the algebra on moments, which takes six products of them or none. */
+export const algebraKinds = [
+  ...productInstructionSets,
+  ...splitKinds.filter((kind) => kind.endsWith('+six')),
+];
+
 /** GPUs that can be used. */
 export const gpus = listDevices()
   .filter(({ name, available }) => available && name.startsWith('cuda:'))

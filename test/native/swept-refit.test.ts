@@ -4,6 +4,7 @@
 import { expect, it } from 'vitest';
 import type { Tensor } from '../../lib/device/index.js';
 import {
+  algebraKinds,
   at,
   dampedForm,
   describeDevices,
@@ -12,18 +13,14 @@ import {
   normals,
   openDevice,
   plainGrid,
-  productInstructionSets,
-  splitKinds,
   toBfloat16,
 } from './harness.js';
 
-const kinds = [...productInstructionSets, ...splitKinds.filter((kind) => kind.endsWith('+six'))];
-
-describeDevices('refit of swept scales', kinds, (kind) => {
+describeDevices('refit of swept scales', algebraKinds, (kind) => {
   const device = openDevice(kind);
   const damping = 0.01;
 
-  async function swept(rows: number, columns: number, matrix: Float32Array, bits = 3) {
+  async function swept(rows: number, columns: number, matrix: Float32Array) {
     const weight = normals(rows * columns, 1, 0.1);
     const { factor } = device.factorize(
       float32(device, [columns, columns], matrix),
@@ -33,7 +30,7 @@ describeDevices('refit of swept scales', kinds, (kind) => {
     );
     const found = device.gptq(float32(device, [rows, columns], weight), factor, {
       ...plainGrid,
-      bits,
+      bits: 3,
     });
     const [codes, zeros, before] = [
       await found.codes.readUint8(),
