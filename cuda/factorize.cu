@@ -1,11 +1,10 @@
-// H = R Rᵀ from the last block column to the first, then R⁻¹ from the first to the last, both in
-// place in the output; diagonal blocks in float64, the rest as products whose outputs cover no
-// zeros:
+// H = R Rᵀ from the last block column to the first, then, where it is asked for, R⁻¹ from the first
+// to the last, both in place in the output; diagonal blocks in float64, the rest as products whose
+// outputs cover no zeros:
 //   factor:  R_IJ = A_IJ R_JJ⁻ᵀ,        A_II' −= R_IJ R_I'Jᵀ        for I <= I' < J
 //   invert:  U_IJ = S_IJ R_JJ⁻¹,        S_IK −= U_IJ R_JK           for I <= J < K,  S = I at first
-// Below the diagonal Rᵀ takes the place of zeros as soon as no product reads them. A product packs
-// its factors before it writes, so a block column may be its own result. The one wait is for the
-// verdict on the pivots.
+// A product packs its factors before it writes, so a block column may be its own result. The one
+// wait is for the verdict on the pivots.
 #include <algorithm>
 
 #include "cuda/gemm.h"
@@ -50,41 +49,6 @@ void LoadUpper(const Context& context, const float* matrix, std::int64_t n, doub
   });
 }
 
-// U_JJ takes the place of R_JJ, which is kept aside: products want zeros below the diagonal.
-void SwapSquare(const Context& context, const float* inverse, float* corner, std::int64_t n,
-                std::int64_t size, float* root) {
-  ForEach(context, "factorize", size * size, [=] __device__(std::int64_t index) {
-    float& place = corner[index / size * n + index % size];
-    root[index] = place;
-    place = inverse[index];
-  });
-}
-
-// R_JJᵀ below the diagonal.
-void StoreRoot(const Context& context, const float* root, float* corner, std::int64_t n,
-               std::int64_t size) {
-  ForEach(context, "factorize", size * size, [=] __device__(std::int64_t index) {
-    const std::int64_t i = index / size, j = index % size;
-    if (i > j) corner[i * n + j] = root[j * size + i];
-  });
-}
-
-// `size` rows of `later` columns above the diagonal, transposed; zeros take their place.
-void MoveBelow(const Context& context, float* above, float* below, std::int64_t n,
-               std::int64_t size, std::int64_t later) {
-  ForEach(context, "factorize", later * size, [=] __device__(std::int64_t index) {
-    const std::int64_t i = index / later, k = index % later;
-    below[k * n + i] = above[i * n + k];
-    above[i * n + k] = 0;
-  });
-}
-
-void DropRoot(const Context& context, float* out, std::int64_t n) {
-  ForEach(context, "factorize", n * n, [=] __device__(std::int64_t index) {
-    if (index % n < index / n) out[index] = 0;
-  });
-}
-
 class Factorization {
  public:
   Factorization(const Context& context, const FactorizeParams& params)
@@ -93,7 +57,7 @@ class Factorization {
         matrix_(params.matrix.f32()),
         out_(params.out.f32()),
         inverse_(context, RoundUp(n_, kTriangle) * kTriangle),
-        root_(context, kTriangle * kTriangle),
+        later_(context, params.inverse ? n_ * kTriangle : 0),
         mean_(context, 1),
         bad_(context, 1) {
     mean_diagonal_kernel<<<1, kThreads, 0, context.stream>>>(matrix_, n_, mean_.data());
@@ -149,9 +113,8 @@ class Factorization {
                 .depth = size,
                 .out = At(0, first),
                 .stride = n_});
-      SwapSquare(context_, Inverse(first), At(first, first), n_, size, root_.data());
+      CopyRows(Inverse(first), size, At(first, first), n_, size, size);
       SubtractFromLater(first, size);
-      StoreRoot(context_, root_.data(), At(first, first), n_, size);
     }
   }
 
@@ -163,17 +126,28 @@ class Factorization {
   // R_JJ⁻¹ of the block that begins at `first`, [size, size].
   float* Inverse(std::int64_t first) const { return inverse_.data() + first * kTriangle; }
 
-  // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves below the diagonal
-  // first, transposed, and stays there.
+  void CopyRows(const float* from, std::int64_t from_stride, float* to, std::int64_t to_stride,
+                std::int64_t rows, std::int64_t columns) {
+    Check(cudaMemcpy2DAsync(to, static_cast<std::size_t>(to_stride) * sizeof(float), from,
+                            static_cast<std::size_t>(from_stride) * sizeof(float),
+                            static_cast<std::size_t>(columns) * sizeof(float),
+                            static_cast<std::size_t>(rows), cudaMemcpyDeviceToDevice,
+                            context_.stream),
+          "factorising");
+  }
+
+  // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves aside first.
   void SubtractFromLater(std::int64_t first, std::int64_t size) {
     const std::int64_t end = first + size, later = n_ - end;
     if (later == 0) return;
-    float* const above = At(first, end);
-    float* const below = At(end, first);
-    MoveBelow(context_, above, below, n_, size, later);
+    CopyRows(At(first, end), n_, later_.data(), later, size, later);
+    Check(cudaMemset2DAsync(At(first, end), static_cast<std::size_t>(n_) * sizeof(float), 0,
+                            static_cast<std::size_t>(later) * sizeof(float),
+                            static_cast<std::size_t>(size), context_.stream),
+          "factorising");
     Multiply(context_, "factorize",
              {.a = {.data = At(0, first), .stride = n_},
-              .b = {.data = below, .stride = n_},
+              .b = {.data = later_.data(), .stride = later, .depth_contiguous = false},
               .rows = end,
               .columns = later,
               .depth = size,
@@ -187,7 +161,7 @@ class Factorization {
   const float* const matrix_;
   float* const out_;
   const Scratch<float> inverse_;  // R_JJ⁻¹ for each J
-  const Scratch<float> root_;     // R_JJ
+  const Scratch<float> later_;    // R_JK
   const Scratch<double> mean_;
   const Scratch<int> bad_;
 };
@@ -199,8 +173,7 @@ void Factorize(const Context& context, const FactorizeParams& params) {
   Factorization factorization(context, params);
   const double damping =
       FactorDamped(params, [&](double share) { return factorization.Factor(share); });
-  factorization.Invert();
-  if (!params.keeps_root) DropRoot(context, params.out.f32(), params.matrix.cols());
+  if (params.inverse) factorization.Invert();
   double* info = params.info.f64();
   ForEach(context, "factorize", 1, [=] __device__(std::int64_t) { *info = damping; });
 }

@@ -40,34 +40,6 @@ __global__ void add_sums_kernel(const Stretch p) {
   sums[1] = curvature + (p.first ? 0.0 : sums[1]);
 }
 
-// Rᵀ where the factor holds U above it, and R's diagonal, which is U's inverted.
-void LoadSquare(const Context& context, const float* corner, std::int64_t n, std::int64_t columns,
-                float* square) {
-  ForEach(context, "refitSwept", columns * columns, [=] __device__(std::int64_t index) {
-    const std::int64_t i = index / columns, j = index % columns;
-    const float x = corner[i * n + j];
-    square[index] = j < i ? x : j == i ? 1 / x : 0.0f;
-  });
-}
-
-// Columns begin … begin + columns − 1 of v, from what R has above its square on the diagonal and
-// from that square.
-void MultiplyStretch(const Context& context, const float* factor, const float* units,
-                     const float* square, std::int64_t n, std::int64_t begin, Product product) {
-  product.precision = Precision::kBFloat16;
-  if (begin > 0) {
-    product.a = {.data = units, .stride = n};
-    product.b = {.data = factor + begin * n, .stride = n};
-    product.depth = begin;
-    Multiply(context, "refitSwept", product);
-    product.update = Update::kAdd;
-  }
-  product.a = {.data = units + begin, .stride = n};
-  product.b = {.data = square, .stride = product.columns};
-  product.depth = product.columns;
-  Multiply(context, "refitSwept", product);
-}
-
 }  // namespace
 
 void RefitSwept(const Context& context, const RefitSweptParams& params) {
@@ -75,7 +47,6 @@ void RefitSwept(const Context& context, const RefitSweptParams& params) {
   if (rows == 0 || n == 0) return;
   const std::int64_t most = std::min(kBand, rows), widest = std::min(kColumns, n);
   const Scratch<float> units(context, most * n), product(context, most * widest);
-  const Scratch<float> square(context, widest * widest);
   const Scratch<double> sums(context, 2 * most);
   for (std::int64_t first = 0; first < rows; first += kBand) {
     context.ThrowIfCancelled();
@@ -87,9 +58,15 @@ void RefitSwept(const Context& context, const RefitSweptParams& params) {
             [=] __device__(std::int64_t i) { u[i] = static_cast<float>(codes[i]) - zeros[i / n]; });
     for (std::int64_t begin = 0; begin < n; begin += kColumns) {
       const std::int64_t columns = std::min(kColumns, n - begin);
-      LoadSquare(context, params.factor.f32() + begin * (n + 1), n, columns, square.data());
-      MultiplyStretch(context, params.factor.f32(), u, square.data(), n, begin,
-                      {.rows = band, .columns = columns, .out = product.data(), .stride = columns});
+      Multiply(context, "refitSwept",
+               {.a = {.data = u, .stride = n},
+                .b = {.data = params.factor.f32() + begin, .stride = n, .depth_contiguous = false},
+                .rows = band,
+                .columns = columns,
+                .depth = begin + columns,
+                .out = product.data(),
+                .stride = columns,
+                .precision = Precision::kBFloat16});
       add_sums_kernel<<<static_cast<unsigned>(band), kWarp, 0, context.stream>>>(
           {.product = product.data(),
            .errors = params.errors.f32() + first * n + begin,

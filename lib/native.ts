@@ -222,7 +222,7 @@ export interface NativeAddon {
     matrix: Handle,
     damping: number,
     maxDamping: number,
-    keepsRoot: boolean,
+    inverse: boolean,
   ): { factor: NativeTensor; info: NativeTensor };
   gptq(
     device: Device,

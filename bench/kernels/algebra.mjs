@@ -1,5 +1,5 @@
-// What quantizers are made of: the factor of a moment's inverse, the GPTQ sweep, coordinate descent, the certificate's
-// quadratic form. Operations are those of the formulas, so the share tells how near each comes to a plain product.
+// What quantizers are made of: the factor of a moment or of its inverse, the GPTQ sweep, coordinate descent, the
+// certificate's quadratic form. Operations are those of the formulas, so the share tells how near each comes to a plain product.
 import { compare, randomFloats, randomMatrix } from '../measure.mjs';
 
 const sizes = [1024, 3072, 4096];
@@ -46,11 +46,18 @@ async function rowsFor(context, channels) {
   const vector = device.upload('float64', [channels], Float64Array.from(randomFloats(channels)));
   const cases = [
     {
+      // All that the sweep needs here; torch's needs the factor of the inverse, by Cholesky, inverse, Cholesky.
       name: 'factorize',
+      operations: channels ** 3 / 3,
+      request: { op: 'factorize', shape: [channels] },
+      enqueue: () => device.factorize(moment, 0.01, 1),
+    },
+    {
+      name: 'factorize, inverse',
       // A Cholesky factor and its triangular inverse, n³/3 each.
       operations: (2 / 3) * channels ** 3,
       request: { op: 'factorize', shape: [channels] },
-      enqueue: () => device.factorize(moment, 0.01, 1),
+      enqueue: () => device.factorize(moment, 0.01, 1, true),
     },
     {
       name: 'gptq sweep',

@@ -35,17 +35,18 @@ export function asymmetricTarget(
   if (drift === undefined) return ownTarget(device);
   const moment = centred ? quantizerInputs.covariance : quantizerInputs.secondMoment;
   const cross = drift.cross(centred);
-  // Ĝ⁻¹ = UᵀU.
-  const { factor, info } = device.factorize(moment, damping, Math.max(damping, maxDamping));
+  // Ĝ⁻¹ = UᵀU, U = R⁻¹.
+  const most = Math.max(damping, maxDamping);
+  const { factor: inverse, info } = device.factorize(moment, damping, most, true);
   return target(
     (weight) =>
       device.scope(() => {
         const w = device.cast(weight, 'float32');
         const product = device.matmul(w, cross, { layout: 'in_out' });
-        const half = device.matmul(product, factor);
-        return device.add(w, device.matmul(half, factor, { layout: 'in_out' }));
+        const half = device.matmul(product, inverse);
+        return device.add(w, device.matmul(half, inverse, { layout: 'in_out' }));
       }),
-    [factor, info],
+    [inverse, info],
   );
 }
 

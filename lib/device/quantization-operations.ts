@@ -126,20 +126,20 @@ export abstract class QuantizationOperations extends Operations {
     );
   }
 
-  /** R⁻¹ of matrix + λ·mean(diag)·I = R Rᵀ, if `keepsRoot` with Rᵀ below its diagonal, and [1] float64: the λ that it took. */
+  /** The upper triangular R of matrix + λ·mean(diag)·I = R Rᵀ, or its inverse, and [1] float64: the λ that it took. */
   factorize(
     matrix: Tensor,
     damping: number,
     maxDamping: number,
-    keepsRoot = false,
+    inverse = false,
   ): { factor: Tensor; info: Tensor } {
     const made = this.call(() =>
-      native.factorize(this.native, matrix.handle, damping, maxDamping, keepsRoot),
+      native.factorize(this.native, matrix.handle, damping, maxDamping, inverse),
     );
     return { factor: this.wrap(made.factor), info: this.wrap(made.info) };
   }
 
-  /** The sweep's codes and grid, and errors [out, in] float32: e with ΔW = e R⁻¹, so that ΔW H ΔWᵀ is |e|² of a row. */
+  /** The sweep's codes and grid, and errors [out, in] float32: e = ΔW R, so that ΔW H ΔWᵀ is |e|² of a row. */
   gptq(
     weight: Tensor,
     factor: Tensor,

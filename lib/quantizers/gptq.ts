@@ -1,6 +1,6 @@
 // GPTQ (Frantar et al., arXiv 2210.17323): columns are quantized one after the other, and what each loses is made
-// good by those that follow, as H⁻¹ of the inputs' moment says. With H = R Rᵀ (R upper triangular) the factor that
-// the sweep needs is U = R⁻¹. Act-order sorts columns by decreasing diagonal of H. With `refit` 'scales', every scale
+// good by those that follow, as H of the inputs' moment says. All that the sweep needs is the upper triangular R of
+// H = R Rᵀ (arXiv 2507.18553), not its inverse. Act-order sorts columns by decreasing diagonal of H. With `refit` 'scales', every scale
 // ends where the layer's own error is least, the codes staying what the sweep made them.
 
 import type { Device, GridOptions, SweepOptions, Tensor } from '../device/index.js';
@@ -136,7 +136,6 @@ export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise
       order === undefined ? moment : permuted(device, moment, order),
       options.damping,
       Math.max(maxDamping, options.damping),
-      refitsRows,
     ),
   );
   const channelWeights = grid.clipSteps > 0 ? diagonal(device, moment) : undefined;

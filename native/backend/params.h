@@ -179,31 +179,33 @@ struct MomentParams {
   bool symmetric = false;
 };
 
-// H = matrix + λ·mean(diag)·I = R Rᵀ, R upper triangular; out = R⁻¹, with zeros below the
-// diagonal, or with `keeps_root` Rᵀ there (R's own diagonal is that of R⁻¹ inverted). Rows/columns
-// with diag <= 0 are dead: their off-diagonals become 0, their diagonal what damping adds, at least
-// 1e-6·mean(diag). When the factorisation meets a pivot that is not positive, λ is multiplied by 10
-// until it exceeds max_damping: then Error{kNumeric}.
+// H = matrix + λ·mean(diag)·I = R Rᵀ; out = R, upper triangular with zeros below, or with `inverse`
+// R⁻¹, of the same shape. Rows/columns with diag <= 0 are dead: their off-diagonals become 0, their
+// diagonal what damping adds, at least 1e-6·mean(diag). When the factorisation meets a pivot that
+// is not positive, λ is multiplied by 10 until it exceeds max_damping: then Error{kNumeric}.
 struct FactorizeParams {
   View matrix;  // [n, n] float32 symmetric, unchanged
   View out;     // [n, n] float32
   View info;    // [1] float64: the λ that was used
   double damping = 0.01;
   double max_damping = 1;
-  bool keeps_root = false;
+  bool inverse = false;
 };
 
-// GPTQ (arXiv 2210.17323) given U = R⁻¹: for each column j, q = quantize(w_j), e = (w_j − q)/U_jj,
-// w_k −= e·U_jk for k > j. Group parameters are found on the weights as already updated when a
-// group begins, unless `scales`/`zeros` are given as inputs (fixed_scales), with group_index [in].
+// GPTQ (arXiv 2210.17323) given R: column after column, the code q_j is that of
+// w_j + Σ_{i<j} ΔW_i R_ij / R_jj, ΔW = W − value(q), and leaves e_j = (ΔW R)_j. As published, with
+// U = R⁻¹, it is w_k −= e_j U_jk for k > j, which comes to the same (arXiv 2507.18553). Group
+// parameters are found on the weights as so updated when a group begins, unless `scales`/`zeros`
+// are given as inputs (fixed_scales), with group_index [in].
 struct GptqParams {
-  View weight;           // [out, in] float32; receives e
-  View factor;           // [in, in] float32, U on and above the diagonal
+  View weight;           // [out, in] float32
+  View factor;           // [in, in] float32, R
   View channel_weights;  // optional [in] float32 for the clipping search
   View group_index;      // optional [in] int32, only with fixed_scales
   View scales;           // [out, g] float32, in (fixed) or out
   View zeros;            // [out, g]
   View codes;            // out: [out, in] uint8
+  View errors;           // out: [out, in] float32, e
   Scheme scheme;
   bool fixed_scales = false;
 };
@@ -254,7 +256,7 @@ struct RefitScalesParams {
 // u R are rounded to bfloat16: a scale is off by what that costs, an error at its least by the
 // square.
 struct RefitSweptParams {
-  View factor;  // [in, in] float32 of Factorize, which kept the root
+  View factor;  // [in, in] float32, R
   View errors;  // [out, in] float32, e of Gptq
   View codes;   // [out, in] uint8
   View zeros;   // [out, 1] float32

@@ -1,10 +1,8 @@
-// H = R Rᵀ from the last block column to the first, then R⁻¹ from the first to the last, both in
-// place in the output. Diagonal blocks are factored and inverted in float64; the rest is products
-// on the shared kernels, whose outputs cover no zeros:
+// H = R Rᵀ from the last block column to the first, then, where it is asked for, R⁻¹ from the first
+// to the last, both in place in the output. Diagonal blocks are factored and inverted in float64;
+// the rest is products on the shared kernels, whose outputs cover no zeros:
 //   factor:  R_IJ = A_IJ R_JJ⁻ᵀ,        A_II' −= R_IJ R_I'Jᵀ        for I <= I' < J
 //   invert:  U_IJ = S_IJ R_JJ⁻¹,        S_IK −= U_IJ R_JK           for I <= J < K,  S = I at first
-// Below the diagonal Rᵀ takes the place of zeros as soon as no product reads them; where nobody
-// asked for it, it goes at the end.
 #include "native/cpu/factorize.h"
 
 #include <algorithm>
@@ -20,7 +18,6 @@ namespace {
 
 constexpr std::int64_t kBlock = kMostTriangle;
 constexpr std::int64_t kRowsOfTask = 16;
-constexpr std::int64_t kTurned = 64;  // rows that are turned at once, whole vectors
 
 class Factorization {
  public:
@@ -30,7 +27,7 @@ class Factorization {
         matrix_(params.matrix.f32()),
         out_(params.out.f32()),
         inverse_(n_ * kBlock, context.blocks),
-        root_(kBlock * kBlock),
+        later_(params.inverse ? n_ * kBlock : 0, context.blocks),
         square_(kBlock * kBlock),
         square_inverse_(kBlock * kBlock),
         mean_diagonal_(MeanDiagonal()) {}
@@ -58,15 +55,11 @@ class Factorization {
       Product({.data = out_ + first, .stride = n_},
               {.data = Inverse(first), .stride = size, .depth_contiguous = false}, first, size,
               size, out_ + first, Update::kStore);
-      SwapSquare(first, size);
+      for (std::int64_t i = 0; i < size; ++i) {
+        std::copy_n(Inverse(first) + i * size, size, out_ + (first + i) * n_ + first);
+      }
       SubtractFromLater(first, size);
-      StoreRoot(first, size);
     }
-  }
-
-  void DropRoot() {
-    ForEachRow(context_, n_, kRowsOfTask,
-               [&](std::int64_t i) { std::fill_n(out_ + i * n_, i, 0.0f); });
   }
 
  private:
@@ -131,56 +124,19 @@ class Factorization {
     return true;
   }
 
-  // U_JJ takes the place of R_JJ, which is kept aside: products want zeros below the diagonal.
-  void SwapSquare(std::int64_t first, std::int64_t size) {
-    for (std::int64_t i = 0; i < size; ++i) {
-      float* row = out_ + (first + i) * n_ + first;
-      std::copy(row, row + size, root_.data() + i * kBlock);
-      std::copy(Inverse(first) + i * size, Inverse(first) + (i + 1) * size, row);
-    }
-  }
-
-  // R_JJᵀ below the diagonal.
-  void StoreRoot(std::int64_t first, std::int64_t size) {
-    for (std::int64_t i = 0; i < size; ++i) {
-      float* row = out_ + (first + i) * n_ + first;
-      for (std::int64_t j = 0; j < i; ++j) row[j] = root_[j * kBlock + i];
-    }
-  }
-
-  // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves below the diagonal
-  // first, transposed, and stays there.
+  // S_IK −= U_IJ R_JK. Rows J of S take the place of R_JK, which therefore moves aside first.
   void SubtractFromLater(std::int64_t first, std::int64_t size) {
     const std::int64_t end = first + size;
     const std::int64_t later = n_ - end;
     if (later == 0) return;
-    context_.pool.ParallelFor(
-        later, kTurned,
-        [&](std::int64_t begin, std::int64_t stop) {
-          for (std::int64_t k = end + begin; k < end + stop; k += kTurned) {
-            MoveBelow(first, size, k, std::min(kTurned, end + stop - k));
-          }
-        },
-        context_.cancel);
-    Product({.data = out_ + first, .stride = n_}, {.data = out_ + end * n_ + first, .stride = n_},
-            end, later, size, out_ + end, Update::kSubtract);
-  }
-
-  // Columns first … first + size − 1 of these few rows receive what stands above the diagonal,
-  // which becomes zero; aside, since rows lie far apart.
-  void MoveBelow(std::int64_t first, std::int64_t size, std::int64_t row, std::int64_t rows) {
-    const LinearKernels& kernels = context_.kernels.linear;
-    Scratch<float> turned(kTurned * kernels.sweep_rows);
-    for (std::int64_t i = 0; i < size; i += kernels.sweep_rows) {
-      const std::int64_t count = std::min(kernels.sweep_rows, size - i);
-      float* above = out_ + (first + i) * n_ + row;
-      kernels.turn_rows(above, n_, count, rows, turned.data());
-      for (std::int64_t j = 0; j < count; ++j) std::fill_n(above + j * n_, rows, 0.0f);
-      for (std::int64_t k = 0; k < rows; ++k) {
-        std::copy_n(turned.data() + k * kernels.sweep_rows, count,
-                    out_ + (row + k) * n_ + first + i);
-      }
-    }
+    ForEachRow(context_, size, kRowsOfTask, [&](std::int64_t i) {
+      float* row = out_ + (first + i) * n_ + end;
+      std::copy_n(row, later, later_.data() + i * later);
+      std::fill_n(row, later, 0.0f);
+    });
+    Product({.data = out_ + first, .stride = n_},
+            {.data = later_.data(), .stride = later, .depth_contiguous = false}, end, later, size,
+            out_ + end, Update::kSubtract);
   }
 
   const Context& context_;
@@ -188,7 +144,7 @@ class Factorization {
   const float* const matrix_;
   float* const out_;
   Scratch<float> inverse_;  // R_JJ⁻¹ for each J
-  Scratch<float> root_;     // R_JJ
+  Scratch<float> later_;    // [size, later]: R_JK
   Scratch<double> square_;
   Scratch<double> square_inverse_;
   const double mean_diagonal_;
@@ -200,8 +156,7 @@ void Factorize(const Context& context, const FactorizeParams& params) {
   Factorization factorization(context, params);
   params.info.f64()[0] =
       FactorDamped(params, [&](double damping) { return factorization.Factor(damping); });
-  factorization.Invert();
-  if (!params.keeps_root) factorization.DropRoot();
+  if (params.inverse) factorization.Invert();
 }
 
 }  // namespace ballast::cpu

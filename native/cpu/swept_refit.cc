@@ -34,7 +34,6 @@ class SweptRefit {
         band_(BandRows(params.codes.rows(), n_)),
         units_(band_ * n_, context.blocks),
         product_(band_ * kColumns, context.blocks),
-        square_(kColumns * kColumns, context.blocks),
         sums_(band_) {}
 
   void Run() {
@@ -61,33 +60,17 @@ class SweptRefit {
     sums_[i] = {0, 0};
   }
 
-  // These columns of v, from what R has above its square on the diagonal and from that square.
+  // These columns of v.
   void Multiply(std::int64_t begin, std::int64_t columns, std::int64_t band) {
-    const float* root = params_.factor.f32() + begin * n_;  // rows of Rᵀ
-    LoadSquare(root + begin, columns);
-    Product product = {.a = {.data = units_.data(), .stride = n_},
-                       .b = {.data = root, .stride = n_},
-                       .rows = band,
-                       .columns = columns,
-                       .depth = begin,
-                       .out = product_.data(),
-                       .stride = kColumns};
-    if (begin > 0) cpu::Multiply(context_, gemm_, product);
-    product.a.data = units_.data() + begin;
-    product.b = {.data = square_.data(), .stride = kColumns};
-    product.depth = columns;
-    product.update = begin > 0 ? Update::kAdd : Update::kStore;
-    cpu::Multiply(context_, gemm_, product);
-  }
-
-  // Rᵀ where the factor holds U above it, and R's diagonal, which is U's inverted.
-  void LoadSquare(const float* corner, std::int64_t columns) {
-    ForEachRow(context_, columns, kRowsOfTask, [&](std::int64_t i) {
-      float* row = square_.data() + i * kColumns;
-      std::copy(corner + i * n_, corner + i * n_ + i, row);
-      row[i] = 1 / corner[i * (n_ + 1)];
-      std::fill(row + i + 1, row + columns, 0.0f);
-    });
+    cpu::Multiply(
+        context_, gemm_,
+        {.a = {.data = units_.data(), .stride = n_},
+         .b = {.data = params_.factor.f32() + begin, .stride = n_, .depth_contiguous = false},
+         .rows = band,
+         .columns = columns,
+         .depth = begin + columns,
+         .out = product_.data(),
+         .stride = kColumns});
   }
 
   void AddSums(std::int64_t i, std::int64_t begin, std::int64_t columns) {
@@ -113,7 +96,6 @@ class SweptRefit {
   std::int64_t first_ = 0;  // row of the band
   Scratch<float> units_;    // [band, in] u
   Scratch<float> product_;  // [band, columns] v
-  Scratch<float> square_;   // [columns, columns] of Rᵀ
   Scratch<Sums> sums_;      // [band]
 };
 

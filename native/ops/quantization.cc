@@ -121,7 +121,7 @@ Tensor FakeQuantize(Device& device, const Tensor& x, const OptionalTensor& scale
 }
 
 Factor Factorize(Device& device, const Tensor& matrix, double damping, double max_damping,
-                 bool keeps_root) {
+                 bool inverse) {
   ExpectFloat32("matrix", matrix, {matrix.cols(), matrix.cols()});
   ExpectThat(damping >= 0 && max_damping >= damping, "Expected 0 <= damping <= maximum damping.");
   Factor out{device.Empty(DType::kFloat32, matrix.shape()), device.Empty(DType::kFloat64, {1})};
@@ -131,7 +131,7 @@ Factor Factorize(Device& device, const Tensor& matrix, double damping, double ma
                        .info = out.info.Write(),
                        .damping = damping,
                        .max_damping = max_damping,
-                       .keeps_root = keeps_root});
+                       .inverse = inverse});
   });
   return out;
 }
@@ -156,16 +156,18 @@ GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
                  fixed ? *fixed_scales : device.Empty(DType::kFloat32, shape),
                  fixed ? *fixed_zeros : device.Empty(DType::kFloat32, shape),
                  device.Empty(DType::kFloat32, weight.shape())};
+  const bool plain = weight.dtype() == DType::kFloat32;
+  const Tensor values = plain ? weight : device.Empty(DType::kFloat32, weight.shape());
   device.Enqueue([=](Backend& backend) {
-    // The sweep works on a float32 copy: the weight itself stays what it is.
-    backend.Cast(weight.Read(), out.errors.Write());
-    backend.Gptq({.weight = out.errors.Read(),
+    if (!plain) backend.Cast(weight.Read(), values.Write());
+    backend.Gptq({.weight = values.Read(),
                   .factor = factor.Read(),
                   .channel_weights = ReadOptional(channel_weights),
                   .group_index = ReadOptional(group_index),
                   .scales = out.scales.Write(),
                   .zeros = out.zeros.Write(),
                   .codes = out.codes.Write(),
+                  .errors = out.errors.Write(),
                   .scheme = scheme,
                   .fixed_scales = fixed});
   });

@@ -37,11 +37,11 @@ Tensor FakeQuantize(Device& device, const Tensor& x, const OptionalTensor& scale
                     const FakeQuantizeOptions& options);
 
 struct Factor {
-  Tensor factor;  // [n, n] float32, R⁻¹
+  Tensor factor;  // [n, n] float32, R or R⁻¹
   Tensor info;    // [1] float64, the damping that was used
 };
 Factor Factorize(Device& device, const Tensor& matrix, double damping, double max_damping,
-                 bool keeps_root);
+                 bool inverse);
 
 struct GptqResult {
   Tensor codes;

@@ -71,18 +71,19 @@ function groupWork(outs, inputs) {
     factor: [
       { bytes: 22 * inputs ** 2, launches: 1 },
       {
-        products: ((parts * 2) / 3) * inputs ** 3,
-        bytes: inputs ** 3 / 24,
+        products: (parts / 3) * inputs ** 3,
+        bytes: inputs ** 3 / 48,
         chain: panels * 70e-6,
-        launches: 12 * panels,
+        launches: 7 * panels,
         waits: 1,
       },
     ],
+    // Changes go on to later columns; what is carried to a block is answered by its own square.
     sweeps: each((out) => ({
-      products: product(out) / 2,
-      bytes: 4 * out * inputs * blocks,
-      chain: Math.max(blocks * 20e-6, out * inputs * 65e-12),
-      launches: 4 * blocks,
+      products: product(out) / 2 + product(out) / blocks,
+      bytes: 4 * out * inputs * blocks + 24 * out * inputs,
+      chain: 50e-6 + Math.max(blocks * 20e-6, out * inputs * 65e-12),
+      launches: 7 * blocks,
     })),
     // A product for each group of columns, of which sums are taken with two matrices of its size.
     refits: each((out) => ({

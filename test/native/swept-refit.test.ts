@@ -22,12 +22,7 @@ describeDevices('refit of swept scales', algebraKinds, (kind) => {
 
   async function swept(rows: number, columns: number, matrix: Float32Array) {
     const weight = normals(rows * columns, 1, 0.1);
-    const { factor } = device.factorize(
-      float32(device, [columns, columns], matrix),
-      damping,
-      1,
-      true,
-    );
+    const { factor } = device.factorize(float32(device, [columns, columns], matrix), damping, 1);
     const found = device.gptq(float32(device, [rows, columns], weight), factor, {
       ...plainGrid,
       bits: 3,

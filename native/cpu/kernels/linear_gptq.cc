@@ -1,6 +1,6 @@
 // The columns of a GPTQ block, two vectors of rows at once: the serial chain from column to column
 // then costs one vector operation where it would cost a scalar one, and the vectors hide each
-// other's latency. A few columns' errors reach each other at once and the rest of the block in one
+// other's latency. A few columns' changes reach each other at once and the rest of the block in one
 // pass over it. Codes are formed exactly as rounding to nearest forms them, so an identity factor
 // gives its codes bit for bit.
 #include "native/cpu/kernels/linear_parts.h"
@@ -11,7 +11,7 @@ namespace ballast::cpu::BALLAST_ISA {
 namespace {
 
 constexpr int kVectors = kSweepRows / kLanes;
-// Columns whose errors a pass takes: as many as registers hold beside two vectors of weights.
+// Columns whose changes a pass takes: as many as registers hold beside two vectors of sums.
 #if defined(__AVX512F__)
 constexpr int kTogether = 8;
 #else
@@ -21,47 +21,66 @@ constexpr int kTogether = 4;
 void QuantizeColumn(const GptqColumns& p, std::int64_t j) {
   const Floats max_code = Splat(p.max_code);
   const Floats diagonal = Splat(p.factor[j * p.stride + j]);
+  const Floats inverse = 1.0f / diagonal;
   for (int v = 0; v < kVectors; ++v) {
     const std::int64_t at = j * kSweepRows + v * kLanes;
     const Floats scale = Load<Floats>(p.scale + v * kLanes);
     const Floats zero = Load<Floats>(p.zero + v * kLanes);
     const Floats weight = Load<Floats>(p.weights + at);
-    const Floats code = Min(max_code, Max(Floats{}, Round(weight / scale) + zero));
+    const Floats carried = Load<Floats>(p.carried + at);
+    const Floats wanted = MultiplyAdd(carried, inverse, weight);
+    const Floats code = Min(max_code, Max(Floats{}, Round(wanted / scale) + zero));
+    const Floats change = weight - scale * (code - zero);
     Store(p.codes + at, code);
-    Store(p.errors + at, (weight - scale * (code - zero)) / diagonal);
+    Store(p.changes + at, change);
+    Store(p.carried + at, MultiplyAdd(change, diagonal, carried));
   }
 }
 
-// The errors of columns j … j + kCount − 1 are taken from the weights of columns begin … end−1.
+void AnswerColumn(const GptqColumns& p, std::int64_t j) {
+  const float inverse = -1 / p.factor[j * p.stride + j];
+  for (int v = 0; v < kVectors; ++v) {
+    const std::int64_t at = j * kSweepRows + v * kLanes;
+    Store(p.changes + at, Load<Floats>(p.carried + at) * inverse);
+  }
+}
+
+// The changes of columns j … j + kCount − 1 are carried to columns begin … end−1.
 template <int kCount>
-void PassOn(const GptqColumns& p, std::int64_t j, std::int64_t begin, std::int64_t end) {
-  Floats errors[kCount][kVectors];
+void Carry(const GptqColumns& p, std::int64_t j, std::int64_t begin, std::int64_t end) {
+  Floats changes[kCount][kVectors];
   for (int i = 0; i < kCount; ++i) {
     for (int v = 0; v < kVectors; ++v) {
-      errors[i][v] = -Load<Floats>(p.errors + (j + i) * kSweepRows + v * kLanes);
+      changes[i][v] = Load<Floats>(p.changes + (j + i) * kSweepRows + v * kLanes);
     }
   }
   const float* factor = p.factor + j * p.stride;
   for (std::int64_t k = begin; k < end; ++k) {
-    float* weights = p.weights + k * kSweepRows;
-    Floats left[kVectors];
-    for (int v = 0; v < kVectors; ++v) left[v] = Load<Floats>(weights + v * kLanes);
+    float* carried = p.carried + k * kSweepRows;
+    Floats sum[kVectors];
+    for (int v = 0; v < kVectors; ++v) sum[v] = Load<Floats>(carried + v * kLanes);
 #pragma GCC unroll 8
     for (int i = 0; i < kCount; ++i) {
-      const Floats u = Splat(factor[i * p.stride + k]);
-      for (int v = 0; v < kVectors; ++v) left[v] = MultiplyAdd(errors[i][v], u, left[v]);
+      const Floats r = Splat(factor[i * p.stride + k]);
+      for (int v = 0; v < kVectors; ++v) sum[v] = MultiplyAdd(changes[i][v], r, sum[v]);
     }
-    for (int v = 0; v < kVectors; ++v) Store(weights + v * kLanes, left[v]);
+    for (int v = 0; v < kVectors; ++v) Store(carried + v * kLanes, sum[v]);
   }
 }
 
-template <int kCount>
-void QuantizeTogether(const GptqColumns& p, std::int64_t j) {
-  for (std::int64_t i = j; i < j + kCount; ++i) {
-    QuantizeColumn(p, i);
-    PassOn<1>(p, i, i + 1, j + kCount);
-  }
-  PassOn<kCount>(p, j, j + kCount, p.block_end);
+// `settle` gives a column its change.
+template <class Settle>
+void SettleColumns(const GptqColumns& p, const Settle& settle) {
+  const auto together = [&]<int kCount>(std::int64_t j) {
+    for (std::int64_t i = j; i < j + kCount; ++i) {
+      settle(p, i);
+      Carry<1>(p, i, i + 1, j + kCount);
+    }
+    Carry<kCount>(p, j, j + kCount, p.block_end);
+  };
+  std::int64_t j = p.begin;
+  for (; j + kTogether <= p.end; j += kTogether) together.template operator()<kTogether>(j);
+  for (; j < p.end; ++j) together.template operator()<1>(j);
 }
 
 // store(row, column, words, n) for each part of a row, of n words, that lies in `columns`.
@@ -83,11 +102,9 @@ void TurnBack(const float* columns, std::int64_t rows, std::int64_t count,
 
 }  // namespace
 
-void QuantizeColumns(const GptqColumns& p) {
-  std::int64_t j = p.begin;
-  for (; j + kTogether <= p.end; j += kTogether) QuantizeTogether<kTogether>(p, j);
-  for (; j < p.end; ++j) QuantizeTogether<1>(p, j);
-}
+void QuantizeColumns(const GptqColumns& p) { SettleColumns(p, QuantizeColumn); }
+
+void AnswerColumns(const GptqColumns& p) { SettleColumns(p, AnswerColumn); }
 
 void TurnRows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t columns,
               float* turned) {

@@ -77,6 +77,7 @@ LinearKernels MakeLinearKernels() {
       .dot_pair = DotPair,
       .dot_double = DotDouble,
       .quantize_columns = QuantizeColumns,
+      .answer_columns = AnswerColumns,
       .turn_rows = TurnRows,
       .turn_columns = TurnColumns,
       .turn_codes = TurnCodes,

@@ -94,17 +94,18 @@ struct BFloat16Kernels {
 // Some columns of a GPTQ block of `sweep_rows` rows. Arrays with a row of so many numbers for each
 // column of the block are marked [·].
 struct GptqColumns {
-  float* weights;       // [·] updated in columns to the right
-  const float* factor;  // U at the block's first row and column
-  std::int64_t stride;  // of factor
-  std::int64_t begin;   // columns to quantize
+  const float* weights;  // [·]
+  const float* factor;   // R at the block's first row and column
+  std::int64_t stride;   // of factor
+  std::int64_t begin;    // columns to quantize
   std::int64_t end;
-  std::int64_t block_end;  // updates reach so far
+  std::int64_t block_end;  // what they change is carried so far
   const float* scale;      // [sweep_rows], the same for all columns begin … end−1
   const float* zero;
   float max_code;
-  float* errors;  // [·] out
-  float* codes;   // [·] out, whole numbers
+  float* carried;  // [·] what other columns leave of e; of columns that have been quantized, e
+  float* changes;  // [·] out: ΔW
+  float* codes;    // [·] out, whole numbers
 };
 
 // The columns of one group in a block of coordinate descent, `lanes` rows of it. Arrays with a row
@@ -156,6 +157,8 @@ struct LinearKernels {
   void (*dot_pair)(const float* x, const float* a, const float* b, std::int64_t n, double* sums);
   double (*dot_double)(const float* a, const double* b, std::int64_t n);
   void (*quantize_columns)(const GptqColumns& columns);
+  // ΔW with which they would leave nothing, were there no codes.
+  void (*answer_columns)(const GptqColumns& columns);
   // Some columns of `count` rows, those of a row along memory, into an array [·]: rows beyond
   // `count` copy the last, and columns are rounded up to whole vectors. And back, of floats and of
   // codes.

@@ -14,6 +14,7 @@ GemmKernels MakeRoundedKernels();
 // Rows that a sweep takes at once.
 constexpr std::int64_t kSweepRows = 2 * kLanes;
 void QuantizeColumns(const GptqColumns& columns);
+void AnswerColumns(const GptqColumns& columns);
 void TurnRows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t columns,
               float* turned);
 void TurnColumns(const float* turned, std::int64_t count, std::int64_t columns, float* rows,
