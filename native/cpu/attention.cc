@@ -18,7 +18,7 @@ void Attention(const Context& context, const AttentionParams& params) {
   if (heads.pairs() == 0) return;
   const std::int64_t step =
       std::clamp<std::int64_t>(kPackedBytes / heads.bytes(), 1, heads.pairs());
-  Scratch<std::byte> packed(step * heads.bytes());
+  Scratch<std::byte> packed(step * heads.bytes(), context.blocks);
   const std::int64_t group = params.heads / params.key_value_heads;
   const std::int64_t rows = AttentionBlock::RowsOf(gemm);
   const std::int64_t blocks = DivideUp(params.sequence, rows);
