@@ -15,6 +15,8 @@ export type NativeTensorHandle = { readonly [tensorTag]: never };
 export type DType = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int32' | 'int64' | 'uint8';
 export type Activation = 'none' | 'relu' | 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'silu' | 'tanh';
 export type Precision = 'float32' | 'bfloat16';
+/** Of the algebra on moments; `bfloat16x3` keeps two parts of each factor (native/backend/params.h). */
+export type AlgebraPrecision = Precision | 'bfloat16x3';
 /** Of what products read: operations that make such a thing may round it to bfloat16. */
 export type OperandType = 'float32' | 'bfloat16';
 export type WeightLayout = 'out_in' | 'in_out';
@@ -180,7 +182,7 @@ export interface NativeAddon {
     delta: Handle,
     matrix: Handle,
     other: Optional,
-    precision: Precision,
+    precision: AlgebraPrecision,
   ): NativeTensor;
   findScales(
     device: Device,
@@ -233,6 +235,7 @@ export interface NativeAddon {
     zeros: Optional,
     groupIndex: Optional,
     scheme: NativeScheme,
+    precision: AlgebraPrecision,
   ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor; errors: NativeTensor };
   descend(
     device: Device,
@@ -251,6 +254,7 @@ export interface NativeAddon {
       unrounded: boolean;
       damping: number;
       tolerance: number;
+      precision: AlgebraPrecision;
     },
   ): { codes: NativeTensor; scales: NativeTensor; errors: NativeTensor };
   refitSwept(

@@ -2,7 +2,13 @@
 // operation checks its operands at once (a wrong call throws here), enqueues, and returns the handle of its result.
 // `synchronize` and a tensor's `read` are the only waits. Formulas, shapes and dtypes: native/backend/params.h.
 
-import { type DType, type NativeDevice, native, type Precision } from '../native.js';
+import {
+  type AlgebraPrecision,
+  type DType,
+  type NativeDevice,
+  native,
+  type Precision,
+} from '../native.js';
 import { translate } from './operations.js';
 import { QuantizationOperations } from './quantization-operations.js';
 import type { Tensor } from './tensor.js';
@@ -187,11 +193,11 @@ export class Device extends QuantizationOperations {
     matrix: Tensor,
     options: {
       other?: Tensor;
-      /** Default float32, whatever the device's. */
-      precision?: Precision;
+      /** Default float32, or `bfloat16x3` on a device of bfloat16. */
+      precision?: AlgebraPrecision;
     } = {},
   ): Tensor {
-    const { other, precision = 'float32' } = options;
+    const { other, precision = this.algebraPrecision } = options;
     return this.make(() =>
       native.quadraticForm(this.native, delta.handle, matrix.handle, other?.handle, precision),
     );

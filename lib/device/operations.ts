@@ -4,6 +4,7 @@
 import { BallastError, type ErrorCode } from '../errors.js';
 import {
   type Activation,
+  type AlgebraPrecision,
   type BinaryKind,
   type DType,
   type NativeDevice,
@@ -79,6 +80,11 @@ export abstract class Operations {
   protected constructor(device: NativeDevice, precision: Precision) {
     this.native = device;
     this.precision = precision;
+  }
+
+  /** How those of the algebra on moments are: where layers round to bfloat16, of two parts of each number. */
+  protected get algebraPrecision(): AlgebraPrecision {
+    return this.precision === 'bfloat16' ? 'bfloat16x3' : 'float32';
   }
 
   cast(tensor: Tensor, dtype: DType): Tensor {

@@ -157,6 +157,7 @@ export abstract class QuantizationOperations extends Operations {
         fixed?.zeros.handle,
         fixed?.groupIndex?.handle,
         { ...grid },
+        this.algebraPrecision,
       ),
     );
     return {
@@ -185,7 +186,7 @@ export abstract class QuantizationOperations extends Operations {
         start.codes.handle,
         start.scales.handle,
         start.zeros.handle,
-        { ...options },
+        { ...options, precision: this.algebraPrecision },
       ),
     );
     return {

@@ -12,8 +12,10 @@
 
 namespace ballast {
 
-// How products are formed; sums are float32 always.
-enum class Precision { kFloat32, kBFloat16 };
+// How products are formed; sums are float32 always. kBFloat16 rounds the factors. kBFloat16x3, of
+// the algebra on moments alone, makes three bfloat16 products of their two leading parts where that
+// is faster than float32 products, which it is otherwise: |error| <= 2^-16·Σ|a||b| (numerics.md).
+enum class Precision { kFloat32, kBFloat16x3, kBFloat16 };
 enum class Activation { kNone, kRelu, kGelu, kGeluTanh, kQuickGelu, kSilu, kTanh };
 enum class BinaryKind { kAdd, kSubtract, kMultiply };
 // kOutIn: weight [out, in], y = x Wᵀ.  kInOut: weight [in, out], y = x W.
@@ -208,6 +210,7 @@ struct GptqParams {
   View errors;           // out: [out, in] float32, e
   Scheme scheme;
   bool fixed_scales = false;
+  Precision precision = Precision::kFloat32;  // of what goes from block to block
 };
 
 // Lowers e = Σ_o ΔW_o M ΔW_oᵀ, ΔW = W − scale·(code − zero), M = matrix + damping·mean(diag)·I,
@@ -236,6 +239,7 @@ struct DescendParams {
   bool unrounded = false;
   double damping = 0;
   double tolerance = 0;
+  Precision precision = Precision::kFloat32;  // of ΔW M
 };
 
 // Moves the scales of each row to where e = ΔW_o M ΔW_oᵀ is least, with ΔW and M as in

@@ -80,9 +80,10 @@ DType FromJs(const Napi::Value& value, As<DType>) {
 }
 
 Precision FromJs(const Napi::Value& value, As<Precision>) {
-  return FromName(value,
-                  std::to_array<std::pair<std::string_view, Precision>>(
-                      {{"float32", Precision::kFloat32}, {"bfloat16", Precision::kBFloat16}}));
+  return FromName(value, std::to_array<std::pair<std::string_view, Precision>>(
+                             {{"float32", Precision::kFloat32},
+                              {"bfloat16x3", Precision::kBFloat16x3},
+                              {"bfloat16", Precision::kBFloat16}}));
 }
 
 Activation FromJs(const Napi::Value& value, As<Activation>) {
@@ -224,6 +225,7 @@ DescendOptions FromJs(const Napi::Value& value, As<DescendOptions>) {
   Field(value, "unrounded", options.unrounded);
   Field(value, "damping", options.damping);
   Field(value, "tolerance", options.tolerance);
+  Field(value, "precision", options.precision);
   return options;
 }
 

@@ -113,7 +113,7 @@ class Descent {
 
   // r −= (what the block moved) M for columns from … to − 1.
   void SubtractMoved(std::int64_t begin, std::int64_t end, std::int64_t from, std::int64_t to) {
-    Multiply(state_.context, AlgebraGemmFor(state_.context),
+    Multiply(state_.context, AlgebraGemmFor(state_.context, params_.precision),
              {.a = {.data = state_.matrix + from * columns_ + begin, .stride = columns_},
               .b = {.data = moved_.data(), .stride = padded_, .depth_contiguous = false},
               .rows = to - from,
@@ -250,7 +250,8 @@ class Descent {
       const double square = kernels_.linear.dot(delta, delta, padded_);
       diagonal += square * state_.matrix[j * (columns_ + 1)];
     }
-    return FLT_EPSILON * columns_ * diagonal;
+    const bool exact = params_.precision == Precision::kFloat32;
+    return (exact ? FLT_EPSILON : 0x1p-16) * static_cast<double>(columns_) * diagonal;
   }
 
   // Σ ΔW r, column after column.

@@ -62,12 +62,16 @@ inline const GemmKernels& GemmFor(const Context& context, Precision precision, c
   return NarrowGemmFor(context, precision);
 }
 
-// Of the algebra on moments, which is float32 whatever a run's precision, and never less exact than
-// multiply-adds. With `whole` the left operand's numbers are ones that bfloat16 holds.
-inline const GemmKernels& AlgebraGemmFor(const Context& context, bool whole = false) {
+// Of the algebra on moments. In float32 it is never less exact than multiply-adds. With `whole` the
+// left operand's numbers are ones that bfloat16 holds.
+inline const GemmKernels& AlgebraGemmFor(const Context& context, Precision precision,
+                                         bool whole = false) {
   const LinearKernels& kernels = context.kernels.linear;
+  if (precision == Precision::kBFloat16) return kernels.bfloat16.rounded;
   if (context.float32_products != Float32Products::kSix) return kernels.float32;
-  return whole ? kernels.bfloat16.of_bfloat16 : kernels.bfloat16.six_products;
+  if (whole) return kernels.bfloat16.of_bfloat16;
+  return precision == Precision::kBFloat16x3 ? kernels.bfloat16.three_products
+                                             : kernels.bfloat16.six_products;
 }
 
 // Every element is a sum in an order that only the depth decides, so neither threads nor the other

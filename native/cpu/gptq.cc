@@ -22,12 +22,19 @@ namespace {
 constexpr std::int64_t kBlock = SweepBlocks::kMost;
 constexpr std::int64_t kRowsOfTask = 16;
 
+// Blocks are too narrow for six bfloat16 products to gain on multiply-adds.
+const GemmKernels& GemmOf(const Context& context, Precision precision) {
+  return precision == Precision::kFloat32 ? context.kernels.linear.float32
+                                          : AlgebraGemmFor(context, precision);
+}
+
 class Sweep {
  public:
   Sweep(const Context& context, const GptqParams& params)
       : context_(context),
         params_(params),
         kernels_(context.kernels.linear),
+        gemm_(GemmOf(context, params.precision)),
         blocks_(params),
         together_(kernels_.sweep_rows),
         rows_(params.weight.rows()),
@@ -84,7 +91,7 @@ class Sweep {
   void Carry(const SweepBlock& block, const float* changes, std::int64_t pitch,
              std::int64_t columns, float* out, std::int64_t stride, Update update) {
     if (columns == 0) return;
-    Multiply(context_, kernels_.float32,
+    Multiply(context_, gemm_,
              {.a = {.data = changes, .stride = pitch},
               .b = {.data = params_.factor.f32() + block.begin * columns_ + block.end,
                     .stride = columns_,
@@ -208,6 +215,7 @@ class Sweep {
   const Context& context_;
   const GptqParams& params_;
   const LinearKernels& kernels_;
+  const GemmKernels& gemm_;
   const SweepBlocks blocks_;
   const std::int64_t together_;
   const std::int64_t rows_;

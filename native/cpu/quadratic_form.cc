@@ -46,11 +46,9 @@ bool FitsBFloat16(const Context& context, const View& view) {
 }
 
 const GemmKernels& GemmOf(const Context& context, const QuadraticFormParams& params) {
-  if (params.precision == Precision::kBFloat16) {
-    return NarrowGemmFor(context, params.precision);
-  }
-  const bool splits = context.float32_products == Float32Products::kSix;
-  return AlgebraGemmFor(context, splits && FitsBFloat16(context, params.delta));
+  const bool splits =
+      context.float32_products == Float32Products::kSix && params.precision == Precision::kFloat32;
+  return AlgebraGemmFor(context, params.precision, splits && FitsBFloat16(context, params.delta));
 }
 
 // Some rows of delta and other, and their product with M.

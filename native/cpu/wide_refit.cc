@@ -9,7 +9,7 @@ namespace ballast::cpu {
 
 void MultiplyByMatrix(const DescentState& state, std::int64_t begin, std::int64_t end,
                       const float* x, float* out) {
-  Multiply(state.context, AlgebraGemmFor(state.context),
+  Multiply(state.context, AlgebraGemmFor(state.context, state.params.precision),
            {.a = {.data = state.matrix + begin, .stride = state.columns},
             .b = {.data = x, .stride = state.padded, .depth_contiguous = false},
             .rows = state.columns,

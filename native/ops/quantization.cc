@@ -139,7 +139,7 @@ Factor Factorize(Device& device, const Tensor& matrix, double damping, double ma
 GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
                 const OptionalTensor& channel_weights, const OptionalTensor& fixed_scales,
                 const OptionalTensor& fixed_zeros, const OptionalTensor& group_index,
-                const Scheme& scheme) {
+                const Scheme& scheme, Precision precision) {
   ExpectWeightType("weight", weight);
   ExpectRank("weight", weight, 2);
   ExpectScheme(scheme);
@@ -169,7 +169,8 @@ GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
                   .codes = out.codes.Write(),
                   .errors = out.errors.Write(),
                   .scheme = scheme,
-                  .fixed_scales = fixed});
+                  .fixed_scales = fixed,
+                  .precision = precision});
   });
   return out;
 }
@@ -206,7 +207,8 @@ DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix
                      .greedy = options.greedy,
                      .unrounded = options.unrounded,
                      .damping = options.damping,
-                     .tolerance = options.tolerance});
+                     .tolerance = options.tolerance,
+                     .precision = options.precision});
   });
   return out;
 }

@@ -53,7 +53,7 @@ struct GptqResult {
 GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
                 const OptionalTensor& channel_weights, const OptionalTensor& fixed_scales,
                 const OptionalTensor& fixed_zeros, const OptionalTensor& group_index,
-                const Scheme& scheme);
+                const Scheme& scheme, Precision precision);
 
 struct DescendOptions {
   std::int64_t bits = 4;
@@ -65,6 +65,7 @@ struct DescendOptions {
   bool unrounded = false;
   double damping = 0;
   double tolerance = 0;
+  Precision precision = Precision::kFloat32;
 };
 struct DescendResult {
   Tensor codes;

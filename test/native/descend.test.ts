@@ -4,6 +4,7 @@
 import { expect, it } from 'vitest';
 import type { DescendOptions, Device } from '../../lib/device/index.js';
 import {
+  algebraKinds,
   at,
   describeDevices,
   float32,
@@ -225,6 +226,23 @@ function naive(p: Problem, from: Codes, { bits, rounds, sweeps }: DescendOptions
   }
   return result;
 }
+
+describeDevices('descend of bfloat16', algebraKinds, (kind) => {
+  it.each(cases)('ends as low as with float32: %s', async (_, p, changes) => {
+    const { bits, damping } = options(changes);
+    const exact = openDevice(kind);
+    const from = await start(exact, p, bits);
+    const result = await descend(openDevice(kind, 2, 'bfloat16'), p, from, changes);
+    const errors = result.errors;
+    for (let step = 1; step < errors.length; ++step) {
+      expect(at(errors, step)).toBeLessThanOrEqual(at(errors, step - 1) * (1 + 1e-3));
+    }
+    const error = trueError(p, result, damping);
+    expect(Math.abs(at(errors, 6) / error - 1)).toBeLessThan(1e-3);
+    const least = trueError(p, await descend(exact, p, from, changes), damping);
+    expect(Math.abs(error / least - 1)).toBeLessThan(0.01);
+  });
+});
 
 describeDevices('descend', instructionSets, (instructionSet) => {
   it.each(cases)('never raises the error, and says what it is: %s', async (_, p, changes) => {

@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Device, GridOptions } from '../../lib/device/index.js';
 import {
+  algebraKinds,
   at,
   describeDevices,
   float32,
@@ -119,6 +120,18 @@ function published(
   }
   return { disagreement: different / weight.length, begun };
 }
+
+describeDevices('gptq of bfloat16', algebraKinds, (kind) => {
+  it.each(cases)('carries two parts of each number: %s', async (_, rows, n, options) => {
+    const scheme = grid(options);
+    const weight = normals(rows * n, 1);
+    const factor = factorOf(n, 0.03);
+    const result = await sweep(openDevice(kind, 2, 'bfloat16'), weight, factor, scheme);
+    const groupOf = (column: number) => Math.floor(column / (scheme.groupSize || n));
+    const { disagreement } = published(weight, factor, result, scheme.bits, groupOf);
+    expect(disagreement).toBeLessThan(2e-3);
+  });
+});
 
 describeDevices('gptq', instructionSets, (instructionSet) => {
   it.each(cases)('%s', async (_, rows, n, options) => {
