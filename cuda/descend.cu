@@ -131,14 +131,17 @@ class Descent {
               .depth = size,
               .out = residual_.data(),
               .stride = state_.columns,
-              .update = Update::kSubtract});
+              .update = Update::kSubtract,
+              .precision = params_.precision});
   }
 
   // Of r, which may raise the error where ΔW lies in directions that M hardly has: a product's is
-  // 2⁻¹⁷ Σ|a||b| at most (cuda/gemm.h), and (Σ_j |ΔW_j| √M_jj)² <= in·Σ_j M_jj ΔW_j².
+  // 2⁻¹⁷ Σ|a||b| at most, or 2⁻¹⁵ of two parts of each (cuda/gemm.h), and
+  // (Σ_j |ΔW_j| √M_jj)² <= in·Σ_j M_jj ΔW_j².
   double Rounding() {
     DiagonalError(state_, of_rows_.data());
-    return 0x1p-17 * state_.columns * SumOfRows();
+    const bool exact = params_.precision == Precision::kFloat32;
+    return (exact ? 0x1p-17 : 0x1p-15) * state_.columns * SumOfRows();
   }
 
   // Σ ΔW r.

@@ -175,7 +175,8 @@ void MultiplyByMatrix(const DescentState& state, std::int64_t begin, std::int64_
             .columns = state.columns,
             .depth = depth,
             .out = out,
-            .stride = state.columns});
+            .stride = state.columns,
+            .precision = state.params.precision});
 }
 
 }  // namespace ballast::cuda

@@ -32,6 +32,7 @@ void Launch(const Context& context, const char* operation, int planes_a, int pla
     return LaunchWarpgroups(context, operation, planes_a, planes_b, arguments);
   }
   if (planes_a == 1) return Launch<1, 1>(context, operation, arguments);
+  if (planes_a == 2) return Launch<2, 2>(context, operation, arguments);
   if (planes_b == 1) return Launch<3, 1>(context, operation, arguments);
   if (planes_b == 2) return Launch<3, 2>(context, operation, arguments);
   return Launch<3, 3>(context, operation, arguments);
@@ -82,10 +83,10 @@ void Multiply(const Context& context, const char* operation, const Product& p) {
   const Layout layout = tensor_tiles ? Layout::kTiles : Layout::kRows;
   // Float32 products have all planes of A whatever it is: the kernel of one plane each would leave
   // the whole depth to the tensor cores.
-  const bool single = p.precision == Precision::kBFloat16;
+  const bool exact = p.precision == Precision::kFloat32;
   const bool symmetric = p.upper && p.a.data == p.b.data;
-  const int planes_a = single ? 1 : kMostPlanes;
-  const int planes_b = single || symmetric ? planes_a : PlanesOf(p.b.dtype);
+  const int planes_a = exact ? kMostPlanes : p.precision == Precision::kBFloat16x3 ? 2 : 1;
+  const int planes_b = exact && !symmetric ? PlanesOf(p.b.dtype) : planes_a;
   const Packed b = Pack(context, operation, p.b, p.columns, p.depth, planes_b, layout);
   if (symmetric) return MultiplyRows(context, operation, p, b, b, 0, p.rows);
   const std::int64_t row_bytes = std::max<std::int64_t>(b.depth, 1) * 2 * planes_a;

@@ -36,6 +36,7 @@ struct Product {
 // out are below 2^-22 of |a||b|. Stretches of the depth, 32 or 64 long, are summed in the tensor
 // cores and added with rounding: |error| <= (2^-18 + depth·2^-29) Σ|a||b| with wgmma, which adds
 // small parts of a whole stretch first, and with 2^-17 in place of 2^-18 with mma.sync.
+// kBFloat16x3: the first two parts alone, rounded, which adds 2^-16 to that.
 // kBFloat16: operands are rounded to bfloat16. mma.sync has stretches too; wgmma leaves the whole
 // depth to the tensor cores: of the rounded operands |error| <= depth·2^-24 Σ|a||b|, and less than
 // a tenth of that where it was simulated, while rounding the operands makes 2^-9 of each |a||b|.

@@ -92,9 +92,10 @@ __device__ __forceinline__ void multiply_stage(const __nv_bfloat16* stage, int w
       }
 #pragma unroll
       for (int n = 0; n < kColumnFragments; ++n) {
-        // Parts i and j together are 2^-8(i + j) of the whole: beyond 2 they are left out.
+        // Parts i and j together are 2^-8(i + j) of the whole: those that are as small as what the
+        // planes do not hold are left out.
 #pragma unroll
-        for (int order = 2; order >= 0; --order) {
+        for (int order = kMostOrder<kPlanesA, kPlanesB>; order >= 0; --order) {
 #pragma unroll
           for (int i = 0; i < kPlanesA; ++i) {
             const int j = order - i;

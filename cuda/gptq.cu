@@ -40,6 +40,7 @@ struct Sweep {
   std::int64_t group_size;
   Scheme scheme;
   bool fixed;
+  Precision precision;
 };
 
 // The grid of the group that begins at column `begin + j`, on the weights as updated: those of the
@@ -163,7 +164,8 @@ void Answer(const Context& context, const Sweep& p, const SweepBlock& block, con
             .columns = block.size(),
             .depth = block.size(),
             .out = out,
-            .stride = stride});
+            .stride = stride,
+            .precision = p.precision});
 }
 
 // out ± x R over some columns after the block.
@@ -181,7 +183,8 @@ void Carry(const Context& context, const Sweep& p, const SweepBlock& block, cons
             .depth = block.size(),
             .out = out,
             .stride = stride,
-            .update = update});
+            .update = update,
+            .precision = p.precision});
 }
 
 // C R_GG⁻¹ of the group that begins with the i-th block, block after block of it.
@@ -235,7 +238,8 @@ void Gptq(const Context& context, const GptqParams& params) {
                        .groups = groups,
                        .group_size = group_size,
                        .scheme = params.scheme,
-                       .fixed = params.fixed_scales};
+                       .fixed = params.fixed_scales,
+                       .precision = params.precision};
   InvertSquares(context, sweep.factor, columns, blocks, inverses.data());
   Check(cudaFuncSetAttribute(sweep_block_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              kSharedBytes),

@@ -52,6 +52,10 @@ struct Packed {
 
 constexpr int kMostPlanes = 3;
 
+// Of products of planes i and j, the largest i + j that counts.
+template <int kPlanesA, int kPlanesB>
+constexpr int kMostOrder = (kPlanesA > kPlanesB ? kPlanesA : kPlanesB) - 1;
+
 // Planes that hold all bits of a number of a weight type.
 int PlanesOf(DType dtype);
 

@@ -123,7 +123,8 @@ void Project(const Context& context, const RefitScalesParams& params, const Refi
             .columns = p.n,
             .depth = p.size,
             .out = p.product,
-            .stride = p.n});
+            .stride = p.n,
+            .precision = params.precision});
 }
 
 }  // namespace

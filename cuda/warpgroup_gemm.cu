@@ -107,6 +107,7 @@ ProductKernel ChooseProductKernel(int device) {
 void LaunchWarpgroups(const Context& context, const char* operation, int planes_a, int planes_b,
                       const GemmArguments& arguments) {
   if (planes_a == 1) return LaunchOnePlane(context, operation, arguments);
+  if (planes_a == 2) return Launch<2, 2, 128>(context, operation, arguments);
   if (planes_b == 1) return Launch<3, 1, 128>(context, operation, arguments);
   if (planes_b == 2) return Launch<3, 2, 128>(context, operation, arguments);
   Launch<3, 3, 128>(context, operation, arguments);

@@ -27,7 +27,8 @@ __device__ __forceinline__ std::uint64_t describe_factor(unsigned address) {
 }
 
 // Starts the products of a stage. Small parts come first, so that what is cut off their sums is
-// small too: parts i and j together are 2^-8(i + j) of the whole, beyond 2 they are left out.
+// small too: parts i and j together are 2^-8(i + j) of the whole, and those that are as small as
+// what the planes do not hold are left out.
 template <class S>
 __device__ __forceinline__ void start_products(std::uint64_t a, std::uint64_t b,
                                                float (&sums)[S::kSums]) {
@@ -35,7 +36,7 @@ __device__ __forceinline__ void start_products(std::uint64_t a, std::uint64_t b,
   bool keep = S::kWholeDepth;
   fence_products();
 #pragma unroll
-  for (int order = 2; order >= 0; --order) {
+  for (int order = kMostOrder<S::kPlanesA, S::kPlanesB>; order >= 0; --order) {
 #pragma unroll
     for (int i = 0; i < S::kPlanesA; ++i) {
       const int j = order - i;

@@ -275,6 +275,7 @@ export interface NativeAddon {
     zeros: Handle,
     scaleDtype: DType,
     damping: number,
+    precision: AlgebraPrecision,
   ): NativeTensor;
   headProduct(device: Device, x: Handle, y: Handle, options: NativeHeadProduct): NativeTensor;
   softmax(

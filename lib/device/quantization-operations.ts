@@ -213,6 +213,7 @@ export abstract class QuantizationOperations extends Operations {
         found.zeros.handle,
         options.scaleDtype,
         options.damping,
+        this.algebraPrecision,
       ),
     );
   }

@@ -14,7 +14,8 @@ namespace ballast {
 
 // How products are formed; sums are float32 always. kBFloat16 rounds the factors. kBFloat16x3, of
 // the algebra on moments alone, makes three bfloat16 products of their two leading parts where that
-// is faster than float32 products, which it is otherwise: |error| <= 2^-16·Σ|a||b| (numerics.md).
+// is faster than float32 products, which it is otherwise: |error| <= 2^-15·Σ|a||b| besides what
+// these have (numerics.md).
 enum class Precision { kFloat32, kBFloat16x3, kBFloat16 };
 enum class Activation { kNone, kRelu, kGelu, kGeluTanh, kQuickGelu, kSilu, kTanh };
 enum class BinaryKind { kAdd, kSubtract, kMultiply };
@@ -253,6 +254,7 @@ struct RefitScalesParams {
   View scales;  // [out, g] float32, in and out
   DType scale_dtype = DType::kFloat32;
   double damping = 0;
+  Precision precision = Precision::kFloat32;  // of u M
 };
 
 // Moves each row's one scale to where GPTQ's |e|² is least, which is ΔW H ΔWᵀ: its change δ makes

@@ -251,7 +251,7 @@ class Descent {
       diagonal += square * state_.matrix[j * (columns_ + 1)];
     }
     const bool exact = params_.precision == Precision::kFloat32;
-    return (exact ? FLT_EPSILON : 0x1p-16) * static_cast<double>(columns_) * diagonal;
+    return (exact ? FLT_EPSILON : 0x1p-15) * static_cast<double>(columns_) * diagonal;
   }
 
   // Σ ΔW r, column after column.

@@ -34,7 +34,7 @@ bool HasWholeZeros(const View& zeros) {
 const GemmKernels& GemmOf(const Context& context, const RefitScalesParams& params) {
   const bool splits = context.float32_products == Float32Products::kSix;
   return splits && HasWholeZeros(params.zeros) ? context.kernels.linear.bfloat16.two_products
-                                               : AlgebraGemmFor(context, Precision::kFloat32);
+                                               : AlgebraGemmFor(context, params.precision);
 }
 
 // What some columns add to (u_g M) · uᵀ and to (u_g M) · ΔWᵀ.

@@ -214,7 +214,8 @@ DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix
 }
 
 Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, const Tensor& codes,
-                   const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping) {
+                   const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping,
+                   Precision precision) {
   ExpectWeightType("weight", weight);
   ExpectRank("weight", weight, 2);
   ExpectFloat32("matrix", matrix, {weight.cols(), weight.cols()});
@@ -231,7 +232,8 @@ Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, c
                          .zeros = zeros.Read(),
                          .scales = out.Write(),
                          .scale_dtype = scale_dtype,
-                         .damping = damping});
+                         .damping = damping,
+                         .precision = precision});
   });
   return out;
 }

@@ -79,7 +79,8 @@ DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix
 
 // The scales [out, groups] that fit the codes best. Those given stay what they are.
 Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, const Tensor& codes,
-                   const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping);
+                   const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping,
+                   Precision precision);
 // The scales [out, 1] that do, from what Factorize and Gptq gave.
 Tensor RefitSwept(Device& device, const Tensor& factor, const Tensor& errors, const Tensor& codes,
                   const Tensor& scales, const Tensor& zeros, DType scale_dtype);

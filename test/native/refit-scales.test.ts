@@ -133,17 +133,18 @@ describeDevices('refit of scales', algebraKinds, (kind) => {
 
   // Groups inside a block of the product's columns, across several, and both.
   it.each([
-    [3, 40, 8, 0],
-    [19, 132, 33, 0.01],
-    [2, 520, 65, 0.01],
-    [2, 600, 300, 0],
-    [2, 300, 12, 0.01],
-  ])(
-    '%i rows of %i columns in groups of %i, damping %d: next to nothing is left to take off',
-    async (rows, columns, size, damping) => {
+    [3, 40, 8, 0, 'float32'],
+    [19, 132, 33, 0.01, 'float32'],
+    [19, 132, 33, 0.01, 'bfloat16'],
+    [2, 520, 65, 0.01, 'float32'],
+    [2, 600, 300, 0, 'bfloat16'],
+    [2, 300, 12, 0.01, 'float32'],
+  ] as const)(
+    '%i rows of %i columns in groups of %i, damping %d, %s: next to nothing is left to take off',
+    async (rows, columns, size, damping, precision) => {
       const groups = columns / size;
       const p = problem(rows, columns, groups);
-      const scales = await refitted(device, p, { damping });
+      const scales = await refitted(openDevice(kind, 2, precision), p, { damping });
       let [before, least, after] = [0, 0, 0];
       for (let o = 0; o < rows; ++o) {
         const own = (all: Float32Array) => all.subarray(o * groups, (o + 1) * groups);

@@ -229,7 +229,7 @@ describeDevices('second moment', productKinds, (instructionSet) => {
     expectClose(await coarseMixed.readFloat64(), form(half(matrix), other, deltas), 1e-5 * n);
     const parts = device.quadraticForm(d, s, { precision: 'bfloat16x3' });
     (await parts.readFloat64()).forEach((value, o) => {
-      expect(Math.abs(value - at(exact, o))).toBeLessThan((2 ** -16 + n * 2 ** -24) * at(most, o));
+      expect(Math.abs(value - at(exact, o))).toBeLessThan((2 ** -15 + n * 2 ** -24) * at(most, o));
     });
   });
 });
