@@ -1,7 +1,7 @@
 // GPTQ (Frantar et al., arXiv 2210.17323): columns are quantized one after the other, and what each loses is made
 // good by those that follow, as H of the inputs' moment says. All that the sweep needs is the upper triangular R of
-// H = R Rᵀ (arXiv 2507.18553), not its inverse. Act-order sorts columns by decreasing diagonal of H. With `refit` 'scales', every scale
-// ends where the layer's own error is least, the codes staying what the sweep made them.
+// H = R Rᵀ, not its inverse (arXiv 2507.18553). Act-order sorts columns by decreasing diagonal of H. With `refit`
+// 'scales', every scale ends where the layer's own error is least, the codes staying what the sweep made them.
 
 import type { Device, GridOptions, SweepOptions, Tensor } from '../device/index.js';
 import { diagonal } from './diagonal.js';
