@@ -5,6 +5,7 @@
 // lies where e will. A warp takes one row through a block: four weights a lane stay in registers, a
 // column's error goes to all lanes at once, and U lies in shared memory.
 #include <algorithm>
+#include <vector>
 
 #include "cuda/check.h"
 #include "cuda/gemm.h"
@@ -216,13 +217,12 @@ void Gptq(const Context& context, const GptqParams& params) {
   }
   if (rows == 0 || columns == 0) return;
   const std::int64_t groups = params.scales.cols(), group_size = columns / groups;
-  const bool large_groups = !params.fixed_scales && groups > 1 && group_size > kBlock;
   const SweepBlocks cut(params);
   std::vector<SweepBlock> blocks;
   for (std::int64_t i = 0; i < cut.count(); ++i) blocks.push_back(cut[i]);
   const Scratch<float> inverses(context, cut.count() * kBlock * kBlock);
   const Scratch<float> block_weights(context, rows * kBlock);
-  const Scratch<float> answer(context, large_groups ? rows * group_size : 0);
+  const Scratch<float> answer(context, cut.large_groups() ? rows * group_size : 0);
   const Sweep sweep = {.weight = params.weight.f32(),
                        .factor = params.factor.f32(),
                        .errors = params.errors.f32(),
@@ -252,7 +252,7 @@ void Gptq(const Context& context, const GptqParams& params) {
     const SweepBlock& block = blocks[i];
     const float* inverse = inverses.data() + static_cast<std::int64_t>(i) * kBlock * kBlock;
     if (block.begin > 0) {
-      if (large_groups && block.begin % group_size == 0) {
+      if (cut.large_groups() && block.begin % group_size == 0) {
         AnswerGroup(context, sweep, blocks, i, inverse);
       }
       Answer(context, sweep, block, inverse, sweep.errors + block.begin, columns, sweep.block,

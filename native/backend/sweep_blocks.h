@@ -29,6 +29,9 @@ class SweepBlocks {
         run_(group_ > kMost ? group_ : kMost / group_ * group_),
         blocks_of_run_(DivideUp(run_, kMost)) {}
 
+  // Whether scales are found on weights of further blocks than the one at hand.
+  bool large_groups() const { return group_ > kMost && group_ < columns_; }
+
   std::int64_t count() const {
     const std::int64_t whole = columns_ / run_;
     return whole * blocks_of_run_ + DivideUp(columns_ - whole * run_, kMost);

@@ -1,5 +1,5 @@
 // Columns in blocks (arXiv 2210.17323, section 3.3), but with R and not its inverse: what a row's
-// columns A leave of e = ΔW R in a column j is C_j = Σ_A ΔW_i R_ij, and the weight that would make
+// columns i before j leave of e = ΔW R in it is C_j = Σ_i ΔW_i R_ij, and the weight that would make
 // up for that is w_j + C_j / R_jj. Inside a block each column's change is carried to the block's
 // later columns at once; the columns after the block receive all of its changes in one product. C
 // lies where e will. Rows are independent; as many as the kernel takes go through a block together,
@@ -42,12 +42,13 @@ class Sweep {
         groups_(params.scales.cols()),
         group_size_(columns_ / groups_),
         changes_(rows_ * kBlock, context.blocks),
-        answer_(FindsLargeGroups() ? rows_ * group_size_ : 0, context.blocks) {}
+        answer_(blocks_.large_groups() ? rows_ * group_size_ : 0, context.blocks) {}
 
   void Run() {
     for (std::int64_t i = 0; i < blocks_.count(); ++i) {
       const SweepBlock block = blocks_[i];
-      if (FindsLargeGroups() && block.begin > 0 && block.begin % group_size_ == 0) AnswerGroup(i);
+      if (blocks_.large_groups() && block.begin > 0 && block.begin % group_size_ == 0)
+        AnswerGroup(i);
       ForRows([&](std::int64_t first, std::int64_t last) { Rows(block, first, last); });
       Carry(block, changes_.data(), kBlock, columns_ - block.end, Carried(0, block.end), columns_,
             block.begin == 0 ? Update::kStore : Update::kAdd);
@@ -55,11 +56,6 @@ class Sweep {
   }
 
  private:
-  // Groups whose scales are found here, on weights of further blocks than the one at hand.
-  bool FindsLargeGroups() const {
-    return !params_.fixed_scales && groups_ > 1 && group_size_ > kBlock;
-  }
-
   std::int64_t Group(std::int64_t column) const {
     return params_.group_index.empty() ? column / group_size_ : params_.group_index.i32()[column];
   }

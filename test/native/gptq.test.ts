@@ -165,6 +165,22 @@ describeDevices('gptq', instructionSets, (instructionSet) => {
     expect(result.codes).toEqual(await codes.readUint8());
   });
 
+  it('finds the scales of a later group on the weights as updated', async () => {
+    const [rows, n, size] = [4, 128, 64];
+    const weight = normals(rows * n, 1);
+    const factor = factorOf(n, 0.05);
+    const scheme = grid({ groupSize: size });
+    const device = openDevice(instructionSet);
+    const { scales } = await sweep(device, weight, factor, scheme);
+    const untouched = await device
+      .findScales(float32(device, [rows, n], weight), scheme)
+      .scales.readFloat32();
+    for (let row = 0; row < rows; ++row) {
+      expect(at(scales, row * 2)).toBe(at(untouched, row * 2));
+      expect(at(scales, row * 2 + 1)).not.toBe(at(untouched, row * 2 + 1));
+    }
+  });
+
   describe('with given scales', () => {
     const [rows, n, groups] = [19, 200, 4];
     const weight = normals(rows * n, 1);

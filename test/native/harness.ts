@@ -204,6 +204,16 @@ export function dampedForm(
   return sum;
 }
 
+/** The moment of inputs that have something in common, but for `dead` channels, which are zero. */
+export function commonMoment(columns: number, dead: readonly number[] = []): Float32Array {
+  const samples = columns + 8;
+  const shared = normals(samples, 3);
+  const x = normals(samples * columns, 2).map((v, i) =>
+    dead.includes(Math.floor(i / samples)) ? 0 : v + at(shared, i % samples),
+  );
+  return momentOf(x, columns);
+}
+
 /** xᵀ x / samples of x [samples, columns], in float64, then rounded. */
 export function momentOf(x: ArrayLike<number>, columns: number): Float32Array {
   const samples = x.length / columns;

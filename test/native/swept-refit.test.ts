@@ -6,10 +6,10 @@ import type { Tensor } from '../../lib/device/index.js';
 import {
   algebraKinds,
   at,
+  commonMoment,
   dampedForm,
   describeDevices,
   float32,
-  momentOf,
   normals,
   openDevice,
   plainGrid,
@@ -39,16 +39,6 @@ describeDevices('refit of swept scales', algebraKinds, (kind) => {
     return { factor, found, before, weightOf, unitsOf };
   }
 
-  /** Inputs that have something in common; `dead` channels have none. */
-  function moment(columns: number, dead: readonly number[] = []): Float32Array {
-    const samples = columns + 8;
-    const shared = normals(samples, 3);
-    const x = normals(samples * columns, 2).map((v, i) =>
-      dead.includes(Math.floor(i / samples)) ? 0 : v + at(shared, i % samples),
-    );
-    return momentOf(x, columns);
-  }
-
   it.each([
     [1, 1, []],
     [5, 40, []],
@@ -56,7 +46,7 @@ describeDevices('refit of swept scales', algebraKinds, (kind) => {
     [3, 600, []],
     [2, 1050, [1049]],
   ])('%i rows of %i columns, %o of them dead', async (rows, columns, dead) => {
-    const matrix = moment(columns, dead);
+    const matrix = commonMoment(columns, dead);
     const { factor, found, before, weightOf, unitsOf } = await swept(rows, columns, matrix);
     const scales = await device.refitSwept(factor, found, 'float32').readFloat32();
     for (let o = 0; o < rows; ++o) {
@@ -76,7 +66,7 @@ describeDevices('refit of swept scales', algebraKinds, (kind) => {
 
   it('errors are those of the weights, whitened', async () => {
     const [rows, columns] = [7, 150];
-    const matrix = moment(columns);
+    const matrix = commonMoment(columns);
     const { found, before, weightOf, unitsOf } = await swept(rows, columns, matrix);
     const errors = await found.errors.readFloat32();
     for (let o = 0; o < rows; ++o) {
@@ -90,7 +80,7 @@ describeDevices('refit of swept scales', algebraKinds, (kind) => {
 
   it('no number of threads changes a digit, and what has moved is rounded to its dtype', async () => {
     const [rows, columns] = [70, 530];
-    const { factor, found, before } = await swept(rows, columns, moment(columns));
+    const { factor, found, before } = await swept(rows, columns, commonMoment(columns));
     const scales = await device.refitSwept(factor, found, 'bfloat16').readFloat32();
     scales.forEach((scale, o) => {
       if (scale !== at(before, o)) expect(toBfloat16(scale)).toBe(scale);
