@@ -55,12 +55,12 @@ struct Float32Kernel : PanelWalk<Float32Kernel<kRounded>> {
 #pragma GCC unroll 16
       for (int r = 0; r < kRowsUsed; ++r) {
         if (r % 2 == 0) {
-          sum[r][0] = MultiplyAddOne(word + r, b0, sum[r][0]);
-          sum[r][1] = MultiplyAddOne(word + r, b1, sum[r][1]);
+          sum[r][0] = AddProductOfOne(word + r, b0, sum[r][0]);
+          sum[r][1] = AddProductOfOne(word + r, b1, sum[r][1]);
         } else {
           const Floats a = Splat(word[r]);
-          sum[r][0] = MultiplyAdd(a, b0, sum[r][0]);
-          sum[r][1] = MultiplyAdd(a, b1, sum[r][1]);
+          sum[r][0] = AddProduct(a, b0, sum[r][0]);
+          sum[r][1] = AddProduct(a, b1, sum[r][1]);
         }
       }
     });

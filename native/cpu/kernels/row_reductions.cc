@@ -31,28 +31,33 @@ float LargestOf(const float* x, std::int64_t n) {
 // last place at most.
 template <class Use>
 inline double SumExponentials(const float* x, std::int64_t n, float top, Use use) {
-  constexpr std::int64_t kStretch = 8 * kLanes;
+  constexpr std::int64_t kStep = kChains * kLanes, kStretch = 8 * kStep;
   Doubles low{}, high{};
-  for (std::int64_t i = 0; i < n;) {
-    Floats sum{};
+  std::int64_t i = 0;
+  while (n - i >= kStep) {
+    Floats sums[kChains] = {};
     const std::int64_t end = n - i < kStretch ? n : i + kStretch;
-    for (; i + kLanes <= end; i += kLanes) {
-      FetchRowBehind(x + i, n, kLanes);
-      const Floats e = ExpOfNonPositive(Load<Floats>(x + i) - top);
-      use(i, kLanes, e);
-      sum += e;
+    for (; i + kStep <= end; i += kStep) {
+      FetchRowBehind(x + i, n, kStep);
+#pragma GCC unroll 4
+      for (int c = 0; c < kChains; ++c) {
+        const Floats e = ExpOfNonPositive(Load<Floats>(x + i + c * kLanes) - top);
+        use(i + c * kLanes, kLanes, e);
+        sums[c] += e;
+      }
     }
-    if (i < end) {
-      const std::int64_t count = end - i;
-      Floats v = Splat(-INFINITY);
-      memcpy(&v, x + i, static_cast<std::size_t>(count) * sizeof(float));
-      const Floats e = ExpOfNonPositive(v - top);
-      use(i, count, e);
-      sum += e;
-      i = end;
-    }
+    const Floats sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     low += Low(sum);
     high += High(sum);
+  }
+  for (; i < n; i += kLanes) {
+    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
+    Floats v = Splat(-INFINITY);
+    memcpy(&v, x + i, static_cast<std::size_t>(count) * sizeof(float));
+    const Floats e = ExpOfNonPositive(v - top);
+    use(i, count, e);
+    low += Low(e);
+    high += High(e);
   }
   return Sum(low + high);
 }

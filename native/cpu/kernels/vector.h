@@ -120,14 +120,25 @@ static inline Floats MultiplyAdd(Floats a, Floats b, Floats c) {
 #endif
 }
 
+// The same where c is one of as many sums as registers hold. (By hand, because compilers also choose
+// the forms that leave the sum in a factor's register, and then run out of these.)
+static inline Floats AddProduct(Floats a, Floats b, Floats c) {
+#if defined(__FMA__) && !defined(__AVX512F__)
+  asm("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+  return c;
+#else
+  return MultiplyAdd(a, b, c);
+#endif
+}
+
 // The same with one number for all of a, where the instruction set can broadcast it on its way from
 // memory. (By hand, because compilers broadcast a number aside that is needed more than once.)
-static inline Floats MultiplyAddOne(const float* a, Floats b, Floats c) {
+static inline Floats AddProductOfOne(const float* a, Floats b, Floats c) {
 #if defined(__AVX512F__)
   asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*a));
   return c;
 #else
-  return MultiplyAdd(Splat(*a), b, c);
+  return AddProduct(Splat(*a), b, c);
 #endif
 }
 

@@ -20,12 +20,18 @@ static inline Floats TimesPowerOfTwo(Floats x, Floats shifted) {
 #endif
 }
 
-// Horner's rule, the highest coefficient first.
+// The highest coefficient first. Horner's rule for the even and the odd powers side by side: half as
+// long a chain, for which processors with few operations in flight wait, and one operation more.
 template <class... Coefficients>
-static inline Floats Polynomial(Floats x, float highest, Coefficients... lower) {
-  Floats p = Splat(highest);
-  ((p = MultiplyAdd(p, x, Splat(lower))), ...);
-  return p;
+static inline Floats Polynomial(Floats x, Coefficients... coefficients) {
+  constexpr int kCount = sizeof...(Coefficients);
+  static_assert(kCount > 2);
+  const float c[] = {coefficients...};
+  const Floats square = x * x;
+  Floats sums[] = {Splat(c[0]), Splat(c[1])};
+#pragma GCC unroll 16
+  for (int i = 2; i < kCount; ++i) sums[i % 2] = MultiplyAdd(sums[i % 2], square, Splat(c[i]));
+  return MultiplyAdd(sums[kCount % 2], x, sums[(kCount - 1) % 2]);
 }
 
 // e^x = 2^n e^r with |r| <= log(2)/2: n + kRounder, and e^r given that.
@@ -38,7 +44,7 @@ static inline Floats ExpOfRest(Floats x, Floats shifted) {
   const Floats r = MultiplyAdd(n, Splat(2.12194440e-4f), MultiplyAdd(n, Splat(-0.693359375f), x));
   const Floats p = Polynomial(r, 0.000199179733f, 0.001394619f, 0.00833326485f, 0.0416662693f,
                               0.166666672f, 0.5f);
-  return MultiplyAdd(p * r, r, r) + 1.0f;
+  return MultiplyAdd(p, r * r, r) + 1.0f;
 }
 
 // For what is added to 1: e^x, but never less than e^-87, and infinity from 89 on at the latest.
