@@ -87,6 +87,7 @@ void LayerNorm(const float* x, const float* weight, const float* bias, double ep
   const auto inverse = static_cast<float>(1 / sqrt(squares / static_cast<double>(n) + eps));
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
+    FetchRowBehind<true>(out + i, n, kLanes);
     Floats y = centre(Load<Floats>(x + i)) * inverse;
     if (weight != nullptr) y = y * Load<Floats>(weight + i);
     if (bias != nullptr) y = y + Load<Floats>(bias + i);
@@ -106,6 +107,7 @@ void RmsNorm(const float* x, const float* weight, double eps, float weight_offse
   const auto inverse = static_cast<float>(1 / sqrt(squares / static_cast<double>(n) + eps));
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
+    FetchRowBehind<true>(out + i, n, kLanes);
     Store(out + i, Load<Floats>(x + i) * inverse * (Load<Floats>(weight + i) + weight_offset));
   }
   for (; i < n; ++i) out[i] = x[i] * inverse * (weight[i] + weight_offset);

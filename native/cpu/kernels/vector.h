@@ -223,11 +223,13 @@ static inline float Largest(Floats x) {
 #endif
 }
 
-// Begins to read the row behind this one of n, usually the next, where `step` floats of this one
-// are used: between the first pass over a row and the last no memory would be read.
+// Begins to fetch the row behind this one of n, usually the next, where `step` floats of this one
+// are used: between the first pass over a row and the last no memory would be read. kWritten is
+// whether that row will be written.
+template <bool kWritten = false>
 static inline void FetchRowBehind(const float* x, std::int64_t n, int step) {
   constexpr int kLineFloats = 16;
-  for (int i = 0; i < step; i += kLineFloats) __builtin_prefetch(x + n + i, 0, 2);
+  for (int i = 0; i < step; i += kLineFloats) __builtin_prefetch(x + n + i, kWritten, 2);
 }
 
 // out[i] = f(in[i]) for n elements.
