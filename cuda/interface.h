@@ -101,6 +101,8 @@ struct Functions {
   Operation<FindScalesParams> find_scales;
   Operation<QuantizeParams> quantize;
   Operation<DequantizeParams> dequantize;
+  Operation<CodeWordsParams> pack_codes;
+  Operation<CodeWordsParams> unpack_codes;
   Operation<FactorizeParams> factorize;
   Operation<GptqParams> gptq;
   Operation<DescendParams> descend;
@@ -127,8 +129,8 @@ constexpr std::uint64_t kLayout =
     LayoutOf<Functions, View, MatmulParams, AttentionParams, LayerNormParams, RmsNormParams,
              RopeParams, EmbeddingParams, CrossEntropyParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
-             QuantizeParams, DequantizeParams, FactorizeParams, GptqParams, DescendParams,
-             RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
+             QuantizeParams, DequantizeParams, CodeWordsParams, FactorizeParams, GptqParams,
+             DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
              TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
              ActivationGradientParams>();
 

@@ -35,6 +35,8 @@ void FakeQuantize(const Context& context, const FakeQuantizeParams& params);
 void FindScales(const Context& context, const FindScalesParams& params);
 void Quantize(const Context& context, const QuantizeParams& params);
 void Dequantize(const Context& context, const DequantizeParams& params);
+void PackCodes(const Context& context, const CodeWordsParams& params);
+void UnpackCodes(const Context& context, const CodeWordsParams& params);
 void Factorize(const Context& context, const FactorizeParams& params);
 void Gptq(const Context& context, const GptqParams& params);
 void Descend(const Context& context, const DescendParams& params);

@@ -206,6 +206,8 @@ export interface NativeAddon {
     groupIndex: Optional,
     dtype: DType,
   ): NativeTensor;
+  packCodes(device: Device, codes: Handle, bits: number): NativeTensor;
+  unpackCodes(device: Device, words: Handle, bits: number, inChannels: number): NativeTensor;
   fakeQuantize(
     device: Device,
     x: Handle,

@@ -100,6 +100,8 @@ class CudaBackend final : public Backend {
   void FindScales(const FindScalesParams& p) override { Run(library_.find_scales, p); }
   void Quantize(const QuantizeParams& p) override { Run(library_.quantize, p); }
   void Dequantize(const DequantizeParams& p) override { Run(library_.dequantize, p); }
+  void PackCodes(const CodeWordsParams& p) override { Run(library_.pack_codes, p); }
+  void UnpackCodes(const CodeWordsParams& p) override { Run(library_.unpack_codes, p); }
   void Factorize(const FactorizeParams& p) override { Run(library_.factorize, p); }
   void Gptq(const GptqParams& p) override { Run(library_.gptq, p); }
   void Descend(const DescendParams& p) override { Run(library_.descend, p); }

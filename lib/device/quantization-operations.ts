@@ -97,6 +97,19 @@ export abstract class QuantizationOperations extends Operations {
     );
   }
 
+  /**
+   * Codes [out, in] uint8 of 1 to 8 `bits` as words [out, ⌈in·bits / 32⌉] int32: code i of a row takes bits
+   * i·bits … (i + 1)·bits − 1 of a stream, the lowest first; the last word is filled up with zeros.
+   */
+  packCodes(codes: Tensor, bits: number): Tensor {
+    return this.make(() => native.packCodes(this.native, codes.handle, bits));
+  }
+
+  /** The inverse, codes [out, inChannels]. */
+  unpackCodes(words: Tensor, bits: number, inChannels: number): Tensor {
+    return this.make(() => native.unpackCodes(this.native, words.handle, bits, inChannels));
+  }
+
   fakeQuantize(
     x: Tensor,
     options: {

@@ -4,10 +4,10 @@
 
 import { BallastError } from '../errors.js';
 import type { BlockModel } from '../models/index.js';
-import { pack, packedShape, unpack } from './bit-packing.js';
+import { bytesOfMade, packedShape } from './bit-packing.js';
 import type { ExportFormat, Grid } from './format.js';
-import { bytesOf, decodeFloats, encodeFloats } from './half-precision.js';
-import { downloadCodes, groupCount, type HostCodes, uploadCodes } from './host-codes.js';
+import { bytesOf, encodeFloats } from './half-precision.js';
+import { downloadGrid, groupCount } from './host-codes.js';
 import type { LinearLayout } from './safetensors-layout.js';
 import { openLayoutReader } from './safetensors-reader.js';
 import { openLayoutWriter } from './safetensors-writer.js';
@@ -28,38 +28,46 @@ const layout: LinearLayout = {
         : ([{ name: 'weight_zero_point', dtype: 'int32', shape: zeros }] as const)),
     ];
   },
-  async pack(_, linear, { name, grid }) {
+  async pack(device, { codes: weight }, { name, grid }) {
     const { bits, symmetric, scaleDtype } = grid;
-    const host = await downloadCodes(linear.codes);
-    const { outChannels, inChannels, groups } = host;
+    const { codes, scales } = weight;
+    const host = await downloadGrid(weight);
     const zeros = wholeZeros(host, grid, name);
-    const shape = BigInt64Array.of(BigInt(outChannels), BigInt(inChannels));
+    const shape = BigInt64Array.of(BigInt(codes.rows), BigInt(codes.cols));
+    const packedZeros = () => {
+      const turned = device.transpose(device.upload('uint8', scales.shape, zeros));
+      return device.transpose(device.packCodes(turned, bits));
+    };
     return {
-      weight_packed: bytesOf(await pack(host.codes, [outChannels, inChannels], bits, 1)),
+      weight_packed: await bytesOfMade(device, () => device.packCodes(codes, bits)),
       weight_scale: encodeFloats(host.scales, scaleDtype),
       weight_shape: bytesOf(shape),
-      ...(symmetric
-        ? {}
-        : { weight_zero_point: bytesOf(await pack(zeros, [outChannels, groups], bits, 0)) }),
+      ...(symmetric ? {} : { weight_zero_point: await bytesOfMade(device, packedZeros) }),
     };
   },
   async unpack(device, stored, { spec: { inChannels, outChannels }, grid, dtype }) {
-    const { bits, groupSize, symmetric, scaleDtype } = grid;
+    const { bits, groupSize, symmetric } = grid;
     const groups = groupCount(inChannels, groupSize);
-    const words = async (suffix: string) => new Uint32Array((await stored.bytes(suffix)).buffer);
-    const zeros = symmetric
-      ? new Uint8Array(outChannels * groups).fill(2 ** (bits - 1))
-      : await unpack(await words('weight_zero_point'), [outChannels, groups], bits, 0);
-    const host: HostCodes = {
-      outChannels,
-      inChannels,
-      groups,
-      codes: await unpack(await words('weight_packed'), [outChannels, inChannels], bits, 1),
-      scales: decodeFloats(await stored.bytes('weight_scale'), scaleDtype),
-      zeros: Float32Array.from(zeros),
+    const middle = () =>
+      device.upload(
+        'float32',
+        [outChannels, groups],
+        new Float32Array(outChannels * groups).fill(2 ** (bits - 1)),
+      );
+    const storedZeros = () => {
+      const turned = device.transpose(stored.tensor('weight_zero_point'));
+      return device.cast(
+        device.transpose(device.unpackCodes(turned, bits, outChannels)),
+        'float32',
+      );
     };
-    const codes = uploadCodes(device, host);
-    return { codes, weight: device.dequantize(codes.codes, codes.scales, codes.zeros, dtype) };
+    return device.scope(() => {
+      const codes = device.unpackCodes(stored.tensor('weight_packed'), bits, inChannels);
+      const scales = device.cast(stored.tensor('weight_scale'), 'float32');
+      const zeros = symmetric ? middle() : storedZeros();
+      const weight = device.dequantize(codes, scales, zeros, dtype);
+      return { codes: { codes, scales, zeros }, weight };
+    });
   },
   config({ bits, groupSize, symmetric, actOrder }, { untouched, otherParts }) {
     const weights = {

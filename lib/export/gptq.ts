@@ -9,37 +9,16 @@ import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { BlockModel } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
-import { type PackedAxis, pack, packedShape, transpose, unpack } from './bit-packing.js';
+import { bytesOfMade, packedShape } from './bit-packing.js';
 import type { ExportFormat, ExportInput, Grid } from './format.js';
-import { bytesOf, decodeFloats, encodeFloats } from './half-precision.js';
-import { downloadCodes, groupCount, type HostCodes, uploadCodes } from './host-codes.js';
+import { bytesOf } from './half-precision.js';
+import { downloadCodes, downloadGrid, groupCount } from './host-codes.js';
 import type { LinearLayout } from './safetensors-layout.js';
 import { openLayoutReader } from './safetensors-reader.js';
 import { openLayoutWriter } from './safetensors-writer.js';
 import { wholeZeros } from './whole-zeros.js';
 
 const supportedBits: readonly number[] = [2, 3, 4, 8];
-
-/** Words of [out, n] values packed along an axis, as the file has them: transposed. */
-async function packTransposed(
-  values: Uint8Array,
-  shape: readonly [number, number],
-  bits: number,
-  axis: PackedAxis,
-): Promise<Uint8Array> {
-  const words = await pack(values, shape, bits, axis);
-  return bytesOf(transpose(words, packedShape(shape, bits, axis)));
-}
-
-function unpackTransposed(
-  bytes: Uint8Array,
-  shape: readonly [number, number],
-  bits: number,
-  axis: PackedAxis,
-): Promise<Uint8Array> {
-  const [rows, cols] = packedShape(shape, bits, axis);
-  return unpack(transpose(new Uint32Array(bytes.buffer), [cols, rows]), shape, bits, axis);
-}
 
 const layout: LinearLayout = {
   plan({ spec: { inChannels, outChannels }, grid: { bits, groupSize } }) {
@@ -53,49 +32,43 @@ const layout: LinearLayout = {
       { name: 'g_idx', dtype: 'int32', shape: [inChannels] },
     ];
   },
-  async pack(_, linear, { name, grid }) {
+  async pack(device, { codes: weight }, { name, grid }) {
     const { bits, groupSize } = grid;
-    const host = await downloadCodes(linear.codes);
-    const { outChannels, inChannels, groups, codes, scales } = host;
+    const { codes, scales, groupIndex } = weight;
+    const inChannels = codes.cols;
     const size = groupSize === 0 ? inChannels : groupSize;
     const consecutive = () =>
       Int32Array.from({ length: inChannels }, (_, i) => Math.floor(i / size));
-    const lessOne = wholeZeros(host, grid, name).map((zero) => zero - 1);
-    const transposedScales = transpose(scales, [outChannels, groups]);
+    const lessOne = wholeZeros(await downloadGrid(weight), grid, name).map((zero) => zero - 1);
+    const packedZeros = () =>
+      device.packCodes(device.transpose(device.upload('uint8', scales.shape, lessOne)), bits);
+    const halves = () => device.cast(device.transpose(scales), 'float16');
     return {
-      qweight: await packTransposed(codes, [outChannels, inChannels], bits, 1),
-      qzeros: await packTransposed(lessOne, [outChannels, groups], bits, 0),
-      scales: encodeFloats(transposedScales, 'float16'),
-      g_idx: bytesOf(host.groupIndex ?? consecutive()),
+      qweight: await bytesOfMade(device, () => device.transpose(device.packCodes(codes, bits))),
+      qzeros: await bytesOfMade(device, packedZeros),
+      scales: await bytesOfMade(device, halves),
+      g_idx: bytesOf((await groupIndex?.readInt32()) ?? consecutive()),
     };
   },
   async unpack(device, stored, { spec: { inChannels, outChannels }, grid, dtype }) {
     const { bits, groupSize } = grid;
-    const groups = groupCount(inChannels, groupSize);
-    const zeros = await unpackTransposed(
-      await stored.bytes('qzeros'),
-      [outChannels, groups],
-      bits,
-      0,
+    const shape = [outChannels, groupCount(inChannels, groupSize)];
+    const lessOne = await bytesOfMade(device, () =>
+      device.transpose(device.unpackCodes(stored.tensor('qzeros'), bits, outChannels)),
     );
-    const scales = decodeFloats(await stored.bytes('scales'), 'float16');
-    const host: HostCodes = {
-      outChannels,
-      inChannels,
-      groups,
-      codes: await unpackTransposed(
-        await stored.bytes('qweight'),
-        [outChannels, inChannels],
-        bits,
-        1,
-      ),
-      scales: transpose(scales, [groups, outChannels]),
-      zeros: Float32Array.from(zeros, (zero) => zero + 1),
-      groupIndex: new Int32Array((await stored.bytes('g_idx')).buffer),
-    };
-    const codes = uploadCodes(device, host);
-    const { scales: s, zeros: z, groupIndex } = codes;
-    return { codes, weight: device.dequantize(codes.codes, s, z, dtype, groupIndex) };
+    return device.scope(() => {
+      const turned = device.transpose(stored.tensor('qweight'));
+      const codes = device.unpackCodes(turned, bits, inChannels);
+      const scales = device.transpose(device.cast(stored.tensor('scales'), 'float32'));
+      const zeros = device.upload(
+        'float32',
+        shape,
+        Float32Array.from(lessOne, (zero) => zero + 1),
+      );
+      const groupIndex = stored.tensor('g_idx');
+      const weight = device.dequantize(codes, scales, zeros, dtype, groupIndex);
+      return { codes: { codes, scales, zeros, groupIndex }, weight };
+    });
   },
   config({ bits, groupSize, symmetric, actOrder, staticGroups }) {
     return {

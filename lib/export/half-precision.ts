@@ -39,15 +39,6 @@ export function encodeFloats(values: Float32Array, dtype: ScaleDtype): Uint8Arra
   return bytesOf(Uint16Array.from(bits, rounded));
 }
 
-export function decodeFloats(bytes: Uint8Array, dtype: ScaleDtype): Float32Array {
-  // A copy: offsets of tensors in a file need not be aligned.
-  const { buffer } = bytes.slice();
-  if (dtype === 'float32') return new Float32Array(buffer);
-  const bits = new Uint16Array(buffer);
-  if (dtype === 'float16') return Float32Array.from(bits, float16Value);
-  return new Float32Array(Uint32Array.from(bits, (each) => each << 16).buffer);
-}
-
 export function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }

@@ -66,6 +66,8 @@ class Backend : public Memory {
   virtual void FindScales(const FindScalesParams&) = 0;
   virtual void Quantize(const QuantizeParams&) = 0;
   virtual void Dequantize(const DequantizeParams&) = 0;
+  virtual void PackCodes(const CodeWordsParams&) = 0;    // makes words
+  virtual void UnpackCodes(const CodeWordsParams&) = 0;  // makes codes
   virtual void Factorize(const FactorizeParams&) = 0;
   virtual void Gptq(const GptqParams&) = 0;
   virtual void Descend(const DescendParams&) = 0;

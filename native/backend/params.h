@@ -134,6 +134,14 @@ struct DequantizeParams {
   View out;          // [out, in] weight type
 };
 
+// Codes of 1 to 8 bits and the words that hold a row of them: code i takes bits i·b … i·b + b − 1
+// of a stream, the lowest first, that is cut into 32-bit words; the last is filled up with zeros.
+struct CodeWordsParams {
+  View codes;  // [out, in] uint8; of one that needs more bits the lowest are taken
+  View words;  // [out, ceil(in·bits / 32)] int32
+  int bits = 4;
+};
+
 // Fake quantization of activations, dynamic unless scales/zeros are given.
 // groups: per tensor (rows = all), per row, or per `group_size` channels of a row.
 enum class Granularity { kTensor, kRow, kGroup };

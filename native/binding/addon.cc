@@ -174,6 +174,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<FindScales>(exports, "findScales");
   Define<Quantize>(exports, "quantize");
   Define<Dequantize>(exports, "dequantize");
+  Define<PackCodes>(exports, "packCodes");
+  Define<UnpackCodes>(exports, "unpackCodes");
   Define<FakeQuantize>(exports, "fakeQuantize");
   Define<Factorize>(exports, "factorize");
   Define<Gptq>(exports, "gptq");

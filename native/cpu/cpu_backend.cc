@@ -7,6 +7,7 @@
 #include "native/core/error.h"
 #include "native/cpu/attention.h"
 #include "native/cpu/block_cache.h"
+#include "native/cpu/code_words.h"
 #include "native/cpu/context.h"
 #include "native/cpu/cross_entropy.h"
 #include "native/cpu/descend.h"
@@ -130,6 +131,8 @@ class CpuBackend final : public Backend {
   void FindScales(const FindScalesParams& p) override { cpu::FindScales(context_, p); }
   void Quantize(const QuantizeParams& p) override { cpu::Quantize(context_, p); }
   void Dequantize(const DequantizeParams& p) override { cpu::Dequantize(context_, p); }
+  void PackCodes(const CodeWordsParams& p) override { cpu::PackCodes(context_, p); }
+  void UnpackCodes(const CodeWordsParams& p) override { cpu::UnpackCodes(context_, p); }
   void Factorize(const FactorizeParams& p) override { cpu::Factorize(context_, p); }
   void Gptq(const GptqParams& p) override { cpu::Gptq(context_, p); }
   void Descend(const DescendParams& p) override { cpu::Descend(context_, p); }

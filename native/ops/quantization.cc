@@ -1,5 +1,7 @@
 #include "native/ops/quantization.h"
 
+#include "native/core/divide_up.h"
+
 namespace ballast {
 namespace {
 
@@ -22,6 +24,11 @@ void ExpectScales(const Tensor& scales, const Tensor& zeros, std::int64_t out, s
              "Expected scales of " + std::to_string(out) + " rows whose groups divide " +
                  std::to_string(in) + " columns but received " + scales.shape().ToString() + ".");
   ExpectFloat32("zeros", zeros, scales.shape());
+}
+
+std::int64_t WordCount(std::int64_t codes, std::int64_t bits) {
+  ExpectThat(bits >= 1 && bits <= 8, "Expected 1 to 8 bits.");
+  return DivideUp(codes * bits, 32);
 }
 
 }  // namespace
@@ -85,6 +92,30 @@ Tensor Dequantize(Device& device, const Tensor& codes, const Tensor& scales, con
                         .zeros = zeros.Read(),
                         .group_index = ReadOptional(group_index),
                         .out = out.Write()});
+  });
+  return out;
+}
+
+Tensor PackCodes(Device& device, const Tensor& codes, std::int64_t bits) {
+  ExpectDType("codes", codes, DType::kUint8);
+  ExpectRank("codes", codes, 2);
+  Tensor out = device.Empty(DType::kInt32, {codes.rows(), WordCount(codes.cols(), bits)});
+  device.Enqueue([=](Backend& backend) {
+    backend.PackCodes(
+        {.codes = codes.Read(), .words = out.Write(), .bits = static_cast<int>(bits)});
+  });
+  return out;
+}
+
+Tensor UnpackCodes(Device& device, const Tensor& words, std::int64_t bits, std::int64_t in) {
+  ExpectDType("words", words, DType::kInt32);
+  ExpectRank("words", words, 2);
+  ExpectThat(in >= 0, "Expected no negative number of codes.");
+  ExpectShape("words", words, {words.rows(), WordCount(in, bits)});
+  Tensor out = device.Empty(DType::kUint8, {words.rows(), in});
+  device.Enqueue([=](Backend& backend) {
+    backend.UnpackCodes(
+        {.codes = out.Write(), .words = words.Read(), .bits = static_cast<int>(bits)});
   });
   return out;
 }

@@ -25,6 +25,10 @@ Tensor Quantize(Device& device, const Tensor& weight, const Tensor& scales, cons
 Tensor Dequantize(Device& device, const Tensor& codes, const Tensor& scales, const Tensor& zeros,
                   const OptionalTensor& group_index, DType dtype);
 
+// Codes [out, in] uint8 of 1 to 8 bits as words [out, ceil(in·bits / 32)] int32, and back.
+Tensor PackCodes(Device& device, const Tensor& codes, std::int64_t bits);
+Tensor UnpackCodes(Device& device, const Tensor& words, std::int64_t bits, std::int64_t in);
+
 struct FakeQuantizeOptions {
   Granularity granularity = Granularity::kTensor;
   std::int64_t group_size = 0;

@@ -2,12 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device } from '../../lib/device/index.js';
-import {
-  decodeFloats,
-  encodeFloats,
-  float16Bits,
-  float16Value,
-} from '../../lib/export/half-precision.js';
+import { encodeFloats, float16Bits, float16Value } from '../../lib/export/half-precision.js';
 import { normals } from '../native/harness.js';
 
 let device: Device;
@@ -37,7 +32,5 @@ describe.each(['float16', 'bfloat16'] as const)('%s', (dtype) => {
     using rounded = device.cast(source, dtype);
     const expected = new Uint8Array(await rounded.read());
     expect(Buffer.from(encodeFloats(values, dtype)).equals(expected)).toBe(true);
-    using back = device.cast(rounded, 'float32');
-    expect(decodeFloats(expected, dtype)).toEqual(await back.readFloat32());
   });
 });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device } from '../../lib/device/index.js';
 import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
 import type { Grid } from '../../lib/export/format.js';
+import { uploadCodes } from '../../lib/export/host-codes.js';
 import { openModelFiles } from '../../lib/export/index.js';
 import {
   readBlockwiseProduct,
@@ -93,7 +94,7 @@ describe('weights alone', () => {
     const directory = await temporaryFolder();
     const data = await DataFile.create(directory);
     const graph = new Graph(data);
-    const multiply = await writeBlockwiseProduct(graph, 'linear', host, grid);
+    const multiply = await writeBlockwiseProduct(graph, 'linear', uploadCodes(device, host), grid);
     const bytes = graph.encode({ name: 'x', shape: [inChannels] }, multiply('x'), {
       name: 'y',
       shape: [outChannels],
@@ -102,9 +103,9 @@ describe('weights alone', () => {
     writeFileSync(join(directory, 'model.onnx'), bytes);
 
     const file = await ModelFile.open(directory);
-    expect(await readBlockwiseProduct(file, 'linear', host, grid)).toEqual(host);
+    expect(await readBlockwiseProduct(device, file, 'linear', host, grid)).toEqual(host);
     const narrower = { ...host, outChannels: outChannels - 1 };
-    await expect(readBlockwiseProduct(file, 'linear', narrower, grid)).rejects.toThrow(
+    await expect(readBlockwiseProduct(device, file, 'linear', narrower, grid)).rejects.toThrow(
       /linear.weight is not read by MatMulNBits with .*"N":4/,
     );
     const identity = Float64Array.from({ length: inChannels ** 2 }, (_, i) =>

@@ -3,9 +3,9 @@
 // Layout of a block: d, m, the fifth bits (one word, value i its bit i), then the codes' low four bits, values i and
 // i + 16 sharing a byte; eight-bit codes are signed bytes. Source: ggml-common.h and ggml-quants.c.
 
-import { inTurns } from '../bit-packing.js';
 import { float16Bits, float16Value } from '../half-precision.js';
 import type { HostCodes } from '../host-codes.js';
+import { inTurns } from './in-turns.js';
 
 export const blockValues = 32;
 

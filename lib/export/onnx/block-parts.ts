@@ -6,7 +6,6 @@ import type { ActivationQuantizer, Operand } from '../../activations/index.js';
 import type { Tensor } from '../../device/index.js';
 import type { LinearSpec } from '../../models/index.js';
 import type { ExportedBlock, Grid } from '../format.js';
-import { downloadCodes } from '../host-codes.js';
 import { activate, quantize } from './activation-nodes.js';
 import { writeBlockwiseProduct } from './blockwise-product.js';
 import type { Graph } from './graph.js';
@@ -56,7 +55,7 @@ async function openLinear(
   const quantizer = block.activations?.inputs[spec.name];
   const integers = quantizer?.kind === 'uniform' && grid.groupSize === 0;
   const write = integers ? writeIntegerProduct : writeBlockwiseProduct;
-  const steps: Step[] = [await write(graph, full, await downloadCodes(codes), grid)];
+  const steps: Step[] = [await write(graph, full, codes, grid)];
   const positionBias = block.positionBiases?.get(spec.name);
   for (const [suffix, added] of [
     ['bias', bias],

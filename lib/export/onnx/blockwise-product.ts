@@ -2,10 +2,11 @@
 // 64 … input channels, each with a scale and, where it is not the middle, a zero point. A group is one block or several
 // equal ones; a whole row that no block divides has an incomplete last one. Source: the contrib operators of ONNX Runtime.
 
-import { pack, unpack } from '../bit-packing.js';
+import type { Device } from '../../device/index.js';
+import type { QuantizedWeight } from '../../quantizers/index.js';
+import { bytesOfMade, packedShape } from '../bit-packing.js';
 import type { Grid } from '../format.js';
-import { bytesOf } from '../half-precision.js';
-import type { HostCodes } from '../host-codes.js';
+import { downloadCodes, type HostCodes } from '../host-codes.js';
 import { wholeZeros } from '../whole-zeros.js';
 import { type Graph, runtimeDomain } from './graph.js';
 import { smallestBlock } from './limits.js';
@@ -59,9 +60,11 @@ type HostShape = Pick<HostCodes, 'outChannels' | 'inChannels'>;
 export async function writeBlockwiseProduct(
   graph: Graph,
   name: string,
-  host: HostCodes,
+  weight: QuantizedWeight,
   grid: Grid,
 ): Promise<(x: string) => string> {
+  const { device } = weight.codes;
+  const host = await downloadCodes(weight);
   const { outChannels, inChannels, codes } = host;
   const blocks = blocksOf(inChannels, grid);
   const { width, size, count, perGroup } = blocks;
@@ -69,10 +72,12 @@ export async function writeBlockwiseProduct(
   const ofBlock = (_: number, i: number) => Math.floor(i / perGroup);
   const groupOf = Uint32Array.from({ length: outChannels * count }, ofBlock);
   const padded = resizedRows(codes, outChannels, inChannels, count * size);
-  const words = await pack(padded, [outChannels * count, size], width, 1);
+  const words = await bytesOfMade(device, () =>
+    device.packCodes(device.upload('uint8', [outChannels * count, size], padded), width),
+  );
   const scales = Float32Array.from(groupOf, (group) => host.scales[group] ?? 0);
   const inputs = [
-    await graph.tensor(`${name}.weight`, 'uint8', shapes.weight, bytesOf(words)),
+    await graph.tensor(`${name}.weight`, 'uint8', shapes.weight, words),
     await graph.floats(`${name}.weight_scale`, scales, shapes.scale),
   ];
   const whole = wholeZeros(host, grid, name);
@@ -87,6 +92,7 @@ export async function writeBlockwiseProduct(
 
 /** The inverse. */
 export async function readBlockwiseProduct(
+  device: Device,
   file: ModelFile,
   name: string,
   shape: HostShape,
@@ -97,8 +103,11 @@ export async function readBlockwiseProduct(
   const { width, size, count, perGroup } = blocks;
   const shapes = tensorShapes(outChannels, blocks);
   file.expectAttributes(`${name}.weight`, blockwiseOp, attributesOf(shape, blocks));
-  const words = new Uint32Array((await file.read(`${name}.weight`, 'uint8', shapes.weight)).buffer);
-  const padded = await unpack(words, [outChannels * count, size], width, 1);
+  const bytes = await file.read(`${name}.weight`, 'uint8', shapes.weight);
+  const packed = packedShape([outChannels * count, size], width, 1);
+  const padded = await bytesOfMade(device, () =>
+    device.unpackCodes(device.upload('int32', packed, bytes), width, size),
+  );
   const scales = await file.floats(`${name}.weight_scale`, shapes.scale);
   let zeros = new Uint8Array(outChannels * count).fill(2 ** (width - 1));
   if (hasZeros(grid, blocks)) {

@@ -3,17 +3,15 @@
 // Up to four bits lie two in a byte and are cast to bytes when the model is loaded, since ONNX Runtime multiplies
 // integers of eight bits. It does so for one scale a channel only; groups are blockwise-product.ts's.
 
-import { pack, transpose, unpack } from '../bit-packing.js';
+import type { Device } from '../../device/index.js';
+import type { QuantizedWeight } from '../../quantizers/index.js';
+import { bytesOfMade, packedShape } from '../bit-packing.js';
 import type { Grid } from '../format.js';
-import { bytesOf } from '../half-precision.js';
 import type { HostCodes } from '../host-codes.js';
 import { wholeZeros } from '../whole-zeros.js';
 import type { Graph } from './graph.js';
 import type { ModelFile } from './model-file.js';
 import { type DataType, dataTypes } from './schema.js';
-
-/** Values packed between two turns of the event loop; whole words of any number of bits. */
-const line = 1 << 20;
 
 function storageOf({ bits, symmetric }: Grid): { width: 4 | 8; stored: DataType; read: DataType } {
   const width = bits <= 4 ? 4 : 8;
@@ -25,13 +23,13 @@ function storageOf({ bits, symmetric }: Grid): { width: 4 | 8; stored: DataType;
 export async function writeIntegerProduct(
   graph: Graph,
   name: string,
-  host: HostCodes,
+  { codes, scales, zeros: zeroPoints }: QuantizedWeight,
   grid: Grid,
 ): Promise<(x: string) => string> {
-  const { outChannels, inChannels, codes, scales } = host;
+  const { device, rows: outChannels, cols: inChannels } = codes;
   const { width, stored, read } = storageOf(grid);
-  const zeros = wholeZeros(host, grid, name);
-  const turned = transpose(codes, [outChannels, inChannels]);
+  const zeros = wholeZeros({ zeros: await zeroPoints.readFloat32() }, grid, name);
+  const turned = await bytesOfMade(device, () => device.transpose(codes));
   const middle = grid.symmetric ? 2 ** (grid.bits - 1) : 0;
   const mask = 2 ** width - 1;
   const values = turned.map((code) => (code - middle) & mask);
@@ -39,9 +37,9 @@ export async function writeIntegerProduct(
     `${name}.weight`,
     stored,
     [inChannels, outChannels],
-    width === 4 ? await packNibbles(values) : values,
+    width === 4 ? await packNibbles(device, values) : values,
   );
-  const parameters = [await graph.floats(`${name}.weight_scale`, scales)];
+  const parameters = [await graph.floats(`${name}.weight_scale`, await scales.readFloat32())];
   if (!grid.symmetric) {
     parameters.push(await graph.tensor(`${name}.weight_zero_point`, 'uint8', [outChannels], zeros));
   }
@@ -52,6 +50,7 @@ export async function writeIntegerProduct(
 
 /** The inverse, of the tensors that the file's nodes read. */
 export async function readIntegerProduct(
+  device: Device,
   file: ModelFile,
   name: string,
   shape: Pick<HostCodes, 'outChannels' | 'inChannels'>,
@@ -63,29 +62,30 @@ export async function readIntegerProduct(
   if (width === 8) file.expectAttributes(`${name}.weight`, 'DequantizeLinear', { axis: 1 });
   else file.expectAttributes(`${name}.weight`, 'Cast', { to: dataTypes[read] });
   const bytes = await file.read(`${name}.weight`, stored, [inChannels, outChannels]);
-  const values = width === 4 ? await unpackNibbles(bytes, inChannels * outChannels) : bytes;
+  const values = width === 4 ? await unpackNibbles(device, bytes, inChannels * outChannels) : bytes;
   const mask = 2 ** width - 1;
   const turned = values.map((value) => (value + middle) & mask);
   const scales = await file.floats(`${name}.weight_scale`, [outChannels]);
   const zeros = grid.symmetric
     ? new Float32Array(outChannels).fill(middle)
     : Float32Array.from(await file.read(`${name}.weight_zero_point`, 'uint8', [outChannels]));
-  const codes = transpose(turned, [inChannels, outChannels]);
+  const codes = await bytesOfMade(device, () =>
+    device.transpose(device.upload('uint8', [inChannels, outChannels], turned)),
+  );
   return { ...shape, groups: 1, codes, scales, zeros };
 }
 
-async function packNibbles(values: Uint8Array): Promise<Uint8Array> {
-  const lines = Math.ceil(values.length / line);
-  const padded = new Uint8Array(lines * line);
-  padded.set(values);
-  const words = await pack(padded, [lines, line], 4, 1);
-  return bytesOf(words).subarray(0, Math.ceil(values.length / 2));
+async function packNibbles(device: Device, values: Uint8Array): Promise<Uint8Array> {
+  const words = await bytesOfMade(device, () =>
+    device.packCodes(device.upload('uint8', [1, values.length], values), 4),
+  );
+  return words.subarray(0, Math.ceil(values.length / 2));
 }
 
-async function unpackNibbles(bytes: Uint8Array, count: number): Promise<Uint8Array> {
-  const lines = Math.ceil(count / line);
-  const padded = new Uint8Array((lines * line) / 2);
+function unpackNibbles(device: Device, bytes: Uint8Array, count: number): Promise<Uint8Array> {
+  const padded = new Uint8Array(packedShape([1, count], 4, 1)[1] * 4);
   padded.set(bytes);
-  const values = await unpack(new Uint32Array(padded.buffer), [lines, line], 4, 1);
-  return values.subarray(0, count);
+  return bytesOfMade(device, () =>
+    device.unpackCodes(device.upload('int32', [1, padded.length / 4], padded), 4, count),
+  );
 }

@@ -14,7 +14,7 @@ export async function openOnnxReader(input: ReadInput): Promise<ExportReader> {
       const name = `${model.blockName(block)}.${spec.name}`;
       const blockwise = file.readerOf(`${name}.weight`) === blockwiseOp;
       const readProduct = blockwise ? readBlockwiseProduct : readIntegerProduct;
-      const codes = uploadCodes(device, await readProduct(file, name, spec, grid));
+      const codes = uploadCodes(device, await readProduct(device, file, name, spec, grid));
       const weight = device.dequantize(codes.codes, codes.scales, codes.zeros, dtype);
       if (!file.has(`${name}.bias`)) return { codes, weight };
       const bias = await file.floats(`${name}.bias`, [spec.outChannels]);

@@ -94,18 +94,19 @@ struct BFloat16Kernels {
 // Some columns of a GPTQ block of `sweep_rows` rows. Arrays with a row of so many numbers for each
 // column of the block are marked [·].
 struct GptqColumns {
-  const float* weights;  // [·]
-  const float* factor;   // R at the block's first row and column
-  std::int64_t stride;   // of factor
-  std::int64_t begin;    // columns to quantize
+  const float* weights = nullptr;  // [·]
+  const float* factor;             // R at the block's first row and column
+  std::int64_t stride;             // of factor
+  std::int64_t begin;              // columns to quantize
   std::int64_t end;
-  std::int64_t block_end;  // what they change is carried so far
-  const float* scale;      // [sweep_rows], the same for all columns begin … end−1
-  const float* zero;
+  std::int64_t block_end;        // what they change is carried so far
+  const float* scale = nullptr;  // [sweep_rows], the same for all columns begin … end−1
+  const float* zero = nullptr;
   float max_code;
-  float* carried;  // [·] what other columns leave of e; of columns that have been quantized, e
-  float* changes;  // [·] out: ΔW
-  float* codes;    // [·] out, whole numbers
+  // [·] what other columns leave of e; of columns that have been quantized, e
+  float* carried = nullptr;
+  float* changes = nullptr;  // [·] out: ΔW
+  float* codes = nullptr;    // [·] out, whole numbers
 };
 
 // The columns of one group in a block of coordinate descent, `lanes` rows of it. Arrays with a row

@@ -120,8 +120,8 @@ static inline Floats MultiplyAdd(Floats a, Floats b, Floats c) {
 #endif
 }
 
-// The same where c is one of as many sums as registers hold. (By hand, because compilers also choose
-// the forms that leave the sum in a factor's register, and then run out of these.)
+// The same where c is one of as many sums as registers hold. (By hand, because compilers also
+// choose the forms that leave the sum in a factor's register, and then run out of these.)
 static inline Floats AddProduct(Floats a, Floats b, Floats c) {
 #if defined(__FMA__) && !defined(__AVX512F__)
   asm("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));

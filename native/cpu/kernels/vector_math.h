@@ -20,8 +20,8 @@ static inline Floats TimesPowerOfTwo(Floats x, Floats shifted) {
 #endif
 }
 
-// The highest coefficient first. Horner's rule for the even and the odd powers side by side: half as
-// long a chain, for which processors with few operations in flight wait, and one operation more.
+// The highest coefficient first. Horner's rule for the even and the odd powers side by side: half
+// as long a chain, for which processors with few operations in flight wait, and one operation more.
 template <class... Coefficients>
 static inline Floats Polynomial(Floats x, Coefficients... coefficients) {
   constexpr int kCount = sizeof...(Coefficients);
