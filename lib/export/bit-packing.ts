@@ -1,8 +1,6 @@
 // Codes of 2 to 8 bits, packed densely with the lowest bit first into 32-bit words (`Device.packCodes`). This is how
 // compressed-tensors, GPTQ and ONNX hold codes; they differ only in the axis that a line of them runs along.
 
-import type { Device, Tensor } from '../device/index.js';
-
 /** The axis of a row-major [rows, cols] matrix that lines run along: 1 packs each row, 0 each column. */
 export type PackedAxis = 0 | 1;
 
@@ -13,10 +11,4 @@ export function packedShape(
 ): [number, number] {
   const wordsOf = (values: number) => Math.ceil((values * bits) / 32);
   return axis === 1 ? [rows, wordsOf(cols)] : [wordsOf(rows), cols];
-}
-
-/** The bytes of what `make` makes on the device of other tensors. */
-export async function bytesOfMade(device: Device, make: () => Tensor): Promise<Uint8Array> {
-  using made = device.scope(make);
-  return new Uint8Array(await made.read());
 }

@@ -4,7 +4,8 @@
 
 import { BallastError } from '../errors.js';
 import type { BlockModel } from '../models/index.js';
-import { bytesOfMade, packedShape } from './bit-packing.js';
+import { packedShape } from './bit-packing.js';
+import { bytesOfMade } from './bytes-of-made.js';
 import type { ExportFormat, Grid } from './format.js';
 import { bytesOf, encodeFloats } from './half-precision.js';
 import { downloadGrid, groupCount } from './host-codes.js';

@@ -2,6 +2,7 @@
 // so that whatever loads the source loads the result. Beside them lies the grid, which tells their codes.
 
 import type { Tensor } from '../device/index.js';
+import { bytesOfMade } from './bytes-of-made.js';
 import type {
   ExportedBlock,
   ExportFormat,
@@ -25,11 +26,11 @@ const layout: LinearLayout = {
     if (bytes !== undefined && weight.dtype === dtype && spec.layout !== 'in_out') {
       return { weight: bytes };
     }
-    using stored = device.scope(() => {
+    const stored = await bytesOfMade(device, () => {
       const converted = device.cast(weight, dtype);
       return spec.layout === 'in_out' ? device.transpose(converted) : converted;
     });
-    return { weight: new Uint8Array(await stored.read()) };
+    return { weight: stored };
   },
   async unpack(device, stored, { spec }) {
     const weight = device.scope(() => {

@@ -7,6 +7,7 @@ import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { PlannedTensor } from '../checkpoint/shard-plan.js';
 import type { DType, Tensor } from '../device/index.js';
 import { type LinearSpec, shapeOf } from '../models/index.js';
+import { bytesOfMade } from './bytes-of-made.js';
 import { holdsBias, resultConfig } from './capabilities.js';
 import type { ExportedBlock, ExportedLinear, ExportInput, ExportWriter } from './format.js';
 import type { LinearLayout, LinearPlace } from './safetensors-layout.js';
@@ -103,8 +104,7 @@ class LayoutWriter implements ExportWriter {
 
   async #write(name: string, tensor: Tensor, dtype: DType): Promise<void> {
     const { device } = this.input;
-    using converted = device.cast(tensor, dtype);
-    const bytes = new Uint8Array(await converted.read());
+    const bytes = await bytesOfMade(device, () => device.cast(tensor, dtype));
     this.#writeBehind(name, async () => bytes);
   }
 }

@@ -2,7 +2,7 @@
 // this is compiled, all shifts inside such a stretch are constants.
 #include "native/cpu/code_words.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "native/cpu/rows.h"
 
@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kStretch = 32;
 
-// kCount codes that begin a word, or fewer at the end of a row.
+// kStretch codes that begin a word, or fewer at the end of a row.
 template <int kBits>
 void PackStretch(const std::uint8_t* codes, int count, std::uint32_t* words) {
   std::uint64_t stream = 0;

@@ -47,8 +47,9 @@ class Sweep {
   void Run() {
     for (std::int64_t i = 0; i < blocks_.count(); ++i) {
       const SweepBlock block = blocks_[i];
-      if (blocks_.large_groups() && block.begin > 0 && block.begin % group_size_ == 0)
+      if (blocks_.large_groups() && block.begin > 0 && block.begin % group_size_ == 0) {
         AnswerGroup(i);
+      }
       ForRows([&](std::int64_t first, std::int64_t last) { Rows(block, first, last); });
       Carry(block, changes_.data(), kBlock, columns_ - block.end, Carried(0, block.end), columns_,
             block.begin == 0 ? Update::kStore : Update::kAdd);
