@@ -20,7 +20,7 @@ void Attention(const Context& context, const AttentionParams& params) {
       std::clamp<std::int64_t>(kPackedBytes / heads.bytes(), 1, heads.pairs());
   Scratch<std::byte> packed(step * heads.bytes(), context.blocks);
   const std::int64_t group = params.heads / params.key_value_heads;
-  const std::int64_t rows = AttentionBlock::RowsOf(gemm);
+  const std::int64_t rows = AttentionBlock::QueriesOf(gemm);
   const std::int64_t blocks = DivideUp(params.sequence, rows);
   for (std::int64_t first = 0; first < heads.pairs(); first += step) {
     const std::int64_t count = std::min(step, heads.pairs() - first);

@@ -1,21 +1,11 @@
 #include "native/cpu/attention_block.h"
 
-#include <cmath>
+#include <cfloat>
 
 #include "native/core/divide_up.h"
 #include "native/cpu/conversion.h"
 
 namespace ballast::cpu {
-namespace {
-
-constexpr std::int64_t kLeastRows = 28;
-constexpr std::int64_t kTile = PackedHeads::kTile;
-
-}  // namespace
-
-std::int64_t AttentionBlock::RowsOf(const GemmKernels& kernels) {
-  return RoundUp(kLeastRows, kernels.strip_rows);
-}
 
 AttentionBlock::AttentionBlock(const Kernels& kernels, const GemmKernels& gemm,
                                const AttentionParams& params, const PackedHeads& heads)
@@ -23,20 +13,19 @@ AttentionBlock::AttentionBlock(const Kernels& kernels, const GemmKernels& gemm,
       gemm_(gemm),
       params_(params),
       heads_(heads),
-      most_rows_(RowsOf(gemm)),
-      strips_(most_rows_ / gemm.strip_rows),
-      query_strips_(strips_ * heads.stretches() * gemm.strip_bytes),
-      scores_(most_rows_ * kTile),
-      weights_(strips_ * gemm.strip_bytes),
-      out_(most_rows_ * heads.padded_head()),
+      most_rows_(QueriesOf(gemm)),
+      padded_head_(RoundUp(RoundUp(heads.head_size(), gemm.strip_rows), kernels.row.lanes)),
+      query_panels_(heads.stretches() * QueryBytes()),
+      scores_(heads.tile_keys() * most_rows_),
+      weights_(most_rows_ / gemm.panel_columns * gemm.panel_bytes(heads.tile_keys())),
+      out_(padded_head_ * most_rows_),
       largest_(most_rows_),
-      sums_(most_rows_) {
-  // Rows beyond the queries are never read, but shall be numbers.
-  std::fill_n(query_strips_.data(), strips_ * heads.stretches() * gemm.strip_bytes, std::byte{0});
-}
+      sums_(most_rows_),
+      result_(gemm.panel_columns * padded_head_),
+      seen_(most_rows_ / gemm.panel_columns) {}
 
 void AttentionBlock::Run(std::int64_t sequence, std::int64_t head, std::int64_t first,
-                         std::byte* packed) {
+                         const std::byte* packed) {
   const AttentionParams& p = params_;
   const std::int64_t stride = p.query.cols();
   const std::int64_t offset = (sequence * p.sequence + first) * stride + head * heads_.head_size();
@@ -45,102 +34,130 @@ void AttentionBlock::Run(std::int64_t sequence, std::int64_t head, std::int64_t 
   rows_ = std::min(most_rows_, p.sequence - first);
   bias_row_ = p.bias.empty() ? 0 : (sequence * p.heads + head) * p.sequence % p.bias.rows();
   PackQueries(p.query.f32() + offset);
-  std::fill_n(out_.data(), most_rows_ * heads_.padded_head(), 0.0f);
-  std::fill_n(largest_.data(), rows_, -INFINITY);
-  std::fill_n(sums_.data(), rows_, 0.0f);
+  std::fill_n(out_.data(), padded_head_ * most_rows_, 0.0f);
+  std::fill_n(largest_.data(), most_rows_, -FLT_MAX);
+  std::fill_n(sums_.data(), most_rows_, 0.0f);
   const std::int64_t from = p.window > 0 ? std::max<std::int64_t>(first - p.window + 1, 0) : 0;
   const std::int64_t to = p.causal ? first + rows_ : p.sequence;
-  for (std::int64_t tile = from / kTile; tile * kTile < to; ++tile) {
+  const std::int64_t tile_keys = heads_.tile_keys();
+  for (std::int64_t tile = from / tile_keys; tile * tile_keys < to; ++tile) {
     const PackedHeads::Part keys = heads_.Tile(tile);
-    Score(packed, tile, std::min(keys.size, to - keys.begin));
-    for (std::int64_t r = 0; r < rows_; ++r) Weigh(r, keys);
+    for (std::int64_t i = 0; i < panels(); ++i) seen_[i] = KeysSeen(i, keys);
+    Score(packed, tile);
+    for (std::int64_t i = 0; i < panels(); ++i) Weigh(i, keys);
     AddValues(packed, tile);
   }
-  for (std::int64_t r = 0; r < rows_; ++r) {
-    float* const out = out_.data() + r * heads_.padded_head();
-    kernels_.row.scale_single(out, 1.0f / sums_[r], heads_.head_size(), out);
-    WriteFloats(kernels_, out, heads_.head_size(), p.out, offset + r * stride);
-  }
+  for (std::int64_t i = 0; i < panels(); ++i) Finish(i, offset);
 }
 
 void AttentionBlock::PackQueries(const float* query) {
   const Operand queries = {.data = query, .stride = params_.query.cols()};
-  ForStrips([&](std::int64_t i, std::int64_t row) {
-    for (std::int64_t s = 0; s < heads_.stretches(); ++s) {
-      const auto [begin, depth] = heads_.Stretch(s);
-      gemm_.pack_strip(queries, {row, std::min(gemm_.strip_rows, rows_ - row), begin, depth},
-                       query_strips_.data() + (i * heads_.stretches() + s) * gemm_.strip_bytes);
-    }
-  });
-}
-
-void AttentionBlock::Score(std::byte* packed, std::int64_t tile, std::int64_t keys) {
-  scored_ = RoundUp(keys, gemm_.panel_columns);
   for (std::int64_t s = 0; s < heads_.stretches(); ++s) {
-    MultiplyStrips(query_strips_.data() + s * gemm_.strip_bytes,
-                   heads_.stretches() * gemm_.strip_bytes, heads_.Keys(packed, tile, s),
-                   heads_.Stretch(s).size,
-                   {.out = scores_.data(),
-                    .stride = kTile,
-                    .rows = gemm_.strip_rows,
-                    .columns = scored_,
-                    .update = s == 0 ? Update::kStore : Update::kAdd});
+    const auto [begin, depth] = heads_.Stretch(s);
+    gemm_.pack_block(queries, {0, rows_, begin, depth}, 0, rows_,
+                     query_panels_.data() + s * QueryBytes());
   }
 }
 
-void AttentionBlock::MultiplyStrips(const std::byte* strips, std::int64_t strip_bytes,
-                                    const std::byte* panels, std::int64_t depth,
-                                    const Destination& first) {
-  ForStrips([&](std::int64_t i, std::int64_t row) {
-    Destination to = first;
-    to.out += row * first.stride;
-    gemm_.multiply(strips + i * strip_bytes, panels, depth, to, {});
-  });
+std::int64_t AttentionBlock::QueryBytes() const {
+  return most_rows_ / gemm_.panel_columns *
+         gemm_.panel_bytes(std::min(heads_.head_size(), gemm_.depth));
 }
 
-void AttentionBlock::Weigh(std::int64_t r, PackedHeads::Part keys) {
+std::int64_t AttentionBlock::KeysSeen(std::int64_t panel, PackedHeads::Part keys) const {
+  const std::int64_t begin = first_ + panel * gemm_.panel_columns;
+  const std::int64_t end = std::min(begin + gemm_.panel_columns, first_ + rows_);
+  const std::int64_t before = params_.window > 0 ? begin - params_.window + 1 : 0;
+  if (keys.begin + keys.size <= before) return 0;
+  const std::int64_t to = params_.causal ? end : params_.sequence;
+  return std::clamp<std::int64_t>(to - keys.begin, 0, keys.size);
+}
+
+void AttentionBlock::Score(const std::byte* packed, std::int64_t tile) {
+  const std::int64_t strip_rows = gemm_.strip_rows;
+  // A panel sees the keys that the one before it does, unless these are out of its window.
+  std::int64_t panel = 0;
+  for (std::int64_t key = 0;; key += strip_rows) {
+    while (panel < panels() && seen_[panel] <= key) ++panel;
+    if (panel == panels()) return;
+    for (std::int64_t s = 0; s < heads_.stretches(); ++s) {
+      const std::int64_t depth = heads_.Stretch(s).size;
+      gemm_.multiply(heads_.Keys(packed, tile, s, key),
+                     query_panels_.data() + s * QueryBytes() + panel * gemm_.panel_bytes(depth),
+                     depth, depth,
+                     {.out = scores_.data() + key * most_rows_ + panel * gemm_.panel_columns,
+                      .stride = most_rows_,
+                      .rows = strip_rows,
+                      .columns = (panels() - panel) * gemm_.panel_columns,
+                      .update = s == 0 ? Update::kStore : Update::kAdd},
+                     {});
+    }
+  }
+}
+
+AttentionSums AttentionBlock::SumsOf(std::int64_t panel) {
+  const std::int64_t column = panel * gemm_.panel_columns;
+  return {.queries = std::min(gemm_.panel_columns, rows_ - column),
+          .out = out_.data() + column,
+          .stride = most_rows_,
+          .size = heads_.head_size(),
+          .largest = largest_.data() + column,
+          .weights = sums_.data() + column};
+}
+
+void AttentionBlock::Weigh(std::int64_t panel, PackedHeads::Part keys) {
+  if (seen_[panel] == 0) return;
   const AttentionParams& p = params_;
-  float* scores = scores_.data() + r * kTile;
-  const std::int64_t position = first_ + r;
-  const std::int64_t seen_from = p.window > 0 ? position - p.window + 1 : 0;
-  const std::int64_t seen_to = p.causal ? position + 1 : p.sequence;
-  const std::int64_t begin = std::max<std::int64_t>(seen_from - keys.begin, 0);
-  const std::int64_t end = std::min(seen_to - keys.begin, keys.size);
-  if (begin >= end) {
-    std::fill_n(scores, kTile, 0.0f);
-    return;
-  }
+  const std::int64_t column = panel * gemm_.panel_columns;
+  const std::int64_t position = first_ + column;
+  std::byte* const weights = weights_.data() + panel * gemm_.panel_bytes(keys.size);
   const std::int64_t bias = (bias_row_ + position) * p.sequence + keys.begin;
-  kernels_.row.attend({.scores = scores,
-                       .keys = scored_,
-                       .begin = begin,
-                       .end = end,
+  kernels_.row.attend({.sums = SumsOf(panel),
+                       .scores = scores_.data() + column,
+                       .stride = most_rows_,
+                       .keys = seen_[panel],
+                       .ahead = position - keys.begin,
+                       .causal = p.causal,
+                       .window = p.window,
                        .bias = p.bias.empty() ? nullptr : p.bias.f32() + bias,
+                       .bias_stride = p.sequence,
                        .scale = static_cast<float>(p.scale),
                        .softcap = static_cast<float>(p.softcap),
                        .slope = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head_],
-                       .offset = keys.begin - position,
                        .rounded = p.precision == Precision::kBFloat16,
-                       .out = out_.data() + r * heads_.padded_head(),
-                       .size = heads_.padded_head(),
-                       .largest = largest_.data() + r,
-                       .sum = sums_.data() + r});
-  std::fill(scores + scored_, scores + kTile, 0.0f);
+                       .weights = reinterpret_cast<float*>(weights),
+                       .words = gemm_.panel_bytes(seen_[panel]) / (gemm_.panel_columns * 4),
+                       .per_word = gemm_.per_word});
 }
 
-void AttentionBlock::AddValues(std::byte* packed, std::int64_t tile) {
-  const Operand weights = {.data = scores_.data(), .stride = kTile};
+void AttentionBlock::AddValues(const std::byte* packed, std::int64_t tile) {
   const std::int64_t keys = heads_.Tile(tile).size;
-  ForStrips([&](std::int64_t i, std::int64_t row) {
-    gemm_.pack_strip(weights, {row, gemm_.strip_rows, 0, keys},
-                     weights_.data() + i * gemm_.strip_bytes);
-  });
-  MultiplyStrips(weights_.data(), gemm_.strip_bytes, heads_.Values(packed, tile), keys,
-                 {.out = out_.data(),
-                  .stride = heads_.padded_head(),
-                  .rows = gemm_.strip_rows,
-                  .columns = heads_.padded_head(),
-                  .update = Update::kAdd});
+  // Panels that see equally many keys are multiplied together.
+  for (std::int64_t next, panel = 0; panel < panels(); panel = next) {
+    next = panel + 1;
+    while (next < panels() && seen_[next] == seen_[panel]) ++next;
+    if (seen_[panel] == 0) continue;
+    for (std::int64_t channel = 0; channel < heads_.head_size(); channel += gemm_.strip_rows) {
+      gemm_.multiply(heads_.Values(packed, tile, channel),
+                     weights_.data() + panel * gemm_.panel_bytes(keys), keys, seen_[panel],
+                     {.out = out_.data() + channel * most_rows_ + panel * gemm_.panel_columns,
+                      .stride = most_rows_,
+                      .rows = gemm_.strip_rows,
+                      .columns = (next - panel) * gemm_.panel_columns,
+                      .update = Update::kAdd},
+                     {});
+    }
+  }
+}
+
+void AttentionBlock::Finish(std::int64_t panel, std::int64_t offset) {
+  const AttentionSums sums = SumsOf(panel);
+  kernels_.row.finish_attention(sums, result_.data(), padded_head_);
+  const std::int64_t stride = params_.query.cols();
+  for (std::int64_t q = 0; q < sums.queries; ++q) {
+    WriteFloats(kernels_, result_.data() + q * padded_head_, heads_.head_size(), params_.out,
+                offset + (panel * gemm_.panel_columns + q) * stride);
+  }
 }
 
 }  // namespace ballast::cpu

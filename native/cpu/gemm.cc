@@ -134,8 +134,9 @@ class Sheet {
     const std::int64_t count = DivideUp(rows.end - rows.begin, kernels_.strip_rows);
     const std::int64_t aside =
         sums_.data == nullptr ? kernels_.strip_rows * kernels_.block_columns : 0;
-    std::byte* strips = memory.AtLeast(count * kernels_.strip_bytes + aside * kFloat);
-    auto* const strip_sums = reinterpret_cast<float*>(strips + count * kernels_.strip_bytes);
+    const std::int64_t strip_bytes = kernels_.strip_bytes(depth_.end - depth_.begin);
+    std::byte* strips = memory.AtLeast(count * strip_bytes + aside * kFloat);
+    auto* const strip_sums = reinterpret_cast<float*>(strips + count * strip_bytes);
     std::int64_t packed = 0;
     for (std::int64_t i = blocks.begin; i < blocks.end; ++i) {
       const Span columns = BlockSpan(i);
@@ -143,7 +144,7 @@ class Sheet {
         const std::int64_t row = rows.begin + s * kernels_.strip_rows;
         if (p_.upper && row > columns.end - 1) break;
         const std::int64_t height = std::min(kernels_.strip_rows, rows.end - row);
-        std::byte* strip = strips + s * kernels_.strip_bytes;
+        std::byte* strip = strips + s * strip_bytes;
         if (s >= packed) {
           PackStrip({row, row + height}, strip);
           packed = s + 1;
@@ -172,7 +173,7 @@ class Sheet {
       return kernels_.turn_panels(PanelOf(item), PanelOf(next), in_panel, rows.end - rows.begin,
                                   depth, strip);
     }
-    kernels_.pack_strip(p_.a, {rows.begin, rows.end - rows.begin, depth_.begin, depth}, strip);
+    kernels_.pack_strips(p_.a, {rows.begin, rows.end - rows.begin, depth_.begin, depth}, strip);
   }
 
   const std::byte* PanelOf(std::int64_t column) const {
@@ -208,7 +209,8 @@ class Sheet {
   void MultiplyStrip(const std::byte* strip, std::int64_t block, Span rows, Span columns,
                      const Sums& sums, const Upcoming& upcoming) const {
     const bool again = depth_.begin > 0 && p_.update == Update::kStore;
-    kernels_.multiply(strip, blocks_ + block * kernels_.block_bytes, depth_.end - depth_.begin,
+    const std::int64_t depth = depth_.end - depth_.begin;
+    kernels_.multiply(strip, blocks_ + block * kernels_.block_bytes, depth, depth,
                       {.out = sums.data,
                        .stride = sums.stride,
                        .rows = rows.end - rows.begin,

@@ -16,9 +16,9 @@ import {
   describeDevices,
   expectClose,
   float32,
-  instructionSets,
   normals,
   openDevice,
+  productInstructionSets,
   toBfloat16,
 } from './harness.js';
 
@@ -67,7 +67,7 @@ function expectWithin(
   expect(Math.max(...error)).toBeLessThanOrEqual(1);
 }
 
-describeDevices('attention', instructionSets, (instructionSet) => {
+describeDevices('attention', productInstructionSets, (instructionSet) => {
   it.each(cases)('%s', async (name, options) => {
     const c = { ...plain, ...options };
     const operands = operandsOf(c);

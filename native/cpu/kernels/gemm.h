@@ -9,8 +9,8 @@
 //   Across(window, r, c)    words that run across rows, word row r, from column c on
 //   MultiplyBlock<Factors>(strip, panels, to, upcoming)    a strip times the panels of a block
 // Factors says what is multiplied of strips and panels that hold numbers in several parts
-// (split.h). Panels are panel[word][column]. Strides are constant, so that all addresses of a
-// tile's rows are constant offsets.
+// (split.h). Panels are panel[word][column]. Strides from word to word are constant, so that all
+// addresses of a tile's rows are constant offsets.
 #pragma once
 
 #include <type_traits>
@@ -100,12 +100,8 @@ struct Gemm {
   static constexpr int kParts = Left::kParts > Right::kParts ? Left::kParts : Right::kParts;
   static constexpr std::int64_t kWords = Kernel::kDepth / Kernel::kPerWord;
   static constexpr std::int64_t kDepth = kWords / kParts / kLanes * kLanes * Kernel::kPerWord;
-  // From a row to the next, no power of two: so they fall into different cache sets. Or from a
-  // word.
-  static constexpr std::int64_t kStripStride =
-      Kernel::kStripsByRow ? kWords + 16 : RoundUp(Kernel::kRows, kLanes);
-  static constexpr std::int64_t kStripBytes =
-      kStripStride * (Kernel::kStripsByRow ? Kernel::kRows : kWords) * 4;
+  // Of a strip by words, from one to the next.
+  static constexpr std::int64_t kStripStride = RoundUp(Kernel::kRows, kLanes);
 
   static constexpr std::int64_t WordsOf(std::int64_t depth) {
     return (depth + Kernel::kPerWord - 1) / Kernel::kPerWord;
@@ -113,6 +109,18 @@ struct Gemm {
   // Of a part.
   static constexpr std::int64_t PanelWords(std::int64_t depth) {
     return RoundUp(WordsOf(depth), kLanes);
+  }
+
+  // Of a strip by rows, from one to the next, given the words of a part: no power of two, so that
+  // rows fall into different cache sets.
+  static constexpr std::int64_t RowStride(std::int64_t words) { return Left::kParts * words + 16; }
+  static std::int64_t StripBytes(std::int64_t depth) {
+    const std::int64_t words = PanelWords(depth);
+    return 4 * (Kernel::kStripsByRow ? Kernel::kRows * RowStride(words)
+                                     : Left::kParts * words * kStripStride);
+  }
+  static std::int64_t PanelBytes(std::int64_t depth) {
+    return Right::kParts * PanelWords(depth) * kPanel * 4;
   }
 
   // The words of a window of an operand that Numbers makes, one for each item and word of depth,
@@ -165,29 +173,34 @@ struct Gemm {
     });
   }
 
-  static std::int64_t PanelBytes(std::int64_t depth) {
-    return Right::kParts * PanelWords(depth) * kPanel * 4;
-  }
-
-  static void PackStrip(const Operand& a, const Range& range, void* strip) {
-    auto* const out = static_cast<float*>(strip);
+  static void PackStrips(const Operand& a, const Range& range, void* strips) {
+    auto* const out = static_cast<float*>(strips);
     // Rows that lie along memory are fetched by the tiles of the strip before; those that are read
     // one after the other once more, since some of that is dropped.
     constexpr std::int64_t kRowsAhead = Kernel::kStripsByRow ? 2 : 0;
     const std::int64_t ahead = a.depth_contiguous ? kRowsAhead * a.stride : Kernel::kRows;
     if constexpr (Kernel::kStripsByRow) {
-      const std::int64_t words = PanelWords(range.depth);
-      const Packed to = {out, kStripStride, words};
-      WithWords<Left>(a, range, ahead, [&](auto along, const auto& word) {
-        if constexpr (along) {
-          for (std::int64_t r = 0; r < range.items; ++r) CopyRow<Left::kParts>(r, words, word, to);
-        } else {
-          Transpose<Left::kParts>(words, range.items, word, to);
-        }
-      });
+      for (std::int64_t i = 0; i < range.items; i += Kernel::kRows) {
+        const std::int64_t left = range.items - i;
+        const std::int64_t rows = left < Kernel::kRows ? left : Kernel::kRows;
+        PackRows(a, {range.first + i, rows, range.from, range.depth}, ahead,
+                 out + i / Kernel::kRows * StripBytes(range.depth) / 4);
+      }
     } else {
       PackPanels<Left, Kernel::kRows>(a, range, 0, range.items, ahead, out);
     }
+  }
+
+  static void PackRows(const Operand& a, const Range& range, std::int64_t ahead, float* strip) {
+    const std::int64_t words = PanelWords(range.depth);
+    const Packed to = {strip, RowStride(words), words};
+    WithWords<Left>(a, range, ahead, [&](auto along, const auto& word) {
+      if constexpr (along) {
+        for (std::int64_t r = 0; r < range.items; ++r) CopyRow<Left::kParts>(r, words, word, to);
+      } else {
+        Transpose<Left::kParts>(words, range.items, word, to);
+      }
+    });
   }
 
   static void PackBlock(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
@@ -214,7 +227,7 @@ struct Gemm {
         }
         return all;
       };
-      Transpose<kParts>(words, kPanel, word, {out, kStripStride, words});
+      Transpose<kParts>(words, kPanel, word, {out, RowStride(words), words});
     } else {
       static_assert(Kernel::kRows <= kLanes);
       const std::int64_t here = kPanel - first < items ? kPanel - first : items;
@@ -229,9 +242,9 @@ struct Gemm {
     }
   }
 
-  static void Multiply(const void* strip, const void* block, std::int64_t depth,
-                       const Destination& to, const Upcoming& upcoming) {
-    const std::int64_t part = PanelWords(depth);
+  static void Multiply(const void* strip, const void* block, std::int64_t packed,
+                       std::int64_t depth, const Destination& to, const Upcoming& upcoming) {
+    const std::int64_t part = PanelWords(packed);
     Kernel::template MultiplyBlock<Factors>(
         static_cast<const float*>(strip),
         {static_cast<const float*>(block), WordsOf(depth), Right::kParts * part, part}, to,
@@ -245,10 +258,11 @@ struct Gemm {
         .panel_columns = kPanel,
         .block_columns = block_columns,
         .depth = kDepth,
-        .strip_bytes = kStripBytes,
+        .per_word = Kernel::kPerWord,
         .block_bytes = block_columns * kWords * 4,
+        .strip_bytes = StripBytes,
         .panel_bytes = PanelBytes,
-        .pack_strip = PackStrip,
+        .pack_strips = PackStrips,
         .pack_block = PackBlock,
         .turn_panels = std::is_same_v<Left, Right> ? TurnPanels : nullptr,
         .multiply = Multiply,

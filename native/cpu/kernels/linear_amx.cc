@@ -90,18 +90,27 @@ struct AmxKernel : BFloat16Words {
     _tile_stored(1, place.out + kTileRows * place.stride, place.stride * 4);
   }
 
+  // A strip's words, its rows `stride` words from one another.
+  struct Rows {
+    const float* words;
+    std::int64_t stride;
+
+    Rows From(std::int64_t row, std::int64_t word) const {
+      return {words + row * stride + word, stride};
+    }
+  };
+
   // A tile of 32 rows.
-  static void MultiplyWhole(const float* strip, const float* panel, Span words, const float* sums,
+  static void MultiplyWhole(const Rows& strip, const float* panel, Span words, const float* sums,
                             const Place& place) {
-    constexpr std::int64_t kStripStride = Gemm<AmxKernel>::kStripStride;
-    constexpr std::int64_t kStripBytes = kStripStride * 4;
+    const std::int64_t row_bytes = strip.stride * 4;
     Begin(words.begin == 0, sums);
     for (std::int64_t k = words.begin; k < words.end; k += kStep) {
       _tile_loadd(4, panel + k * kPanel, kPanelBytes);
-      _tile_loadd(2, strip + k, kStripBytes);
+      _tile_loadd(2, strip.words + k, row_bytes);
       _tile_dpbf16ps(0, 2, 4);
       _tile_zero(2);
-      _tile_loadd(3, strip + kTileRows * kStripStride + k, kStripBytes);
+      _tile_loadd(3, strip.From(kTileRows, k).words, row_bytes);
       _tile_dpbf16ps(1, 3, 4);
       _tile_zero(3);
       _tile_zero(4);
@@ -111,12 +120,12 @@ struct AmxKernel : BFloat16Words {
 
   // A product of parts at step k. Register 0 sums the last product, 1 the small ones.
   template <class Factors, int i>
-  static void MultiplyParts(const float* strip, const float* panel, std::int64_t part) {
+  static void MultiplyParts(const Rows& strip, const float* panel, std::int64_t part) {
     constexpr int kLeft = Factors::kLeft[i];
     constexpr int kRight = Factors::kRight[i];
     constexpr bool kLast = i + 1 == Factors::kProducts;
     if constexpr (i == 0 || kLeft != Factors::kLeft[i - (i > 0)]) {
-      _tile_loadd(2, strip + kLeft * part, Gemm<AmxKernel>::kStripStride * 4);
+      _tile_loadd(2, strip.words + kLeft * part, strip.stride * 4);
     }
     if constexpr (i == 0 || kRight != Factors::kRight[i - (i > 0)]) {
       _tile_loadd(3, panel + kRight * part * kPanel, kPanelBytes);
@@ -133,11 +142,11 @@ struct AmxKernel : BFloat16Words {
 
   // A tile of 16 rows.
   template <class Factors>
-  static void MultiplyHalf(const float* strip, const float* panel, std::int64_t part, Span words,
+  static void MultiplyHalf(const Rows& strip, const float* panel, std::int64_t part, Span words,
                            float* sums) {
     Begin(words.begin == 0, sums);
     for (std::int64_t k = words.begin; k < words.end; k += kStep) {
-      MultiplyParts<Factors, 0>(strip + k, panel + k * kPanel, part);
+      MultiplyParts<Factors, 0>(strip.From(0, k), panel + k * kPanel, part);
     }
     End(Aside(sums));
   }
@@ -176,6 +185,7 @@ struct AmxKernel : BFloat16Words {
     constexpr bool kWhole = Factors::kProducts == 1;
     alignas(64) float all_sums[kBlockColumns / kTileColumns][2][kSums];
     const Fetched fetched(upcoming, panels.words);
+    const Rows rows = {strip, Gemm<AmxKernel, Factors>::RowStride(panels.part)};
     _tile_loadconfig(&kTiles);
     for (Span words{0, 0}; words.end < panels.words; words.begin = words.end) {
       const std::int64_t left = panels.words - words.begin;
@@ -190,7 +200,7 @@ struct AmxKernel : BFloat16Words {
         if (kWhole && to.rows > kTileRows) {
           const bool in_place = last && to.update == Update::kStore && to.rows == kRows &&
                                 !IsCut(to, j, kTileColumns);
-          MultiplyWhole(strip, panel, words, sums[0],
+          MultiplyWhole(rows, panel, words, sums[0],
                         in_place ? Place{to.out + j, to.stride} : Aside(sums[0]));
           if (last && !in_place) {
             Move<Factors>(sums[0], to, 0, j);
@@ -200,8 +210,7 @@ struct AmxKernel : BFloat16Words {
         }
         for (std::int64_t row = 0; row < to.rows; row += kTileRows) {
           float* tile = sums[row / kTileRows];
-          MultiplyHalf<Factors>(strip + row * Gemm<AmxKernel>::kStripStride, panel, panels.part,
-                                words, tile);
+          MultiplyHalf<Factors>(rows.From(row, 0), panel, panels.part, words, tile);
           if (last) Move<Factors>(tile, to, row, j);
         }
       }

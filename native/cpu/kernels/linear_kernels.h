@@ -62,11 +62,13 @@ struct GemmKernels {
   std::int64_t panel_columns;
   std::int64_t block_columns;
   std::int64_t depth;
-  std::int64_t strip_bytes;
+  std::int64_t per_word;  // elements in a 32-bit word of what is packed
   std::int64_t block_bytes;
-  // What a panel over a stretch of the depth takes in a block.
+  // What a strip over a stretch of the depth takes; what a panel takes in a block.
+  std::int64_t (*strip_bytes)(std::int64_t depth);
   std::int64_t (*panel_bytes)(std::int64_t depth);
-  void (*pack_strip)(const Operand& a, const Range& range, void* strip);
+  // Items of the range, strip after strip.
+  void (*pack_strips)(const Operand& a, const Range& range, void* strips);
   // Items begin … end−1 of the range, whole panels of them, where they belong in the block.
   void (*pack_block)(const Operand& b, const Range& range, std::int64_t begin, std::int64_t end,
                      void* block);
@@ -74,7 +76,8 @@ struct GemmKernels {
   // next. Null where strips hold other parts of numbers than panels do.
   void (*turn_panels)(const void* panel, const void* next, std::int64_t first, std::int64_t items,
                       std::int64_t depth, void* strip);
-  void (*multiply)(const void* strip, const void* block, std::int64_t depth,
+  // Both have been packed over a stretch `packed` deep, of which the first `depth` are multiplied.
+  void (*multiply)(const void* strip, const void* block, std::int64_t packed, std::int64_t depth,
                    const Destination& destination, const Upcoming& upcoming);
 };
 

@@ -6,22 +6,37 @@
 
 namespace ballast::cpu {
 
-// The scores of one query with some keys, and what it has seen of the keys before.
-struct AttentionRow {
-  float* scores;        // [keys] in: q·k; out: exp(score − largest), 0 for keys it does not see
-  std::int64_t keys;    // a multiple of the lanes
-  std::int64_t begin;   // keys that it sees: begin … end−1
-  std::int64_t end;     // at least one
-  const float* bias;    // optional [keys], read where keys are seen
-  float scale;          // of scores, before all else
-  float softcap;        // 0: none
-  float slope;          // of alibi; 0: none
-  std::int64_t offset;  // position of the first key less the query's
-  bool rounded;         // weights to bfloat16 before they are summed
-  float* out;           // [size] weights times values so far, brought to the new maximum
+// What a panel of queries, two vectors of them, has seen of the keys so far. Arrays with a number
+// for each query of a panel are marked [·].
+struct AttentionSums {
+  std::int64_t queries;  // that there are
+  float* out;            // [size][·], rows `stride` apart: weights times values
+  std::int64_t stride;
   std::int64_t size;
-  float* largest;  // score so far; −∞ at first
-  float* sum;      // of weights so far
+  float* largest;  // [·] score, before the scale where all of it is a scale; first the least number
+  float* weights;  // [·] their sum
+};
+
+// The scores of such a panel with some keys.
+struct AttentionPanel {
+  AttentionSums sums;   // what is summed already is brought to the new maximum
+  float* scores;        // [keys][·], rows `stride` apart, in: q·k; undefined afterwards
+  std::int64_t stride;  // of scores
+  std::int64_t keys;
+  std::int64_t ahead;   // position of the first query less the first key's
+  bool causal;          // a query sees no keys behind its own position
+  std::int64_t window;  // nor any as many positions before it, or more; 0: no such limit
+  const float* bias;    // optional [queries, keys], rows `bias_stride` apart
+  std::int64_t bias_stride;
+  float scale;    // of scores, before all else
+  float softcap;  // 0: none
+  float slope;    // of alibi; 0: none
+  bool rounded;   // weights to bfloat16 before they are summed
+  // Out: exp(score − largest), 0 for keys that a query does not see and from `keys` on, as a panel
+  // of a product's right operand (gemm.h).
+  float* weights;  // [words][·]
+  std::int64_t words;
+  std::int64_t per_word;  // keys in a word
 };
 
 // How a row's codes are made: value ≈ scale · (code − zero), code in 0 … max_code. One scale and
@@ -103,8 +118,11 @@ struct RowKernels {
   // low = min(x, 0), high = max(x, 0); NaN is passed over.
   void (*range)(const float* x, std::int64_t n, float* low, float* high);
 
-  // A step of softmax that goes through the keys a few at a time.
-  void (*attend)(const AttentionRow& row);
+  // A step of softmax that goes through the keys some at a time.
+  void (*attend)(const AttentionPanel& panel);
+  // rows [queries, size], `row_stride` apart: out over the sums of the weights. Whole vectors are
+  // written.
+  void (*finish_attention)(const AttentionSums& sums, float* rows, std::int64_t row_stride);
 
   void (*quantize)(const float* x, const Affine& affine, std::int64_t n, std::uint8_t* codes);
   void (*dequantize)(const std::uint8_t* codes, const Affine& affine, std::int64_t n, float* out);

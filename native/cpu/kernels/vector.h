@@ -223,6 +223,18 @@ static inline float Largest(Floats x) {
 #endif
 }
 
+// Whether a comparison holds in any lane.
+static inline bool AnyLane(Ints holds) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask(reinterpret_cast<__m512i>(holds),
+                                reinterpret_cast<__m512i>(holds)) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(reinterpret_cast<__m256>(holds)) != 0;
+#else
+  return (holds[0] | holds[1] | holds[2] | holds[3]) != 0;
+#endif
+}
+
 // Begins to fetch the row behind this one of n, usually the next, where `step` floats of this one
 // are used: between the first pass over a row and the last no memory would be read. kWritten is
 // whether that row will be written.

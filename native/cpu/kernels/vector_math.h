@@ -8,13 +8,16 @@
 
 namespace ballast::cpu::BALLAST_ISA {
 
-// 2^n, given n + kRounder; of −127, 0, and of 128, infinity.
-static inline Floats PowerOfTwo(Floats shifted) { return Bits((Bits(shifted) << 23) + 0x3f800000); }
+// Adding it leaves the nearest whole number n, in the lowest bits as a float's exponent is held.
+constexpr float kExponent = kRounder + 127;
 
-// x·2^n, given n + kRounder, −126 <= n <= 128.
+// 2^n, given n + kExponent; of −127, 0, and of 128, infinity.
+static inline Floats PowerOfTwo(Floats shifted) { return Bits(Bits(shifted) << 23); }
+
+// x·2^n, given n + kExponent, −126 <= n <= 128.
 static inline Floats TimesPowerOfTwo(Floats x, Floats shifted) {
 #if defined(__AVX512F__)
-  return _mm512_maskz_scalef_ps(0xffff, x, shifted - kRounder);
+  return _mm512_maskz_scalef_ps(0xffff, x, shifted - kExponent);
 #else
   return x * PowerOfTwo(shifted);
 #endif
@@ -34,12 +37,14 @@ static inline Floats Polynomial(Floats x, Coefficients... coefficients) {
   return MultiplyAdd(sums[kCount % 2], x, sums[(kCount - 1) % 2]);
 }
 
-// e^x = 2^n e^r with |r| <= log(2)/2: n + kRounder, and e^r given that.
+constexpr float kLog2E = 1.44269504f;
+
+// e^x = 2^n e^r with |r| <= log(2)/2: n + kExponent, and e^r given that.
 static inline Floats ShiftedExponent(Floats x) {
-  return MultiplyAdd(x, Splat(1.44269504f), Splat(kRounder));
+  return MultiplyAdd(x, Splat(kLog2E), Splat(kExponent));
 }
 static inline Floats ExpOfRest(Floats x, Floats shifted) {
-  const Floats n = shifted - kRounder;
+  const Floats n = shifted - kExponent;
   // log(2) in two parts; the first has so few digits that n times it is exact.
   const Floats r = MultiplyAdd(n, Splat(2.12194440e-4f), MultiplyAdd(n, Splat(-0.693359375f), x));
   const Floats p = Polynomial(r, 0.000199179733f, 0.001394619f, 0.00833326485f, 0.0416662693f,
@@ -54,21 +59,27 @@ static inline Floats Exp(Floats x) {
   return TimesPowerOfTwo(ExpOfRest(x, shifted), shifted);
 }
 
-// e^x of x <= 0, and 0 where that is no normal number: the weights of a softmax. Keys that are
-// masked have x = −∞, and to form a subnormal number, or none, of it takes processors a hundred
-// cycles.
-static inline Floats ExpOfNonPositive(Floats x) {
-  constexpr float kLeast = -87.3365f;  // a little above log(2^-126)
-  const Floats shifted = ShiftedExponent(x);
-  const Floats rest = ExpOfRest(x, shifted);
+// 2^t of t <= 0, and 0 below the normal numbers: the weights of a softmax. Keys that are masked
+// have t = −∞, and to form a subnormal number, or none, of it takes processors a hundred cycles.
+static inline Floats Exp2OfNonPositive(Floats t) {
+#if !defined(__AVX512F__)
+  t = Max(Splat(-127.0f), t);
+#endif
+  const Floats shifted = t + kExponent;
+  const Floats r = t - (shifted - kExponent);
+  const Floats p = Polynomial(r, 0.00015326463f, 0.0013390806f, 0.009618506f, 0.0555036f,
+                              0.24022648f, 0.6931472f, 1.0f);
 #if defined(__AVX512F__)
-  // Also where x is NaN.
-  const __mmask16 normal = _mm512_cmp_ps_mask(x, Splat(kLeast), _CMP_NLT_UQ);
-  return _mm512_maskz_scalef_ps(normal, rest, shifted - kRounder);
+  // Also where t is NaN.
+  const __mmask16 normal = _mm512_cmp_ps_mask(t, Splat(-126.0f), _CMP_NLT_UQ);
+  return _mm512_maskz_scalef_ps(normal, p, shifted - kExponent);
 #else
-  return x < kLeast ? Floats{} : TimesPowerOfTwo(rest, shifted);
+  return p * PowerOfTwo(shifted);
 #endif
 }
+
+// e^x likewise. Its error is 2⁻²³·|x|, which is little of weights that are much.
+static inline Floats ExpOfNonPositive(Floats x) { return Exp2OfNonPositive(x * kLog2E); }
 
 static inline Floats WithSign(Floats magnitude, Floats sign) {
   return Bits(Bits(magnitude) | (Bits(sign) & static_cast<std::int32_t>(0x80000000)));
@@ -97,8 +108,8 @@ static inline Floats Log2(Floats x) {
 
 // 2^x for −127 <= x <= 127, zero below the normal numbers.
 static inline Floats Exp2Within(Floats x) {
-  const Floats shifted = x + kRounder;
-  const Floats r = x - (shifted - kRounder);
+  const Floats shifted = x + kExponent;
+  const Floats r = x - (shifted - kExponent);
   const Floats p =
       Polynomial(r, 0.00134075515f, 0.00967209134f, 0.0555030741f, 0.24022232f, 0.693147242f, 1.0f);
   return p * PowerOfTwo(shifted);
