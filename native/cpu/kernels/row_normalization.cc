@@ -107,6 +107,7 @@ void RmsNorm(const float* x, const float* weight, double eps, float weight_offse
   const auto inverse = static_cast<float>(1 / sqrt(squares / static_cast<double>(n) + eps));
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
+    FetchRowBehind(x + i, n, kLanes);
     FetchRowBehind<true>(out + i, n, kLanes);
     Store(out + i, Load<Floats>(x + i) * inverse * (Load<Floats>(weight + i) + weight_offset));
   }

@@ -61,6 +61,7 @@ void Dequantize(const std::uint8_t* codes, const Affine& affine, std::int64_t n,
 void FakeQuantize(const float* x, const Affine& affine, std::int64_t n, float* out) {
   const float max_code = affine.max_code;
   ForEachVector(affine, n, [=](std::int64_t i, std::int64_t count, Floats scale, Floats zero) {
+    FetchRowBehind(x + i, n, kLanes);
     const Floats code = Code(LoadCount(x + i, count), scale, zero, max_code);
     StoreCount(out + i, (code - zero) * scale, count);
   });

@@ -116,16 +116,19 @@ void AddRows(const T* x, std::int64_t rows, std::int64_t n, double* sum) {
 }
 
 void Range(const float* x, std::int64_t n, float* low, float* high) {
-  Floats least{}, largest{};
+  Floats least[kChains] = {}, largest[kChains] = {};
+  const auto take = [&](Floats v, int chain) {
+    least[chain] = Min(v, least[chain]);
+    largest[chain] = Max(v, largest[chain]);
+  };
   std::int64_t i = 0;
-  for (; i < n; i += kLanes) {
-    FetchRowBehind(x + i, n, kLanes);
-    const Floats v = i + kLanes <= n ? Load<Floats>(x + i) : LoadPart<Floats>(x + i, n - i);
-    least = Min(v, least);
-    largest = Max(v, largest);
+  for (; i + kChains * kLanes <= n; i += kChains * kLanes) {
+    for (int c = 0; c < kChains; ++c) take(Load<Floats>(x + i + c * kLanes), c);
   }
-  *low = -Largest(-least);
-  *high = Largest(largest);
+  for (; i + kLanes <= n; i += kLanes) take(Load<Floats>(x + i), 0);
+  if (i < n) take(LoadPart<Floats>(x + i, n - i), 0);
+  *low = -Largest(-Min(Min(least[0], least[1]), Min(least[2], least[3])));
+  *high = Largest(Max(Max(largest[0], largest[1]), Max(largest[2], largest[3])));
 }
 
 }  // namespace
