@@ -103,6 +103,8 @@ struct Functions {
   Operation<DequantizeParams> dequantize;
   Operation<CodeWordsParams> pack_codes;
   Operation<CodeWordsParams> unpack_codes;
+  Operation<CodeBlocksParams> pack_blocks;
+  Operation<CodeBlocksParams> unpack_blocks;
   Operation<FactorizeParams> factorize;
   Operation<GptqParams> gptq;
   Operation<DescendParams> descend;
@@ -129,9 +131,9 @@ constexpr std::uint64_t kLayout =
     LayoutOf<Functions, View, MatmulParams, AttentionParams, LayerNormParams, RmsNormParams,
              RopeParams, EmbeddingParams, CrossEntropyParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
-             QuantizeParams, DequantizeParams, CodeWordsParams, FactorizeParams, GptqParams,
-             DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
-             TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
+             QuantizeParams, DequantizeParams, CodeWordsParams, CodeBlocksParams, FactorizeParams,
+             GptqParams, DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams,
+             SoftmaxParams, TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
              ActivationGradientParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.

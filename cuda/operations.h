@@ -37,6 +37,8 @@ void Quantize(const Context& context, const QuantizeParams& params);
 void Dequantize(const Context& context, const DequantizeParams& params);
 void PackCodes(const Context& context, const CodeWordsParams& params);
 void UnpackCodes(const Context& context, const CodeWordsParams& params);
+void PackBlocks(const Context& context, const CodeBlocksParams& params);
+void UnpackBlocks(const Context& context, const CodeBlocksParams& params);
 void Factorize(const Context& context, const FactorizeParams& params);
 void Gptq(const Context& context, const GptqParams& params);
 void Descend(const Context& context, const DescendParams& params);

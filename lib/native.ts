@@ -208,6 +208,20 @@ export interface NativeAddon {
   ): NativeTensor;
   packCodes(device: Device, codes: Handle, bits: number): NativeTensor;
   unpackCodes(device: Device, words: Handle, bits: number, inChannels: number): NativeTensor;
+  packBlocks(
+    device: Device,
+    codes: Handle,
+    scales: Handle,
+    zeros: Handle,
+    bits: number,
+    symmetric: boolean,
+  ): NativeTensor;
+  unpackBlocks(
+    device: Device,
+    blocks: Handle,
+    bits: number,
+    symmetric: boolean,
+  ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor };
   fakeQuantize(
     device: Device,
     x: Handle,

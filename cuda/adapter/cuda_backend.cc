@@ -102,6 +102,8 @@ class CudaBackend final : public Backend {
   void Dequantize(const DequantizeParams& p) override { Run(library_.dequantize, p); }
   void PackCodes(const CodeWordsParams& p) override { Run(library_.pack_codes, p); }
   void UnpackCodes(const CodeWordsParams& p) override { Run(library_.unpack_codes, p); }
+  void PackBlocks(const CodeBlocksParams& p) override { Run(library_.pack_blocks, p); }
+  void UnpackBlocks(const CodeBlocksParams& p) override { Run(library_.unpack_blocks, p); }
   void Factorize(const FactorizeParams& p) override { Run(library_.factorize, p); }
   void Gptq(const GptqParams& p) override { Run(library_.gptq, p); }
   void Descend(const DescendParams& p) override { Run(library_.descend, p); }

@@ -110,6 +110,35 @@ export abstract class QuantizationOperations extends Operations {
     return this.make(() => native.unpackCodes(this.native, words.handle, bits, inChannels));
   }
 
+  /**
+   * Codes [out, in] uint8, scales and zeros [out, in/32] float32 as blocks [out, in/32 · bytes of a block] uint8: ggml's
+   * types Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0. Scales d are stored as float16, and in asymmetric blocks the offset −d·zero
+   * is, which should be chosen so; symmetric blocks have the zero 2^(bits−1). Layout: native/backend/params.h.
+   */
+  packBlocks(
+    codes: Tensor,
+    scales: Tensor,
+    zeros: Tensor,
+    { bits, symmetric }: { bits: number; symmetric: boolean },
+  ): Tensor {
+    return this.make(() =>
+      native.packBlocks(this.native, codes.handle, scales.handle, zeros.handle, bits, symmetric),
+    );
+  }
+
+  /** The inverse. Of an offset m, the zero is −m/d in float32; 0 where either is. */
+  unpackBlocks(
+    blocks: Tensor,
+    { bits, symmetric }: { bits: number; symmetric: boolean },
+  ): { codes: Tensor; scales: Tensor; zeros: Tensor } {
+    const made = this.call(() => native.unpackBlocks(this.native, blocks.handle, bits, symmetric));
+    return {
+      codes: this.wrap(made.codes),
+      scales: this.wrap(made.scales),
+      zeros: this.wrap(made.zeros),
+    };
+  }
+
   fakeQuantize(
     x: Tensor,
     options: {

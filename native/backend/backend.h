@@ -66,8 +66,10 @@ class Backend : public Memory {
   virtual void FindScales(const FindScalesParams&) = 0;
   virtual void Quantize(const QuantizeParams&) = 0;
   virtual void Dequantize(const DequantizeParams&) = 0;
-  virtual void PackCodes(const CodeWordsParams&) = 0;    // makes words
-  virtual void UnpackCodes(const CodeWordsParams&) = 0;  // makes codes
+  virtual void PackCodes(const CodeWordsParams&) = 0;      // makes words
+  virtual void UnpackCodes(const CodeWordsParams&) = 0;    // makes codes
+  virtual void PackBlocks(const CodeBlocksParams&) = 0;    // makes blocks
+  virtual void UnpackBlocks(const CodeBlocksParams&) = 0;  // makes codes, scales and zeros
   virtual void Factorize(const FactorizeParams&) = 0;
   virtual void Gptq(const GptqParams&) = 0;
   virtual void Descend(const DescendParams&) = 0;

@@ -142,6 +142,26 @@ struct CodeWordsParams {
   int bits = 4;
 };
 
+// Codes in blocks of 32 of a row, as ggml's types Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 hold them
+// (source: ggml-common.h and ggml-quants.c), bytes one after the other: the scale d; unless
+// symmetric the offset m = −d·zero, where symmetric blocks have the zero 2^(bits−1); of 5 bits the
+// fifth ones, a 32-bit word, code i its bit i; the low four bits, codes i and i + 16 in a byte, the
+// first one low. Codes of 8 bits are signed bytes, code − 128. d and m are float16.
+struct CodeBlocksParams {
+  static constexpr std::int64_t kValues = 32;
+
+  View codes;   // [out, in] uint8
+  View scales;  // [out, in/32] float32
+  View zeros;   // [out, in/32] float32; out of an offset, −m/d in float32, 0 where either is 0
+  View blocks;  // [out, in/32·bytes of a block] uint8
+  int bits = 4;
+  bool symmetric = true;
+
+  // d and m.
+  std::int64_t HeadBytes() const { return symmetric ? 2 : 4; }
+  std::int64_t BlockBytes() const { return HeadBytes() + kValues * bits / 8; }
+};
+
 // Fake quantization of activations, dynamic unless scales/zeros are given.
 // groups: per tensor (rows = all), per row, or per `group_size` channels of a row.
 enum class Granularity { kTensor, kRow, kGroup };

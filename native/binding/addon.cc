@@ -176,6 +176,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<Dequantize>(exports, "dequantize");
   Define<PackCodes>(exports, "packCodes");
   Define<UnpackCodes>(exports, "unpackCodes");
+  Define<PackBlocks>(exports, "packBlocks");
+  Define<UnpackBlocks>(exports, "unpackBlocks");
   Define<FakeQuantize>(exports, "fakeQuantize");
   Define<Factorize>(exports, "factorize");
   Define<Gptq>(exports, "gptq");

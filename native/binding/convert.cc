@@ -256,6 +256,14 @@ Napi::Value ToJs(Napi::Env env, const ScalesAndZeros& value) {
   return object;
 }
 
+Napi::Value ToJs(Napi::Env env, const GridCodes& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("codes", ToJs(env, value.codes));
+  object.Set("scales", ToJs(env, value.scales));
+  object.Set("zeros", ToJs(env, value.zeros));
+  return object;
+}
+
 Napi::Value ToJs(Napi::Env env, const Factor& value) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("factor", ToJs(env, value.factor));

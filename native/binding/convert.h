@@ -49,6 +49,7 @@ TwinOptions FromJs(const Napi::Value& value, As<TwinOptions>);
 // ---- To JavaScript. Structs of tensors become objects of handles. ----
 Napi::Value ToJs(Napi::Env env, const Tensor& tensor);
 Napi::Value ToJs(Napi::Env env, const ScalesAndZeros& value);
+Napi::Value ToJs(Napi::Env env, const GridCodes& value);
 Napi::Value ToJs(Napi::Env env, const Factor& value);
 Napi::Value ToJs(Napi::Env env, const GptqResult& value);
 Napi::Value ToJs(Napi::Env env, const DescendResult& value);

@@ -7,6 +7,7 @@
 #include "native/core/error.h"
 #include "native/cpu/attention.h"
 #include "native/cpu/block_cache.h"
+#include "native/cpu/code_blocks.h"
 #include "native/cpu/code_words.h"
 #include "native/cpu/context.h"
 #include "native/cpu/cross_entropy.h"
@@ -133,6 +134,8 @@ class CpuBackend final : public Backend {
   void Dequantize(const DequantizeParams& p) override { cpu::Dequantize(context_, p); }
   void PackCodes(const CodeWordsParams& p) override { cpu::PackCodes(context_, p); }
   void UnpackCodes(const CodeWordsParams& p) override { cpu::UnpackCodes(context_, p); }
+  void PackBlocks(const CodeBlocksParams& p) override { cpu::PackBlocks(context_, p); }
+  void UnpackBlocks(const CodeBlocksParams& p) override { cpu::UnpackBlocks(context_, p); }
   void Factorize(const FactorizeParams& p) override { cpu::Factorize(context_, p); }
   void Gptq(const GptqParams& p) override { cpu::Gptq(context_, p); }
   void Descend(const DescendParams& p) override { cpu::Descend(context_, p); }

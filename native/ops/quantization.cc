@@ -31,6 +31,15 @@ std::int64_t WordCount(std::int64_t codes, std::int64_t bits) {
   return DivideUp(codes * bits, 32);
 }
 
+CodeBlocksParams BlocksOf(std::int64_t bits, bool symmetric) {
+  ExpectThat(bits == 4 || bits == 5 || (bits == 8 && symmetric),
+             "Expected blocks of 4, 5 or, symmetric, 8 bits.");
+  CodeBlocksParams params;
+  params.bits = static_cast<int>(bits);
+  params.symmetric = symmetric;
+  return params;
+}
+
 }  // namespace
 
 std::int64_t GroupCount(std::int64_t in, std::int64_t group_size) {
@@ -116,6 +125,47 @@ Tensor UnpackCodes(Device& device, const Tensor& words, std::int64_t bits, std::
   device.Enqueue([=](Backend& backend) {
     backend.UnpackCodes(
         {.codes = out.Write(), .words = words.Read(), .bits = static_cast<int>(bits)});
+  });
+  return out;
+}
+
+Tensor PackBlocks(Device& device, const Tensor& codes, const Tensor& scales, const Tensor& zeros,
+                  std::int64_t bits, bool symmetric) {
+  const CodeBlocksParams format = BlocksOf(bits, symmetric);
+  ExpectDType("codes", codes, DType::kUint8);
+  ExpectRank("codes", codes, 2);
+  ExpectThat(codes.cols() % CodeBlocksParams::kValues == 0, "Expected rows of whole blocks.");
+  const Shape groups{codes.rows(), codes.cols() / CodeBlocksParams::kValues};
+  ExpectFloat32("scales", scales, groups);
+  ExpectFloat32("zeros", zeros, groups);
+  Tensor out = device.Empty(DType::kUint8, {codes.rows(), scales.cols() * format.BlockBytes()});
+  device.Enqueue([=](Backend& backend) {
+    CodeBlocksParams p = format;
+    p.codes = codes.Read();
+    p.scales = scales.Read();
+    p.zeros = zeros.Read();
+    p.blocks = out.Write();
+    backend.PackBlocks(p);
+  });
+  return out;
+}
+
+GridCodes UnpackBlocks(Device& device, const Tensor& blocks, std::int64_t bits, bool symmetric) {
+  const CodeBlocksParams format = BlocksOf(bits, symmetric);
+  ExpectDType("blocks", blocks, DType::kUint8);
+  ExpectRank("blocks", blocks, 2);
+  ExpectThat(blocks.cols() % format.BlockBytes() == 0, "Expected rows of whole blocks.");
+  const std::int64_t rows = blocks.rows(), groups = blocks.cols() / format.BlockBytes();
+  GridCodes out{device.Empty(DType::kUint8, {rows, groups * CodeBlocksParams::kValues}),
+                device.Empty(DType::kFloat32, {rows, groups}),
+                device.Empty(DType::kFloat32, {rows, groups})};
+  device.Enqueue([=](Backend& backend) {
+    CodeBlocksParams p = format;
+    p.codes = out.codes.Write();
+    p.scales = out.scales.Write();
+    p.zeros = out.zeros.Write();
+    p.blocks = blocks.Read();
+    backend.UnpackBlocks(p);
   });
   return out;
 }

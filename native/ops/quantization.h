@@ -29,6 +29,17 @@ Tensor Dequantize(Device& device, const Tensor& codes, const Tensor& scales, con
 Tensor PackCodes(Device& device, const Tensor& codes, std::int64_t bits);
 Tensor UnpackCodes(Device& device, const Tensor& words, std::int64_t bits, std::int64_t in);
 
+struct GridCodes {
+  Tensor codes;   // [out, in] uint8
+  Tensor scales;  // [out, in/32] float32
+  Tensor zeros;   // [out, in/32] float32
+};
+// Such a grid of 4, 5 (symmetric or not) or 8 bits (symmetric) as blocks [out, in/32·bytes] uint8,
+// and back. Layout: backend/params.h.
+Tensor PackBlocks(Device& device, const Tensor& codes, const Tensor& scales, const Tensor& zeros,
+                  std::int64_t bits, bool symmetric);
+GridCodes UnpackBlocks(Device& device, const Tensor& blocks, std::int64_t bits, bool symmetric);
+
 struct FakeQuantizeOptions {
   Granularity granularity = Granularity::kTensor;
   std::int64_t group_size = 0;

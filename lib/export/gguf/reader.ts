@@ -5,11 +5,10 @@ import type { DType, Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
 import type { LinearSpec } from '../../models/index.js';
 import type { ExportReader, ReadInput, StoredLinear } from '../format.js';
-import { uploadCodes } from '../host-codes.js';
-import { type BlockType, blockBytes, blockValues, unpackBlocks } from './block-types.js';
+import { type BlockType, blockBytes, blockValues } from './block-types.js';
 import { GgufFile } from './file-reader.js';
 import { type FloatDtype, floatTypes, keptNames } from './kept-tensors.js';
-import { type LlamaLayout, linearName, llamaLayout } from './llama-layout.js';
+import { type LlamaLayout, linearName, llamaLayout, reordered } from './llama-layout.js';
 
 class GgufReader implements ExportReader {
   /** Names in the file by those of the checkpoint. */
@@ -32,17 +31,20 @@ class GgufReader implements ExportReader {
     const target = linearName(block, name);
     const order = this.layout.rowOrder(name);
     const type = this.#expectType(`${target}.weight`, [outChannels, inChannels]);
-    const length = outChannels * (inChannels / blockValues) * blockBytes(type);
-    const bytes = await file.read(`${target}.weight`, length);
-    const codes = uploadCodes(
-      device,
-      await unpackBlocks(bytes, outChannels, inChannels, type, order),
-    );
-    const weight = device.dequantize(codes.codes, codes.scales, codes.zeros, dtype);
-    if (!file.tensors.has(`${target}.bias`)) return { codes, weight };
-    const values = await file.read(`${target}.bias`, 4 * outChannels);
-    const bias = device.upload('float32', [outChannels], inCheckpointOrder(values, order));
-    return { codes, weight, bias };
+    const stored = order === undefined ? undefined : inverse(order);
+    const width = (inChannels / blockValues) * blockBytes(type);
+    const bytes = await file.read(`${target}.weight`, outChannels * width);
+    const values = file.tensors.has(`${target}.bias`)
+      ? await file.read(`${target}.bias`, 4 * outChannels)
+      : undefined;
+    return device.scope(() => {
+      const blocks = reordered(device.upload('uint8', [outChannels, width], bytes), stored);
+      const codes = device.unpackBlocks(blocks, type);
+      const weight = device.dequantize(codes.codes, codes.scales, codes.zeros, dtype);
+      if (values === undefined) return { codes, weight };
+      const bias = device.upload('float32', [outChannels], new Float32Array(values.slice().buffer));
+      return { codes, weight, bias: reordered(bias, stored) };
+    });
   }
 
   readonly tensor = (source: string, dtype?: DType): Tensor => {
@@ -83,13 +85,11 @@ export async function openGgufReader(
   return new GgufReader(input, layout, type, await GgufFile.open(join(input.directory, file)));
 }
 
-/** The inverse of `reordered`, for a bias. */
-function inCheckpointOrder(bytes: Uint8Array, order: Int32Array | undefined): Float32Array {
-  const values = new Float32Array(bytes.slice().buffer);
-  if (order === undefined) return values;
-  const moved = new Float32Array(values.length);
-  values.forEach((value, row) => {
-    moved[order[row] ?? row] = value;
+/** The order that undoes another. */
+function inverse(order: Int32Array): Int32Array {
+  const undone = new Int32Array(order.length);
+  order.forEach((source, row) => {
+    undone[source] = row;
   });
-  return moved;
+  return undone;
 }

@@ -3,11 +3,12 @@
 import { loadTensor } from '../../checkpoint/load-tensor.js';
 import type { Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
+import type { QuantizedWeight } from '../../quantizers/index.js';
+import { bytesOfMade } from '../bytes-of-made.js';
 import { resultConfig } from '../capabilities.js';
 import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
 import { bytesOf } from '../half-precision.js';
-import { downloadCodes } from '../host-codes.js';
-import { type BlockType, blockBytes, blockValues, packBlocks } from './block-types.js';
+import { type BlockType, blockBytes, blockValues } from './block-types.js';
 import type { GgufFileWriter, GgufTensor } from './file-writer.js';
 import { type FloatDtype, floatTypes, type Kept } from './kept-tensors.js';
 import {
@@ -37,8 +38,7 @@ export class GgufWriter implements ExportWriter {
       if (linear === undefined) throw new RangeError(`No linear ${name}.`);
       const order = this.layout.rowOrder(name);
       const target = linearName(index, name);
-      const host = await downloadCodes(linear.codes);
-      await this.file.write(`${target}.weight`, await packBlocks(host, this.type, order));
+      await this.file.write(`${target}.weight`, await this.#blocks(linear.codes, order));
       if (!hasBias(this.input, name)) continue;
       using zeros = device.zeros('float32', [outChannels]);
       using bias = reordered(linear.bias ?? zeros, order);
@@ -71,6 +71,16 @@ export class GgufWriter implements ExportWriter {
 
   abort(): Promise<void> {
     return this.file.abort();
+  }
+
+  #blocks(
+    { codes, scales, zeros }: QuantizedWeight,
+    order: Int32Array | undefined,
+  ): Promise<Uint8Array> {
+    const { device } = this.input;
+    return bytesOfMade(device, () =>
+      reordered(device.packBlocks(codes, scales, zeros, this.type), order),
+    );
   }
 
   async #write(name: string, tensor: Tensor): Promise<void> {
