@@ -5,9 +5,8 @@
 import { BallastError } from '../errors.js';
 import type { BlockModel } from '../models/index.js';
 import { packedShape } from './bit-packing.js';
-import { bytesOfMade } from './bytes-of-made.js';
+import { bytesOf, bytesOfMade } from './bytes.js';
 import type { ExportFormat, Grid } from './format.js';
-import { bytesOf, encodeFloats } from './half-precision.js';
 import { downloadGrid, groupCount } from './host-codes.js';
 import type { LinearLayout } from './safetensors-layout.js';
 import { openLayoutReader } from './safetensors-reader.js';
@@ -41,7 +40,7 @@ const layout: LinearLayout = {
     };
     return {
       weight_packed: await bytesOfMade(device, () => device.packCodes(codes, bits)),
-      weight_scale: encodeFloats(host.scales, scaleDtype),
+      weight_scale: await bytesOfMade(device, () => device.cast(scales, scaleDtype)),
       weight_shape: bytesOf(shape),
       ...(symmetric ? {} : { weight_zero_point: await bytesOfMade(device, packedZeros) }),
     };

@@ -6,7 +6,7 @@ import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import type { ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
-import { type BlockType, blockTypes, blockValues, representableZero } from './gguf/block-types.js';
+import { type BlockType, blockTypes, blockValues } from './gguf/block-types.js';
 import { describeGguf } from './gguf/description.js';
 import { GgufFileWriter } from './gguf/file-writer.js';
 import { keptTensors } from './gguf/kept-tensors.js';
@@ -41,17 +41,18 @@ function expectGrid(grid: Grid): void {
   }
 }
 
-/** Offsets −scale · zero are float16 in a block. */
+/** Offsets −scale · zero are float16 in a block: zero points become those that blocks are unpacked with. */
 async function roundGrid(
   device: Device,
   weight: QuantizedWeight,
-  { symmetric }: Grid,
+  grid: Grid,
 ): Promise<QuantizedWeight> {
-  if (symmetric) return weight;
-  const scales = await weight.scales.readFloat32();
-  const zeros = await weight.zeros.readFloat32();
-  const rounded = zeros.map((zero, i) => representableZero(scales[i] ?? 0, zero));
-  return { ...weight, zeros: device.upload('float32', weight.zeros.shape, rounded) };
+  if (grid.symmetric) return weight;
+  const { codes, scales, zeros } = weight;
+  return device.scope(() => {
+    const blocks = device.packBlocks(codes, scales, zeros, grid);
+    return { ...weight, zeros: device.unpackBlocks(blocks, grid).zeros };
+  });
 }
 
 async function open(input: ExportInput): Promise<ExportWriter> {

@@ -10,10 +10,9 @@ import { BallastError } from '../errors.js';
 import type { BlockModel } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import { packedShape } from './bit-packing.js';
-import { bytesOfMade } from './bytes-of-made.js';
+import { bytesOf, bytesOfMade } from './bytes.js';
 import type { ExportFormat, ExportInput, Grid } from './format.js';
-import { bytesOf } from './half-precision.js';
-import { downloadCodes, downloadGrid, groupCount } from './host-codes.js';
+import { downloadGrid, groupCount } from './host-codes.js';
 import type { LinearLayout } from './safetensors-layout.js';
 import { openLayoutReader } from './safetensors-reader.js';
 import { openLayoutWriter } from './safetensors-writer.js';
@@ -133,25 +132,20 @@ async function roundGrid(
   weight: QuantizedWeight,
   { bits, symmetric }: Grid,
 ): Promise<QuantizedWeight> {
-  if (symmetric || !(await weight.zeros.readFloat32()).includes(0)) return weight;
-  const { codes, zeros, outChannels, inChannels, groups, groupIndex } = await downloadCodes(weight);
-  const size = inChannels / groups;
-  const highest = 2 ** bits - 1;
-  const raised = codes.map((code, at) => {
-    const column = at % inChannels;
-    const group = groupIndex?.[column] ?? Math.floor(column / size);
-    const row = Math.floor(at / inChannels);
-    return zeros[row * groups + group] === 0 ? Math.min(code + 1, highest) : code;
+  if (symmetric) return weight;
+  const lowest = await weight.zeros.readFloat32();
+  if (!lowest.includes(0)) return weight;
+  const { codes, scales, zeros, groupIndex } = weight;
+  return device.scope(() => {
+    const raised = lowest.map((zero) => Math.max(zero, 1));
+    const moved = device.upload('float32', zeros.shape, raised);
+    const values = device.dequantize(codes, scales, zeros, 'float32', groupIndex);
+    return {
+      ...weight,
+      codes: device.quantize(values, scales, moved, bits, groupIndex),
+      zeros: moved,
+    };
   });
-  return {
-    ...weight,
-    codes: device.upload('uint8', [outChannels, inChannels], raised),
-    zeros: device.upload(
-      'float32',
-      [outChannels, groups],
-      zeros.map((zero) => Math.max(zero, 1)),
-    ),
-  };
 }
 
 export const gptq: ExportFormat = {

@@ -12,9 +12,9 @@ import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type LinearSpec, shapeOf } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
+import { bytesOfMade, bytesOfTensor } from './bytes.js';
 import type { ExportedBlock, ExportInput, Grid } from './format.js';
-import { bytesOf, encodeFloats } from './half-precision.js';
-import { downloadGrid, groupCount } from './host-codes.js';
+import { groupCount } from './host-codes.js';
 
 export const gridFolder = 'ballast-grid';
 const baseName = 'grid';
@@ -61,15 +61,15 @@ export class GridFileWriter {
   }
 
   async writeBlock({ index, linears }: ExportedBlock): Promise<void> {
-    const { model, grid } = this.input;
+    const { model, grid, device } = this.input;
     for (const spec of shapeOf(model, index).linears) {
       const linear = linears.get(spec.name);
       if (linear === undefined) throw new RangeError(`No linear ${spec.name}.`);
-      const { scales, zeros, groupIndex } = await downloadGrid(linear.codes);
+      const { scales, zeros, groupIndex } = linear.codes;
       const bytes: Readonly<Record<string, Uint8Array | undefined>> = {
-        scales: encodeFloats(scales, grid.scaleDtype),
-        zeros: bytesOf(zeros),
-        group_index: groupIndex && bytesOf(groupIndex),
+        scales: await bytesOfMade(device, () => device.cast(scales, grid.scaleDtype)),
+        zeros: await bytesOfTensor(zeros),
+        group_index: groupIndex && (await bytesOfTensor(groupIndex)),
       };
       for (const { name } of planLinear(spec, grid)) {
         const data = bytes[name];

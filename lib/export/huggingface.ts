@@ -2,7 +2,7 @@
 // so that whatever loads the source loads the result. Beside them lies the grid, which tells their codes.
 
 import type { Tensor } from '../device/index.js';
-import { bytesOfMade } from './bytes-of-made.js';
+import { bytesOfMade } from './bytes.js';
 import type {
   ExportedBlock,
   ExportFormat,

@@ -4,6 +4,7 @@ import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { Tensor } from '../device/index.js';
 import { positionBiasFile } from '../execution/index.js';
 import { type BlockModel, shapeOf } from '../models/index.js';
+import { bytesOfTensor } from './bytes.js';
 
 export class PositionBiasWriter {
   readonly #writer: SafetensorsWriter;
@@ -50,7 +51,7 @@ export class PositionBiasWriter {
     const bytes = this.#bytes.get(name) ?? 0;
     await this.#writer.write(
       name,
-      bias === undefined ? new Uint8Array(bytes) : new Uint8Array(await bias.read()),
+      bias === undefined ? new Uint8Array(bytes) : await bytesOfTensor(bias),
     );
   }
 

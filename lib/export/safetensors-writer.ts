@@ -7,7 +7,7 @@ import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { PlannedTensor } from '../checkpoint/shard-plan.js';
 import type { DType, Tensor } from '../device/index.js';
 import { type LinearSpec, shapeOf } from '../models/index.js';
-import { bytesOfMade } from './bytes-of-made.js';
+import { bytesOfMade } from './bytes.js';
 import { holdsBias, resultConfig } from './capabilities.js';
 import type { ExportedBlock, ExportedLinear, ExportInput, ExportWriter } from './format.js';
 import type { LinearLayout, LinearPlace } from './safetensors-layout.js';

@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device } from '../../lib/device/index.js';
 import type { Grid } from '../../lib/export/format.js';
 import { GgufFile } from '../../lib/export/gguf/file-reader.js';
-import { float16Value } from '../../lib/export/half-precision.js';
 import { expectClose } from '../native/harness.js';
+import { float16Value } from './half-precision.js';
 import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
 
 let device: Device;

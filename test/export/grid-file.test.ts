@@ -8,10 +8,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
 import type { Grid } from '../../lib/export/format.js';
-import type { ScaleDtype } from '../../lib/export/half-precision.js';
 import { exportResult } from '../../lib/index.js';
 import { temporaryDirectory } from '../checkpoint/files.js';
 import { exampleModel, finish } from '../pipeline/runs.js';
+import type { ScaleDtype } from './half-precision.js';
 import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
 
 let device: Device;

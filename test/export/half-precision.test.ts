@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device } from '../../lib/device/index.js';
-import { encodeFloats, float16Bits, float16Value } from '../../lib/export/half-precision.js';
 import { normals } from '../native/harness.js';
+import { encodeFloats, float16Bits, float16Value } from './half-precision.js';
 
 let device: Device;
 beforeAll(() => {

@@ -8,10 +8,10 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { readHeader, type TensorInfo } from '../../lib/checkpoint/safetensors-header.js';
 import { Device } from '../../lib/device/index.js';
 import type { Grid } from '../../lib/export/format.js';
-import { float16Value } from '../../lib/export/half-precision.js';
 import { findFormat } from '../../lib/export/index.js';
 import { directoryOf, openModel } from '../models/tiny.js';
 import { at, expectClose } from '../native/harness.js';
+import { float16Value } from './half-precision.js';
 import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
 
 let device: Device;

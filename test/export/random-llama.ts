@@ -9,12 +9,12 @@ import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
 import type { Device } from '../../lib/device/index.js';
 import { loadBlock } from '../../lib/execution/index.js';
 import type { ExportedLinear, Grid } from '../../lib/export/format.js';
-import { encodeFloats, type ScaleDtype } from '../../lib/export/half-precision.js';
 import { findFormat, openExport } from '../../lib/export/index.js';
 import { readModel } from '../../lib/models/index.js';
 import { gridOptions } from '../../lib/quantizers/quantizer.js';
 import { temporaryDirectory } from '../checkpoint/files.js';
 import { normals } from '../native/harness.js';
+import { encodeFloats, type ScaleDtype } from './half-precision.js';
 
 export const baseConfig = {
   model_type: 'llama',

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { blockBytes, blockTypes } from '../../lib/export/gguf/block-types.js';
-import { float16Bits, float16Value } from '../../lib/export/half-precision.js';
+import { float16Bits, float16Value } from '../export/half-precision.js';
 import { at, describeDevices, instructionSets, normals, openDevice } from './harness.js';
 
 const shapes = [

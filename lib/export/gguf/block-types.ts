@@ -3,8 +3,6 @@
 // Layout of a block: d, m, the fifth bits (one word, value i its bit i), then the codes' low four bits, values i and
 // i + 16 sharing a byte; eight-bit codes are signed bytes. Source: ggml-common.h and ggml-quants.c. The device packs them.
 
-import { float16Bits, float16Value } from '../half-precision.js';
-
 export const blockValues = 32;
 
 export interface BlockType {
@@ -26,10 +24,4 @@ export const blockTypes: readonly BlockType[] = [
 
 export function blockBytes({ bits, symmetric }: BlockType): number {
   return (symmetric ? 2 : 4) + (bits * blockValues) / 8;
-}
-
-/** The zero point nearest to `zero`, in float32, whose offset is a float16: the one that blocks are unpacked with. */
-export function representableZero(scale: number, zero: number): number {
-  const offset = float16Value(float16Bits(-scale * zero));
-  return scale === 0 || offset === 0 ? 0 : Math.fround(-offset / scale);
 }

@@ -4,10 +4,9 @@ import { loadTensor } from '../../checkpoint/load-tensor.js';
 import type { Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
 import type { QuantizedWeight } from '../../quantizers/index.js';
-import { bytesOfMade } from '../bytes-of-made.js';
+import { bytesOf, bytesOfMade, bytesOfTensor } from '../bytes.js';
 import { resultConfig } from '../capabilities.js';
 import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
-import { bytesOf } from '../half-precision.js';
 import { type BlockType, blockBytes, blockValues } from './block-types.js';
 import type { GgufFileWriter, GgufTensor } from './file-writer.js';
 import { type FloatDtype, floatTypes, type Kept } from './kept-tensors.js';
@@ -84,7 +83,7 @@ export class GgufWriter implements ExportWriter {
   }
 
   async #write(name: string, tensor: Tensor): Promise<void> {
-    await this.file.write(name, new Uint8Array(await tensor.read()));
+    await this.file.write(name, await bytesOfTensor(tensor));
   }
 }
 

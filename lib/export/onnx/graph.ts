@@ -3,7 +3,7 @@
 // protobuf's 2 GB. Opset 21 has 4-bit integers; MatMulNBits is ONNX Runtime's own.
 
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { bytesOf } from '../half-precision.js';
+import { bytesOf } from '../bytes.js';
 import type { DataFile } from './data-file.js';
 import {
   attributeTypes,

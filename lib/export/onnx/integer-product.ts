@@ -6,7 +6,7 @@
 import type { Device } from '../../device/index.js';
 import type { QuantizedWeight } from '../../quantizers/index.js';
 import { packedShape } from '../bit-packing.js';
-import { bytesOfMade } from '../bytes-of-made.js';
+import { bytesOfMade } from '../bytes.js';
 import type { Grid } from '../format.js';
 import type { HostCodes } from '../host-codes.js';
 import { wholeZeros } from '../whole-zeros.js';

@@ -1,5 +1,9 @@
-// 16-bit floating-point numbers in host memory, for the few of them that formats hold beside codes: scales, offsets.
-// Whole matrices are cast on the device. IEEE 754 binary16 and bfloat16, rounding half to even.
+// 16-bit floating-point numbers by a reference of the tests' own: IEEE 754 binary16 and bfloat16, rounding half to even.
+
+import { bytesOf } from '../../lib/export/bytes.js';
+import type { Grid } from '../../lib/export/format.js';
+
+export type ScaleDtype = Grid['scaleDtype'];
 
 const float = new Float32Array(1);
 const word = new Uint32Array(float.buffer);
@@ -19,6 +23,7 @@ export function float16Bits(value: number): number {
   return sign | ((rebased + 0xfff + ((rebased >>> 13) & 1)) >>> 13);
 }
 
+/** The number that the bits of a float16 stand for. */
 export function float16Value(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 0x1f;
@@ -28,8 +33,6 @@ export function float16Value(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-export type ScaleDtype = 'float32' | 'float16' | 'bfloat16';
-
 /** Numbers as the bytes of a tensor of that type. */
 export function encodeFloats(values: Float32Array, dtype: ScaleDtype): Uint8Array {
   if (dtype === 'float32') return bytesOf(values);
@@ -37,10 +40,6 @@ export function encodeFloats(values: Float32Array, dtype: ScaleDtype): Uint8Arra
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const rounded = (each: number) => (each + 0x7fff + ((each >>> 16) & 1)) >>> 16;
   return bytesOf(Uint16Array.from(bits, rounded));
-}
-
-export function bytesOf(view: ArrayBufferView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
 function halfToEven(value: number): number {
