@@ -36,7 +36,7 @@ struct Float32Kernel : PanelWalk<Float32Kernel<kRounded>> {
   template <class Window>
   static Floats Along(const Window& window, std::int64_t row, std::int64_t column) {
     const Floats x = window.At(row, column);
-    return kRounded ? Rounded(x) : x;
+    return kRounded && !window.HoldsBfloats() ? Rounded(x) : x;
   }
   template <class Window>
   static Floats Across(const Window& window, std::int64_t row, std::int64_t column) {

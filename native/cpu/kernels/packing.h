@@ -3,6 +3,8 @@
 // pairs of them. Words outside of the window read as zero.
 #pragma once
 
+#include <type_traits>
+
 #include "native/cpu/kernels/float_formats.h"
 #include "native/cpu/kernels/linear_kernels.h"
 #include "native/cpu/kernels/transpose.h"
@@ -34,6 +36,9 @@ struct Window {
   std::int64_t columns;
   const float* shift;  // optional [columns], subtracted
   std::int64_t ahead;  // elements to what will be packed a little later
+
+  // Whether every number is one that bfloat16 holds.
+  bool HoldsBfloats() const { return std::is_same_v<T, Bfloat> && shift == nullptr; }
 
   // kLanes floats from (row, column) on. What is `ahead` of them is fetched into the level-2 cache:
   // rows are too short and too far apart for the processor to see the pattern.
