@@ -11,10 +11,10 @@
 //     --tokens <counts>              rows of products, default 2048,16384
 //     --peer-states float32          products take and give float32 on both sides, torch's too, instead of their own dtype
 //     --pairs <n>                    turns of each measurement, default 5
-//     --widths, --models, --samples, --sequence, --method     of the job; see job/run.mjs
+//     --widths, --models, --samples, --sequence, --method     of the job; see job/run.mjs. '' for no widths, no models
 //     --quick                        a few shapes
 //     --out <file>                   default bench/results/<suites>.json
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -51,12 +51,24 @@ const { values, positionals } = parseArgs({
   },
 });
 const split = (text) => text.split(',').filter((part) => part !== '');
+const wrong = (message) => {
+  console.error(message);
+  process.exit(2);
+};
+const counts = (option) => {
+  const list = split(values[option]).map(Number);
+  if (list.every((count) => Number.isInteger(count) && count > 0)) return list;
+  return wrong(
+    `Expected whole numbers for --${option} but received ${values[option]}; none are ''.`,
+  );
+};
 const suites = positionals.length > 0 ? positionals : ['products', 'algebra', 'memory', 'job'];
 const unknown = suites.filter((suite) => !(suite in { ...kernels, ...jobs }));
 if (unknown.length > 0) {
-  console.error(`No suite ${unknown}; there are ${Object.keys({ ...kernels, ...jobs })}.`);
-  process.exit(2);
+  wrong(`No suite ${unknown}; there are ${Object.keys({ ...kernels, ...jobs })}.`);
 }
+const missing = split(values.models ?? '').filter((directory) => !existsSync(directory));
+if (missing.length > 0) wrong(`No model in ${missing}; none are --models ''.`);
 const options = {
   ...values,
   threads: Number(values.threads),
@@ -65,8 +77,8 @@ const options = {
   samples: Number(values.samples),
   sequence: Number(values.sequence),
   precisions: split(values.precisions),
-  tokens: split(values.tokens).map(Number),
-  widths: split(values.widths).map(Number),
+  tokens: counts('tokens'),
+  widths: counts('widths'),
 };
 
 const ownProducts = process.env.BALLAST_FLOAT32_PRODUCTS ?? '';
