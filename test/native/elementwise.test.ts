@@ -191,10 +191,24 @@ function moveTests(device: Device): void {
   const tensor = patterns(device, 'float16', [rows, columns], x);
   const cell = (row: number, column: number) => at(x, row * columns + column);
 
-  it('transposes', async () => {
-    const out = device.transpose(tensor);
-    expect(out.shape).toEqual([columns, rows]);
-    expect(await words(out)).toEqual(x.map((_, i) => cell(i % rows, Math.floor(i / rows))));
+  // Tiles and squares that are whole and ones that are not, of each size of element.
+  it.each([
+    ['uint8', Uint8Array],
+    ['float16', Uint16Array],
+    ['int32', Int32Array],
+    ['float64', Float64Array],
+  ] as const)('transposes %s', async (dtype, Elements) => {
+    const [high, wide] = [150, 275];
+    const [from, to] = [new Elements(high * wide), new Elements(high * wide)];
+    for (let row = 0; row < high; ++row) {
+      for (let column = 0; column < wide; ++column) {
+        const [here, there] = [row * wide + column, column * high + row];
+        to[there] = from[here] = here * 7;
+      }
+    }
+    const out = device.transpose(device.upload(dtype, [high, wide], from));
+    expect(out.shape).toEqual([wide, high]);
+    expect(new Elements(await out.read())).toEqual(to);
   });
 
   it('selects rows and columns', async () => {

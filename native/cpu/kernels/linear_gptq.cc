@@ -6,6 +6,7 @@
 #include "native/cpu/kernels/linear_parts.h"
 #include "native/cpu/kernels/packing.h"
 #include "native/cpu/kernels/vector.h"
+#include "native/cpu/transpose_square.h"
 
 namespace ballast::cpu::BALLAST_ISA {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "native/cpu/kernels/float_formats.h"
 #include "native/cpu/kernels/linear_kernels.h"
-#include "native/cpu/kernels/transpose.h"
+#include "native/cpu/transpose_square.h"
 
 namespace ballast::cpu::BALLAST_ISA {
 namespace {

@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "native/cpu/kernels/row_parts.h"
-#include "native/cpu/kernels/transpose.h"
 #include "native/cpu/kernels/vector_math.h"
+#include "native/cpu/transpose_square.h"
 
 namespace ballast::cpu::BALLAST_ISA {
 namespace {

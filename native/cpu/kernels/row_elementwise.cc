@@ -46,10 +46,12 @@ void Gelu(const float* in, std::int64_t n, float* out) {
   });
 }
 
-// x/2·(1 + tanh z) = x / (1 + e^-2z), z = √(2/π)·(x + 0.044715 x³).
+// x/2·(1 + tanh z) = x / (1 + 2^-t), t = 2 log2(e) z, z = √(2/π)·(x + 0.044715 x³).
 void GeluTanh(const float* in, std::int64_t n, float* out) {
-  Map(in, n, out,
-      [](Floats x) { return x / (Exp(x * (x * x * 0.044715f + 1.0f) * -1.59576912f) + 1.0f); });
+  Map(in, n, out, [](Floats x) {
+    const Floats minus_t = x * MultiplyAdd(x * x, Splat(-0.10294324f), Splat(-2.3022082f));
+    return x / (Exp2Within(Min(Splat(128.0f), Max(Splat(-127.0f), minus_t))) + 1.0f);
+  });
 }
 
 void QuickGelu(const float* in, std::int64_t n, float* out) {

@@ -106,7 +106,7 @@ static inline Floats Log2(Floats x) {
   return MultiplyAdd(t, p, exponent);
 }
 
-// 2^x for −127 <= x <= 127, zero below the normal numbers.
+// 2^x for −127 <= x <= 128, zero below the normal numbers and infinity above.
 static inline Floats Exp2Within(Floats x) {
   const Floats shifted = x + kExponent;
   const Floats r = x - (shifted - kExponent);
