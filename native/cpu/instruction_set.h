@@ -15,7 +15,10 @@ enum class InstructionSet { kGeneric, kAvx2, kAvx512, kAvx512Bf16, kAmxBf16 };
 // "generic", "avx2", "avx512", "avx512_bf16", "amx_bf16".
 std::string_view InstructionSetName(InstructionSet instruction_set);
 
-// What this machine can run, slowest first; never empty.
+// What processor and operating system can run, slowest first; asks them at each call.
+std::vector<InstructionSet> DetectInstructionSets();
+
+// The same, found once; never empty.
 const std::vector<InstructionSet>& AvailableInstructionSets();
 
 // The choice for a backend that is made now: the environment is read at each call, so that one

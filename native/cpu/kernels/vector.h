@@ -134,7 +134,7 @@ static inline Floats AddProduct(Floats a, Floats b, Floats c) {
 // The same with one number for all of a, where the instruction set can broadcast it on its way from
 // memory. (By hand, because compilers broadcast a number aside that is needed more than once.)
 static inline Floats AddProductOfOne(const float* a, Floats b, Floats c) {
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && !defined(BALLAST_EMULATE_AVX512)
   asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*a));
   return c;
 #else
