@@ -33,7 +33,8 @@ const known = {
   out: { type: 'string' },
 };
 
-function wrong(message) {
+/** Ends the program with a sentence. */
+export function wrong(message) {
   console.error(message);
   process.exit(2);
 }
@@ -58,11 +59,18 @@ export function readOptions(all, otherwise) {
   const counts = (option, least = 1) => {
     const list = split(values[option]).map(Number);
     if (list.every((count) => Number.isInteger(count) && count >= least)) return list;
-    return wrong(`Expected whole numbers for --${option} but received ${values[option]}.`);
+    return wrong(
+      `Expected whole numbers from ${least} on for --${option} but received ${values[option]}.`,
+    );
   };
   const count = (option, least) => {
     const list = counts(option, least);
     return list.length === 1 ? list[0] : wrong(`Expected one number for --${option}.`);
+  };
+  const oneOf = (option, names) => {
+    const other = split(values[option]).find((name) => !names.includes(name));
+    if (other !== undefined) wrong(`Expected ${names} for --${option} but received ${other}.`);
+    return split(values[option]);
   };
   const suites = positionals.length > 0 ? positionals : otherwise;
   const unknown = suites.filter((suite) => !all.includes(suite));
@@ -77,8 +85,8 @@ export function readOptions(all, otherwise) {
     pairs: count('pairs'),
     samples: count('samples'),
     sequence: count('sequence'),
-    peerStates: values['peer-states'],
-    precisions: split(values.precisions),
+    peerStates: oneOf('peer-states', ['float32'])[0] ?? '',
+    precisions: oneOf('precisions', ['float32', 'bfloat16']),
     tokens: counts('tokens'),
     widths: counts('widths'),
   };

@@ -7,11 +7,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Device } from '../dist/device/index.js';
+import { BallastError } from '../dist/errors.js';
 import { measureJob } from './job/run.mjs';
 import { measureAlgebra } from './kernels/algebra.mjs';
 import { measureMemory } from './kernels/memory.mjs';
 import { measureProducts } from './kernels/products.mjs';
-import { readOptions } from './options.mjs';
+import { readOptions, wrong } from './options.mjs';
 import { measureReference } from './reference/run.mjs';
 import { printRows } from './table.mjs';
 import { TorchPeer } from './torch-peer.mjs';
@@ -63,16 +64,23 @@ async function measureKernels(suite, instructionSet) {
 }
 
 const results = {};
+
+/** What one suite measured with one kind of instructions. What does not suit the library is told in its own sentence. */
+async function measure(suite, kind) {
+  try {
+    const instructionSet = useInstructions(kind);
+    return suite in kernels
+      ? await measureKernels(suite, instructionSet)
+      : { instructionSet, rows: await jobs[suite]({ ...options, instructionSet }) };
+  } catch (error) {
+    if (!(error instanceof BallastError)) throw error;
+    return wrong(error.message);
+  }
+}
+
 for (const suite of suites) {
   results[suite] = [];
-  for (const kind of sets) {
-    const instructionSet = useInstructions(kind);
-    results[suite].push(
-      suite in kernels
-        ? await measureKernels(suite, instructionSet)
-        : { instructionSet, rows: await jobs[suite]({ ...options, instructionSet }) },
-    );
-  }
+  for (const kind of sets) results[suite].push(await measure(suite, kind));
 }
 const machine = {
   cpu: os.cpus()[0]?.model,

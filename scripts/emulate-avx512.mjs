@@ -2,7 +2,7 @@
 // second time, with software twins of those instructions (test/avx512-emulation, test/native/amx-tiles.h). Some four
 // minutes the first time; later only what changed is compiled. Says nothing about speed.
 //
-//   node scripts/emulate-avx512.mjs [files or options for vitest]
+//   node scripts/emulate-avx512.mjs [files] [options for vitest]
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -27,4 +27,5 @@ run('cmake-js', ['compile', '--out', path.join(stage, 'build'), ...switches, ...
 // The tile kernels' own test compiles them for a processor that has the rest of AVX-512; here all tests run them.
 const everything = ['test/native', '--exclude', 'test/native/amx.test.ts'];
 const tests = process.argv.slice(2);
-run('vitest', ['run', ...(tests.length > 0 ? tests : everything)], { BALLAST_PREBUILD: stage });
+const named = tests.length > 0 && !tests[0].startsWith('-');
+run('vitest', ['run', ...(named ? [] : everything), ...tests], { BALLAST_PREBUILD: stage });

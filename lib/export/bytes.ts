@@ -5,7 +5,7 @@ import type { Device, Tensor } from '../device/index.js';
 /** The bytes of what `make` makes on the device of other tensors. */
 export async function bytesOfMade(device: Device, make: () => Tensor): Promise<Uint8Array> {
   using made = device.scope(make);
-  return bytesOfTensor(made);
+  return await bytesOfTensor(made);
 }
 
 export async function bytesOfTensor(tensor: Tensor): Promise<Uint8Array> {

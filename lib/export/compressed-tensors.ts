@@ -7,7 +7,7 @@ import type { BlockModel } from '../models/index.js';
 import { packedShape } from './bit-packing.js';
 import { bytesOf, bytesOfMade } from './bytes.js';
 import type { ExportFormat, Grid } from './format.js';
-import { downloadGrid, groupCount } from './host-codes.js';
+import { groupCount } from './host-codes.js';
 import type { LinearLayout } from './safetensors-layout.js';
 import { openLayoutReader } from './safetensors-reader.js';
 import { openLayoutWriter } from './safetensors-writer.js';
@@ -31,8 +31,7 @@ const layout: LinearLayout = {
   async pack(device, { codes: weight }, { name, grid }) {
     const { bits, symmetric, scaleDtype } = grid;
     const { codes, scales } = weight;
-    const host = await downloadGrid(weight);
-    const zeros = wholeZeros(host, grid, name);
+    const zeros = wholeZeros(await weight.zeros.readFloat32(), grid, name);
     const shape = BigInt64Array.of(BigInt(codes.rows), BigInt(codes.cols));
     const packedZeros = () => {
       const turned = device.transpose(device.upload('uint8', scales.shape, zeros));

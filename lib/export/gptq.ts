@@ -12,7 +12,7 @@ import type { QuantizedWeight } from '../quantizers/index.js';
 import { packedShape } from './bit-packing.js';
 import { bytesOf, bytesOfMade } from './bytes.js';
 import type { ExportFormat, ExportInput, Grid } from './format.js';
-import { downloadGrid, groupCount } from './host-codes.js';
+import { groupCount } from './host-codes.js';
 import type { LinearLayout } from './safetensors-layout.js';
 import { openLayoutReader } from './safetensors-reader.js';
 import { openLayoutWriter } from './safetensors-writer.js';
@@ -34,12 +34,12 @@ const layout: LinearLayout = {
   },
   async pack(device, { codes: weight }, { name, grid }) {
     const { bits, groupSize } = grid;
-    const { codes, scales, groupIndex } = weight;
+    const { codes, scales, zeros, groupIndex } = weight;
     const inChannels = codes.cols;
     const size = groupSize === 0 ? inChannels : groupSize;
     const consecutive = () =>
       Int32Array.from({ length: inChannels }, (_, i) => Math.floor(i / size));
-    const lessOne = wholeZeros(await downloadGrid(weight), grid, name).map((zero) => zero - 1);
+    const lessOne = wholeZeros(await zeros.readFloat32(), grid, name).map((zero) => zero - 1);
     const packedZeros = () =>
       device.packCodes(device.transpose(device.upload('uint8', scales.shape, lessOne)), bits);
     const halves = () => device.cast(device.transpose(scales), 'float16');
@@ -126,7 +126,10 @@ function expectModel({ modelType, otherParts = [] }: BlockModel): void {
   );
 }
 
-/** A zero point of 0 becomes 1, and the codes of its group go up with it; the highest code stays. */
+/**
+ * A zero point of 0 becomes 1, and the codes of its group go up with it; the highest code stays. Where scales are 0, any
+ * code means 0.
+ */
 async function roundGrid(
   device: Device,
   weight: QuantizedWeight,

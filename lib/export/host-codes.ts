@@ -18,21 +18,12 @@ export interface HostCodes {
   readonly groupIndex?: Int32Array | undefined;
 }
 
-/** All but the codes. */
-export type HostGrid = Pick<HostCodes, 'scales' | 'zeros' | 'groupIndex'>;
-
 export async function downloadCodes(weight: QuantizedWeight): Promise<HostCodes> {
   return {
     outChannels: weight.codes.rows,
     inChannels: weight.codes.cols,
     groups: weight.scales.cols,
     codes: await weight.codes.readUint8(),
-    ...(await downloadGrid(weight)),
-  };
-}
-
-export async function downloadGrid(weight: QuantizedWeight): Promise<HostGrid> {
-  return {
     scales: await weight.scales.readFloat32(),
     zeros: await weight.zeros.readFloat32(),
     groupIndex: await weight.groupIndex?.readInt32(),

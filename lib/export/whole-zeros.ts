@@ -2,14 +2,9 @@
 
 import { BallastError } from '../errors.js';
 import type { Grid } from './format.js';
-import type { HostCodes } from './host-codes.js';
 
 /** Errors: ERR_UNSUPPORTED for a zero point that is no code, or none in the middle where the grid is symmetric. */
-export function wholeZeros(
-  { zeros }: Pick<HostCodes, 'zeros'>,
-  grid: Grid,
-  layer: string,
-): Uint8Array {
+export function wholeZeros(zeros: Float32Array, grid: Grid, layer: string): Uint8Array {
   const middle = 2 ** (grid.bits - 1);
   const wrong = zeros.find((zero) =>
     grid.symmetric

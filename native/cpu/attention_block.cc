@@ -102,7 +102,7 @@ AttentionSums AttentionBlock::SumsOf(std::int64_t panel) {
           .stride = most_rows_,
           .size = heads_.head_size(),
           .largest = largest_.data() + column,
-          .weights = sums_.data() + column};
+          .weight_sums = sums_.data() + column};
 }
 
 void AttentionBlock::Weigh(std::int64_t panel, PackedHeads::Part keys) {

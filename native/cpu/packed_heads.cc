@@ -6,7 +6,7 @@ namespace {
 // Of a tile, but for what fills its last strip. Less than the depth of any kernel.
 constexpr std::int64_t kMostKeys = 128;
 
-// Tiles of a sequence are equally large.
+// Tiles of a sequence are equally large, as far as whole strips allow.
 std::int64_t TileKeys(const GemmKernels& kernels, std::int64_t sequence) {
   return RoundUp(DivideUp(sequence, DivideUp(sequence, kMostKeys)), kernels.strip_rows);
 }

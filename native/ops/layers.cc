@@ -37,7 +37,8 @@ Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const T
   ExpectDType("query", query, DType::kFloat32);
   ExpectRank("query", query, 2);
   ExpectThat(options.heads > 0 && options.key_value_heads > 0 &&
-                 options.heads % options.key_value_heads == 0 && query.cols() % options.heads == 0,
+                 options.heads % options.key_value_heads == 0 && query.cols() > 0 &&
+                 query.cols() % options.heads == 0,
              "Expected channels divisible by heads and heads by key/value heads.");
   ExpectThat(options.sequence > 0 && query.rows() % options.sequence == 0,
              "Expected rows divisible by the sequence length.");

@@ -75,10 +75,10 @@ BALLAST_TWIN Floats Scale(__mmask16 mask, Floats a, Floats b) {
 
 template <int predicate>
 BALLAST_TWIN __mmask16 Compare(Floats a, Floats b) {
-  static_assert(predicate == _CMP_NEQ_UQ || predicate == _CMP_NLT_UQ);
+  static_assert(predicate == _CMP_NEQ_UQ || predicate == _CMP_NLE_UQ);
   unsigned mask = 0;
   for (int i = 0; i < 16; ++i) {
-    const bool holds = predicate == _CMP_NEQ_UQ ? a[i] != b[i] : !(a[i] < b[i]);
+    const bool holds = predicate == _CMP_NEQ_UQ ? a[i] != b[i] : !(a[i] <= b[i]);
     mask |= static_cast<unsigned>(holds) << i;
   }
   return static_cast<__mmask16>(mask);

@@ -116,6 +116,14 @@ describeDevices('attention', productInstructionSets, (instructionSet) => {
     },
   );
 
+  it('heads without channels are refused', async () => {
+    const nothing = new Float32Array();
+    const c = { ...plain, headSize: 0 };
+    await expect(attend(c, instructionSet, 1, [nothing, nothing, nothing])).rejects.toThrow(
+      'Expected channels divisible by heads',
+    );
+  });
+
   it('a bias that does not fit is refused', async () => {
     const c = { ...plain, sequence: 4, windows: 2, batch: 3 };
     const operand = normals(c.batch * c.sequence * c.heads * c.headSize, 1);

@@ -70,7 +70,7 @@ function blocksOf(weight: Weight, type: (typeof blockTypes)[number]): Uint8Array
   return Uint8Array.from(bytes);
 }
 
-describeDevices('codes as blocks', instructionSets.slice(0, 1), (kind) => {
+describeDevices('codes as blocks', instructionSets, (kind) => {
   it.each(
     blockTypes.flatMap((type) => shapes.map((shape) => [type.name, ...shape, type] as const)),
   )('%s [%i, %i]', async (_name, rows, columns, type) => {

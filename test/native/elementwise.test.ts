@@ -211,6 +211,17 @@ function moveTests(device: Device): void {
     expect(new Elements(await out.read())).toEqual(to);
   });
 
+  it('transposes what has no rows or no columns', async () => {
+    for (const shape of [
+      [0, 5],
+      [5, 0],
+    ]) {
+      const out = device.transpose(device.zeros('float32', shape));
+      expect(out.shape).toEqual(shape.toReversed());
+      expect(await out.readFloat32()).toEqual(new Float32Array());
+    }
+  });
+
   it('selects rows and columns', async () => {
     const index = [44, 3, 0, 3];
     const picked = await words(device.selectColumns(tensor, int32(device, index)));

@@ -1,7 +1,7 @@
 // Attention step by step against attention in one: scores, softmax and mixing must give the same for every mask. And
 // gradients of each step, and of attention as a whole, against finite differences.
 
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AttentionOptions, Device, Tensor } from '../../lib/device/index.js';
 import {
   at,
@@ -60,6 +60,20 @@ describeDevices('attention step by step', instructionSets, (instructionSet) => {
     const mixed = device.headProduct(probabilities, v, 'mix', { ...options, scale: 1 });
     const whole = await device.attention(q, k, v, options).readFloat32();
     expectClose(await mixed.readFloat32(), whole, 3e-6);
+    device.close();
+  });
+});
+
+describe.each(instructionSets)('softmax (%s)', (instructionSet) => {
+  it('forms no subnormal numbers', async () => {
+    const device = openDevice(instructionSet);
+    const [sequence, heads] = [250, 1];
+    const row = Array.from({ length: sequence }, (_, i) => (i === 0 ? 0 : -86 - i / 50));
+    const scores = float32(device, [sequence, sequence], Array(sequence).fill(row).flat());
+    const softmax = device.softmax(scores, { sequence, heads, scale: 1, causal: false });
+    const weights = await softmax.readFloat32();
+    expect(weights.filter((x) => x !== 0).length).toBeGreaterThan(40 * sequence);
+    expect(weights.filter((x) => x !== 0 && x < 2 ** -126)).toEqual(new Float32Array());
     device.close();
   });
 });

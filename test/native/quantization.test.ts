@@ -93,6 +93,17 @@ describeDevices('quantization of weights', instructionSets, (instructionSet) => 
     expectClose(await values.readFloat32(), numbers, 0);
   });
 
+  it('zeros on a grid whose scale is 0 have code 0', async () => {
+    const grid = [rows, 1];
+    const codes = device.quantize(
+      device.zeros('float32', [rows, columns]),
+      device.zeros('float32', grid),
+      float32(device, grid, new Float32Array(rows).fill(7)),
+      4,
+    );
+    expect(await codes.readUint8()).toEqual(new Uint8Array(rows * columns));
+  });
+
   it.each(['float16', 'bfloat16'] as const)(
     'of %s weights, with scales of that type',
     async (dtype) => {

@@ -81,7 +81,7 @@ export async function writeBlockwiseProduct(
     await graph.tensor(`${name}.weight`, 'uint8', shapes.weight, words),
     await graph.floats(`${name}.weight_scale`, scales, shapes.scale),
   ];
-  const whole = wholeZeros(host, grid, name);
+  const whole = wholeZeros(host.zeros, grid, name);
   if (hasZeros(grid, blocks)) {
     const zeros = Uint8Array.from(groupOf, (group) => whole[group] ?? 0);
     const packed = width === 8 ? zeros : packPairs(zeros, outChannels, count);

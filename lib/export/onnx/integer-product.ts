@@ -29,7 +29,7 @@ export async function writeIntegerProduct(
 ): Promise<(x: string) => string> {
   const { device, rows: outChannels, cols: inChannels } = codes;
   const { width, stored, read } = storageOf(grid);
-  const zeros = wholeZeros({ zeros: await zeroPoints.readFloat32() }, grid, name);
+  const zeros = wholeZeros(await zeroPoints.readFloat32(), grid, name);
   const turned = await bytesOfMade(device, () => device.transpose(codes));
   const middle = grid.symmetric ? 2 ** (grid.bits - 1) : 0;
   const mask = 2 ** width - 1;

@@ -111,8 +111,8 @@ struct Gemm {
     return RoundUp(WordsOf(depth), kLanes);
   }
 
-  // Of a strip by rows, from one to the next, given the words of a part: no power of two, so that
-  // rows fall into different cache sets.
+  // Of a strip by rows, from one to the next, given the words of a part: not the power of two
+  // that a deep strip's words come to, so that its rows fall into different cache sets.
   static constexpr std::int64_t RowStride(std::int64_t words) { return Left::kParts * words + 16; }
   static std::int64_t StripBytes(std::int64_t depth) {
     const std::int64_t words = PanelWords(depth);

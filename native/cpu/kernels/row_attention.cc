@@ -192,17 +192,17 @@ void Attend(const AttentionPanel& panel) {
   }
   const Lanes weights = Weigh(panel, unit, top);
   if (moved) Correct(panel.sums, factor);
-  Lanes sum = LoadPanel(panel.sums.weights);
+  Lanes sum = LoadPanel(panel.sums.weight_sums);
   for (int v = 0; v < kVectors; ++v) {
     sum.vector[v] = sum.vector[v] * factor.vector[v] + weights.vector[v];
   }
-  StorePanel(panel.sums.weights, sum);
+  StorePanel(panel.sums.weight_sums, sum);
   StorePanel(panel.sums.largest, top);
 }
 
 void FinishAttention(const AttentionSums& sums, float* rows, std::int64_t row_stride) {
   for (std::int64_t q = 0; q < sums.queries; q += kLanes) {
-    const Floats factor = 1.0f / Load<Floats>(sums.weights + q);
+    const Floats factor = 1.0f / Load<Floats>(sums.weight_sums + q);
     for (std::int64_t c = 0; c < sums.size; c += kLanes) {
       Floats square[kLanes] = {};
       for (int i = 0; i < kLanes && c + i < sums.size; ++i) {

@@ -14,7 +14,7 @@ struct AttentionSums {
   std::int64_t stride;
   std::int64_t size;
   float* largest;  // [·] score, before the scale where all of it is a scale; first the least number
-  float* weights;  // [·] their sum
+  float* weight_sums;  // [·]
 };
 
 // The scores of such a panel with some keys.

@@ -46,8 +46,9 @@ void Quantize(const float* x, const Affine& affine, std::int64_t n, std::uint8_t
   const float max_code = affine.max_code;
   ForEachVector(affine, n, [=](std::int64_t i, std::int64_t count, Floats scale, Floats zero) {
     const Floats code = Code(LoadCount(x + i, count), scale, zero, max_code);
-    const Bytes bytes = __builtin_convertvector(__builtin_convertvector(code, Ints), Bytes);
-    StorePart(codes + i, bytes, count);
+    // Of NaN, as 0/0 in a group whose scale is 0, code 0.
+    const Ints whole = __builtin_convertvector(code == code ? code : Floats{}, Ints);
+    StorePart(codes + i, __builtin_convertvector(whole, Bytes), count);
   });
 }
 

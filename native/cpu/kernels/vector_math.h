@@ -59,20 +59,22 @@ static inline Floats Exp(Floats x) {
   return TimesPowerOfTwo(ExpOfRest(x, shifted), shifted);
 }
 
-// 2^t of t <= 0, and 0 below the normal numbers: the weights of a softmax. Keys that are masked
-// have t = −∞, and to form a subnormal number, or none, of it takes processors a hundred cycles.
+// 2^t of t <= 0, and 0 from −125.5 down: the weights of a softmax. Keys that are masked have
+// t = −∞, and to form a subnormal number, or none, of it takes processors a hundred cycles. By
+// twice the power of what is left of t, times half that of n: the power of n = −126 is then 0.
 static inline Floats Exp2OfNonPositive(Floats t) {
+  constexpr float kHalf = kExponent - 1;
 #if !defined(__AVX512F__)
-  t = Max(Splat(-127.0f), t);
+  t = Max(Splat(-126.0f), t);
 #endif
-  const Floats shifted = t + kExponent;
-  const Floats r = t - (shifted - kExponent);
-  const Floats p = Polynomial(r, 0.00015326463f, 0.0013390806f, 0.009618506f, 0.0555036f,
-                              0.24022648f, 0.6931472f, 1.0f);
+  const Floats shifted = t + kHalf;
+  const Floats n = shifted - kHalf;
+  const Floats p = Polynomial(t - n, 0.00030652925f, 0.0026781613f, 0.019237012f, 0.1110072f,
+                              0.48045295f, 1.3862944f, 2.0f);
 #if defined(__AVX512F__)
   // Also where t is NaN.
-  const __mmask16 normal = _mm512_cmp_ps_mask(t, Splat(-126.0f), _CMP_NLT_UQ);
-  return _mm512_maskz_scalef_ps(normal, p, shifted - kExponent);
+  const __mmask16 seen = _mm512_cmp_ps_mask(n, Splat(-126.0f), _CMP_NLE_UQ);
+  return _mm512_maskz_scalef_ps(seen, p, n - 1.0f);
 #else
   return p * PowerOfTwo(shifted);
 #endif
