@@ -24,7 +24,7 @@ export const isWhole =
     if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) {
       return undefined;
     }
-    return most === Number.MAX_SAFE_INTEGER
+    return most === Number.MAX_SAFE_INTEGER && !((value as number) > most)
       ? `a whole number of at least ${least}`
       : `a whole number from ${least} to ${most}`;
   };

@@ -19,9 +19,10 @@ import { companionFiles } from './companion-files.js';
 import { errnoOf, ioError, isMissing } from './io-error.js';
 import { floatFields, stringifyWithFloats } from './json-floats.js';
 import { makeDirectories } from './make-directories.js';
+import { expectResultAlone } from './result-files.js';
 
 export interface OutputOptions {
-  /** Replace an existing result; only a directory that holds a model (config.json) is ever replaced. Default false. */
+  /** Replace an existing result; a directory that holds anything else is never replaced. Default false. */
   readonly overwrite?: boolean;
   /** A directory that is read during the run (the source model) and so must not be replaced. */
   readonly source?: string;
@@ -40,8 +41,8 @@ export class OutputDirectory {
   static async expectUsable(target: string, options: OutputOptions): Promise<void> {
     const { overwrite = false, source } = options;
     const path = await realPathOf(target);
+    if (overwrite && source !== undefined) await checkSource(path, source);
     await checkTarget(path, overwrite);
-    if (source !== undefined) await checkSource(path, source);
   }
 
   /** Errors: ERR_ARGUMENT when the target may not be used, ERR_IO when nothing can be written there. */
@@ -145,12 +146,7 @@ async function checkTarget(target: string, overwrite: boolean): Promise<void> {
       `Expected a new or empty output directory but ${target} has files in it; choose another or ask to overwrite it.`,
     );
   }
-  if (!names.includes('config.json')) {
-    throw new BallastError(
-      'ERR_ARGUMENT',
-      `Expected a model directory to overwrite but ${target} has no config.json; it is left alone: choose another.`,
-    );
-  }
+  await expectResultAlone(target, names);
 }
 
 /** What is mounted cannot be renamed, nor anything put in its place. */

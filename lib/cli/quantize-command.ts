@@ -92,6 +92,12 @@ export function follower(model: string, progress: Progress): (event: QuantizeEve
               rewriteHint(event.modelType),
           );
         }
+        if (event.unread.length > 0) {
+          progress.say(
+            `only ballast evaluate reads ${event.unread.join(' and ')} in this format; other programs run without, ` +
+              'with larger errors than reported',
+          );
+        }
         break;
       case 'calibration':
         progress.say(`calibration: ${event.samples} samples, ${event.tokens} tokens`);

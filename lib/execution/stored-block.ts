@@ -1,14 +1,15 @@
 // A block of a model directory as it is to be run: its weights, and what a run of this library has left beside them.
 
 import { BlockActivations, type BlockQuantizers } from '../activations/index.js';
+import { expectRecordedFiles } from '../checkpoint/result-files.js';
 import type { Tensor } from '../device/index.js';
 import { type BlockContext, type BlockModel, shapeOf } from '../models/index.js';
-import { readActivations } from './activation-file.js';
+import { activationFile, readActivations } from './activation-file.js';
 import { blockRunner } from './hidden-states.js';
 import { addPositionBias, executor } from './linear-execution.js';
 import { linearOf } from './load-block.js';
 import { operandTypeOf } from './operand-type.js';
-import { PositionBiases } from './position-biases.js';
+import { PositionBiases, positionBiasFile } from './position-biases.js';
 import type { StoredModel } from './stored-model.js';
 
 /** What lies beside the weights of a model directory. */
@@ -18,10 +19,12 @@ export interface Companions {
   readonly activations: readonly BlockQuantizers[];
 }
 
+/** Errors: ERR_CHECKPOINT for one that is damaged, or that the result was written with and is not there. */
 export async function openCompanions(
   { directory }: Pick<StoredModel, 'directory'>,
   { blocks }: BlockModel,
 ): Promise<Companions> {
+  await expectRecordedFiles(directory, [positionBiasFile, activationFile]);
   const biases = await PositionBiases.open(directory);
   return { biases, activations: await readActivations(directory, blocks) };
 }

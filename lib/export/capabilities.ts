@@ -26,6 +26,9 @@ const clientsOf: Readonly<Record<string, readonly Client[]>> = {
 /** Formats whose linears may all have biases, whatever the source's architecture allows. */
 const formatsWithAnyBias: readonly string[] = ['gguf', 'onnx'];
 
+/** Formats that hold what is computed, and so all that a run fits. */
+const formatsThatCompute: readonly string[] = ['onnx'];
+
 const attention = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
 
 /** Linears whose bias a client's model class does not own, though config.json announces it. */
@@ -81,6 +84,18 @@ export function biasCapability(
     .map(({ name }) => name);
   const dropped = model.linears.map(({ name }) => name).filter((name) => !read.includes(name));
   return { client, read: new Set(read), dropped };
+}
+
+/** What a run fits that lies beside the weights, where `ballast evaluate` alone reads it. */
+export function readByUsAlone(
+  format: string,
+  { activationBits, compensation }: { activationBits: number; compensation: string },
+): string[] {
+  if (formatsThatCompute.includes(format)) return [];
+  return [
+    ...(activationBits > 0 ? ['quantized activations'] : []),
+    ...(compensation === 'position' ? ['biases per position'] : []),
+  ];
 }
 
 function mayHoldBias(format: string, { bias, biasByConfig = false }: LinearSpec): boolean {

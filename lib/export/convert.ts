@@ -7,6 +7,7 @@ import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { resolveModel } from '../checkpoint/hub.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
+import { reportFile } from '../checkpoint/result-files.js';
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { openCompanions } from '../execution/index.js';
@@ -22,16 +23,10 @@ import { biasCapability } from './capabilities.js';
 import { loadPositionBiases, runFiles } from './companions.js';
 import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
 import { openExport } from './export-writer.js';
-import { recordFiles } from './file-digests.js';
+import { recordFiles, verifyFiles } from './file-digests.js';
 import type { ExportedLinear, ExportFormat, ExportWriter } from './format.js';
 import { formats } from './registry.js';
-import {
-  disposeStored,
-  expectDigest,
-  type OpenedResult,
-  openResult,
-  reportFile,
-} from './verification.js';
+import { disposeStored, expectDigest, type OpenedResult, openResult } from './verification.js';
 
 export interface Conversion {
   readonly device: Device;
@@ -57,6 +52,8 @@ export interface Conversion {
 export async function convert(conversion: Conversion): Promise<number> {
   const { device, directory, format, output: target, overwrite, maxShardBytes } = conversion;
   const result = await openResult(device, directory, formats, { codes: true });
+  // What is copied, or read back as no linear, would pass for whole under digests of its own.
+  await verifyFiles(directory, result, conversion.throwIfAborted);
   await format.expectModel?.(result.model, result.config);
   expectGridHolds(result.record.grid, format);
   const report = (await readJsonObject(join(directory, reportFile))) ?? {};
@@ -120,12 +117,26 @@ async function restOfModel(
   } catch (error) {
     const { model, fingerprint } = report;
     if (!(error instanceof BallastError) || typeof model !== 'string') throw error;
-    const source = await Checkpoint.open(await resolveModel(model, {}));
+    const source = await openSource(model, directory);
     if ((await source.fingerprint()) === fingerprint) return sourceAs(source, modelType);
     throw new BallastError(
       'ERR_CHECKPOINT',
       `Expected ${model} to be the model that ${directory} was made from, for this format does not hold all of its ` +
         'tensors as they were, but it has changed since.',
+    );
+  }
+}
+
+async function openSource(model: string, directory: string): Promise<Checkpoint> {
+  try {
+    return await Checkpoint.open(await resolveModel(model, {}));
+  } catch (error) {
+    if (!(error instanceof BallastError)) throw error;
+    throw new BallastError(
+      error.code,
+      `Expected to find '${model}', the model that ${directory} was made from by its ${reportFile}, for this format does not ` +
+        `hold all of its tensors as they were: ${error.message}`,
+      { cause: error },
     );
   }
 }

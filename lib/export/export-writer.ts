@@ -2,6 +2,7 @@
 // digests as blocks come, and at the end reads the files back and compares. Devices are done with a block as soon as it is on
 // the host: what is left of it is written and digested while they work on the next one.
 
+import { recordFile } from '../checkpoint/result-files.js';
 import type { Tensor } from '../device/index.js';
 import type {
   ExportedBlock,
@@ -19,7 +20,6 @@ import {
   type LinearDigest,
   openResult,
   type ReadMemory,
-  recordFile,
   valuesOf,
   verifyResult,
 } from './verification.js';

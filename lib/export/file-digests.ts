@@ -7,21 +7,18 @@ import { createHash } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { companionFiles } from '../checkpoint/companion-files.js';
 import { ioError, isMissing } from '../checkpoint/io-error.js';
 import type { OutputDirectory } from '../checkpoint/output-directory.js';
+import { editedFiles, recordFile } from '../checkpoint/result-files.js';
 import type { TensorInfo } from '../checkpoint/safetensors-header.js';
 import { BallastError } from '../errors.js';
 import { type BlockModel, shapeOf } from '../models/index.js';
 import { gridFolder } from './grid-file.js';
 import { findFormat } from './registry.js';
-import { expectRecord, type OpenedResult, recordFile, reportFile } from './verification.js';
+import { expectRecord, type OpenedResult } from './verification.js';
 
 /** Hashed in a millisecond or two, so the event loop is not held up; larger ones are hardly faster. */
 const pieceBytes = 1 << 20;
-
-/** What may change, or tells of the files itself. */
-const edited = new Set(['config.json', reportFile, recordFile, ...companionFiles]);
 
 /**
  * Adds the digests of the files in `output`, which holds `model`, to its record; none of them is written to afterwards.
@@ -40,7 +37,7 @@ export async function recordFiles(
     .map((entry) => relative(output.path, join(entry.parentPath, entry.name)))
     .map((name) => name.replaceAll(sep, '/'));
   const files: Record<string, string> = {};
-  for (const name of names.filter((one) => !edited.has(one)).sort()) {
+  for (const name of names.filter((one) => !editedFiles.has(one)).sort()) {
     files[name] = await digestFile(output.path, name, executed, onPiece);
   }
   await output.writeJson(recordFile, { ...record, files });

@@ -4,6 +4,7 @@ export {
   clients,
   clientsFor,
   expectClient,
+  readByUsAlone,
 } from './capabilities.js';
 export { describeResult } from './describe-result.js';
 export { openExport } from './export-writer.js';
@@ -28,4 +29,3 @@ export {
   type VerifyOptions,
   verify,
 } from './results.js';
-export { reportFile } from './verification.js';

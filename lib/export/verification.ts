@@ -5,16 +5,12 @@
 import { isAbsolute, join } from 'node:path';
 import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { recordFile } from '../checkpoint/result-files.js';
 import type { Device, DType } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type BlockModel, type Config, readBlockModel, shapeOf } from '../models/index.js';
 import { digestThreads, sha256 } from './digest.js';
 import type { ExportFormat, ExportReader, Grid, StoredLinear } from './format.js';
-
-export const recordFile = 'ballast-export.json';
-
-/** What a run tells of itself beside its result. */
-export const reportFile = 'ballast.json';
 
 export interface LinearDigest {
   /** What the weight is rounded to before it is digested. */

@@ -67,7 +67,7 @@ export async function openList(
     if (label < 0 || label >= model.classes) {
       throw new BallastError(
         'ERR_DATA',
-        `Expected a path, a tab and a class of the model on line ${i + 1} of ${path} but received ${JSON.stringify(line)}.`,
+        `Expected a path, a tab and a class of the model on line ${i + 1} of ${path} but received ${JSON.stringify(line.slice(0, 100))}.`,
       );
     }
     files.push({ path: resolve(dirname(path), file), label });

@@ -71,6 +71,8 @@ export type QuantizeEvent =
       readonly linears: number;
       /** Linears, by name inside the block, whose bias what loads the result would drop: they get none. */
       readonly dropped: readonly string[];
+      /** What is fitted and nothing but `evaluate` reads in this format: quantized activations, biases per position. */
+      readonly unread: readonly string[];
     }
   | DownloadEvent
   | { readonly type: 'calibration'; readonly samples: number; readonly tokens: number }

@@ -2,6 +2,7 @@
 
 import type { BlockQuantizers } from '../activations/index.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
+import { reportFile } from '../checkpoint/result-files.js';
 import type { Tensor } from '../device/index.js';
 import { activationFile } from '../execution/index.js';
 import {
@@ -11,7 +12,6 @@ import {
   openExport,
   PositionBiasWriter,
   recordFiles,
-  reportFile,
 } from '../export/index.js';
 import type { RunReport } from './events.js';
 import type { QuantizedBlock } from './quantize-block.js';

@@ -7,7 +7,7 @@ import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
 import { BallastError, expectNotAborted } from '../errors.js';
 import { BlockLoader, expectTensors, operandTypeOf, PerDevice } from '../execution/index.js';
-import { findFormat } from '../export/index.js';
+import { findFormat, readByUsAlone } from '../export/index.js';
 import {
   type BlockModel,
   countLinears,
@@ -51,7 +51,8 @@ export async function* withRun<Event, Result>(
     const linears = countLinears(definition);
     const sites = findSites(definition, resolved);
     const { dropped } = sites;
-    yield { type: 'start', model, modelType, blocks, linears, dropped };
+    const unread = readByUsAlone(resolved.format, resolved);
+    yield { type: 'start', model, modelType, blocks, linears, dropped, unread };
     const data = await clock.measure('load', () =>
       readCalibrationData(directory, definition, resolved, signal),
     );

@@ -78,7 +78,9 @@ describe('OutputDirectory', () => {
   });
 
   it('replaces an existing model only when asked', async () => {
-    const target = await modelDirectory({ 'old.txt': 'old' });
+    const record = JSON.stringify({ files: { 'old.txt': '', 'grid/old.txt': '' } });
+    const target = await modelDirectory({ 'old.txt': 'old', 'ballast-export.json': record });
+    await mkdir(join(target, 'grid'));
     await expect(OutputDirectory.create(target)).rejects.toThrow(/has files in it/);
     const output = await OutputDirectory.create(target, { overwrite: true });
     await output.writeJson('config.json', { new: true });
@@ -89,7 +91,21 @@ describe('OutputDirectory', () => {
     expect(beside.filter((name) => name.startsWith(basename(target)))).toEqual([basename(target)]);
   });
 
-  it('uses an empty directory, and never one that holds no model', async () => {
+  it('never replaces what is no result, nor a result with something beside it', async () => {
+    const model = await modelDirectory({});
+    await expect(OutputDirectory.create(model, { overwrite: true })).rejects.toThrow(
+      /has no ballast-export.json; it is left alone/,
+    );
+    const record = JSON.stringify({ files: { 'model.safetensors': '' } });
+    const files = { 'ballast-export.json': record, 'model.safetensors': '', 'notes.txt': 'mine' };
+    const target = await modelDirectory(files);
+    await expect(OutputDirectory.create(target, { overwrite: true })).rejects.toThrow(
+      /notes.txt is not part of it; move it/,
+    );
+    expect(await readdir(target)).toContain('notes.txt');
+  });
+
+  it('uses an empty directory, and never one that holds no result', async () => {
     const parent = await temporaryDirectory();
     await mkdir(join(parent, 'empty'));
     const output = await OutputDirectory.create(join(parent, 'empty'));
@@ -97,7 +113,7 @@ describe('OutputDirectory', () => {
     await output.commit();
     expect(await readdir(join(parent, 'empty'))).toEqual(['config.json']);
     await expect(OutputDirectory.create(parent, { overwrite: true })).rejects.toThrow(
-      /no config.json; it is left alone/,
+      /no ballast-export.json; it is left alone/,
     );
   });
 

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { biasCapability, clientsFor, formats } from '../../lib/export/index.js';
+import { biasCapability, clientsFor, formats, readByUsAlone } from '../../lib/export/index.js';
 import { architectures, readBlockModel, visionArchitectures } from '../../lib/models/index.js';
 import { type Config, directoryOf, variants } from '../models/tiny.js';
 import { exampleModel, finish } from '../pipeline/runs.js';
@@ -83,6 +83,15 @@ describe.each([...directories.keys()])('%s', (variant) => {
       expect(biasCapability(await open(variant), format).dropped).toEqual([]);
     }
   });
+});
+
+it('quantized activations and biases per position are our own evaluator’s, but in ONNX', () => {
+  const both = { activationBits: 8, compensation: 'position' };
+  for (const format of ['huggingface', 'compressed-tensors', 'gptq', 'gguf']) {
+    expect(readByUsAlone(format, both)).toEqual(['quantized activations', 'biases per position']);
+    expect(readByUsAlone(format, { activationBits: 0, compensation: 'channel' })).toEqual([]);
+  }
+  expect(readByUsAlone('onnx', both)).toEqual([]);
 });
 
 it('every architecture is among these', async () => {

@@ -10,7 +10,7 @@ import type { TensorInfo } from '../../lib/checkpoint/safetensors-header.js';
 import { aborted } from '../../lib/errors.js';
 import { recordFiles, verifyFiles } from '../../lib/export/file-digests.js';
 import type { ExportRecord } from '../../lib/export/verification.js';
-import { exportResult, verify } from '../../lib/index.js';
+import { evaluate, exportResult, verify } from '../../lib/index.js';
 import { readBlockModel } from '../../lib/models/index.js';
 import { temporaryDirectory } from '../checkpoint/files.js';
 import { exampleModel, finish } from '../pipeline/runs.js';
@@ -108,6 +108,26 @@ it('people may edit settings and tokenizers, and delete the grid, but not biases
   await expect(verify(directory)).rejects.toThrow(
     /ballast-position-biases.safetensors is not there/,
   );
+  const text = join(await temporaryDirectory(), 'text.txt');
+  await writeFile(text, 'One text, several words long. '.repeat(50));
+  await expect(evaluate(directory, { texts: [text], sequenceLength: 32 })).rejects.toThrow(
+    /ballast-position-biases.safetensors cannot be read, and the result beside it was made with it/,
+  );
+});
+
+it('what is damaged is not converted, where no linear tells either', async () => {
+  const { directory } = await finish(exampleModel, { ...run, ...grid, compensation: 'position' });
+  const { tensors } = await Checkpoint.open(directory);
+  const { file, offset } = tensors.get('model.decoder.embed_tokens.weight') as TensorInfo;
+  const output = join(await temporaryDirectory(), 'converted');
+  const convert = () => exportResult(directory, { format: 'compressed-tensors', output });
+  await flip(file, offset);
+  await expect(convert()).rejects.toMatchObject(differs(file));
+  await flip(file, offset);
+  const biases = join(directory, 'ballast-position-biases.safetensors');
+  await flip(biases, (await readFile(biases)).length - 1);
+  await expect(convert()).rejects.toMatchObject(differs(biases));
+  await expect(readdir(output)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
 it('a file’s digest leaves out the weights that linears’ digests tell, and no others', async () => {
