@@ -20,10 +20,11 @@ import { TorchPeer } from './torch-peer.mjs';
 const kernels = { products: measureProducts, algebra: measureAlgebra, memory: measureMemory };
 const jobs = { job: measureJob, reference: measureReference };
 
-const { suites, sets, ...options } = readOptions(
+const options = readOptions(
   [...Object.keys(kernels), ...Object.keys(jobs)],
   ['products', 'algebra', 'memory', 'job'],
 );
+const { suites, sets } = options;
 const ownProducts = process.env.BALLAST_FLOAT32_PRODUCTS ?? '';
 
 /** Devices opened from here on use these instructions, '' for the machine's best; the name of the set alone. */

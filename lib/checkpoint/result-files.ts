@@ -21,7 +21,7 @@ export const editedFiles: ReadonlySet<string> = new Set([
   ...companionFiles,
 ]);
 
-/** Error ERR_ARGUMENT for a directory with these entries that is no result, or holds more than one. */
+/** Error ERR_ARGUMENT for a directory with these entries that is no result, or holds anything besides. */
 export async function expectResultAlone(
   directory: string,
   entries: readonly string[],
@@ -32,11 +32,10 @@ export async function expectResultAlone(
       `Expected a result of ballast to overwrite but ${directory} has no ${recordFile}; it is left alone: choose another.`,
     );
   }
-  const files = (await readJsonObject(join(directory, recordFile)))?.files;
-  // Results of an earlier version do not name theirs.
-  if (!isRecord(files)) return;
+  const files = await recordedFiles(directory);
+  if (files === undefined) return;
   const written = new Set(editedFiles);
-  for (const file of Object.keys(files)) written.add(file.split('/', 1)[0] ?? file);
+  for (const file of files) written.add(file.split('/', 1)[0] ?? file);
   const other = entries.find((entry) => !written.has(entry));
   if (other === undefined) return;
   throw new BallastError(
@@ -54,9 +53,8 @@ export async function expectRecordedFiles(
   directory: string,
   files: readonly string[],
 ): Promise<void> {
-  const recorded = (await readJsonObject(join(directory, recordFile)))?.files;
-  if (!isRecord(recorded)) return;
-  for (const file of files.filter((name) => Object.hasOwn(recorded, name))) {
+  const recorded = await recordedFiles(directory);
+  for (const file of files.filter((name) => recorded?.includes(name))) {
     try {
       await access(join(directory, file));
     } catch (error) {
@@ -67,4 +65,10 @@ export async function expectRecordedFiles(
       );
     }
   }
+}
+
+/** The paths that a result's record has digests of, with slashes; results of an earlier version do not name theirs. */
+async function recordedFiles(directory: string): Promise<string[] | undefined> {
+  const files = (await readJsonObject(join(directory, recordFile)))?.files;
+  return isRecord(files) ? Object.keys(files) : undefined;
 }

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
+import { reportFile } from '../checkpoint/result-files.js';
 import { writeWholeFile } from '../checkpoint/whole-file.js';
 import { BallastError } from '../errors.js';
 import { type ReportedEvaluation, type ReportInput, renderReport } from '../index.js';
@@ -34,7 +35,7 @@ export function reportCommand(): Command {
   return command.action(async (directory: string) => {
     const options = command.opts<{ output?: string; evaluation?: string[]; json?: true }>();
     const output = options.output ?? join(directory, 'report.html');
-    const source = join(directory, 'ballast.json');
+    const source = join(directory, reportFile);
     const report = (await readObject(source)) as unknown as ReportInput;
     const evaluations = await Promise.all((options.evaluation ?? []).map(readObject));
     const page = renderReport(report, {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { quantizationMethod } from '../checkpoint/float-weights.js';
+import { reportFile } from '../checkpoint/result-files.js';
 import { describeResult } from '../export/index.js';
 import {
   type BlockModel,
@@ -62,7 +63,7 @@ export async function inspect(model: string, options: InspectOptions = {}): Prom
   const directory = await fetchModel(model, options, options.onProgress);
   const { config, names, tensors, ...file } = await readHeaders(directory);
   const definition = readBlockModel(config, names);
-  const quantization = await readJsonObject(join(directory, 'ballast.json'));
+  const quantization = await readJsonObject(join(directory, reportFile));
   const method = quantizationMethod(config);
   const { modelType, blocks, hiddenSize } = definition;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);

@@ -21,6 +21,7 @@ export { queueEach } from './queue-each.js';
 export {
   loadStoredBlock,
   openCompanions,
+  runFiles,
   type StoredBlock,
 } from './stored-block.js';
 export { checkpointModel, type StoredModel } from './stored-model.js';

@@ -12,7 +12,10 @@ import { operandTypeOf } from './operand-type.js';
 import { PositionBiases, positionBiasFile } from './position-biases.js';
 import type { StoredModel } from './stored-model.js';
 
-/** What lies beside the weights of a model directory. */
+/** What a run leaves beside its weights; those of them that it needs. */
+export const runFiles: readonly string[] = [positionBiasFile, activationFile];
+
+/** The same, read. */
 export interface Companions {
   readonly biases: PositionBiases;
   /** One a block; empty where activations are float. */
@@ -24,7 +27,7 @@ export async function openCompanions(
   { directory }: Pick<StoredModel, 'directory'>,
   { blocks }: BlockModel,
 ): Promise<Companions> {
-  await expectRecordedFiles(directory, [positionBiasFile, activationFile]);
+  await expectRecordedFiles(directory, runFiles);
   const biases = await PositionBiases.open(directory);
   return { biases, activations: await readActivations(directory, blocks) };
 }

@@ -1,12 +1,8 @@
-// What a run leaves beside its weights, for a result in another format: the files as they are, and for formats that
-// compute, biases per position of one block.
+// What a run leaves beside its weights, for formats that compute: biases per position of one block.
 
 import type { Device, Tensor } from '../device/index.js';
-import { activationFile, type PositionBiases, positionBiasFile } from '../execution/index.js';
+import type { PositionBiases } from '../execution/index.js';
 import { type BlockModel, shapeOf } from '../models/index.js';
-
-/** A run leaves those of them that it needs. */
-export const runFiles: readonly string[] = [positionBiasFile, activationFile];
 
 export interface BlockPositionBiases extends Disposable {
   /** By the linear's name inside the block: [sequence, out] float32. */

@@ -10,7 +10,7 @@ import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { reportFile } from '../checkpoint/result-files.js';
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { openCompanions } from '../execution/index.js';
+import { openCompanions, runFiles } from '../execution/index.js';
 import {
   type BlockModel,
   type Config,
@@ -20,7 +20,7 @@ import {
   shapeOf,
 } from '../models/index.js';
 import { biasCapability } from './capabilities.js';
-import { loadPositionBiases, runFiles } from './companions.js';
+import { loadPositionBiases } from './companions.js';
 import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
 import { openExport } from './export-writer.js';
 import { recordFiles, verifyFiles } from './file-digests.js';
@@ -52,14 +52,14 @@ export interface Conversion {
 export async function convert(conversion: Conversion): Promise<number> {
   const { device, directory, format, output: target, overwrite, maxShardBytes } = conversion;
   const result = await openResult(device, directory, formats, { codes: true });
-  // What is copied, or read back as no linear, would pass for whole under digests of its own.
-  await verifyFiles(directory, result, conversion.throwIfAborted);
   await format.expectModel?.(result.model, result.config);
   expectGridHolds(result.record.grid, format);
   const report = (await readJsonObject(join(directory, reportFile))) ?? {};
   const checkpoint = await restOfModel(result, directory, report);
   const output = await OutputDirectory.create(target, { overwrite, source: directory });
   try {
+    // What is copied, or read back as no linear, would pass for whole under digests of its own.
+    await verifyFiles(directory, result, conversion.throwIfAborted);
     const { record } = result;
     const { model, config } = modelToWrite(conversion, result, checkpoint);
     const companions = await openCompanions({ directory }, model);

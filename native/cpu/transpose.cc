@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "native/core/divide_up.h"
 #include "native/cpu/elementwise.h"
 #include "native/cpu/transpose_square.h"
 #include "native/cpu/word.h"
@@ -68,8 +69,8 @@ void TransposeTile(const View& in, const View& out, std::int64_t i, std::int64_t
 void Transpose(const Context& context, const View& in, const View& out) {
   WithWord(in.dtype, [&](auto word) {
     using TileOf = Tile<decltype(word)>;
-    const std::int64_t down = (in.rows() + TileOf::kSide - 1) / TileOf::kSide;
-    const std::int64_t across = (in.cols() + TileOf::kSide - 1) / TileOf::kSide;
+    const std::int64_t down = DivideUp(in.rows(), TileOf::kSide);
+    const std::int64_t across = DivideUp(in.cols(), TileOf::kSide);
     context.pool.ParallelFor(
         down * across, kTilesOfTask,
         [&](std::int64_t begin, std::int64_t end) {

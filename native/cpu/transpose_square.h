@@ -2,7 +2,6 @@
 // namespace keeps each file's to itself: it is compiled for that file's processors.
 #pragma once
 
-#include <cstddef>
 #include <utility>
 
 namespace ballast::cpu {

@@ -139,7 +139,9 @@ BALLAST_TWIN __m512i Permute(Shorts index, Shorts a) {
 }
 
 // What the bfloat16 instructions take for zero: numbers below the normal ones.
-BALLAST_TWIN float Flushed(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
+BALLAST_TWIN float Flushed(float x) {
+  return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x;
+}
 
 BALLAST_TWIN std::uint16_t ToBfloat(float x) {
   const auto bits = As<std::uint32_t>(Flushed(x));
@@ -177,7 +179,8 @@ BALLAST_TWIN Floats AddPairs(Floats sum, __m512bh a, __m512bh b) {
 
 }  // namespace avx512_twin
 
-// Kernels use masked forms with all lanes where gcc 12 has the others begin from an undefined vector.
+// Kernels use masked forms with all lanes where gcc 12 has the others begin from an undefined
+// vector.
 #define _mm256_maskz_loadu_epi16(mask, p) avx512_twin::LoadMasked<__m256i, std::uint16_t>(mask, p)
 #define _mm512_maskz_loadu_epi16(mask, p) avx512_twin::LoadMasked<__m512i, std::uint16_t>(mask, p)
 #define _mm512_maskz_loadu_epi32(mask, p) avx512_twin::LoadMasked<__m512i, std::int32_t>(mask, p)
@@ -187,16 +190,18 @@ BALLAST_TWIN Floats AddPairs(Floats sum, __m512bh a, __m512bh b) {
 #define _mm512_extracti64x4_epi64(a, half) avx512_twin::HalfOf<__m256i>(a, half)
 #define _mm512_maskz_extractf32x8_ps(mask, a, half) avx512_twin::HalfOf<__m256>(a, half)
 #define _mm512_maskz_insertf32x8(mask, a, b, half) avx512_twin::WithHighHalf(a, b)
-#define _mm512_permutexvar_epi16(index, a) \
-  avx512_twin::Permute(avx512_twin::As<avx512_twin::Shorts>(index), avx512_twin::As<avx512_twin::Shorts>(a))
+#define _mm512_permutexvar_epi16(index, a)                          \
+  avx512_twin::Permute(avx512_twin::As<avx512_twin::Shorts>(index), \
+                       avx512_twin::As<avx512_twin::Shorts>(a))
 #define _mm512_fmadd_ps(a, b, c) avx512_twin::MultiplyAdd(a, b, c)
 #define _mm512_maskz_max_ps(mask, a, b) avx512_twin::Max(a, b)
 #define _mm512_maskz_min_ps(mask, a, b) avx512_twin::Min(a, b)
 #define _mm512_reduce_max_ps(a) avx512_twin::LargestOf(a)
 #define _mm512_maskz_scalef_ps(mask, a, b) avx512_twin::Scale(mask, a, b)
 #define _mm512_cmp_ps_mask(a, b, predicate) avx512_twin::Compare<predicate>(a, b)
-#define _mm512_test_epi32_mask(a, b) \
-  avx512_twin::HaveCommonBits(avx512_twin::As<avx512_twin::Ints>(a), avx512_twin::As<avx512_twin::Ints>(b))
+#define _mm512_test_epi32_mask(a, b)                                 \
+  avx512_twin::HaveCommonBits(avx512_twin::As<avx512_twin::Ints>(a), \
+                              avx512_twin::As<avx512_twin::Ints>(b))
 #define _mm512_maskz_cvtepu16_epi32(mask, a) avx512_twin::Widen(a)
 #define _mm512_maskz_cvtpd_ps(mask, a) avx512_twin::ToSingle(a)
 #define _mm512_maskz_cvtps_pd(mask, a) avx512_twin::ToDouble(a)
