@@ -123,6 +123,9 @@ function textOfLine(line: string, field: string, where: string): string {
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file; check the path',
   EISDIR: 'it is a directory; name a file in it',
+  ENOTDIR: 'a part of the path is a file; check the path',
+  EACCES: 'permission is denied; check its owner and mode',
+  ENAMETOOLONG: 'its name is too long; check the path',
   ERR_STRING_TOO_LONG: 'it is too long for one text; split it',
   ERR_ENCODING_INVALID_ENCODED_DATA: 'it is too long for one text; split it',
 };

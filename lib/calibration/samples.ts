@@ -18,12 +18,13 @@ export interface SamplingOptions {
 }
 
 /**
- * `samples` windows of `sequenceLength` tokens. Errors: ERR_ARGUMENT for an option out of range, ERR_DATA when there
- * are too few tokens.
+ * `samples` windows of `sequenceLength` tokens of `text`, which is its name in errors: ERR_ARGUMENT for an option out of range,
+ * ERR_DATA when there are too few tokens.
  */
 export function calibrationSamples(
   tokens: Int32Array | readonly Int32Array[],
   options: SamplingOptions,
+  text = 'the text',
 ): Int32Array[] {
   const { samples, sequenceLength, sampling, seed } = options;
   requireWhole(samples, 1, 'samples');
@@ -32,18 +33,19 @@ export function calibrationSamples(
   const stream = joinTokens(tokens);
   const starts =
     sampling === 'sequential'
-      ? sequentialStarts(stream.length, samples, sequenceLength)
-      : randomStarts(stream.length, samples, sequenceLength, seed);
+      ? sequentialStarts(text, stream.length, options)
+      : randomStarts(text, stream.length, options);
   return starts.map((start) => stream.slice(start, start + sequenceLength));
 }
 
 /**
- * All consecutive windows of `sequenceLength` tokens; what remains at the end is dropped. Errors: ERR_ARGUMENT,
- * ERR_DATA when there is not one whole window.
+ * All consecutive windows of `sequenceLength` tokens of `text`, which is its name in errors; what remains at the end is dropped.
+ * Errors: ERR_ARGUMENT, ERR_DATA when there is not one whole window.
  */
 export function evaluationWindows(
   tokens: Int32Array | readonly Int32Array[],
   sequenceLength: number,
+  text = 'the text',
 ): Int32Array[] {
   requireWhole(sequenceLength, 1, 'sequenceLength');
   const stream = joinTokens(tokens);
@@ -51,12 +53,12 @@ export function evaluationWindows(
   if (count === 0) {
     throw new BallastError(
       'ERR_DATA',
-      `Expected at least one window of ${sequenceLength} tokens but the text has ${stream.length}; ` +
+      `Expected at least one window of ${sequenceLength} tokens but ${text} has ${stream.length}; ` +
         'lower the sequence length or choose a longer text.',
     );
   }
-  return sequentialStarts(stream.length, count, sequenceLength).map((start) =>
-    stream.slice(start, start + sequenceLength),
+  return Array.from({ length: count }, (_, i) =>
+    stream.slice(i * sequenceLength, (i + 1) * sequenceLength),
   );
 }
 
@@ -65,11 +67,15 @@ function joinTokens(tokens: Int32Array | readonly Int32Array[]): Int32Array {
   return tokens instanceof Int32Array ? tokens : joined(tokens);
 }
 
-function sequentialStarts(length: number, samples: number, sequenceLength: number): number[] {
+function sequentialStarts(
+  text: string,
+  length: number,
+  { samples, sequenceLength }: SamplingOptions,
+): number[] {
   if (length < samples * sequenceLength) {
     throw new BallastError(
       'ERR_DATA',
-      `Expected ${samples * sequenceLength} tokens for ${samples} sequential samples of ${sequenceLength} but the text ` +
+      `Expected ${samples * sequenceLength} tokens for ${samples} sequential samples of ${sequenceLength} but ${text} ` +
         `has ${length}; lower the number of samples to ${Math.floor(length / sequenceLength)}, lower the sequence ` +
         'length, or choose a longer text.',
     );
@@ -78,17 +84,16 @@ function sequentialStarts(length: number, samples: number, sequenceLength: numbe
 }
 
 function randomStarts(
+  text: string,
   length: number,
-  samples: number,
-  sequenceLength: number,
-  seed: number,
+  { samples, sequenceLength, seed }: SamplingOptions,
 ): number[] {
   const places = length - sequenceLength + 1;
   if (places < samples) {
     throw new BallastError(
       'ERR_DATA',
       `Expected at least ${sequenceLength + samples - 1} tokens for ${samples} random samples of ${sequenceLength} ` +
-        `but the text has ${length}; lower the number of samples or the sequence length, or choose a longer text.`,
+        `but ${text} has ${length}; lower the number of samples or the sequence length, or choose a longer text.`,
     );
   }
   return sampledPlaces(places, samples, seed);

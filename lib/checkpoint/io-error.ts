@@ -14,6 +14,7 @@ const remedies: Record<string, string> = {
   ENOTDIR: 'a part of the path is a file, not a directory: check the path',
   EISDIR: 'the path is a directory, not a file: check the path',
   EEXIST: 'it exists already: choose another name',
+  ENAMETOOLONG: 'the name is too long: choose a shorter one',
   EMFILE: 'too many files are open: raise the limit (ulimit -n)',
 };
 

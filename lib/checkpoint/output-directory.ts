@@ -3,6 +3,8 @@
 
 import { randomBytes } from 'node:crypto';
 import {
+  access,
+  constants,
   mkdir,
   open,
   readdir,
@@ -37,12 +39,15 @@ export class OutputDirectory {
     private readonly overwrite: boolean,
   ) {}
 
-  /** Refuses what `create` would refuse, so that a run need not work for hours first. Error ERR_ARGUMENT. */
+  /** Refuses what `create` would refuse, so that a run need not work for hours first. Errors: ERR_ARGUMENT, ERR_IO. */
   static async expectUsable(target: string, options: OutputOptions): Promise<void> {
     const { overwrite = false, source } = options;
     const path = await realPathOf(target);
     if (overwrite && source !== undefined) await checkSource(path, source);
     await checkTarget(path, overwrite);
+    await expectWritable(dirname(path)).catch((error: unknown) => {
+      throw ioError(error, 'creating the output directory', path);
+    });
   }
 
   /** Errors: ERR_ARGUMENT when the target may not be used, ERR_IO when nothing can be written there. */
@@ -158,6 +163,17 @@ async function checkMount(target: string): Promise<void> {
     `Expected an output directory that can be put in place whole but ${target} is where a volume is mounted; choose a ` +
       `directory in it, such as ${join(target, 'result')}.`,
   );
+}
+
+/** Where entries can be made: in the directory or, if it has yet to be made, in the nearest above it that is there. */
+async function expectWritable(directory: string): Promise<void> {
+  try {
+    // The dot tells a file from a directory.
+    await access(`${directory}${sep}.`, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    if (!isMissing(error) || dirname(directory) === directory) throw error;
+    await expectWritable(dirname(directory));
+  }
 }
 
 async function checkSource(target: string, source: string): Promise<void> {

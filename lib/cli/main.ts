@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command `ballast`: reads arguments, lets one command run, and turns what comes of it into an exit code. The first
-// SIGINT or SIGTERM aborts the run cleanly, so that no half-written result stays; the second ends the process at once.
+// SIGINT, SIGTERM or SIGHUP aborts the run cleanly, so that no half-written result stays; the second ends the process at
+// once.
 
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -56,10 +57,13 @@ function version(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
+/** What asks a process to end: from the keyboard, from another process, from a terminal that is closed. */
+const stoppingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 async function main(): Promise<void> {
   const controller = new AbortController();
-  let received: 'SIGINT' | 'SIGTERM' | undefined;
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  let received: (typeof stoppingSignals)[number] | undefined;
+  for (const name of stoppingSignals) {
     process.once(name, () => {
       received = name;
       process.stderr.write('\nstopping; once more to end at once\n');

@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { readDocuments } from '../calibration/documents.js';
 import { evaluationWindows } from '../calibration/samples.js';
 import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
-import { BallastError, expectNotAborted } from '../errors.js';
+import { expectNotAborted } from '../errors.js';
 import { PerDevice } from '../execution/index.js';
 import { openModelFiles } from '../export/index.js';
 import { readModel } from '../models/index.js';
@@ -120,19 +120,10 @@ async function readWindows(
     for (const path of texts) {
       const documents = await readDocuments(path, { field, signal });
       const tokens = await Promise.all(documents.map((document) => tokenizer.encode(document)));
-      windows.push(windowsOf(path, tokens, sequenceLength));
+      windows.push(evaluationWindows(tokens, sequenceLength, path));
     }
     return windows;
   } finally {
     await tokenizer.close();
-  }
-}
-
-function windowsOf(path: string, tokens: Int32Array[], sequenceLength: number): Int32Array[] {
-  try {
-    return evaluationWindows(tokens, sequenceLength);
-  } catch (error) {
-    if (!(error instanceof BallastError)) throw error;
-    throw new BallastError(error.code, `${path}: ${error.message}`, { cause: error });
   }
 }

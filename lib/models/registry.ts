@@ -140,6 +140,8 @@ function read<Model extends BlockModel>(
 ): Model {
   const type = config.model_type;
   const architecture = known.find(({ modelType }) => modelType === type);
-  if (architecture === undefined) throw unknownModelType(type, known);
+  if (architecture === undefined) {
+    throw unknownModelType(type, [...architectures, ...visionArchitectures]);
+  }
   return architecture.read(config, tensors);
 }

@@ -16,9 +16,10 @@ export function unknownModelType(
   const known = architectures.map(({ modelType }) => modelType).join(', ');
   const closest = typeof type === 'string' ? closestTo(type, architectures) : undefined;
   const hint = closest === undefined ? '' : ` The closest is ${closest.modelType}.`;
+  const received = type === undefined ? 'there is none' : `received ${JSON.stringify(type)}`;
   return new BallastError(
     'ERR_UNSUPPORTED',
-    `Expected a supported model_type in config.json (${known}) but received ${JSON.stringify(type)}.${hint} ` +
+    `Expected a supported model_type in config.json (${known}) but ${received}.${hint} ` +
       'To add an architecture, write one file in lib/models and one line in its registry.ts: docs/add-a-model.md.',
   );
 }

@@ -48,12 +48,19 @@ export const activationChecks: Readonly<Record<keyof ActivationOptions, Check>> 
   activationSymmetric: isBoolean,
 };
 
-/** Errors: ERR_ARGUMENT for options that contradict each other. */
-export function expectActivationOptions({
-  activationGranularity,
-  activationRange,
-  activationTwin,
-}: ActivationOptions): void {
+/** Errors: ERR_ARGUMENT for options that contradict each other, and for those `given` that come to nothing without bits. */
+export function expectActivationOptions(
+  { activationGranularity, activationRange, activationTwin }: ActivationOptions,
+  given: ActivationOptions,
+): void {
+  const names = Object.keys(activationChecks) as (keyof ActivationOptions)[];
+  const [first] = names.filter((name) => given[name] !== undefined);
+  if (first !== undefined && given.activationBits === undefined) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected activationBits with ${first}: activations stay float unless bits are given.`,
+    );
+  }
   if (activationGranularity === 'token' && activationRange !== 'dynamic') {
     throw new BallastError(
       'ERR_ARGUMENT',

@@ -83,7 +83,8 @@ async function readTextSamples(
   const tokens = await readTokens(tokenizer, options, least, signal);
   const windows = Math.floor(joinedLength(tokens) / sequenceLength);
   const drawn = windows >= samples + judges ? samples + judges : samples;
-  const all = calibrationSamples(tokens, { samples: drawn, sequenceLength, sampling, seed });
+  const how = { samples: drawn, sequenceLength, sampling, seed };
+  const all = calibrationSamples(tokens, how, options.calibration);
   return parted(all, sequenceLength, options);
 }
 

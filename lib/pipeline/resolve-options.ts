@@ -91,8 +91,8 @@ export function resolveOptions(options: QuantizeOptions): {
     );
   }
   deviceNames(resolved.device);
-  expectMethodFor(resolved, quantizer);
-  expectActivationOptions(resolved);
+  expectMethodFor(resolved, present, quantizer);
+  expectActivationOptions(resolved, present);
   const comparesPaths =
     resolved.target === 'float' ||
     resolved.sites.some((site) => site === 'matmul' || site === 'attention' || site === 'mlp');
@@ -110,9 +110,10 @@ export function resolveOptions(options: QuantizeOptions): {
   return { options: resolved, quantizer };
 }
 
-/** Refuses options that the method would not heed. */
+/** Refuses options that the method would not heed, of those that were given. */
 function expectMethodFor(
   { weightSearch, actOrder, refit, clip, target, certificateSamples }: ResolvedOptions,
+  given: Partial<QuantizeOptions>,
   quantizer: Quantizer,
 ): void {
   const expect = (option: string, what: string, can: (quantizer: Quantizer) => boolean) => {
@@ -145,5 +146,9 @@ function expectMethodFor(
   }
   if (refit === 'scales') {
     expect("refit 'scales'", 'can be told to refit scales', ({ takesRefit = false }) => takesRefit);
+  }
+  for (const option of ['rounds', 'order'] as const) {
+    if (given[option] === undefined) continue;
+    expect(option, 'descends', ({ takesRounds = false }) => takesRounds);
   }
 }

@@ -41,6 +41,7 @@ export const comq: Quantizer = {
   name: 'comq',
   summary: 'coordinate descent from unrounded weights (arXiv 2403.07134)',
   needsMoment: true,
+  takesRounds: true,
   defaults: { clip: 'mse', damping: 0, order: 'greedy' },
   forGroup,
 };

@@ -59,6 +59,7 @@ export const descent: Quantizer = {
   name: 'descent',
   summary: 'exact descent on codes and scales from a GPTQ start',
   needsMoment: true,
+  takesRounds: true,
   // Measured on held-out samples: less damping fits the calibration samples' noise.
   defaults: { clip: 'mse', damping: 0.03 },
   forGroup,

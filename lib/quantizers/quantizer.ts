@@ -84,6 +84,8 @@ export interface Quantizer {
   readonly takesOrder?: true;
   /** Whether `refit` says if its scales are moved once codes are found; others always do what is best for them. */
   readonly takesRefit?: true;
+  /** Whether it descends: by `rounds` and `order`. */
+  readonly takesRounds?: true;
   /** What it does best with, where that is not everybody's default. */
   readonly defaults?: Partial<QuantizerOptions & Pick<Scheme, 'clip'>>;
   /** The same, where a bias is fitted jointly. */

@@ -168,5 +168,6 @@ describe('readDocuments', () => {
     await expect(readDocuments('/nowhere/a.parquet')).rejects.toThrow(
       /no such file; check the path/,
     );
+    await expect(readDocuments(`/${'a'.repeat(300)}.txt`)).rejects.toThrow(/its name is too long/);
   });
 });

@@ -77,6 +77,34 @@ describe('OutputDirectory', () => {
     });
   });
 
+  it('is refused before any work where nothing can be written', async () => {
+    const parent = await temporaryDirectory();
+    await writeFile(join(parent, 'file'), '');
+    const below = (...names: string[]) => OutputDirectory.expectUsable(join(parent, ...names), {});
+    await expect(below('file', 'out')).rejects.toMatchObject({
+      code: 'ERR_IO',
+      message: expect.stringMatching(/out\): a part of the path is a file/),
+    });
+    await expect(below('a'.repeat(300), 'out')).rejects.toMatchObject({
+      code: 'ERR_IO',
+      message: expect.stringContaining('the name is too long'),
+    });
+    await below('to', 'be', 'made');
+    expect(await readdir(parent)).toEqual(['file']);
+  });
+
+  it.skipIf(process.getuid?.() === 0)('so it is in a directory of others', async () => {
+    const parent = await temporaryDirectory();
+    await chmod(parent, 0o555);
+    await expect(
+      OutputDirectory.expectUsable(join(parent, 'deep', 'out'), {}),
+    ).rejects.toMatchObject({
+      code: 'ERR_IO',
+      message: expect.stringContaining('permission is denied'),
+    });
+    await chmod(parent, 0o755);
+  });
+
   it('replaces an existing model only when asked', async () => {
     const record = JSON.stringify({ files: { 'old.txt': '', 'grid/old.txt': '' } });
     const target = await modelDirectory({ 'old.txt': 'old', 'ballast-export.json': record });

@@ -88,6 +88,21 @@ describe('wrong usage', () => {
       'Expected a method that can be told the order of columns (gptq) with --act-order',
     ],
     [
+      'rounds of a method that has none',
+      ['quantize', exampleModel, ...paths, '--method', 'rtn', '--rounds', '3'],
+      'Expected a method that descends (descent, comq) with rounds but received rtn.',
+    ],
+    [
+      'an order of a method that has none',
+      ['search', exampleModel, ...paths, '--method', 'gptq', '--order', 'greedy'],
+      'Expected a method that descends (descent, comq) with order but received gptq.',
+    ],
+    [
+      'sites of activations that stay float',
+      ['quantize', exampleModel, ...paths, '--activation-sites', 'attention'],
+      'Expected --activation-bits with --activation-sites: activations stay float unless bits are given.',
+    ],
+    [
       'a wrong size',
       ['quantize', exampleModel, ...paths, '--max-shard-size', 'big'],
       'Expected a size such as 500MB or 5GB.',

@@ -52,5 +52,9 @@ test.each(['resnet', 'x', '', 7, undefined])('nothing is close to %s', (type) =>
       message: expect.not.stringContaining('closest'),
     }),
   );
-  expect(readType(type)).toThrow(/bloom.*opt.*docs\/add-a-model\.md/);
+  expect(readType(type)).toThrow(/bloom.*opt.*swin.*docs\/add-a-model\.md/);
+});
+
+test('a configuration without a type is told so', () => {
+  expect(readType(undefined)).toThrow(/model_type in config\.json \(.*\) but there is none\./);
 });
