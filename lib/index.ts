@@ -41,6 +41,7 @@ export {
   type ResolvedOptions,
   type RunReport,
   type SearchEvent,
+  type SearchOptions,
   type SearchReport,
   type Seconds,
   search,

@@ -21,6 +21,7 @@ const table: OptionTable<ExportOptions> = {
   threads: recurringOptions.threads,
   overwrite: recurringOptions.overwrite,
   maxShardBytes: recurringOptions.maxShardBytes,
+  token: recurringOptions.token,
 };
 
 const list = formats.map(({ name, summary }) => `  ${name.padEnd(19)} ${summary}`).join('\n');

@@ -1,6 +1,7 @@
 // The options of `ballast quantize`, one row each; see option-table.ts.
 
-import { clients, formats } from '../export/index.js';
+import { clients } from '../clients.js';
+import { formats } from '../export/index.js';
 import type { QuantizeOptions } from '../index.js';
 import { quantizers } from '../quantizers/index.js';
 import { byteCount, list, number, type OptionTable } from './option-table.js';

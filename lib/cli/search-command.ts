@@ -1,9 +1,9 @@
 // `ballast search`: tries every combination of sites on held-out calibration samples and writes the model with the best.
 
 import { Command } from 'commander';
-import { type QuantizeOptions, type SearchReport, search } from '../index.js';
+import { type SearchOptions, type SearchReport, search } from '../index.js';
 import { searchDefaults } from '../pipeline/options.js';
-import { resolveOptions } from '../pipeline/resolve-options.js';
+import { runOptionsOf } from '../pipeline/resolve-options.js';
 import { scoreOf } from '../pipeline/scorer.js';
 import { number as digits } from './format.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
@@ -12,8 +12,6 @@ import { follower, outcome } from './quantize-command.js';
 import { quantizeOptions, toldDefaults } from './quantize-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
-
-type SearchOptions = Omit<QuantizeOptions, 'sites'>;
 
 const { sites: _sites, ...rows } = quantizeOptions;
 const searchOptions: OptionTable<SearchOptions> = rows;
@@ -38,7 +36,7 @@ export function searchCommand(signal: AbortSignal): Command {
     .addHelpText('after', examples)
     .action(async (model: string) => {
       const options = readOptions(command, searchOptions);
-      checkUsage(command, searchOptions, () => resolveOptions(options));
+      checkUsage(command, searchOptions, () => runOptionsOf(options));
       const found = await run(model, { ...options, signal });
       if (command.opts().json) printJson(found);
       else printFound(found);

@@ -2,6 +2,7 @@
 // are checked before the first image is classified.
 
 import { basename } from 'node:path';
+import { type DownloadEvent, fetchModel } from '../checkpoint/fetch-model.js';
 import { BallastError, expectNotAborted } from '../errors.js';
 import { PerDevice } from '../execution/index.js';
 import { type ModelFiles, openModelFiles } from '../export/index.js';
@@ -9,7 +10,6 @@ import { type ImageSet, openImages } from '../images/index.js';
 import { isVisionModel, readVisionModel, type VisionModel } from '../models/index.js';
 import { isListOfStrings } from '../option-checks.js';
 import { type Accuracy, evaluateAccuracy } from './accuracy.js';
-import { type DownloadEvent, fetchModel } from './fetch-model.js';
 import { ImageClassifier } from './image-classifier.js';
 import { checkJobOptions, type JobOptions, openJobDevices } from './job-options.js';
 

@@ -4,13 +4,13 @@
 import { basename } from 'node:path';
 import { readDocuments } from '../calibration/documents.js';
 import { evaluationWindows } from '../calibration/samples.js';
+import { type DownloadEvent, fetchModel } from '../checkpoint/fetch-model.js';
 import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
 import { expectNotAborted } from '../errors.js';
 import { PerDevice } from '../execution/index.js';
 import { openModelFiles } from '../export/index.js';
 import { readModel } from '../models/index.js';
 import { isListOfStrings, isString, isWhole } from '../option-checks.js';
-import { type DownloadEvent, fetchModel } from './fetch-model.js';
 import { checkJobOptions, type JobOptions, jobDefaults, openJobDevices } from './job-options.js';
 import { evaluatePerplexity, type Perplexity } from './perplexity.js';
 

@@ -1,3 +1,4 @@
+export type { DownloadEvent } from '../checkpoint/fetch-model.js';
 export { classLogits, meanDivergence } from './divergence.js';
 export {
   checkEvaluateImagesOptions,
@@ -16,7 +17,6 @@ export {
   evaluationDefaults,
   type TextResult,
 } from './evaluate-model.js';
-export type { DownloadEvent } from './fetch-model.js';
 export { finalStates, runBlocks } from './final-states.js';
 export { type Inspection, type InspectOptions, inspect } from './inspect.js';
 export { evaluatePerplexity, negativeLogLikelihood } from './perplexity.js';

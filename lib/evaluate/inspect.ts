@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { type DownloadEvent, type FetchOptions, fetchModel } from '../checkpoint/fetch-model.js';
 import { quantizationMethod } from '../checkpoint/float-weights.js';
 import { reportFile } from '../checkpoint/result-files.js';
 import { describeResult } from '../export/index.js';
@@ -15,7 +16,6 @@ import {
   readBlockModel,
   shapeOf,
 } from '../models/index.js';
-import { type DownloadEvent, type FetchOptions, fetchModel } from './fetch-model.js';
 
 export interface Inspection {
   /** As it was passed. */

@@ -1,6 +1,7 @@
 // What evaluations of texts and of images are told alike: from where the model is fetched, when to stop, and which devices
 // share the work.
 
+import type { FetchOptions } from '../checkpoint/fetch-model.js';
 import {
   type DeviceNames,
   deviceNames,
@@ -18,7 +19,6 @@ import {
   isString,
   isWhole,
 } from '../option-checks.js';
-import type { FetchOptions } from './fetch-model.js';
 
 export interface JobOptions<Event> extends FetchOptions {
   /** A name of `listDevices`, 'cuda' for every GPU, or a list of names, which share the work. Default 'cpu'. */

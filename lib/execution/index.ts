@@ -1,5 +1,6 @@
 export { activationFile, readActivations } from './activation-file.js';
 export { BlockLoader } from './block-loader.js';
+export { expectFinite, expectFiniteBlock } from './expect-finite.js';
 export { expectTensors } from './expect-tensors.js';
 export {
   batchSize,

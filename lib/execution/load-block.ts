@@ -4,9 +4,9 @@
 import { allOrNothing } from '../all-or-nothing.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { converted, loadTensor, uploadTensor } from '../checkpoint/load-tensor.js';
-import { type Device, type Tensor, takeFloat64 } from '../device/index.js';
-import { BallastError } from '../errors.js';
+import type { Device, Tensor } from '../device/index.js';
 import { type BlockModel, shapeOf, Weights } from '../models/index.js';
+import { expectFinite, expectFiniteBlock } from './expect-finite.js';
 import type { LinearWeights } from './linear-execution.js';
 
 export interface LoadedBlock extends Disposable {
@@ -60,13 +60,7 @@ export async function loadBlock(
         bias: bias ? load(`${name}.bias`, 'float32') : undefined,
       });
     }
-    await expectFinite(device, checkpoint, [
-      ...blockTensors.map((name) => [`${block}.${name}`, weights.get(name)] as const),
-      ...Array.from(linears, ([name, { weight }]) => [`${block}.${name}.weight`, weight] as const),
-      ...Array.from(linears).flatMap(([name, { bias }]) =>
-        bias === undefined ? [] : [[`${block}.${name}.bias`, bias] as const],
-      ),
-    ]);
+    await expectFiniteBlock(block, blockTensors, { weights, linears }, fileIn(checkpoint));
     const dispose = () => {
       for (const tensor of loaded) tensor.dispose();
     };
@@ -99,25 +93,9 @@ export function loadWeights(
       );
       tensors.push([name, tensor]);
     }
-    await expectFinite(device, checkpoint, tensors);
+    await expectFinite(tensors, fileIn(checkpoint));
     return new Weights(tensors);
   });
 }
 
-async function expectFinite(
-  device: Device,
-  checkpoint: Checkpoint,
-  tensors: readonly (readonly [string, Tensor])[],
-): Promise<void> {
-  const counts = await takeFloat64(tensors.map(([, tensor]) => device.countNonFinite(tensor)));
-  for (const [i, [name]] of tensors.entries()) {
-    const [count = 0] = counts[i] ?? [];
-    if (count !== 0) {
-      throw new BallastError(
-        'ERR_CHECKPOINT',
-        `${name} in ${checkpoint.tensor(name).file} holds ${count} values that are NaN or infinite; ` +
-          'the checkpoint is damaged: fetch or train it again.',
-      );
-    }
-  }
-}
+const fileIn = (checkpoint: Checkpoint) => (name: string) => checkpoint.tensor(name).file;

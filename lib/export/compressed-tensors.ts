@@ -131,6 +131,7 @@ function expectModel({ modelType, linears }: BlockModel): void {
 export const compressedTensors: ExportFormat = {
   name: 'compressed-tensors',
   summary: 'packed codes for vLLM and transformers, 2 to 8 bits',
+  clients: ['transformers', 'vllm'],
   gridDefaults: { scaleDtype: 'float16' },
   expectGrid,
   expectModel,

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { resolveModel } from '../checkpoint/hub.js';
+import { type FetchOptions, fetchModel } from '../checkpoint/fetch-model.js';
 import { OutputDirectory } from '../checkpoint/output-directory.js';
 import { reportFile } from '../checkpoint/result-files.js';
 import type { Device } from '../device/index.js';
@@ -40,8 +40,10 @@ export interface Conversion {
   readonly maxShardBytes: number;
   /** Called after each block; throws to stop. */
   readonly onBlock: (done: number, total: number) => void;
-  /** Called between the pieces of files that are read back. */
+  /** Called between blocks, and pieces of files, that are read back; throws to stop. */
   readonly throwIfAborted: () => void;
+  /** How a source that is named by a hub id is fetched. */
+  readonly fetching: FetchOptions;
 }
 
 /**
@@ -55,7 +57,7 @@ export async function convert(conversion: Conversion): Promise<number> {
   await format.expectModel?.(result.model, result.config);
   expectGridHolds(result.record.grid, format);
   const report = (await readJsonObject(join(directory, reportFile))) ?? {};
-  const checkpoint = await restOfModel(result, directory, report);
+  const checkpoint = await restOfModel(result, conversion, report);
   const output = await OutputDirectory.create(target, { overwrite, source: directory });
   try {
     // What is copied, or read back as no linear, would pass for whole under digests of its own.
@@ -73,6 +75,7 @@ export async function convert(conversion: Conversion): Promise<number> {
       addBiases: await hasUnannouncedBiases(result),
       dtypeOf: (block, linear) => record.blocks[block]?.[linear]?.dtype,
       maxShardBytes,
+      throwIfAborted: conversion.throwIfAborted,
     });
     try {
       for (let index = 0; index < model.blocks; index++) {
@@ -109,7 +112,7 @@ export async function convert(conversion: Conversion): Promise<number> {
 /** Where tensors that are no linears come from: the result, or the run's source where it is in no safetensors. */
 async function restOfModel(
   { model: { modelType } }: OpenedResult,
-  directory: string,
+  { directory, fetching }: Conversion,
   report: Readonly<Record<string, unknown>>,
 ): Promise<Checkpoint> {
   try {
@@ -117,7 +120,7 @@ async function restOfModel(
   } catch (error) {
     const { model, fingerprint } = report;
     if (!(error instanceof BallastError) || typeof model !== 'string') throw error;
-    const source = await openSource(model, directory);
+    const source = await openSource(model, directory, fetching);
     if ((await source.fingerprint()) === fingerprint) return sourceAs(source, modelType);
     throw new BallastError(
       'ERR_CHECKPOINT',
@@ -127,9 +130,13 @@ async function restOfModel(
   }
 }
 
-async function openSource(model: string, directory: string): Promise<Checkpoint> {
+async function openSource(
+  model: string,
+  directory: string,
+  fetching: FetchOptions,
+): Promise<Checkpoint> {
   try {
-    return await Checkpoint.open(await resolveModel(model, {}));
+    return await Checkpoint.open(await fetchModel(model, fetching));
   } catch (error) {
     if (!(error instanceof BallastError)) throw error;
     throw new BallastError(
@@ -185,7 +192,7 @@ async function readBlock(
   index: number,
 ): Promise<Map<string, ExportedLinear>> {
   const linears = new Map<string, ExportedLinear>();
-  const capability = biasCapability(written, format.name);
+  const capability = biasCapability(written, format);
   try {
     for (const spec of shapeOf(model, index).linears) {
       const name = `${model.blockName(index)}.${spec.name}`;

@@ -63,13 +63,13 @@ class VerifyingWriter implements ExportWriter {
   async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
     await this.#digesting;
     await this.writer.finish(replaced);
-    const { device, output, grid } = this.input;
+    const { device, output, grid, throwIfAborted } = this.input;
     const record: ExportRecord = {
       format: this.format.name,
       grid: gridOf(grid),
       blocks: this.#blocks,
     };
-    await verifyResult(await openResult(device, output.path, formats, { record }));
+    await verifyResult(await openResult(device, output.path, formats, { record }), throwIfAborted);
     await output.writeJson(recordFile, record);
   }
 

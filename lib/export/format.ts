@@ -5,9 +5,11 @@
 import type { BlockQuantizers } from '../activations/index.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { OutputDirectory } from '../checkpoint/output-directory.js';
+import type { Client } from '../clients.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import type { BlockModel, Config, LinearSpec } from '../models/index.js';
 import type { QuantizedWeight, Scheme } from '../quantizers/index.js';
+import type { StoredBits } from './stored-bits.js';
 
 /** The grid of a run's codes, and how its groups came to be. */
 export interface Grid extends Scheme {
@@ -54,6 +56,8 @@ export interface ExportInput {
   /** What a linear is executed in, where `checkpoint` does not hold its weight to tell. */
   readonly dtypeOf?: (block: number, linear: string) => DType | undefined;
   readonly maxShardBytes: number;
+  /** Called between blocks as the result is read back; throws to stop. */
+  readonly throwIfAborted: () => void;
 }
 
 export interface ExportWriter {
@@ -120,6 +124,14 @@ export interface ExportFormat {
   readonly summary: string;
   /** Whether results are checkpoints like the source, with weights instead of codes. */
   readonly plain?: true;
+  /** What loads its results; the one that is meant where nobody says first. */
+  readonly clients: readonly [Client, ...Client[]];
+  /** Whether every linear may have a bias, whatever the source's architecture allows. */
+  readonly holdsAnyBias?: true;
+  /** Whether results hold what is computed, and so all that a run fits. */
+  readonly computes?: true;
+  /** What codes and groups take in its files, where that is not what the grid itself needs. */
+  storedBits?(grid: Grid): StoredBits;
   /** What the format fixes of a grid where the caller does not say. */
   readonly gridDefaults?: Partial<Grid>;
   /** What its clients dequantize weights to; absent where that is the source's dtype. */

@@ -74,6 +74,10 @@ async function open(input: ExportInput): Promise<ExportWriter> {
 export const gguf: ExportFormat = {
   name: 'gguf',
   summary: 'one file for llama.cpp: Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0',
+  clients: ['llama.cpp'],
+  holdsAnyBias: true,
+  // An offset of 16 bits in the place of a zero point.
+  storedBits: ({ bits, symmetric }) => ({ code: bits, group: symmetric ? 16 : 32 }),
   gridDefaults: { groupSize: blockValues, scaleDtype: 'float16' },
   expectGrid,
   expectModel: (model, config) => void llamaLayout(model, config),

@@ -154,6 +154,9 @@ async function roundGrid(
 export const gptq: ExportFormat = {
   name: 'gptq',
   summary: 'packed codes as GPTQ checkpoints hold them (version 1), 2, 3, 4 or 8 bits',
+  clients: ['transformers', 'vllm'],
+  // Symmetric grids have zero points too.
+  storedBits: ({ bits }) => ({ code: bits, group: 16 + bits }),
   gridDefaults: { scaleDtype: 'float16' },
   expectGrid,
   expectModel,

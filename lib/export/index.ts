@@ -1,11 +1,4 @@
-export {
-  biasCapability,
-  type Client,
-  clients,
-  clientsFor,
-  expectClient,
-  readByUsAlone,
-} from './capabilities.js';
+export { biasCapability, expectClient, readByUsAlone } from './capabilities.js';
 export { describeResult } from './describe-result.js';
 export { openExport } from './export-writer.js';
 export { recordFiles } from './file-digests.js';
@@ -29,3 +22,4 @@ export {
   type VerifyOptions,
   verify,
 } from './results.js';
+export { storedBitsOf } from './stored-bits.js';

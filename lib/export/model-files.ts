@@ -1,11 +1,19 @@
 // A model directory that is to be run, plain or packed. Of a packed result each linear is dequantized as its block is
 // loaded, by the format's own reader: what is run is what the files hold.
 
+import { allOrNothing } from '../all-or-nothing.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { expectFloatWeights } from '../checkpoint/float-weights.js';
+import { converted } from '../checkpoint/load-tensor.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { checkpointModel, type LinearWeights, type StoredModel } from '../execution/index.js';
+import {
+  checkpointModel,
+  expectFinite,
+  expectFiniteBlock,
+  type LinearWeights,
+  type StoredModel,
+} from '../execution/index.js';
 import { type BlockModel, type Config, shapeOf, Weights } from '../models/index.js';
 import { formats } from './registry.js';
 import {
@@ -44,11 +52,11 @@ export async function openModelFiles(directory: string): Promise<ModelFiles> {
     config,
     tensors: await tensorNames(directory, format),
     open: async (device) =>
-      packedModel(device, directory, await openResult(device, directory, formats, { record })),
+      packedModel(directory, await openResult(device, directory, formats, { record })),
   };
 }
 
-function packedModel(device: Device, directory: string, result: OpenedResult): StoredModel {
+function packedModel(directory: string, result: OpenedResult): StoredModel {
   const { model, record, reader } = result;
   const { tensor: read } = reader;
   if (read === undefined) {
@@ -72,30 +80,36 @@ function packedModel(device: Device, directory: string, result: OpenedResult): S
         for (const [, tensor] of weights) tensor.dispose();
       };
       try {
-        for (const spec of shapeOf(model, index).linears) {
+        const { linears: specs, blockTensors } = shapeOf(model, index);
+        for (const spec of specs) {
           const dtype = record.blocks[index]?.[spec.name]?.dtype ?? 'float32';
           const { codes, weight, bias } = await reader.linear(index, spec, dtype);
           linears.set(spec.name, { weight, bias });
           for (const tensor of Object.values(codes ?? {})) tensor?.dispose();
         }
-        for (const name of shapeOf(model, index).blockTensors) {
+        for (const name of blockTensors) {
           weights.push([name, read(`${block}.${name}`, 'float32')]);
         }
+        const loaded = { weights: new Weights(weights), linears };
+        await expectFiniteBlock(block, blockTensors, loaded, () => directory);
+        return { ...loaded, [Symbol.dispose]: dispose };
       } catch (error) {
         dispose();
         throw error;
       }
-      return { weights: new Weights(weights), linears, [Symbol.dispose]: dispose };
     },
-    async loadWeights(names) {
-      const load = (name: string): Tensor => {
-        const tensor = read(name);
-        // Embedding and matmul read every weight dtype, norms float32 alone.
-        return tensor.shape.length === 2
-          ? tensor
-          : device.scope(() => device.cast(tensor, 'float32'));
-      };
-      return new Weights(names.map((name) => [name, load(name)] as const));
+    loadWeights(names) {
+      return allOrNothing(async (own) => {
+        const tensors: (readonly [string, Tensor])[] = [];
+        for (const name of names) {
+          const tensor = read(name);
+          // Embedding and matmul read every weight dtype, norms float32 alone.
+          const matrix = tensor.shape.length === 2;
+          tensors.push([name, await own(matrix ? tensor : converted(tensor, 'float32'))]);
+        }
+        await expectFinite(tensors, () => directory);
+        return new Weights(tensors);
+      });
     },
   };
 }

@@ -3,7 +3,7 @@
 // in the graph. Beside the files stand config.json and preprocessor_config.json, so that the result can be read back.
 
 import type { ExportFormat } from './format.js';
-import { dynamicRange, expectGrid } from './onnx/limits.js';
+import { codeWidth, dynamicRange, expectGrid, hasZeros } from './onnx/limits.js';
 
 // Loaded where they are needed: protobuf would be a quarter of the time that this library takes to load.
 const writer = () => import('./onnx/writer.js');
@@ -12,7 +12,14 @@ const reader = () => import('./onnx/reader.js');
 export const onnx: ExportFormat = {
   name: 'onnx',
   summary: 'a graph of integer products for ONNX Runtime; image classifiers',
+  clients: ['onnxruntime'],
+  holdsAnyBias: true,
+  computes: true,
   weightDtype: 'float32',
+  storedBits: (grid) => ({
+    code: codeWidth(grid),
+    group: 32 + (hasZeros(grid) ? codeWidth(grid) : 0),
+  }),
   expectGrid,
   expectActivations(dynamic) {
     if (dynamic) throw dynamicRange();

@@ -1,7 +1,8 @@
 // The public functions over finished results: another format of the same run, and the check that files hold what was
 // quantized.
 
-import { Device } from '../device/index.js';
+import type { FetchOptions } from '../checkpoint/fetch-model.js';
+import { type Device, openDevices } from '../device/index.js';
 import { expectNotAborted } from '../errors.js';
 import {
   checkOptions,
@@ -32,7 +33,7 @@ export interface VerifyOptions {
   readonly onProgress?: (event: ResultEvent) => void;
 }
 
-export interface ExportOptions extends VerifyOptions {
+export interface ExportOptions extends VerifyOptions, FetchOptions {
   /** Directory that receives the result; must not exist or be empty, unless `overwrite`. */
   readonly output: string;
   /** Name of a format. */
@@ -78,6 +79,7 @@ const exportChecks = {
   architecture: isString,
   overwrite: isBoolean,
   maxShardBytes: isWhole(1),
+  token: isString,
 };
 
 /** Errors: ERR_ARGUMENT for an unknown option, a missing one, or a value out of range. */
@@ -131,13 +133,14 @@ export async function exportResult(result: string, options: ExportOptions): Prom
       maxShardBytes,
       onBlock,
       throwIfAborted,
+      fetching: options,
     });
     return { result: output, format: format.name, linears };
   });
 }
 
 async function withDevice<T>(
-  { device: name, threads, signal, onProgress }: VerifyOptions,
+  { device: name = resultDefaults.device, threads, signal, onProgress }: VerifyOptions,
   body: (
     device: Device,
     onBlock: (done: number, total: number) => void,
@@ -146,14 +149,16 @@ async function withDevice<T>(
 ): Promise<T> {
   const throwIfAborted = () => expectNotAborted(signal, 'The work on a result');
   throwIfAborted();
-  const device = Device.open(name ?? resultDefaults.device, { threads });
+  using opened = openDevices(name, { threads, signal });
+  const onBlock = (done: number, total: number) => {
+    throwIfAborted();
+    onProgress?.({ done, total });
+  };
   try {
-    const onBlock = (done: number, total: number) => {
-      throwIfAborted();
-      onProgress?.({ done, total });
-    };
-    return await body(device, onBlock, throwIfAborted);
-  } finally {
-    device.close();
+    return await body(opened.devices[0] as Device, onBlock, throwIfAborted);
+  } catch (error) {
+    // Whatever the cancelled device reports first, the cause is the signal.
+    throwIfAborted();
+    throw error;
   }
 }

@@ -7,6 +7,7 @@ import { readVisionTransformer, visionTransformer } from './vision-transformer.j
 
 export const deit: Architecture<VisionModel> = {
   modelType: 'deit',
+  notLoadedBy: ['vllm'],
   relatives: ['beit', 'data2vec-vision'],
   read: (config, tensors) =>
     visionTransformer({

@@ -18,6 +18,7 @@ export {
   type VisionModel,
 } from './model.js';
 export {
+  architectureOf,
   architectures,
   isLanguageModel,
   isVisionModel,

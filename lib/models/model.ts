@@ -4,6 +4,7 @@
 // same tensor form an input group.
 
 import type { TensorPart } from '../checkpoint/checkpoint.js';
+import type { Client } from '../clients.js';
 import type {
   Activation,
   AttentionOptions,
@@ -197,6 +198,10 @@ export interface Architecture<Model extends BlockModel = LanguageModel> {
   readonly modelType: string;
   /** `model_type`s that are not supported but closer to this architecture than their names tell. */
   readonly relatives?: readonly string[];
+  /** By client, linears whose bias its class of this model does not own, though config.json announces it. */
+  readonly biasesNotRead?: Readonly<Partial<Record<Client, readonly string[]>>>;
+  /** Clients that have no class for it, so that no result of it can be meant for them. */
+  readonly notLoadedBy?: readonly Client[];
   /**
    * Throws ERR_CHECKPOINT for a configuration that contradicts itself or the tensors present, ERR_UNSUPPORTED for a
    * variant that is not implemented.

@@ -8,6 +8,7 @@ import { readBiases, readGatedDecoder } from './read-gated-decoder.js';
 
 export const qwen3: Architecture = {
   modelType: 'qwen3',
+  biasesNotRead: { vllm: ['self_attn.o_proj'] },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'qwen3', { headSize: 128 });

@@ -62,6 +62,14 @@ export const architectures: readonly Architecture[] = [
 
 export const visionArchitectures: readonly Architecture<VisionModel>[] = [deit, swin, vit];
 
+/** That of a model that was read. */
+export function architectureOf({ modelType }: BlockModel): Architecture<BlockModel> {
+  const known: readonly Architecture<BlockModel>[] = [...architectures, ...visionArchitectures];
+  const found = known.find((architecture) => architecture.modelType === modelType);
+  if (found === undefined) throw new RangeError(`No architecture is called ${modelType}.`);
+  return found;
+}
+
 /** Whether a configuration is that of an image classifier. */
 export function isVisionModel({ model_type: type }: Config): boolean {
   return visionArchitectures.some(({ modelType }) => modelType === type);

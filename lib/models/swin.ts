@@ -251,6 +251,7 @@ function swinModel(swin: Swin): SwinModel {
 
 export const swin: Architecture<VisionModel> = {
   modelType: 'swin',
+  notLoadedBy: ['vllm'],
   relatives: ['swinv2', 'donut-swin', 'maskformer-swin'],
   read: (config) => swinModel(readSwin(new ConfigReader(config))),
 };

@@ -6,6 +6,7 @@ import { readVisionTransformer, visionTransformer } from './vision-transformer.j
 
 export const vit: Architecture<VisionModel> = {
   modelType: 'vit',
+  notLoadedBy: ['vllm'],
   relatives: ['vit_msn', 'vit_mae', 'dinov2', 'ijepa'],
   read: (config) =>
     visionTransformer({

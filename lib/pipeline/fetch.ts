@@ -1,7 +1,7 @@
 // A model's directory, with the progress of its download as events. The download runs by itself; of what it tells
 // while the caller is busy only the latest is kept.
 
-import { type DownloadEvent, type FetchOptions, fetchModel } from '../evaluate/fetch-model.js';
+import { type DownloadEvent, type FetchOptions, fetchModel } from '../checkpoint/fetch-model.js';
 
 export async function* fetchWithEvents(
   model: string,

@@ -10,6 +10,7 @@ export type { MemoryPart, MemoryPlan } from './memory-plan.js';
 export type {
   QuantizeOptions,
   ResolvedOptions,
+  SearchOptions,
 } from './options.js';
 export { planMemory } from './plan-memory.js';
 export { quantize } from './quantize.js';

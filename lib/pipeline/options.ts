@@ -1,7 +1,7 @@
 // What a caller may ask of a quantization, and its defaults, which live here and nowhere else.
 
+import type { Client } from '../clients.js';
 import type { DeviceNames } from '../device/index.js';
-import type { Client } from '../export/index.js';
 import { defaultQuantizer } from '../quantizers/index.js';
 import { type ActivationOptions, activationDefaults } from './activation-options.js';
 
@@ -171,6 +171,9 @@ export const defaults = {
   overwrite: false,
   maxShardBytes: 5e9,
 } as const satisfies Partial<QuantizeOptions>;
+
+/** Of `search`, which finds the sites. */
+export type SearchOptions = Omit<QuantizeOptions, 'sites'>;
 
 /** Those of a search: to choose among dozens of combinations takes more held-out samples than to judge one bias. */
 export const searchDefaults = { ...defaults, heldOut: 1 / 2 } as const;

@@ -1,7 +1,7 @@
 // The plan of a run that is not begun: what memory-plan.ts counts, for a model and options as `quantize` takes them.
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { fetchModel } from '../evaluate/fetch-model.js';
+import { fetchModel } from '../checkpoint/fetch-model.js';
 import { type MemoryPlan, memoryPlanOf } from './memory-plan.js';
 import type { QuantizeOptions } from './options.js';
 import { resolveOptions } from './resolve-options.js';
@@ -14,7 +14,7 @@ import { expectGroups, modelOf } from './with-run.js';
  */
 export async function planMemory(name: string, given: QuantizeOptions): Promise<MemoryPlan> {
   const { options, quantizer } = resolveOptions(given);
-  const source = await Checkpoint.open(await fetchModel(name, given, undefined));
+  const source = await Checkpoint.open(await fetchModel(name, given));
   const { model, checkpoint } = modelOf(source, options);
   expectGroups(model, options);
   return memoryPlanOf({ checkpoint, model, options, quantizer, sites: findSites(model, options) });

@@ -1,6 +1,7 @@
 // The main job: a checkpoint in, a quantized and compensated checkpoint out, one block at a time.
 
 import { readFileSync } from 'node:fs';
+import { findFormat, storedBitsOf } from '../export/index.js';
 import type { CalibrationData } from './calibration-data.js';
 import { enterModel } from './enter-model.js';
 import type { LayerReport, OutputReport, QuantizeEvent, RunReport } from './events.js';
@@ -40,6 +41,7 @@ export async function* quantizeBlocks(
   const writer = await ResultWriter.open(run);
   const layers: LayerReport[] = [];
   const outputs: OutputReport[] = [];
+  const bits = storedBitsOf(findFormat(run.options.format), run.options);
   let weightBits = 0;
   let weights = 0;
   try {
@@ -51,9 +53,7 @@ export async function* quantizeBlocks(
       using block = await quantizeBlock(run, index, paths, ({ report, codes }) => {
         finished.push(report);
         if (codes === undefined) return;
-        weightBits += codes.codes.elements * run.options.bits;
-        // A scale and a zero point of 16 and `bits` bits each group, as the packed formats hold them.
-        weightBits += codes.scales.elements * (16 + run.options.bits);
+        weightBits += codes.codes.elements * bits.code + codes.scales.elements * bits.group;
         weights += codes.codes.elements;
       });
       await clock.measure('write', () => writer.writeBlock(block));

@@ -1,8 +1,9 @@
 // Which options are refused, and what the others come to with the defaults of the library, the method and the format.
 
+import { clients } from '../clients.js';
 import { deviceNames } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { clients, expectClient, findFormat } from '../export/index.js';
+import { expectClient, findFormat } from '../export/index.js';
 import {
   type Check,
   checkOptions,
@@ -18,7 +19,13 @@ import {
 } from '../option-checks.js';
 import { findQuantizer, type Quantizer, quantizers } from '../quantizers/index.js';
 import { activationChecks, expectActivationOptions } from './activation-options.js';
-import { defaults, type QuantizeOptions, type ResolvedOptions } from './options.js';
+import {
+  defaults,
+  type QuantizeOptions,
+  type ResolvedOptions,
+  type SearchOptions,
+  searchDefaults,
+} from './options.js';
 
 const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   output: isString,
@@ -103,11 +110,28 @@ export function resolveOptions(options: QuantizeOptions): {
     );
   }
   format.expectGrid?.(resolved);
-  expectClient(format.name, resolved.client);
+  expectClient(format, resolved.client);
   if (resolved.activationBits > 0) {
     format.expectActivations?.(resolved.activationRange === 'dynamic');
   }
   return { options: resolved, quantizer };
+}
+
+const { sites: _sites, ...searchChecks } = checks;
+
+/** The options of each run of a search. Errors as `resolveOptions`, and for options that leave nothing to compare. */
+export function runOptionsOf(options: SearchOptions): QuantizeOptions {
+  checkOptions(options, searchChecks, ['output', 'calibration']);
+  const { heldOut = searchDefaults.heldOut } = options;
+  if (options.compensation === 'none' || heldOut === 0) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      'Expected a compensation and held-out samples for a search: it compares biases on held-out samples.',
+    );
+  }
+  const run = { ...options, heldOut };
+  resolveOptions(run);
+  return run;
 }
 
 /** Refuses options that the method would not heed, of those that were given. */

@@ -7,16 +7,16 @@ import { dirname, join, resolve } from 'node:path';
 import { ioError } from '../checkpoint/io-error.js';
 import { makeDirectories } from '../checkpoint/make-directories.js';
 import type { Tensor } from '../device/index.js';
-import { BallastError } from '../errors.js';
 import { checkpointModel, disposeEach, PerDevice } from '../execution/index.js';
 import type { CalibrationData } from './calibration-data.js';
 import { enterModel } from './enter-model.js';
 import type { QuantizeEvent, RunReport } from './events.js';
 import { compensateModel } from './model-site.js';
-import { type QuantizeOptions, type Site, searchDefaults } from './options.js';
+import type { SearchOptions, Site } from './options.js';
 import { loadPrepared, type PreparedModel, prepareModel } from './prepared-model.js';
 import { quantizeBlocks } from './quantize.js';
 import { quantizeBlock } from './quantize-block.js';
+import { runOptionsOf } from './resolve-options.js';
 import type { Run } from './run.js';
 import { type HeldOutScore, openScorer, type Scorer, scoreOf } from './scorer.js';
 import { canTake, combinations } from './site-combinations.js';
@@ -53,16 +53,9 @@ export interface SearchReport {
  */
 export async function* search(
   model: string,
-  options: Omit<QuantizeOptions, 'sites'>,
+  options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchReport> {
-  if (options.compensation === 'none' || options.heldOut === 0) {
-    throw new BallastError(
-      'ERR_ARGUMENT',
-      'Expected a compensation and held-out samples for a search: it compares biases on held-out samples.',
-    );
-  }
-  const heldOut = options.heldOut ?? searchDefaults.heldOut;
-  return yield* withRun(model, { ...options, heldOut }, searchSites);
+  return yield* withRun(model, runOptionsOf(options), searchSites);
 }
 
 async function* searchSites(

@@ -7,7 +7,7 @@
 
 import type { BiasSource } from '../compensation/index.js';
 import { BallastError } from '../errors.js';
-import { biasCapability } from '../export/index.js';
+import { biasCapability, findFormat } from '../export/index.js';
 import type { BlockModel } from '../models/index.js';
 import type { CompensationGranularity, ResolvedOptions, Site } from './options.js';
 
@@ -39,7 +39,7 @@ export function findSites(model: BlockModel, options: ResolvedOptions): Sites {
   const foldsBlock = asks('block') && compensation === 'channel';
   const slot = foldsBlock ? slotOf(model, 'block') : undefined;
   if (asks('model')) expectModelSite(model, compensation);
-  const { dropped } = biasCapability(model, options.format, options.client);
+  const { dropped } = biasCapability(model, findFormat(options.format), options.client);
   const folds = (linear: string) => slot?.kind === 'linear' && slot.linear === linear;
   // Biases per position travel beside the weights, and only our own evaluator reads them.
   const lost = new Set(

@@ -45,13 +45,14 @@ export async function* withRun<Event, Result>(
     await OutputDirectory.expectUsable(output, { overwrite, source: directory });
     const source = await Checkpoint.open(directory);
     const { config, model: definition, checkpoint } = modelOf(source, resolved);
-    await findFormat(resolved.format).expectModel?.(definition, config);
+    const format = findFormat(resolved.format);
+    await format.expectModel?.(definition, config);
     expectGroups(definition, resolved);
     const { modelType, blocks } = definition;
     const linears = countLinears(definition);
     const sites = findSites(definition, resolved);
     const { dropped } = sites;
-    const unread = readByUsAlone(resolved.format, resolved);
+    const unread = readByUsAlone(format, resolved);
     yield { type: 'start', model, modelType, blocks, linears, dropped, unread };
     const data = await clock.measure('load', () =>
       readCalibrationData(directory, definition, resolved, signal),

@@ -3,15 +3,21 @@
 import { describe, expect, it } from 'vitest';
 import { ballast, calibrationText, exampleModel } from './command.js';
 
+const commands = [
+  'quantize',
+  'search',
+  'evaluate',
+  'inspect',
+  'export',
+  'verify',
+  'report',
+  'devices',
+];
+
 describe('help', () => {
-  it.each([
-    ['ballast', []],
-    ['ballast quantize', ['quantize']],
-    ['ballast evaluate', ['evaluate']],
-    ['ballast inspect', ['inspect']],
-    ['ballast devices', ['devices']],
-  ])('of %s goes to stdout, with examples', async (name, args) => {
-    const { code, stdout, stderr } = await ballast([...args, '--help']);
+  it.each(['', ...commands])('of ballast %s goes to stdout, with examples', async (command) => {
+    const name = `ballast ${command}`.trim();
+    const { code, stdout, stderr } = await ballast(`${command} --help`.trim().split(' '));
     expect(code).toBe(0);
     expect(stdout).toContain(`Usage: ${name} `);
     expect(stdout).toContain(`Examples:\n  $ ${name}`);
@@ -101,6 +107,16 @@ describe('wrong usage', () => {
       'sites of activations that stay float',
       ['quantize', exampleModel, ...paths, '--activation-sites', 'attention'],
       'Expected --activation-bits with --activation-sites: activations stay float unless bits are given.',
+    ],
+    [
+      'a search without compensation',
+      ['search', exampleModel, ...paths, '--compensation', 'none'],
+      'Expected a compensation and held-out samples for a search',
+    ],
+    [
+      'a search without held-out samples',
+      ['search', exampleModel, ...paths, '--held-out', '0'],
+      'Expected a compensation and held-out samples for a search',
     ],
     [
       'a wrong size',

@@ -128,14 +128,19 @@ export async function exportRandom(
   checkpoint: Checkpoint,
   format: string,
   grid: Grid = baseGrid,
-  { biases = true, groupIndex }: { biases?: boolean; groupIndex?: Int32Array } = {},
+  {
+    biases = true,
+    groupIndex,
+    throwIfAborted = () => {},
+  }: { biases?: boolean; groupIndex?: Int32Array; throwIfAborted?: () => void } = {},
 ): Promise<Exported> {
   const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const directory = join(await temporaryDirectory(), 'result');
   const output = await OutputDirectory.create(directory);
   const { config } = checkpoint;
-  const input = { device, checkpoint, model, config, output, grid, addBiases: biases };
-  const writer = await openExport(findFormat(format), { ...input, maxShardBytes: 1e9 });
+  const run = { device, checkpoint, model, config, output, grid, addBiases: biases };
+  const input = { ...run, maxShardBytes: 1e9, throwIfAborted };
+  const writer = await openExport(findFormat(format), input);
   const blocks: Map<string, HostLinear>[] = [];
   for (let index = 0; index < model.blocks; index++) {
     using block = await loadBlock(device, checkpoint, model, index);

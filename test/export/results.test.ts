@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
-import { exportResult, verify } from '../../lib/index.js';
+import { BallastError, exportResult, verify } from '../../lib/index.js';
 import { temporaryDirectory } from '../checkpoint/files.js';
 import { exampleModel, finish } from '../pipeline/runs.js';
 import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
@@ -47,6 +47,18 @@ describe.each(formats)('%s', (format) => {
       message: expect.stringContaining('model.layers.1.mlp.down_proj'),
     });
   });
+});
+
+it('the reading back of what was written can be stopped at each block', async () => {
+  const checkpoint = await randomLlama();
+  let asked = 0;
+  const throwIfAborted = () => {
+    asked++;
+    throw new BallastError('ERR_ABORTED', 'Stopped.');
+  };
+  const stopped = exportRandom(device, checkpoint, 'gptq', symmetric, { throwIfAborted });
+  await expect(stopped).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  expect(asked).toBe(1);
 });
 
 async function flip(path: string, position: number): Promise<void> {

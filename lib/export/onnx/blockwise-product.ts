@@ -10,7 +10,7 @@ import type { Grid } from '../format.js';
 import { downloadCodes, type HostCodes } from '../host-codes.js';
 import { wholeZeros } from '../whole-zeros.js';
 import { type Graph, runtimeDomain } from './graph.js';
-import { smallestBlock } from './limits.js';
+import { codeWidth, hasZeros, smallestBlock } from './limits.js';
 import type { ModelFile } from './model-file.js';
 
 /** The largest that ONNX Runtime has kernels for which read codes as they are. */
@@ -29,18 +29,14 @@ interface Blocks {
   readonly perGroup: number;
 }
 
-function blocksOf(inChannels: number, { bits, groupSize }: Grid): Blocks {
+function blocksOf(inChannels: number, grid: Grid): Blocks {
+  const { groupSize } = grid;
   const group = groupSize === 0 ? inChannels : groupSize;
   let size = smallestBlock;
   while (size < largestBlock && group % (2 * size) === 0) size *= 2;
   const count = Math.ceil(inChannels / size);
   const perGroup = groupSize === 0 ? count : groupSize / size;
-  return { width: bits <= 4 ? 4 : 8, size, count, perGroup };
-}
-
-/** Absent zero points are the middle of the stored codes. */
-function hasZeros({ bits, symmetric }: Grid, { width }: Blocks): boolean {
-  return !symmetric || bits !== width;
+  return { width: codeWidth(grid), size, count, perGroup };
 }
 
 function tensorShapes(outChannels: number, { width, size, count }: Blocks) {
@@ -82,7 +78,7 @@ export async function writeBlockwiseProduct(
     await graph.floats(`${name}.weight_scale`, scales, shapes.scale),
   ];
   const whole = wholeZeros(host.zeros, grid, name);
-  if (hasZeros(grid, blocks)) {
+  if (hasZeros(grid)) {
     const zeros = Uint8Array.from(groupOf, (group) => whole[group] ?? 0);
     const packed = width === 8 ? zeros : packPairs(zeros, outChannels, count);
     inputs.push(await graph.tensor(`${name}.weight_zero_point`, 'uint8', shapes.zeros, packed));
@@ -111,7 +107,7 @@ export async function readBlockwiseProduct(
   );
   const scales = await file.floats(`${name}.weight_scale`, shapes.scale);
   let zeros = new Uint8Array(outChannels * count).fill(2 ** (width - 1));
-  if (hasZeros(grid, blocks)) {
+  if (hasZeros(grid)) {
     const packed = await file.read(`${name}.weight_zero_point`, 'uint8', shapes.zeros);
     zeros = width === 8 ? packed : unpackPairs(packed, outChannels, count);
   }

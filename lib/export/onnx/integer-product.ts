@@ -11,11 +11,13 @@ import type { Grid } from '../format.js';
 import type { HostCodes } from '../host-codes.js';
 import { wholeZeros } from '../whole-zeros.js';
 import type { Graph } from './graph.js';
+import { codeWidth } from './limits.js';
 import type { ModelFile } from './model-file.js';
 import { type DataType, dataTypes } from './schema.js';
 
-function storageOf({ bits, symmetric }: Grid): { width: 4 | 8; stored: DataType; read: DataType } {
-  const width = bits <= 4 ? 4 : 8;
+function storageOf(grid: Grid): { width: 4 | 8; stored: DataType; read: DataType } {
+  const { symmetric } = grid;
+  const width = codeWidth(grid);
   const read = symmetric ? 'int8' : 'uint8';
   return { width, stored: width === 8 ? read : symmetric ? 'int4' : 'uint4', read };
 }

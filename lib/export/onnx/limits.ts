@@ -6,6 +6,16 @@ import type { Grid } from '../format.js';
 /** Input channels of the smallest block that shares a scale. */
 export const smallestBlock = 16;
 
+/** Bits of a stored code. */
+export function codeWidth({ bits }: Grid): 4 | 8 {
+  return bits <= 4 ? 4 : 8;
+}
+
+/** Absent zero points are the middle of the stored codes. */
+export function hasZeros(grid: Grid): boolean {
+  return !grid.symmetric || grid.bits !== codeWidth(grid);
+}
+
 /** Error ERR_ARGUMENT for groups that are no whole blocks, or of columns that do not follow each other. */
 export function expectGrid({ groupSize, actOrder, staticGroups }: Grid): void {
   if (groupSize % smallestBlock !== 0) {

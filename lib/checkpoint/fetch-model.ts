@@ -1,6 +1,6 @@
 // A model's directory for the functions that only read it, with the progress of a download told as events.
 
-import { resolveModel } from '../checkpoint/hub.js';
+import { resolveModel } from './hub.js';
 
 /** A hub model on its way; `done` and `total` are bytes over all its files. */
 export interface DownloadEvent {
@@ -19,7 +19,7 @@ export interface FetchOptions {
 export function fetchModel(
   model: string,
   { token, signal }: FetchOptions,
-  onProgress: ((event: DownloadEvent) => void) | undefined,
+  onProgress?: (event: DownloadEvent) => void,
 ): Promise<string> {
   return resolveModel(model, {
     ...(token === undefined ? {} : { token }),

@@ -1,0 +1,17 @@
+// What a packed weight takes in a format's files.
+
+import type { ExportFormat, Grid } from './format.js';
+
+/** Bits of a code, and of what a group has besides: its scale and, where one is stored, its zero point. */
+export interface StoredBits {
+  readonly code: number;
+  readonly group: number;
+}
+
+/** What the grid itself needs, where the format says nothing else. */
+export function storedBitsOf({ storedBits }: ExportFormat, grid: Grid): StoredBits {
+  if (storedBits !== undefined) return storedBits(grid);
+  const { bits, symmetric, scaleDtype } = grid;
+  const scale = scaleDtype === 'float32' ? 32 : 16;
+  return { code: bits, group: symmetric ? scale : scale + bits };
+}
