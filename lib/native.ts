@@ -29,7 +29,7 @@ export interface NativeTensor {
   readonly shape: readonly number[];
 }
 
-export interface NativeScheme {
+interface NativeScheme {
   bits: number;
   groupSize: number;
   symmetric: boolean;
@@ -39,7 +39,7 @@ export interface NativeScheme {
   scaleDtype: DType;
 }
 
-export interface NativeHeadProduct {
+interface NativeHeadProduct {
   kind: 'scores' | 'mix' | 'spread';
   sequence: number;
   heads: number;
@@ -48,7 +48,7 @@ export interface NativeHeadProduct {
   precision: Precision;
 }
 
-export interface NativeTwin {
+interface NativeTwin {
   threshold: number;
   lowScale: number;
   lowMin: number;
@@ -69,7 +69,7 @@ type Handle = NativeTensorHandle;
 type Optional = NativeTensorHandle | undefined;
 type Shape = readonly number[];
 
-export interface NativeAddon {
+interface NativeAddon {
   openDevice(name: string, threads: number): Device;
   closeDevice(device: Device): void;
   describeDevice(device: Device): string;

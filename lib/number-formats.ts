@@ -4,14 +4,14 @@ const units = ['', ' k', ' M', ' G', ' T'];
 
 function scaled(value: number): [string, string] {
   const power = value < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(value) / 3));
-  const digits = power === 0 ? `${value}` : (value / 1000 ** power).toPrecision(3);
-  return [digits, units[power] ?? ''];
+  const text = power === 0 ? `${value}` : (value / 1000 ** power).toPrecision(3);
+  return [text, units[power] ?? ''];
 }
 
 /** 13946736 → '13.9 MB'. */
 export function bytes(value: number): string {
-  const [digits, unit] = scaled(value);
-  return `${digits}${unit === '' ? ' ' : unit}B`;
+  const [text, unit] = scaled(value);
+  return `${text}${unit === '' ? ' ' : unit}B`;
 }
 
 /** 6900000 → '6.90 M'. */
@@ -21,10 +21,10 @@ export function count(value: number): string {
 
 /** 0.01234 → '1.23 %'. */
 export function percent(share: number): string {
-  return `${number(share * 100, 3)} %`;
+  return `${digits(share * 100, 3)} %`;
 }
 
-export function number(value: number, significant = 5): string {
+export function digits(value: number, significant = 5): string {
   if (!Number.isFinite(value)) return `${value}`;
   const text = value.toPrecision(significant);
   return text.includes('e') && Math.abs(value) >= 1 ? value.toFixed(0) : text;

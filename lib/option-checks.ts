@@ -29,6 +29,9 @@ export const isWhole =
       : `a whole number from ${least} to ${most}`;
   };
 
+/** Of a CPU device. */
+export const isThreadCount = isWhole(1, 1024);
+
 export const isBetween =
   (least: number, most: number): Check =>
   (value) => {
@@ -46,9 +49,9 @@ export const isOneOf =
 export const isSetOf =
   (...values: readonly string[]): Check =>
   (value) =>
-    Array.isArray(value) && value.every((item) => values.includes(item))
+    Array.isArray(value) && value.length > 0 && value.every((item) => values.includes(item))
       ? undefined
-      : `a list of ${values.join(', ')}`;
+      : `a list of one or more of ${values.join(', ')}`;
 
 export const isListOfStrings: Check = (value) =>
   Array.isArray(value) && value.length > 0 && value.every((item) => isString(item) === undefined)

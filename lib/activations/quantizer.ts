@@ -4,14 +4,14 @@
 import type { Device, Tensor, TwinOptions } from '../device/index.js';
 
 /** Finds its range anew for every tensor, or every token of it. */
-export interface DynamicQuantizer {
+interface DynamicQuantizer {
   readonly kind: 'dynamic';
   readonly bits: number;
   readonly symmetric: boolean;
   readonly granularity: 'tensor' | 'token';
 }
 
-export interface UniformQuantizer {
+interface UniformQuantizer {
   readonly kind: 'uniform';
   readonly bits: number;
   readonly scale: number;

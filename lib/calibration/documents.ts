@@ -5,6 +5,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { BallastError, expectNotAborted } from '../errors.js';
+import { sharedDefaults } from '../shared-defaults.js';
 import { valueAt } from './field.js';
 import { readParquetTexts } from './parquet.js';
 
@@ -25,7 +26,7 @@ export async function readDocuments(
   path: string,
   options: DocumentOptions = {},
 ): Promise<string[]> {
-  const { field = 'text', signal } = options;
+  const { field = sharedDefaults.field, signal } = options;
   const documents = await readBySuffix(path, field, signal).catch((error: unknown) => {
     // A reading that is cut off fails in many ways; the cause is the signal.
     expectNotAborted(signal, `The reading of ${path}`);

@@ -1,5 +1,5 @@
 // SplitMix64: a whole state in one 64-bit counter, so a seed given as a small number is as good as any. Used for
-// choosing samples only; the sequence of a seed never changes between versions, platforms or runs.
+// drawing samples and labels; the sequence of a seed never changes between versions, platforms or runs.
 // Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 
 export class Random {

@@ -4,9 +4,10 @@
 
 import { BallastError } from '../errors.js';
 import { joined } from '../joined.js';
+import { isWhole } from '../option-checks.js';
 import { Random } from './random.js';
 
-export interface SamplingOptions {
+interface SamplingOptions {
   /** Number of samples, >= 1. */
   readonly samples: number;
   /** Tokens in one sample, >= 1. */
@@ -108,9 +109,7 @@ export function sampledPlaces(places: number, samples: number, seed: number): nu
 }
 
 function requireWhole(value: number, least: number, name: string): void {
-  if (Number.isSafeInteger(value) && value >= least) return;
-  throw new BallastError(
-    'ERR_ARGUMENT',
-    `Expected a whole number of at least ${least} for ${name} but received ${value}.`,
-  );
+  const expected = isWhole(least)(value);
+  if (expected === undefined) return;
+  throw new BallastError('ERR_ARGUMENT', `Expected ${expected} for ${name} but received ${value}.`);
 }

@@ -15,7 +15,7 @@ import { companionFiles } from './companion-files.js';
 import { HubCache, type RemoteFile } from './hub-cache.js';
 import { ioError } from './io-error.js';
 
-export interface HubOptions {
+interface HubOptions {
   /** Access token for gated and private models. Default: environment variable HF_TOKEN. */
   readonly token?: string;
   /** Default: the hub cache of this user (HF_HUB_CACHE, HF_HOME, or ~/.cache/huggingface/hub). */

@@ -23,7 +23,7 @@ import { floatFields, stringifyWithFloats } from './json-floats.js';
 import { makeDirectories } from './make-directories.js';
 import { expectResultAlone } from './result-files.js';
 
-export interface OutputOptions {
+interface OutputOptions {
   /** Replace an existing result; a directory that holds anything else is never replaced. Default false. */
   readonly overwrite?: boolean;
   /** A directory that is read during the run (the source model) and so must not be replaced. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { ioError } from './io-error.js';
 
 /** What is known of a file before its tensors. */
-export interface FilePlan {
+interface FilePlan {
   readonly header: Uint8Array;
   /** Of the whole file. */
   readonly bytes: number;

@@ -2,6 +2,7 @@
 
 import { open } from 'node:fs/promises';
 import { ioError } from './io-error.js';
+import { expectFully } from './read-fully.js';
 import type { TensorInfo } from './safetensors-header.js';
 
 /** In memory of its own, from its beginning. Error ERR_IO. */
@@ -9,12 +10,7 @@ export async function readTensor({ file, offset, bytes, name }: TensorInfo): Pro
   const data = Buffer.allocUnsafeSlow(bytes);
   try {
     await using handle = await open(file, 'r');
-    for (let done = 0; done < bytes; ) {
-      const length = Math.min(bytes - done, 1 << 30);
-      const { bytesRead } = await handle.read(data, done, length, offset + done);
-      if (bytesRead === 0) throw new Error('the file has become shorter');
-      done += bytesRead;
-    }
+    await expectFully(handle, data, offset);
   } catch (error) {
     throw ioError(error, `reading tensor '${name}'`, file);
   }

@@ -8,6 +8,7 @@ import { BallastError } from '../errors.js';
 import { isRecord, maxJsonBytes, parseJsonObject } from './bounded-json.js';
 import { denseBytes, dtypeFromTag, knownTags, type TensorDtype } from './dtypes.js';
 import { ioError } from './io-error.js';
+import { readFully } from './read-fully.js';
 
 export interface TensorInfo {
   readonly name: string;
@@ -20,7 +21,7 @@ export interface TensorInfo {
   readonly bytes: number;
 }
 
-export interface SafetensorsHeader {
+interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly metadata: Readonly<Record<string, string>>;
   /** Size of the whole file in bytes. */
@@ -168,12 +169,8 @@ async function readExactly(
   length: number,
 ): Promise<Buffer> {
   const buffer = Buffer.alloc(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await handle.read(buffer, done, length - done, position + done);
-    if (bytesRead === 0) throw damaged(path, 'The file became shorter while it was read');
-    done += bytesRead;
-  }
-  return buffer;
+  if (await readFully(handle, buffer, position)) return buffer;
+  throw damaged(path, 'The file became shorter while it was read');
 }
 
 function damaged(file: string, message: string): BallastError {

@@ -5,12 +5,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BallastError } from '../errors.js';
+import { sharedDefaults } from '../shared-defaults.js';
 import { indexFile } from './checkpoint.js';
 import { ioError } from './io-error.js';
 import { OutputFile } from './output-file.js';
 import { type PlannedTensor, planShards, type Shard } from './shard-plan.js';
+import { UnwrittenTensors } from './unwritten-tensors.js';
 
-export interface WriterOptions {
+interface WriterOptions {
   /** Bytes of data in one file at most; a larger tensor gets a file of its own. Default 5 GB. */
   readonly maxShardBytes?: number;
   /** What files are named after. Default 'model'. */
@@ -30,18 +32,16 @@ interface OpenShard {
   readonly file: OutputFile;
 }
 
-const defaultShardBytes = 5e9;
-
 export class SafetensorsWriter {
-  private readonly missing: Map<string, Target>;
+  private readonly unwritten: UnwrittenTensors<Target>;
 
   private constructor(
     private readonly directory: string,
     private readonly shards: OpenShard[],
   ) {
-    this.missing = new Map(
+    this.unwritten = new UnwrittenTensors(
       shards.flatMap(({ plan, file }) =>
-        plan.tensors.map(({ name, offset, bytes }) => [name, { file, offset, bytes }]),
+        plan.tensors.map(({ name, offset, bytes }) => [name, { file, offset, bytes }] as const),
       ),
     );
   }
@@ -52,7 +52,7 @@ export class SafetensorsWriter {
     plan: readonly PlannedTensor[],
     options: WriterOptions = {},
   ): Promise<SafetensorsWriter> {
-    const { maxShardBytes = defaultShardBytes, baseName, metadata = {} } = options;
+    const { maxShardBytes = sharedDefaults.maxShardBytes, baseName, metadata = {} } = options;
     if (!(maxShardBytes > 0)) {
       throw new BallastError(
         'ERR_ARGUMENT',
@@ -75,38 +75,13 @@ export class SafetensorsWriter {
 
   /** Writes the data of one planned tensor, once. Errors: ERR_ARGUMENT (name, size, second time), ERR_IO. */
   async write(name: string, bytes: Uint8Array): Promise<void> {
-    const target = this.missing.get(name);
-    if (target === undefined) {
-      throw new BallastError(
-        'ERR_ARGUMENT',
-        `Expected a planned tensor that is not yet written but received '${name}'.`,
-      );
-    }
-    if (bytes.byteLength !== target.bytes) {
-      throw new BallastError(
-        'ERR_ARGUMENT',
-        `Expected ${target.bytes} bytes for tensor '${name}' but received ${bytes.byteLength}.`,
-      );
-    }
-    this.missing.delete(name);
-    try {
-      await target.file.write(name, bytes, target.offset);
-    } catch (error) {
-      this.missing.set(name, target);
-      throw error;
-    }
+    await this.unwritten.write(name, bytes, ({ file, offset }) => file.write(name, bytes, offset));
   }
 
   /** Makes everything durable and writes the index. Errors: ERR_ARGUMENT when a planned tensor was never written. */
   async close(): Promise<void> {
     try {
-      const [name] = this.missing.keys();
-      if (name !== undefined) {
-        throw new BallastError(
-          'ERR_ARGUMENT',
-          `Expected every planned tensor to be written but '${name}' and ${this.missing.size - 1} more are not.`,
-        );
-      }
+      this.unwritten.expectAllWritten();
       for (const { file } of this.shards) await file.close();
       if (this.shards.length > 1) await this.writeIndex();
     } catch (error) {

@@ -11,7 +11,7 @@ export interface PlannedTensor {
   readonly shape: readonly number[];
 }
 
-export interface PlacedTensor {
+interface PlacedTensor {
   readonly name: string;
   /** Offset in the file. */
   readonly offset: number;

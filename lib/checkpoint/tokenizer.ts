@@ -29,7 +29,7 @@ const charactersOfThread = 1 << 19;
 /** Each holds the vocabulary. */
 const mostThreads = Math.min(4, availableParallelism());
 
-export interface TokenizerOptions {
+interface TokenizerOptions {
   /** When it fires, whatever the tokenizer is asked for is rejected at once. */
   readonly signal?: AbortSignal | undefined;
   /** How many tokens the model knows; a text with another is refused. Default: any. */

@@ -14,10 +14,10 @@ import {
   evaluateImages,
   type ImageEvaluationReport,
 } from '../index.js';
-import { number as digits } from './format.js';
+import { digits } from '../number-formats.js';
 import { addOptions, number, type OptionTable, readOptions, repeated } from './option-table.js';
 import { withProgress } from './progress.js';
-import { recurringOptions } from './recurring-options.js';
+import { modelArgument, recurringOptions, sequenceLengthDefault } from './recurring-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
@@ -29,7 +29,7 @@ const textOptions: OptionTable<Pick<EvaluateOptions, 'texts' | 'sequenceLength' 
   },
   sequenceLength: {
     flags: '--sequence-length <n>',
-    help: 'tokens per window (default: 2048 or what the model supports)',
+    help: `tokens per window ${sequenceLengthDefault}`,
     parse: number,
   },
   field: recurringOptions.field,
@@ -62,7 +62,7 @@ export function evaluateCommand(signal: AbortSignal): Command {
     .description(
       'Perplexity over consecutive non-overlapping windows of each text, or top-1 and top-5 accuracy on labelled images.',
     )
-    .argument('<model>', 'model directory, or hub id such as organisation/name');
+    .argument(...modelArgument);
   addOptions(command, textOptions, evaluationDefaults);
   addOptions(command, imageOptions, evaluationDefaults);
   addOptions(command, sharedOptions, evaluationDefaults);

@@ -2,9 +2,13 @@
 
 import { Command } from 'commander';
 import { type Inspection, type InspectOptions, inspect } from '../index.js';
-import { bytes, count } from './format.js';
+import { bytes, count } from '../number-formats.js';
+import { addOptions, type OptionTable, readOptions } from './option-table.js';
 import { withProgress } from './progress.js';
+import { modelArgument, recurringOptions } from './recurring-options.js';
 import { printJson, printTable } from './tables.js';
+
+const table: OptionTable<InspectOptions> = { token: recurringOptions.token };
 
 const examples = `
 Examples:
@@ -17,16 +21,16 @@ export function inspectCommand(signal: AbortSignal): Command {
     .description(
       'Sizes and types of a model, and for a result of `ballast quantize` how it was made.',
     )
-    .argument('<model>', 'model directory, or hub id such as organisation/name')
-    .option('--token <token>', 'hub access token (default: HF_TOKEN)')
+    .argument(...modelArgument);
+  addOptions(command, table, {});
+  return command
     .option('--json', 'print the summary as JSON')
-    .addHelpText('after', examples);
-  return command.action(async (model: string) => {
-    const { token, json } = command.opts<{ token?: string; json?: true }>();
-    const inspection = await run(model, { signal, ...(token === undefined ? {} : { token }) });
-    if (json) printJson(inspection);
-    else printInspection(inspection);
-  });
+    .addHelpText('after', examples)
+    .action(async (model: string) => {
+      const inspection = await run(model, { ...readOptions(command, table), signal });
+      if (command.opts().json) printJson(inspection);
+      else printInspection(inspection);
+    });
 }
 
 function run(model: string, options: InspectOptions): Promise<Inspection> {

@@ -3,10 +3,10 @@
 // SIGINT, SIGTERM or SIGHUP aborts the run cleanly, so that no half-written result stays; the second ends the process at
 // once.
 
-import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Command } from 'commander';
 import { ioError } from '../checkpoint/io-error.js';
+import { packageVersion } from '../version.js';
 import { devicesCommand } from './devices-command.js';
 import { evaluateCommand } from './evaluate-command.js';
 import { exportCommand } from './export-command.js';
@@ -29,7 +29,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. With --json, stdout is one JSON obj
 function program(signal: AbortSignal): Command {
   const root = new Command('ballast')
     .description('Quantizes transformer models and compensates what that takes with an exact bias.')
-    .version(version())
+    .version(packageVersion())
     .addHelpText('after', examples);
   const commands = [
     quantizeCommand(signal),
@@ -50,11 +50,6 @@ function program(signal: AbortSignal): Command {
 
 function nameOf(command: Command, root: Command): string {
   return command === root ? root.name() : `${root.name()} ${command.name()}`;
-}
-
-function version(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
 /** What asks a process to end: from the keyboard, from another process, from a terminal that is closed. */

@@ -2,7 +2,7 @@
 // that logs stay short.
 
 import cliProgress from 'cli-progress';
-import { seconds } from './format.js';
+import { seconds } from '../number-formats.js';
 
 export interface Progress {
   /** `done` of `total` steps of a phase; a new phase ends the one before. */

@@ -11,13 +11,14 @@ import {
   type RunReport,
 } from '../index.js';
 import { architectures } from '../models/index.js';
+import { bytes, digits, percent, seconds } from '../number-formats.js';
 import { defaults } from '../pipeline/options.js';
 import { resolveOptions } from '../pipeline/resolve-options.js';
 import { quantizers } from '../quantizers/index.js';
-import { bytes, number as digits, percent, seconds } from './format.js';
 import { addOptions, readOptions } from './option-table.js';
 import { type Progress, withProgress } from './progress.js';
 import { quantizeOptions, toldDefaults } from './quantize-options.js';
+import { modelArgument } from './recurring-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
@@ -39,7 +40,7 @@ export function quantizeCommand(signal: AbortSignal): Command {
     .description(
       'Quantizes the linears of a model, fits a bias to what that took, and writes a model.',
     )
-    .argument('<model>', 'model directory, or hub id such as organisation/name');
+    .argument(...modelArgument);
   addOptions(command, quantizeOptions, toldDefaults(defaults));
   return command
     .option('--plan', 'print what the run will hold in memory, and do nothing else')

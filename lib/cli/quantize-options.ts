@@ -5,7 +5,7 @@ import { formats } from '../export/index.js';
 import type { QuantizeOptions } from '../index.js';
 import { quantizers } from '../quantizers/index.js';
 import { byteCount, list, number, type OptionTable } from './option-table.js';
-import { recurringOptions } from './recurring-options.js';
+import { recurringOptions, sequenceLengthDefault } from './recurring-options.js';
 
 const names = (registry: readonly { readonly name: string }[]) =>
   registry.map(({ name }) => name).join(', ');
@@ -15,6 +15,7 @@ export function toldDefaults(defaults: Readonly<Record<string, unknown>>) {
   const told: Record<string, unknown> = { ...defaults };
   const owners = [
     ...quantizers.map(({ name, defaults: own }) => ({ name, own })),
+    ...quantizers.map(({ name, jointDefaults: own }) => ({ name: `${name}, joint fit`, own })),
     ...formats.map(({ name, gridDefaults: own }) => ({ name, own })),
   ];
   for (const { name, own = {} } of owners) {
@@ -65,7 +66,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   },
   refit: {
     flags: '--refit <none|scales>',
-    help: 'scales: move each to where the layer loses least, once codes are found; what gptq does with a joint fit',
+    help: 'scales: move each to where the layer loses least, once codes are found',
   },
   activationBits: {
     flags: '--activation-bits <n>',
@@ -120,7 +121,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   },
   certificateSamples: {
     flags: '--certificate-samples <n>',
-    help: 'samples that second moments are taken of where they only tell errors (rtn)',
+    help: `samples that second moments are taken of where they only tell errors (${names(quantizers.filter(({ needsMoment }) => !needsMoment))})`,
     parse: number,
   },
   heldOut: {
@@ -136,7 +137,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   samples: { flags: '--samples <n>', help: 'calibration samples', parse: number },
   sequenceLength: {
     flags: '--sequence-length <n>',
-    help: 'tokens per sample (default: 2048 or what the model supports)',
+    help: `tokens per sample ${sequenceLengthDefault}`,
     parse: number,
   },
   sampling: {

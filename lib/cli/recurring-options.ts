@@ -1,7 +1,17 @@
 // Options that several commands have, which then read and mean the same; see option-table.ts.
 
-import { bytes } from './format.js';
+import { bytes } from '../number-formats.js';
+import { sharedDefaults } from '../shared-defaults.js';
 import { byteCount, nameOrList, number, type OptionRow } from './option-table.js';
+
+/** What a command works on. */
+export const modelArgument = [
+  '<model>',
+  'model directory, or hub id such as organisation/name',
+] as const;
+
+/** Of a limit that is the model's. */
+export const sequenceLengthDefault = `(default: ${sharedDefaults.sequenceLength} or what the model supports)`;
 
 export const recurringOptions = {
   output: { flags: '-o, --output <dir>', help: 'directory for the result', required: true },

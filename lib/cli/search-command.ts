@@ -2,14 +2,15 @@
 
 import { Command } from 'commander';
 import { type SearchOptions, type SearchReport, search } from '../index.js';
+import { digits } from '../number-formats.js';
 import { searchDefaults } from '../pipeline/options.js';
 import { runOptionsOf } from '../pipeline/resolve-options.js';
 import { scoreOf } from '../pipeline/scorer.js';
-import { number as digits } from './format.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
 import { withProgress } from './progress.js';
 import { follower, outcome } from './quantize-command.js';
 import { quantizeOptions, toldDefaults } from './quantize-options.js';
+import { modelArgument } from './recurring-options.js';
 import { printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
@@ -29,7 +30,7 @@ export function searchCommand(signal: AbortSignal): Command {
         "calibration samples (of an image classifier, by how far its predictions are from the float model's), " +
         'and writes the model with the best, which may be none.',
     )
-    .argument('<model>', 'model directory, or hub id such as organisation/name');
+    .argument(...modelArgument);
   addOptions(command, searchOptions, toldDefaults(searchDefaults));
   return command
     .option('--json', 'print candidates and the report as JSON')

@@ -18,7 +18,7 @@ export type BiasGranularity = 'none' | 'channel' | 'position';
 /** What a bias makes good: the mean error of the output, or what the inputs have drifted from those of the target. */
 export type BiasSource = 'output' | 'inputs';
 
-export interface BiasInput {
+interface BiasInput {
   readonly device: Device;
   /** W and Q [out, in], of weight dtypes. */
   readonly weight: Tensor;

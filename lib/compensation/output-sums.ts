@@ -6,7 +6,7 @@ import type { Device, Tensor } from '../device/index.js';
 import type { Fit } from './bias.js';
 import { sum } from './residual.js';
 
-export interface SummedOutputs {
+interface SummedOutputs {
   readonly fit: Fit;
   /** E‖y‖² per token. */
   readonly outputEnergy: number;

@@ -1,5 +1,5 @@
 // What quantizing a linear leaves: the residual of its output, described exactly by statistics of its inputs, with
-// no forward pass (design §2.2, §2.6). Legend: W, Q [out, in], ΔW = W − Q; x̂ the inputs that Q sees, x those that the
+// no forward pass (docs/numerics.md, "Bias compensation"). Legend: W, Q [out, in], ΔW = W − Q; x̂ the inputs that Q sees, x those that the
 // target W x sees, D = x − x̂ (zero where the target is the layer itself on x̂); e = W x − Q x̂ = ΔW x̂ + W D.
 //   mean      m = ΔW μ̂ + W E[D]
 //   variance  v = tr(ΔW Σ̂ ΔWᵀ) + 2 tr(W Cov(D, x̂) ΔWᵀ) + tr(W Cov(D) Wᵀ)

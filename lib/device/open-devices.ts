@@ -43,7 +43,7 @@ export interface OpenDevices extends Disposable {
   readonly devices: readonly Device[];
 }
 
-export interface OpenOptions extends DeviceOptions {
+interface OpenOptions extends DeviceOptions {
   /** Cancels what is queued on any of them. */
   readonly signal?: AbortSignal | undefined;
 }

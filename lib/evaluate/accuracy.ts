@@ -7,7 +7,7 @@ import type { ImageSet } from '../images/index.js';
 import type { VisionModel } from '../models/index.js';
 import type { ImageClassifier } from './image-classifier.js';
 
-export interface AccuracyOptions {
+interface AccuracyOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called at the start and after each mini-batch, with how many images are done. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;

@@ -2,8 +2,8 @@
 // texts is found before the first block is loaded; texts then run one after the other, each through all blocks.
 
 import { basename } from 'node:path';
-import { readDocuments } from '../calibration/documents.js';
 import { evaluationWindows } from '../calibration/samples.js';
+import { readTokens } from '../calibration/tokens.js';
 import { type DownloadEvent, fetchModel } from '../checkpoint/fetch-model.js';
 import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
 import { expectNotAborted } from '../errors.js';
@@ -11,6 +11,7 @@ import { PerDevice } from '../execution/index.js';
 import { openModelFiles } from '../export/index.js';
 import { readModel } from '../models/index.js';
 import { isListOfStrings, isString, isWhole } from '../option-checks.js';
+import { sharedDefaults } from '../shared-defaults.js';
 import { checkJobOptions, type JobOptions, jobDefaults, openJobDevices } from './job-options.js';
 import { evaluatePerplexity, type Perplexity } from './perplexity.js';
 
@@ -42,12 +43,9 @@ export interface EvaluationReport {
 }
 
 export const evaluationDefaults = {
-  field: 'text',
+  field: sharedDefaults.field,
   ...jobDefaults,
 } as const satisfies Partial<EvaluateOptions>;
-
-/** Where the caller sets no sequence length: what perplexities are usually stated for. */
-const usualSequenceLength = 2048;
 
 const checks = {
   texts: isListOfStrings,
@@ -86,7 +84,7 @@ async function evaluateTexts(model: string, options: EvaluateOptions): Promise<E
   const files = await openModelFiles(directory);
   const language = readModel(files.config, files.tensors);
   const sequenceLength =
-    options.sequenceLength ?? Math.min(usualSequenceLength, language.maxPositions);
+    options.sequenceLength ?? Math.min(sharedDefaults.sequenceLength, language.maxPositions);
   const windows = await readWindows(
     await loadTokenizer(directory, { signal, modelTokens: language.vocabularySize }),
     { texts, field, sequenceLength, signal },
@@ -118,8 +116,7 @@ async function readWindows(
   try {
     const windows: Int32Array[][] = [];
     for (const path of texts) {
-      const documents = await readDocuments(path, { field, signal });
-      const tokens = await Promise.all(documents.map((document) => tokenizer.encode(document)));
+      const tokens = await readTokens(tokenizer, path, { field, signal });
       windows.push(evaluationWindows(tokens, sequenceLength, path));
     }
     return windows;

@@ -16,6 +16,7 @@ import {
   readBlockModel,
   shapeOf,
 } from '../models/index.js';
+import { checkOptions, isFunction, isSignal, isString } from '../option-checks.js';
 
 export interface Inspection {
   /** As it was passed. */
@@ -54,12 +55,13 @@ export interface InspectOptions extends FetchOptions {
 }
 
 /**
- * Summarizes a model directory or hub id, or a result of any format. Errors: ERR_CHECKPOINT for a damaged checkpoint, ERR_UNSUPPORTED for an
- * unknown model type, and those of fetching.
+ * Summarizes a model directory or hub id, or a result of any format. Errors: ERR_ARGUMENT for an option, ERR_CHECKPOINT for a
+ * damaged checkpoint, ERR_UNSUPPORTED for an unknown model type, and those of fetching.
  *
  *     const { modelType, parameters } = await inspect('./model');
  */
 export async function inspect(model: string, options: InspectOptions = {}): Promise<Inspection> {
+  checkOptions(options, { token: isString, signal: isSignal, onProgress: isFunction });
   const directory = await fetchModel(model, options, options.onProgress);
   const { config, names, tensors, ...file } = await readHeaders(directory);
   const definition = readBlockModel(config, names);

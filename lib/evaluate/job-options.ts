@@ -17,7 +17,7 @@ import {
   isOneOf,
   isSignal,
   isString,
-  isWhole,
+  isThreadCount,
 } from '../option-checks.js';
 
 export interface JobOptions<Event> extends FetchOptions {
@@ -35,7 +35,7 @@ export const jobDefaults = { device: 'cpu', precision: 'float32' } as const;
 
 const jobChecks = {
   device: isNames,
-  threads: isWhole(1, 1024),
+  threads: isThreadCount,
   precision: isOneOf('float32', 'bfloat16'),
   token: isString,
   signal: isSignal,

@@ -16,7 +16,7 @@ import type { StoredModel } from './stored-model.js';
 export const runFiles: readonly string[] = [positionBiasFile, activationFile];
 
 /** The same, read. */
-export interface Companions {
+interface Companions {
   readonly biases: PositionBiases;
   /** One a block; empty where activations are float. */
   readonly activations: readonly BlockQuantizers[];

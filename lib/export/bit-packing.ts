@@ -2,7 +2,7 @@
 // compressed-tensors, GPTQ and ONNX hold codes; they differ only in the axis that a line of them runs along.
 
 /** The axis of a row-major [rows, cols] matrix that lines run along: 1 packs each row, 0 each column. */
-export type PackedAxis = 0 | 1;
+type PackedAxis = 0 | 1;
 
 export function packedShape(
   [rows, cols]: readonly [rows: number, cols: number],

@@ -11,7 +11,7 @@ import { BallastError } from '../errors.js';
 import { architectureOf, type BlockModel, type LinearSpec } from '../models/index.js';
 import type { ExportFormat, ExportInput } from './format.js';
 
-export interface BiasCapability {
+interface BiasCapability {
   readonly client: Client;
   /** Linears, by name inside the block, whose bias the client reads. */
   readonly read: ReadonlySet<string>;

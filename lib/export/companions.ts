@@ -4,7 +4,7 @@ import type { Device, Tensor } from '../device/index.js';
 import type { PositionBiases } from '../execution/index.js';
 import { type BlockModel, shapeOf } from '../models/index.js';
 
-export interface BlockPositionBiases extends Disposable {
+interface BlockPositionBiases extends Disposable {
   /** By the linear's name inside the block: [sequence, out] float32. */
   readonly positionBiases: ReadonlyMap<string, Tensor>;
   /** Of the block's output. */

@@ -25,10 +25,11 @@ import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './ex
 import { openExport } from './export-writer.js';
 import { recordFiles, verifyFiles } from './file-digests.js';
 import type { ExportedLinear, ExportFormat, ExportWriter } from './format.js';
+import { type OpenedResult, openResult } from './opened-result.js';
 import { formats } from './registry.js';
-import { disposeStored, expectDigest, type OpenedResult, openResult } from './verification.js';
+import { disposeStored, expectDigest } from './verification.js';
 
-export interface Conversion {
+interface Conversion {
   readonly device: Device;
   /** A result of this library. */
   readonly directory: string;

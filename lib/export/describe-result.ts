@@ -2,10 +2,11 @@
 
 import type { Config } from '../models/index.js';
 import type { FileDescription } from './format.js';
+import { readConfig, tensorNames } from './opened-result.js';
+import { readRecord } from './record.js';
 import { formats } from './registry.js';
-import { readConfig, readRecord, tensorNames } from './verification.js';
 
-export interface ResultDescription extends FileDescription {
+interface ResultDescription extends FileDescription {
   readonly config: Config;
   /** Names by which an architecture may tell variants apart. */
   readonly names: ReadonlySet<string>;

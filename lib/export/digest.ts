@@ -15,7 +15,7 @@ const longestRest = 10_000;
 /** How many digests are worth being under way at once. */
 export const digestThreads = Math.min(4, availableParallelism());
 
-export interface Digested {
+interface Digested {
   /** In hexadecimal. */
   readonly digest: string;
   /** The memory that was given. */

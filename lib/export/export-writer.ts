@@ -12,13 +12,12 @@ import type {
   ExportWriter,
   Grid,
 } from './format.js';
+import { openResult } from './opened-result.js';
+import type { ExportRecord, LinearDigest } from './record.js';
 import { formats } from './registry.js';
 import {
   type DigestedValues,
   digestOf,
-  type ExportRecord,
-  type LinearDigest,
-  openResult,
   type ReadMemory,
   valuesOf,
   verifyResult,

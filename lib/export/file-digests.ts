@@ -14,8 +14,9 @@ import type { TensorInfo } from '../checkpoint/safetensors-header.js';
 import { BallastError } from '../errors.js';
 import { type BlockModel, shapeOf } from '../models/index.js';
 import { gridFolder } from './grid-file.js';
+import type { OpenedResult } from './opened-result.js';
+import { expectRecord } from './record.js';
 import { findFormat } from './registry.js';
-import { expectRecord, type OpenedResult } from './verification.js';
 
 /** Hashed in a millisecond or two, so the event loop is not held up; larger ones are hardly faster. */
 const pieceBytes = 1 << 20;

@@ -111,7 +111,7 @@ export interface FileDescription {
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
 }
 
-export interface DescribedTensor {
+interface DescribedTensor {
   /** In the format's own words. */
   readonly dtype: string;
   readonly shape: readonly number[];

@@ -15,14 +15,9 @@ import {
   type StoredModel,
 } from '../execution/index.js';
 import { type BlockModel, type Config, shapeOf, Weights } from '../models/index.js';
+import { type OpenedResult, openResult, readConfig, tensorNames } from './opened-result.js';
+import { readRecord } from './record.js';
 import { formats } from './registry.js';
-import {
-  type OpenedResult,
-  openResult,
-  readConfig,
-  readRecord,
-  tensorNames,
-} from './verification.js';
 
 export interface ModelFiles {
   readonly config: Config;

@@ -11,12 +11,15 @@ import {
   isFunction,
   isSignal,
   isString,
+  isThreadCount,
   isWhole,
 } from '../option-checks.js';
+import { sharedDefaults } from '../shared-defaults.js';
 import { convert } from './convert.js';
 import { verifyFiles } from './file-digests.js';
+import { openResult } from './opened-result.js';
 import { findFormat, formats } from './registry.js';
-import { openResult, verifyResult } from './verification.js';
+import { verifyResult } from './verification.js';
 
 export interface ResultEvent {
   /** Blocks. */
@@ -62,12 +65,12 @@ export interface Verification {
 export const resultDefaults = {
   device: 'cpu',
   overwrite: false,
-  maxShardBytes: 5e9,
+  maxShardBytes: sharedDefaults.maxShardBytes,
 } as const satisfies Partial<ExportOptions>;
 
 const verifyChecks = {
   device: isString,
-  threads: isWhole(1, 1024),
+  threads: isThreadCount,
   signal: isSignal,
   onProgress: isFunction,
 };

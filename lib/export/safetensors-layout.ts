@@ -39,7 +39,7 @@ export interface LinearLayout {
   config(grid: Grid, context: ConfigContext): Readonly<Record<string, unknown>>;
 }
 
-export interface ConfigContext {
+interface ConfigContext {
   /** Names of matrices outside the blocks, which stay as they are. */
   readonly untouched: readonly string[];
   /** Modules all of whose tensors do: see `BlockModel`. */

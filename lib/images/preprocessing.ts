@@ -11,9 +11,9 @@ export interface Size {
   readonly width: number;
 }
 
-export type Kernel = 'nearest' | 'lanczos3' | 'linear' | 'cubic';
+type Kernel = 'nearest' | 'lanczos3' | 'linear' | 'cubic';
 
-export interface Resizing {
+interface Resizing {
   /** Both sides, or the shorter one with the other in proportion. */
   readonly size: Size | number;
   readonly kernel: Kernel;

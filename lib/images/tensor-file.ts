@@ -3,6 +3,7 @@
 
 import { open } from 'node:fs/promises';
 import { ioError } from '../checkpoint/io-error.js';
+import { expectFully } from '../checkpoint/read-fully.js';
 import { readHeader, type TensorInfo } from '../checkpoint/safetensors-header.js';
 import { BallastError } from '../errors.js';
 import type { VisionModel } from '../models/index.js';
@@ -31,7 +32,9 @@ export async function openTensorFile(
   });
   const read = async (offset: number, bytes: number) => {
     const buffer = new Uint8Array(bytes);
-    await handle.read(buffer, 0, bytes, offset);
+    await expectFully(handle, buffer, offset).catch((error: unknown) => {
+      throw ioError(error, 'reading images', path);
+    });
     return buffer;
   };
   try {

@@ -2,11 +2,11 @@
 // side by side, normed and brought down to twice the channels of one by a linear.
 
 import type { Tensor } from '../device/index.js';
+import { inverseOrder } from '../inverse-order.js';
 import type { BlockContext, BlockGradient, BlockShape, Linear } from './model.js';
 import { layerNorm, normTensors } from './norms.js';
 import { arrange } from './vision-block.js';
 import type { Weights } from './weights.js';
-import { inverse } from './windows.js';
 
 export const merging = {
   norm: 'norm',
@@ -75,7 +75,7 @@ export function mergingGradient(
   const onFour = device.layerNormGradient(four, norm, onNormed, merging.eps);
   const tokens = device.reshape(onFour, x.shape);
   return {
-    input: arrange(device, tokens, inverse(mergingOrder(side))),
+    input: arrange(device, tokens, inverseOrder(mergingOrder(side))),
     linears: new Map([[merging.reduction, gradient]]),
   };
 }

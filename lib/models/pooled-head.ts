@@ -5,7 +5,7 @@ import type { Device, Tensor } from '../device/index.js';
 import type { VisionModel } from './model.js';
 import { layerNorm } from './norms.js';
 
-export interface PooledHead {
+interface PooledHead {
   /** Full names of the norm and of the linear. */
   readonly norm: string;
   readonly classifier: string;

@@ -5,7 +5,7 @@
 
 import type { ConfigReader } from './config-reader.js';
 
-export interface PlainRotary {
+interface PlainRotary {
   /** Tokens per radian of each channel pair, its wavelength over 2π: base^(2i / channels). */
   readonly wavelengths: readonly number[];
   readonly base: number;

@@ -8,7 +8,7 @@ import { splitColumns } from './fused-projection.js';
 import type { BlockContext, Linear } from './model.js';
 import type { Rotary } from './rotary.js';
 
-export interface RotaryAttention {
+interface RotaryAttention {
   readonly shape: AttentionShape;
   readonly scale: number;
   /** Cap of the scores; 0 for none. */
@@ -17,7 +17,7 @@ export interface RotaryAttention {
   readonly fused?: boolean;
 }
 
-export interface RotaryAttentionCall {
+interface RotaryAttentionCall {
   /** Undefined where positions are not told. */
   readonly rotary: Rotary | undefined;
   /** Tokens that a query sees; 0 for all. */

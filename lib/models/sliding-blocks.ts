@@ -23,7 +23,7 @@ export function readGlobalRotary(
   return rotaryOf(reader, parameters?.object('full_attention') ?? scaling, fields);
 }
 
-export interface SlidingFields extends Pick<RotaryFields, 'base' | 'baseField'> {
+interface SlidingFields extends Pick<RotaryFields, 'base' | 'baseField'> {
   /** Every so many blocks one sees all tokens, where `layer_types` does not say which. */
   readonly pattern: number;
 }

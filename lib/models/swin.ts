@@ -173,7 +173,7 @@ function embedOf({ image, patch, width, positions }: Swin): VisionModel['embed']
 }
 
 /** The model, and what it was made of. */
-export interface SwinModel extends VisionModel, Swin {
+interface SwinModel extends VisionModel, Swin {
   /** Of the patches' norm. */
   readonly patchEps: number;
   partAt(index: number): Part;

@@ -64,7 +64,7 @@ export function readVisionTransformer(
 }
 
 /** The model, and what it was made of. */
-export interface VisionTransformerModel extends VisionModel, VisionTransformer {
+interface VisionTransformerModel extends VisionModel, VisionTransformer {
   readonly visionBlock: VisionBlock;
 }
 

@@ -3,11 +3,12 @@
 // by `shift`, a mask between tokens that only the roll has brought together.
 
 import type { Device, Tensor } from '../device/index.js';
+import { inverseOrder } from '../inverse-order.js';
 import { expectSize } from './norms.js';
 import type { Windows } from './vision-block.js';
 import type { Weights } from './weights.js';
 
-export interface WindowShape {
+interface WindowShape {
   /** Tokens along a side of the grid, and of a window, which divides it. */
   readonly side: number;
   readonly window: number;
@@ -30,7 +31,7 @@ export function windowsOf(shape: WindowShape): Windows {
   return {
     tokens,
     order,
-    places: inverse(order),
+    places: inverseOrder(order),
     table,
     distances,
     mask,
@@ -78,12 +79,6 @@ function gridOrder(side: number, window: number, shift: number): Int32Array {
     }
   }
   return order;
-}
-
-export function inverse(order: Int32Array): Int32Array {
-  const places = new Int32Array(order.length);
-  for (const [place, token] of order.entries()) places[token] = place;
-  return places;
 }
 
 /** The row of the table for each (query, key) of a window. */

@@ -4,9 +4,9 @@ import type { RangeRule } from '../activations/index.js';
 import { BallastError } from '../errors.js';
 import { type Check, isBoolean, isOneOf, isSetOf, isWhole } from '../option-checks.js';
 
-export type ActivationSite = 'linear' | 'attention';
+type ActivationSite = 'linear' | 'attention';
 
-export type ActivationRange = RangeRule | 'cosine' | 'hessian' | 'dynamic';
+type ActivationRange = RangeRule | 'cosine' | 'hessian' | 'dynamic';
 
 export interface ActivationOptions {
   /** Bits per activation, 2 to 8; 0 (default) leaves activations float. */

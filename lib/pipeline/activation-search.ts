@@ -5,11 +5,11 @@ import type { Device, Tensor } from '../device/index.js';
 import { changeOf, type FloatProduct } from './product-change.js';
 
 /** A product with one operand open, and what it is with float operands. */
-export interface OpenProduct extends FloatProduct {
+interface OpenProduct extends FloatProduct {
   readonly of: (seen: Tensor) => Tensor;
 }
 
-export interface ActivationSearch {
+interface ActivationSearch {
   readonly device: Device;
   /** At least one. */
   readonly candidates: readonly ActivationQuantizer[];

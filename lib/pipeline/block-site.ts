@@ -23,7 +23,7 @@ export interface BlockBias {
   dispose(): void;
 }
 
-export interface BlockSiteInput {
+interface BlockSiteInput {
   readonly run: Run;
   readonly index: number;
   readonly paths: Paths;

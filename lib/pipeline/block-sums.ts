@@ -7,7 +7,7 @@ import { type GroupStatistics, GroupSums } from '../statistics/index.js';
 import type { GroupPlan } from './needs.js';
 
 /** By the group's first linear. */
-export type GroupPlans = ReadonlyMap<string, GroupPlan>;
+type GroupPlans = ReadonlyMap<string, GroupPlan>;
 
 export class BlockSums implements Disposable {
   readonly #sums: ReadonlyMap<string, GroupSums>;

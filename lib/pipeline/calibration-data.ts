@@ -1,8 +1,8 @@
 // Calibration samples for a model: windows of a text, or images.
 
-import { readDocuments } from '../calibration/documents.js';
 import { calibrationSamples, sampledPlaces } from '../calibration/samples.js';
-import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
+import { readTokens } from '../calibration/tokens.js';
+import { loadTokenizer } from '../checkpoint/tokenizer.js';
 import { BallastError } from '../errors.js';
 import { type Input, miniBatches } from '../execution/index.js';
 import { openImages } from '../images/index.js';
@@ -13,11 +13,9 @@ import {
   type LanguageModel,
   type VisionModel,
 } from '../models/index.js';
+import { sharedDefaults } from '../shared-defaults.js';
 import { batchTokensOf } from './batch-tokens.js';
 import type { ResolvedOptions } from './options.js';
-
-/** What users of the field calibrate on where the model allows it. */
-const defaultSequenceLength = 2048;
 
 export interface CalibrationData {
   /** Samples that are fitted on, all of one length. */
@@ -56,7 +54,7 @@ export function readCalibrationData(
 /** Tokens of a window. Error ERR_ARGUMENT for one that is too long for the model. */
 export function sequenceLengthOf(
   { maxPositions }: LanguageModel,
-  { sequenceLength = Math.min(defaultSequenceLength, maxPositions) }: ResolvedOptions,
+  { sequenceLength = Math.min(sharedDefaults.sequenceLength, maxPositions) }: ResolvedOptions,
 ): number {
   if (sequenceLength <= maxPositions) return sequenceLength;
   throw new BallastError(
@@ -75,16 +73,18 @@ async function readTextSamples(
   const sequenceLength = sequenceLengthOf(model, options);
   const { vocabularySize: modelTokens } = model;
   const tokenizer = await loadTokenizer(directory, { signal, modelTokens });
-  const { samples, sampling, seed } = options;
+  const { calibration, field, samples, sampling, seed } = options;
   const judges = judgesOf(options);
   // Samples at random are drawn from all of the text.
   const least =
     sampling === 'random' ? Number.POSITIVE_INFINITY : (samples + judges) * sequenceLength;
-  const tokens = await readTokens(tokenizer, options, least, signal);
+  const tokens = await readTokens(tokenizer, calibration, { field, least, signal }).finally(() =>
+    tokenizer.close(),
+  );
   const windows = Math.floor(joinedLength(tokens) / sequenceLength);
   const drawn = windows >= samples + judges ? samples + judges : samples;
   const how = { samples: drawn, sequenceLength, sampling, seed };
-  const all = calibrationSamples(tokens, how, options.calibration);
+  const all = calibrationSamples(tokens, how, calibration);
   return parted(all, sequenceLength, options);
 }
 
@@ -145,30 +145,4 @@ function parted(
     `Expected more than ${judges} calibration samples, of which ${judges} are held out, but received ${all.length}; ` +
       'take more samples, more data, or lower heldOut.',
   );
-}
-
-/** Enough to keep the tokenizer's threads busy; it holds a copy of those it has been given. */
-const documentsAtOnce = 256;
-
-/** All tokens, or the first ones where `least` are enough. Closes the tokenizer. */
-async function readTokens(
-  tokenizer: Tokenizer,
-  { calibration, field }: ResolvedOptions,
-  least: number,
-  signal?: AbortSignal,
-): Promise<Int32Array[]> {
-  try {
-    const documents = await readDocuments(calibration, { field, signal });
-    const tokens: Int32Array[] = [];
-    let wanted = least;
-    for (let first = 0; first < documents.length && wanted > 0; first += documentsAtOnce) {
-      const some = documents.slice(first, first + documentsAtOnce);
-      const found = await Promise.all(some.map((one) => tokenizer.encode(one, wanted)));
-      tokens.push(...found);
-      wanted -= joinedLength(found);
-    }
-    return tokens;
-  } finally {
-    await tokenizer.close();
-  }
 }

@@ -2,7 +2,7 @@
 
 import type { PhaseMemory, PhaseSeconds, Seconds } from './events.js';
 
-export type Phase = keyof PhaseSeconds;
+type Phase = keyof PhaseSeconds;
 
 export class Clock {
   readonly #begin = performance.now();

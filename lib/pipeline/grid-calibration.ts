@@ -24,14 +24,14 @@ import type { ResolvedOptions } from './options.js';
 import type { Replica } from './replica.js';
 import type { Paths, Run } from './run.js';
 
-export interface GridCalibration {
+interface GridCalibration {
   readonly run: Run;
   readonly paths: Paths;
   readonly replicas: PerDevice<Replica>;
   readonly index: number;
 }
 
-export interface CalibratedGrids {
+interface CalibratedGrids {
   /** Undefined where activations stay float. */
   readonly activations: BlockQuantizers | undefined;
   /** By linear; empty where weights are not searched. The caller disposes them. */

@@ -11,14 +11,14 @@ import type { ResolvedOptions } from './options.js';
 import type { FloatProduct } from './product-change.js';
 import { roundedWeight, searchWeight } from './weight-search.js';
 
-export interface SearchedLinear {
+interface SearchedLinear {
   readonly name: string;
   readonly weight: Tensor;
   /** Of the loss with respect to its output; absent where no metric asks for it. */
   readonly gradient: Tensor | undefined;
 }
 
-export interface LinearSearch {
+interface LinearSearch {
   readonly device: Device;
   readonly options: ResolvedOptions;
   readonly throwIfAborted: () => void;
@@ -30,7 +30,7 @@ export interface LinearSearch {
   readonly candidates: readonly ActivationQuantizer[];
 }
 
-export interface FoundLinears {
+interface FoundLinears {
   readonly quantizer: ActivationQuantizer | undefined;
   /** By linear; empty where weights are not searched. The caller disposes them. */
   readonly parameters: Map<string, GroupParameters>;

@@ -8,7 +8,7 @@ import { fitOutputBias } from './output-bias.js';
 import { foldedBias } from './quantize-linear.js';
 import { naming, type Paths, type Run } from './run.js';
 
-export interface ModelBias extends Disposable {
+interface ModelBias extends Disposable {
   readonly report: OutputReport;
   /** The last norm's bias by its full name, float32, as the result holds it; empty where none is kept. */
   readonly replaced: ReadonlyMap<string, Tensor>;

@@ -71,7 +71,7 @@ export interface ObservedPath {
   readonly held: HeldStates;
 }
 
-export interface Observation {
+interface Observation {
   /** The first gets all sums. */
   readonly devices: readonly Device[];
   readonly float?: ObservedPath | undefined;
@@ -115,7 +115,7 @@ export function disposeObserved({ fitted, heldOut }: ObservedGroup): void {
   heldOut?.dispose();
 }
 
-export interface ObservedBlock {
+interface ObservedBlock {
   /** By the group's first linear. */
   readonly groups: ReadonlyMap<string, ObservedGroup>;
   /** The float path's, one tensor a mini-batch; empty unless wanted. */

@@ -3,6 +3,7 @@
 import type { Client } from '../clients.js';
 import type { DeviceNames } from '../device/index.js';
 import { defaultQuantizer } from '../quantizers/index.js';
+import { sharedDefaults } from '../shared-defaults.js';
 import { type ActivationOptions, activationDefaults } from './activation-options.js';
 
 export type CompensationGranularity = 'none' | 'channel' | 'position';
@@ -111,8 +112,8 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly precision?: 'float32' | 'bfloat16';
   /**
    * Bytes that each device may hold beyond what `planMemory` counts, so that what the last linear of an MLP reads is not
-   * computed twice. Results are the same. Default: what is free, but for the plan and half of the host's memory, or an
-   * eighth of a GPU's.
+   * computed twice. Results are the same. Default: half of the memory that is free on the host as the run begins, seven eighths
+   * on a GPU, less the plan.
    */
   readonly spareBytes?: number;
   /** Replace an existing result; default false. */
@@ -139,7 +140,7 @@ type OptionWithoutDefault =
   | 'architecture';
 
 export const defaults = {
-  field: 'text',
+  field: sharedDefaults.field,
   samples: 128,
   sampling: 'random',
   seed: 0,
@@ -169,7 +170,7 @@ export const defaults = {
   device: 'cpu',
   precision: 'float32',
   overwrite: false,
-  maxShardBytes: 5e9,
+  maxShardBytes: sharedDefaults.maxShardBytes,
 } as const satisfies Partial<QuantizeOptions>;
 
 /** Of `search`, which finds the sites. */

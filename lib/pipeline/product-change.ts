@@ -12,7 +12,7 @@ export interface FloatProduct {
   readonly gradient: Tensor | undefined;
 }
 
-export interface Change {
+interface Change {
   readonly total: number;
   /** By output channel. */
   readonly channels: Float64Array;

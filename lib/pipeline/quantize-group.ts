@@ -7,7 +7,7 @@ import { type InputGroup, leaderOf, type ObservedGroup } from './observe.js';
 import { disposeLinear, type QuantizedLinear, quantizeLinear } from './quantize-linear.js';
 import { named, type Run } from './run.js';
 
-export interface GroupWork {
+interface GroupWork {
   /** Its device has all that is given here. */
   readonly run: Run;
   /** Block. */
@@ -25,7 +25,8 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
   const { run, index, group, names, find, parameters, observed } = work;
   const { device, options, model, clock, throwIfAborted } = run;
   const { fitted } = observed;
-  // With a bias to follow, the mean of the inputs is none of the quantizer's business (design §2.5).
+  // With a bias to follow, the mean of the inputs is none of the quantizer's business: docs/numerics.md,
+  // "Joint fit".
   const centred =
     options.fit === 'joint' &&
     group.every((name) => run.sites.compensates(name) && run.sites.sourceOf(name) === 'output');

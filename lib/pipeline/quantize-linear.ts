@@ -20,7 +20,7 @@ export interface QuantizedLinear extends LinearWeights {
   readonly report: LayerReport;
 }
 
-export interface LinearInput {
+interface LinearInput {
   readonly run: Run;
   readonly block: number;
   /** Name inside the block. */

@@ -15,7 +15,7 @@ import { disposeLinear, type QuantizedLinear } from './quantize-linear.js';
 import type { Replica } from './replica.js';
 import type { Run } from './run.js';
 
-export interface StageWork {
+interface StageWork {
   readonly run: Run;
   /** Block. */
   readonly index: number;

@@ -1,7 +1,7 @@
 // The main job: a checkpoint in, a quantized and compensated checkpoint out, one block at a time.
 
-import { readFileSync } from 'node:fs';
 import { findFormat, storedBitsOf } from '../export/index.js';
+import { packageVersion } from '../version.js';
 import type { CalibrationData } from './calibration-data.js';
 import { enterModel } from './enter-model.js';
 import type { LayerReport, OutputReport, QuantizeEvent, RunReport } from './events.js';
@@ -95,9 +95,4 @@ export async function* quantizeBlocks(
   } finally {
     await writer.discard();
   }
-}
-
-function packageVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -15,6 +15,7 @@ import {
   isSetOf,
   isSignal,
   isString,
+  isThreadCount,
   isWhole,
 } from '../option-checks.js';
 import { findQuantizer, type Quantizer, quantizers } from '../quantizers/index.js';
@@ -62,7 +63,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   client: isOneOf(...clients),
   architecture: isString,
   device: isNames,
-  threads: isWhole(1, 1024),
+  threads: isThreadCount,
   precision: isOneOf('float32', 'bfloat16'),
   spareBytes: isWhole(0),
   overwrite: isBoolean,
@@ -156,7 +157,11 @@ function expectMethodFor(
     );
   }
   if (actOrder) {
-    expect('actOrder', 'can be told the order of columns', ({ takesOrder = false }) => takesOrder);
+    expect(
+      'actOrder',
+      'can be told the order of columns',
+      ({ takesActOrder = false }) => takesActOrder,
+    );
   }
   if (certificateSamples !== undefined) {
     expect('certificateSamples', 'reads no second moments', ({ needsMoment }) => !needsMoment);

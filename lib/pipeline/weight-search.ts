@@ -8,7 +8,7 @@ import type { Device, Tensor } from '../device/index.js';
 import { type GroupParameters, gridOptions, type Scheme } from '../quantizers/index.js';
 import { changeOf, type FloatProduct } from './product-change.js';
 
-export interface WeightSearch {
+interface WeightSearch {
   readonly device: Device;
   readonly scheme: Scheme;
   /** [out, in] of a weight dtype. */

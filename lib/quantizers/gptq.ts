@@ -4,6 +4,7 @@
 // 'scales', every scale ends where the layer's own error is least, the codes staying what the sweep made them.
 
 import type { Device, GridOptions, SweepOptions, Tensor } from '../device/index.js';
+import { inverseOrder } from '../inverse-order.js';
 import { diagonal } from './diagonal.js';
 import {
   expectMoment,
@@ -37,10 +38,7 @@ async function columnOrder(device: Device, moment: Tensor, groupSize: number): P
   const forward = Int32Array.from(values.keys()).sort(
     (a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b,
   );
-  const backward = new Int32Array(channels);
-  forward.forEach((column, position) => {
-    backward[column] = position;
-  });
+  const backward = inverseOrder(forward);
   const size = groupSize === 0 ? channels : groupSize;
   const upload = (data: Int32Array) => device.upload('int32', [channels], data);
   return {
@@ -164,7 +162,7 @@ export const gptq: Quantizer = {
   name: 'gptq',
   summary: 'GPTQ: errors made good by the columns that follow (arXiv 2210.17323)',
   needsMoment: true,
-  takesOrder: true,
+  takesActOrder: true,
   takesRefit: true,
   jointDefaults: { refit: 'scales' },
   forGroup: (input) => prepareGptq(input, gridOptions(input.scheme)),

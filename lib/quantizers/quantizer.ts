@@ -81,7 +81,7 @@ export interface Quantizer {
   /** Whether it takes group parameters that were found before. */
   readonly takesParameters?: true;
   /** Whether `actOrder` says in which order it takes columns. */
-  readonly takesOrder?: true;
+  readonly takesActOrder?: true;
   /** Whether `refit` says if its scales are moved once codes are found; others always do what is best for them. */
   readonly takesRefit?: true;
   /** Whether it descends: by `rounds` and `order`. */

@@ -16,7 +16,7 @@ export interface Series {
   readonly hollow?: (layer: ReportedLayer) => boolean;
 }
 
-export interface PanelsInput {
+interface PanelsInput {
   readonly layers: readonly ReportedLayer[];
   readonly series: readonly Series[];
   /** 'log' for errors, which differ by powers of ten; 'linear' from zero for shares. */

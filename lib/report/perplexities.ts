@@ -2,7 +2,7 @@
 // would have to, and a table of the same numbers with the change against the first model.
 
 import { scaleLinear } from 'd3-scale';
-import { number } from '../number-formats.js';
+import { digits } from '../number-formats.js';
 import { html, type Markup } from './html.js';
 import type { ReportedEvaluation } from './report-input.js';
 
@@ -36,7 +36,7 @@ ${values.map((value, i) =>
         i,
         `${x(value.perplexity).toFixed(2)}%`,
         row * rowHeight + 30,
-        `${names[i]} on ${text}: ${number(value.perplexity)}`,
+        `${names[i]} on ${text}: ${digits(value.perplexity)}`,
       ),
 )}`,
 )}</svg></figure>
@@ -86,8 +86,8 @@ function swatch(index: number): Markup {
 
 function cell(value: number | undefined, reference: number | undefined): Markup {
   if (value === undefined) return html`<td>–</td>`;
-  if (reference === undefined) return html`<td>${number(value)}</td>`;
+  if (reference === undefined) return html`<td>${digits(value)}</td>`;
   const change = (value / reference - 1) * 100;
   const sign = change < 0 ? '−' : '+';
-  return html`<td>${number(value)} <small>${sign}${Math.abs(change).toFixed(2)} %</small></td>`;
+  return html`<td>${digits(value)} <small>${sign}${Math.abs(change).toFixed(2)} %</small></td>`;
 }

@@ -3,7 +3,7 @@
 // see the charts.
 
 import { BallastError } from '../errors.js';
-import { bytes, number, percent, seconds } from '../number-formats.js';
+import { bytes, digits, percent, seconds } from '../number-formats.js';
 import { html, Markup } from './html.js';
 import { panels, type Series } from './panels.js';
 import { perplexities } from './perplexities.js';
@@ -87,7 +87,7 @@ function header(report: ReportInput, title: string): Markup {
   const fates = layers.map(fate);
   const count = (wanted: string) => fates.filter((one) => one === wanted).length;
   const tiles = [
-    ['bits per weight', number(report.bitsPerWeight, 3)],
+    ['bits per weight', digits(report.bitsPerWeight, 3)],
     [
       'mean error, calibration data',
       change(

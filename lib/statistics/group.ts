@@ -17,7 +17,7 @@ export interface GroupNeeds {
 }
 
 /** The same tokens as they are read in several places, [n, c] float32; those that the needs name. */
-export interface GroupReads {
+interface GroupReads {
   /** x̂, what the quantized linears see. */
   readonly inputs: Tensor | undefined;
   /** x, what the target sees. */

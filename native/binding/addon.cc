@@ -9,14 +9,13 @@
 namespace ballast::binding {
 
 Napi::Error ToJsError(Napi::Env env, const std::exception& error) {
-  std::string_view code = "ERR_UNKNOWN";
-  if (const auto* own = dynamic_cast<const Error*>(&error)) {
-    code = ErrorCodeName(own->code());
-  } else if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    code = ErrorCodeName(ErrorCode::kMemory);
-  }
   Napi::Error result = Napi::Error::New(env, error.what());
-  result.Set("code", std::string(code));
+  // Any other than these is a defect, and has no code.
+  if (const auto* own = dynamic_cast<const Error*>(&error)) {
+    result.Set("code", std::string(ErrorCodeName(own->code())));
+  } else if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    result.Set("code", std::string(ErrorCodeName(ErrorCode::kMemory)));
+  }
   return result;
 }
 

@@ -33,8 +33,6 @@ const parts = [
   'package.json',
   'tsconfig.json',
   'vitest.config.ts',
-  'CMakeLists.txt',
-  'cmake',
   'native',
   'cuda',
   'lib',
@@ -93,7 +91,7 @@ if (values.model && values.text) {
   copyFileSync(values.text, path.join(stage, 'text.txt'));
 }
 const { dependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-// The compiler driver for source installs is not needed: the library is compiled with cmake itself.
+// The driver of source installs is not needed: run.sh compiles the CUDA library by nvcc alone.
 const wanted = Object.keys(dependencies).filter((name) => name !== 'cmake-js');
 for (const folder of closure([...wanted, 'vitest'])) {
   const to = path.join(stage, path.relative(root, folder));

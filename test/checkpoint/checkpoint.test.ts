@@ -3,7 +3,8 @@ import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { modelDirectory, temporaryDirectory, vectorFile } from './files.js';
+import { temporaryFolder } from '../places.js';
+import { modelDirectory, vectorFile } from './files.js';
 
 const index = (map: Record<string, unknown>) => JSON.stringify({ metadata: {}, weight_map: map });
 const shards = {
@@ -93,7 +94,7 @@ describe('Checkpoint', () => {
   });
 
   it('refuses a directory without config, a file, and a missing path', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await temporaryFolder();
     await expect(Checkpoint.open(directory)).rejects.toThrow(/config.json but .* has none/);
     await writeFile(join(directory, 'file'), '');
     await expect(Checkpoint.open(join(directory, 'file'))).rejects.toThrow(/is a file/);

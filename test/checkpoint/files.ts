@@ -1,16 +1,8 @@
 // Small checkpoints on disk for the tests of this folder, and byte-exact damaged ones.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
-
-/** A directory that is gone when the test is over. */
-export async function temporaryDirectory(): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'ballast-test-'));
-  onTestFinished(() => rm(path, { recursive: true, force: true }));
-  return path;
-}
+import { temporaryFolder } from '../places.js';
 
 /** A safetensors file with any header text, however wrong; `length` overrides the length prefix. */
 export function safetensorsBytes(header: string | object, data = Buffer.alloc(0), length?: bigint) {
@@ -29,7 +21,7 @@ export function vectorFile(name: string, values: number[]): Buffer {
 
 /** A model directory with the given files besides config.json. */
 export async function modelDirectory(files: Record<string, Buffer | string>): Promise<string> {
-  const directory = await temporaryDirectory();
+  const directory = await temporaryFolder();
   for (const [name, content] of Object.entries({ 'config.json': '{}', ...files })) {
     await writeFile(join(directory, name), content);
   }

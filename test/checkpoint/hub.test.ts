@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { type HubProgress, resolveModel } from '../../lib/checkpoint/hub.js';
-import { modelDirectory, temporaryDirectory, vectorFile } from './files.js';
+import { temporaryFolder } from '../places.js';
+import { modelDirectory, vectorFile } from './files.js';
 import { commit, startHub } from './hub-server.js';
 
 const model = 'maker/small';
@@ -27,7 +28,7 @@ describe('resolveModel', () => {
 
   it('fetches what a model needs, once, with progress', async () => {
     const { endpoint, requests, stop } = await startHub({ model, files });
-    const cacheDirectory = await temporaryDirectory();
+    const cacheDirectory = await temporaryFolder();
     const progress: HubProgress[] = [];
     const options = { endpoint, cacheDirectory, onProgress: (p: HubProgress) => progress.push(p) };
     const path = await resolveModel(`${model}@v1/x`, options);
@@ -65,14 +66,14 @@ describe('resolveModel', () => {
     const { endpoint } = await startHub({ model, files: sharded });
     const path = await resolveModel(model, {
       endpoint,
-      cacheDirectory: await temporaryDirectory(),
+      cacheDirectory: await temporaryFolder(),
     });
     expect([...(await Checkpoint.open(path)).tensors.keys()]).toEqual(['w']);
   });
 
   it('sends the token, and explains a refusal', async () => {
     const { endpoint } = await startHub({ model, files, token: 'hf_secret' });
-    const options = { endpoint, cacheDirectory: await temporaryDirectory() };
+    const options = { endpoint, cacheDirectory: await temporaryFolder() };
     const refused = await resolveModel(model, { ...options, token: 'hf_wrong' }).catch((e) => e);
     expect(refused).toMatchObject({ code: 'ERR_IO' });
     expect(refused.message).toMatch(/maker\/small@main .*status 401.*pass a token/);
@@ -81,7 +82,7 @@ describe('resolveModel', () => {
   });
 
   it('keeps nothing of a damaged or broken download', async () => {
-    const cacheDirectory = await temporaryDirectory();
+    const cacheDirectory = await temporaryFolder();
     const damage = [
       (bytes: Buffer) => Buffer.from(bytes).fill(7, 9, 10),
       (bytes: Buffer) => bytes.subarray(0, bytes.length - 1),
@@ -103,7 +104,7 @@ describe('resolveModel', () => {
   it('stops when aborted', async () => {
     const { endpoint } = await startHub({ model, files });
     const controller = new AbortController();
-    const cacheDirectory = await temporaryDirectory();
+    const cacheDirectory = await temporaryFolder();
     const options = {
       endpoint,
       cacheDirectory,
@@ -117,7 +118,7 @@ describe('resolveModel', () => {
   it('says when a repository has no safetensors', async () => {
     const pickled = { 'config.json': Buffer.from('{}'), 'pytorch_model.bin': Buffer.from('') };
     const { endpoint } = await startHub({ model, files: pickled });
-    const options = { endpoint, cacheDirectory: await temporaryDirectory() };
+    const options = { endpoint, cacheDirectory: await temporaryFolder() };
     await expect(resolveModel(model, options)).rejects.toMatchObject({
       code: 'ERR_CHECKPOINT',
       message: expect.stringContaining('only pytorch_model files'),
@@ -137,7 +138,7 @@ describe('resolveModel', () => {
   it('mentions both when the hub cannot be reached', async () => {
     const { endpoint, stop } = await startHub({ model, files });
     await stop();
-    const options = { endpoint, cacheDirectory: await temporaryDirectory() };
+    const options = { endpoint, cacheDirectory: await temporaryFolder() };
     await expect(resolveModel('no/where', options)).rejects.toThrow(
       /no directory no\/where, and http:.* cannot be asked .*ECONNREFUSED/,
     );

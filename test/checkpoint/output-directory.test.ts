@@ -2,11 +2,12 @@ import { chmod, lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
-import { modelDirectory, temporaryDirectory } from './files.js';
+import { temporaryFolder } from '../places.js';
+import { modelDirectory } from './files.js';
 
 describe('OutputDirectory', () => {
   it('shows the result only when it is whole', async () => {
-    const parent = await temporaryDirectory();
+    const parent = await temporaryFolder();
     const output = await OutputDirectory.create(join(parent, 'deep', 'out'));
     await output.writeJson('ballast.json', { seed: 1 });
     expect(await readdir(join(parent, 'deep'))).toEqual([
@@ -21,7 +22,7 @@ describe('OutputDirectory', () => {
   });
 
   it('leaves nothing after discard', async () => {
-    const parent = await temporaryDirectory();
+    const parent = await temporaryFolder();
     const output = await OutputDirectory.create(join(parent, 'out'));
     await output.writeJson('config.json', {});
     await output.discard();
@@ -36,7 +37,7 @@ describe('OutputDirectory', () => {
       'model.safetensors': 'w',
       'README.md': 'card',
     });
-    const output = await OutputDirectory.create(join(await temporaryDirectory(), 'out'), {
+    const output = await OutputDirectory.create(join(await temporaryFolder(), 'out'), {
       source,
     });
     const copied = ['tokenizer.json', 'generation_config.json', 'chat_template.jinja'];
@@ -49,7 +50,7 @@ describe('OutputDirectory', () => {
   it('leaves no file read-only because its source is', async () => {
     const source = await modelDirectory({ 'tokenizer.json': '{}' });
     await chmod(join(source, 'tokenizer.json'), 0o444);
-    const output = await OutputDirectory.create(join(await temporaryDirectory(), 'out'));
+    const output = await OutputDirectory.create(join(await temporaryFolder(), 'out'));
     await output.copyCompanions(source);
     await output.writeJson('config.json', {});
     const modeOf = async (name: string) => (await stat(join(output.path, name))).mode;
@@ -58,7 +59,7 @@ describe('OutputDirectory', () => {
   });
 
   it('follows a link to an empty directory and leaves the link', async () => {
-    const parent = await temporaryDirectory();
+    const parent = await temporaryFolder();
     const [real, link] = [join(parent, 'real'), join(parent, 'link')];
     await mkdir(real);
     await symlink(real, link);
@@ -78,7 +79,7 @@ describe('OutputDirectory', () => {
   });
 
   it('is refused before any work where nothing can be written', async () => {
-    const parent = await temporaryDirectory();
+    const parent = await temporaryFolder();
     await writeFile(join(parent, 'file'), '');
     const below = (...names: string[]) => OutputDirectory.expectUsable(join(parent, ...names), {});
     await expect(below('file', 'out')).rejects.toMatchObject({
@@ -94,7 +95,7 @@ describe('OutputDirectory', () => {
   });
 
   it.skipIf(process.getuid?.() === 0)('so it is in a directory of others', async () => {
-    const parent = await temporaryDirectory();
+    const parent = await temporaryFolder();
     await chmod(parent, 0o555);
     await expect(
       OutputDirectory.expectUsable(join(parent, 'deep', 'out'), {}),
@@ -134,7 +135,7 @@ describe('OutputDirectory', () => {
   });
 
   it('uses an empty directory, and never one that holds no result', async () => {
-    const parent = await temporaryDirectory();
+    const parent = await temporaryFolder();
     await mkdir(join(parent, 'empty'));
     const output = await OutputDirectory.create(join(parent, 'empty'));
     await output.writeJson('config.json', {});
@@ -156,7 +157,7 @@ describe('OutputDirectory', () => {
   });
 
   it('gives one clear error for a target that cannot be written', async () => {
-    const parent = await temporaryDirectory();
+    const parent = await temporaryFolder();
     await writeFile(join(parent, 'file'), '');
     for (const target of [join(parent, 'file'), join(parent, 'file', 'out'), '/proc/ballast/out']) {
       await expect(OutputDirectory.create(target)).rejects.toMatchObject({ code: 'ERR_IO' });
@@ -165,7 +166,7 @@ describe('OutputDirectory', () => {
   });
 
   it('restores nothing half-way when the target fills up during the run', async () => {
-    const parent = await temporaryDirectory();
+    const parent = await temporaryFolder();
     const target = join(parent, 'out');
     const output = await OutputDirectory.create(target);
     await mkdir(target);
@@ -182,7 +183,7 @@ describe('config.json', () => {
       'config.json':
         '{"cap": 30.0, "rope": {"theta": 1e4}, "size": 64, "list": [2.0], "eps": 1e-6}',
     });
-    const output = await OutputDirectory.create(join(await temporaryDirectory(), 'out'));
+    const output = await OutputDirectory.create(join(await temporaryFolder(), 'out'));
     const config = JSON.parse(await readFile(join(source, 'config.json'), 'utf8'));
     await output.writeConfig({ ...config, added: 1 }, source);
     await output.commit();

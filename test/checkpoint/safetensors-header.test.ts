@@ -2,10 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
-import { safetensorsBytes, temporaryDirectory } from './files.js';
+import { temporaryFolder } from '../places.js';
+import { safetensorsBytes } from './files.js';
 
 async function headerOf(bytes: Uint8Array) {
-  const path = join(await temporaryDirectory(), 'model.safetensors');
+  const path = join(await temporaryFolder(), 'model.safetensors');
   await writeFile(path, bytes);
   return readHeader(path);
 }

@@ -5,7 +5,8 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
 import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
 import type { PlannedTensor } from '../../lib/checkpoint/shard-plan.js';
-import { modelDirectory, temporaryDirectory } from './files.js';
+import { temporaryFolder } from '../places.js';
+import { modelDirectory } from './files.js';
 
 const plan: PlannedTensor[] = [
   { name: 'half', dtype: 'float16', shape: [3] },
@@ -73,7 +74,7 @@ describe('SafetensorsWriter', () => {
   });
 
   it('refuses wrong names, sizes, second writes and an unfinished close', async () => {
-    const writer = await SafetensorsWriter.create(await temporaryDirectory(), plan);
+    const writer = await SafetensorsWriter.create(await temporaryFolder(), plan);
     await expect(writer.write('other', Buffer.alloc(1))).rejects.toThrow(/received 'other'/);
     await expect(writer.write('half', Buffer.alloc(5))).rejects.toThrow(/6 bytes .* received 5/);
     await writer.write('half', Buffer.alloc(6));
@@ -82,7 +83,7 @@ describe('SafetensorsWriter', () => {
   });
 
   it('refuses a bad plan', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await temporaryFolder();
     const twice = [...plan, ...plan];
     await expect(SafetensorsWriter.create(directory, twice)).rejects.toThrow(/'half' .* twice/);
     const shape = [{ name: 'a', dtype: 'int8', shape: [1.5] }] as const;
@@ -93,7 +94,7 @@ describe('SafetensorsWriter', () => {
   });
 
   it('gives one clear error when the disk is full', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await temporaryFolder();
     const writer = await SafetensorsWriter.create(directory, plan);
     const handle = await open(join(directory, 'model.safetensors'));
     const full = Object.assign(new Error('no space'), { code: 'ENOSPC' });

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
-import { temporaryDirectory } from './files.js';
+import { temporaryFolder } from '../places.js';
 
 /** Byte-level BPE with the letters a, b, a space (Ġ) and three merges. */
 const model = {
@@ -26,7 +26,7 @@ const definition = {
 };
 
 async function tokenizerFrom(files: Record<string, string>) {
-  const directory = await temporaryDirectory();
+  const directory = await temporaryFolder();
   for (const [name, text] of Object.entries(files)) await writeFile(join(directory, name), text);
   const tokenizer = await loadTokenizer(directory);
   onTestFinished(() => tokenizer.close());
@@ -126,7 +126,7 @@ describe('loadTokenizer', () => {
   });
 
   it('ends when a signal fires, before it has loaded or in the middle of a text', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await temporaryFolder();
     await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(definition));
     await expect(loadTokenizer(directory, { signal: AbortSignal.abort() })).rejects.toThrow(
       /it was closed/,
@@ -139,7 +139,7 @@ describe('loadTokenizer', () => {
   });
 
   it('refuses a text with a token that the model does not know', async () => {
-    const directory = await temporaryDirectory();
+    const directory = await temporaryFolder();
     await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(definition));
     const tokenizer = await loadTokenizer(directory, { modelTokens: 5 });
     onTestFinished(() => tokenizer.close());

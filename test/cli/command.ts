@@ -1,18 +1,7 @@
 // Runs the built command as a user does, in a process of its own, on the bundled example.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
-
-const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-
-export const builtCommand = at('dist/cli/main.js');
-export const exampleModel = at('examples/model');
-export const calibrationText = at('examples/data/demo-calibration.txt');
-export const testText = at('examples/data/demo-test.txt');
+import { builtCommand } from '../places.js';
 
 /** A quantization that takes a second or two. */
 export const quickOptions = ['--samples', '8', '--sequence-length', '128', '--bits', '3'];
@@ -50,11 +39,4 @@ export function ballast(
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, stdout, stderr }));
   });
-}
-
-/** A folder that is gone when the test is over. */
-export async function temporaryFolder(): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'ballast-cli-'));
-  onTestFinished(() => rm(path, { recursive: true, force: true }));
-  return path;
 }

@@ -5,10 +5,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { quantize } from '../../lib/index.js';
-import { calibrationText, exampleModel, temporaryFolder } from './command.js';
+import { exampleCalibrationText, exampleModel, temporaryFolder } from '../places.js';
 
 const options = {
-  calibration: calibrationText,
+  calibration: exampleCalibrationText,
   samples: 64,
   sampling: 'sequential',
   sequenceLength: 512,

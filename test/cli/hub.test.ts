@@ -4,13 +4,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { startHub } from '../checkpoint/hub-server.js';
-import {
-  ballast,
-  calibrationText,
-  exampleModel,
-  quickOptions,
-  temporaryFolder,
-} from './command.js';
+import { exampleCalibrationText, exampleModel, temporaryFolder } from '../places.js';
+import { ballast, quickOptions } from './command.js';
 
 it('a hub id is fetched with progress and quantized', async () => {
   const token = 'hf_secret';
@@ -21,7 +16,7 @@ it('a hub id is fetched with progress and quantized', async () => {
   const folder = await temporaryFolder();
   const env = { HF_ENDPOINT: endpoint, HF_HUB_CACHE: join(folder, 'cache') };
   const output = join(folder, 'result');
-  const args = ['-o', output, '-c', calibrationText, '--token', token, '--json'];
+  const args = ['-o', output, '-c', exampleCalibrationText, '--token', token, '--json'];
 
   const run = await ballast(['quantize', 'maker/small', ...args, ...quickOptions], { env });
   expect(run.stderr).toMatch(/fetching maker\/small: 100 %/);

@@ -2,7 +2,6 @@
 
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { bytes, count, number as digits, percent, seconds } from '../../lib/cli/format.js';
 import {
   addOptions,
   byteCount,
@@ -13,6 +12,7 @@ import {
   repeated,
   withFlags,
 } from '../../lib/cli/option-table.js';
+import { bytes, count, digits, percent, seconds } from '../../lib/number-formats.js';
 
 interface Options {
   texts: string[];

@@ -7,14 +7,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
-  ballast,
   builtCommand,
-  calibrationText,
+  exampleCalibrationText,
   exampleModel,
-  quickOptions,
+  exampleTestText,
   temporaryFolder,
-  testText,
-} from './command.js';
+} from '../places.js';
+import { ballast, quickOptions } from './command.js';
 
 const evaluation = ['--sequence-length', '512', '--json'];
 
@@ -23,7 +22,7 @@ describe('quantize --json', () => {
     const folder = await temporaryFolder();
     const output = join(folder, 'result');
     const quantized = await ballast([
-      ...['quantize', exampleModel, '-o', output, '-c', calibrationText, '--json'],
+      ...['quantize', exampleModel, '-o', output, '-c', exampleCalibrationText, '--json'],
       ...[...quickOptions, '--method', 'rtn', '--seed', '7', '--sites', 'linear,block'],
     ]);
     expect(quantized.code).toBe(0);
@@ -52,7 +51,7 @@ describe('quantize --json', () => {
     });
 
     // Rounding costs a tenth of the perplexity here, the bias wins most of it back.
-    const evaluated = await ballast(['evaluate', output, '--text', testText, ...evaluation]);
+    const evaluated = await ballast(['evaluate', output, '--text', exampleTestText, ...evaluation]);
     const [result] = JSON.parse(evaluated.stdout).results;
     expect(result.perplexity).toBeGreaterThan(182);
     expect(result.perplexity).toBeLessThan(195);
@@ -85,12 +84,12 @@ describe('biases per position', () => {
   it('are evaluated at the length they were fitted on, and at no other', async () => {
     const output = join(await temporaryFolder(), 'result');
     const { code } = await ballast([
-      ...['quantize', exampleModel, '-o', output, '-c', calibrationText, ...quickOptions],
+      ...['quantize', exampleModel, '-o', output, '-c', exampleCalibrationText, ...quickOptions],
       ...['--method', 'rtn', '--compensation', 'position', '--sites', 'linear,block'],
     ]);
     expect(code).toBe(0);
     const evaluate = (length: string) =>
-      ballast(['evaluate', output, '-t', testText, '--sequence-length', length, '--json']);
+      ballast(['evaluate', output, '-t', exampleTestText, '--sequence-length', length, '--json']);
     const { stdout } = await evaluate('128');
     expect(JSON.parse(stdout).results[0].perplexity).toBeGreaterThan(100);
     const refused = await evaluate('256');
@@ -103,8 +102,8 @@ describe('evaluate --json', () => {
   it('gives each text in order, by its name, with the perplexity of an independent program', async () => {
     const folder = await temporaryFolder();
     const second = join(folder, 'b.txt');
-    await writeFile(second, (await readFile(calibrationText, 'utf8')).slice(0, 20_000));
-    const texts = ['--text', testText, '--text', second];
+    await writeFile(second, (await readFile(exampleCalibrationText, 'utf8')).slice(0, 20_000));
+    const texts = ['--text', exampleTestText, '--text', second];
     const { code, stdout } = await ballast(['evaluate', exampleModel, ...texts, ...evaluation]);
     expect(code).toBe(0);
     const { model, results } = JSON.parse(stdout);
@@ -119,7 +118,7 @@ describe('without --json', () => {
   it('quantize shows a summary and the ten largest errors', async () => {
     const output = join(await temporaryFolder(), 'result');
     const { code, stdout } = await ballast([
-      ...['quantize', exampleModel, '-o', output, '-c', calibrationText, ...quickOptions],
+      ...['quantize', exampleModel, '-o', output, '-c', exampleCalibrationText, ...quickOptions],
     ]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/mean error with bias +│ [\d.]+ %/);
@@ -156,14 +155,14 @@ describe('failure', () => {
     await mkdir(model);
     await symlink(join(exampleModel, 'model.safetensors'), join(model, 'model.safetensors'));
     await writeFile(join(model, 'config.json'), '{ "model_type": "abacus" }');
-    const args = [model, '-o', join(folder, 'result'), '-c', calibrationText];
+    const args = [model, '-o', join(folder, 'result'), '-c', exampleCalibrationText];
     expect(await quantizeFails(args)).toMatch(/\((.*, )?opt(, .*)?\) but received "abacus"/);
     expect(await readdir(folder)).toEqual(['model']);
   });
 
   it('a group size that does not divide names the layer', async () => {
     const folder = await temporaryFolder();
-    const args = [exampleModel, '-o', join(folder, 'result'), '-c', calibrationText];
+    const args = [exampleModel, '-o', join(folder, 'result'), '-c', exampleCalibrationText];
     expect(await quantizeFails([...args, '--group-size', '48'])).toMatch(
       /128 input channels of self_attn\.q_proj but received 48/,
     );
@@ -184,7 +183,7 @@ describe('failure', () => {
   it('an output below a file cannot be written', async () => {
     const file = join(await temporaryFolder(), 'file');
     await writeFile(file, '');
-    const args = [exampleModel, '-o', join(file, 'result'), '-c', calibrationText];
+    const args = [exampleModel, '-o', join(file, 'result'), '-c', exampleCalibrationText];
     expect(await quantizeFails(args)).toContain(join(file, 'result'));
   });
 
@@ -192,7 +191,7 @@ describe('failure', () => {
     const output = join(await temporaryFolder(), 'result');
     await mkdir(output);
     await writeFile(join(output, 'config.json'), 'kept');
-    const args = [exampleModel, '-o', output, '-c', calibrationText];
+    const args = [exampleModel, '-o', output, '-c', exampleCalibrationText];
     expect(await quantizeFails(args)).toContain('Expected a new or empty output directory');
     expect(await readFile(join(output, 'config.json'), 'utf8')).toBe('kept');
   });
@@ -201,7 +200,7 @@ describe('failure', () => {
     const text = join(await temporaryFolder(), 'short.txt');
     await writeFile(text, 'Call me Ishmael.');
     const { code, stdout, stderr } = await ballast([
-      ...['evaluate', exampleModel, '--text', testText, '--text', text, ...evaluation],
+      ...['evaluate', exampleModel, '--text', exampleTestText, '--text', text, ...evaluation],
     ]);
     expect(stderr).toContain(`error: Expected at least one window of 512 tokens but ${text} has`);
     expect([code, stdout]).toEqual([1, '']);
@@ -217,7 +216,14 @@ describe.skipIf(process.platform !== 'linux')('whoever reads', () => {
 
   it('may leave: a run goes on when nobody reads of its progress any more', async () => {
     const folder = await temporaryFolder();
-    const args = ['quantize', exampleModel, '-o', join(folder, 'result'), '-c', calibrationText];
+    const args = [
+      'quantize',
+      exampleModel,
+      '-o',
+      join(folder, 'result'),
+      '-c',
+      exampleCalibrationText,
+    ];
     const { stdout } = piped('"$@" 2>&1 >/dev/null | head -1', [...args, ...quickOptions]);
     expect(stdout).toBe('opt: 4 blocks, 24 linears\n');
     expect(await readdir(folder)).toEqual(['result']);
@@ -239,7 +245,7 @@ describe.each([
     const folder = await temporaryFolder();
     const { code, stdout, stderr } = await ballast(
       [
-        ...['quantize', exampleModel, '-o', join(folder, 'result'), '-c', calibrationText],
+        ...['quantize', exampleModel, '-o', join(folder, 'result'), '-c', exampleCalibrationText],
         ...['--samples', '64', '--sequence-length', '512', '--json'],
       ],
       {

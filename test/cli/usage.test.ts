@@ -1,7 +1,8 @@
 // Help, and wrong usage: exit code 2, nothing on stdout, one sentence that names what was wrong.
 
 import { describe, expect, it } from 'vitest';
-import { ballast, calibrationText, exampleModel } from './command.js';
+import { exampleCalibrationText, exampleModel } from '../places.js';
+import { ballast } from './command.js';
 
 const commands = [
   'quantize',
@@ -29,6 +30,7 @@ describe('help', () => {
     expect(stdout).toMatch(/Methods:\n {2}rtn +round to nearest\n {2}gptq /);
     expect(stdout).toMatch(/--bits <n> .*\(default: 4\)/);
     expect(stdout).toMatch(/--clip .*\(default: none; descent: mse; comq: mse\)/);
+    expect(stdout).toMatch(/--refit .*\(default: none; gptq, joint fit: scales\)/);
     expect(stdout).toMatch(/--group-size .*\(default: 0; gguf: 32\)/);
     expect(stdout).not.toMatch(/--no-.*default/);
     expect(stdout).toMatch(/--max-shard-size <size> .*\(default: 5\.00 GB\)/);
@@ -36,7 +38,7 @@ describe('help', () => {
 });
 
 describe('wrong usage', () => {
-  const paths = ['-o', '/nowhere/result', '-c', calibrationText];
+  const paths = ['-o', '/nowhere/result', '-c', exampleCalibrationText];
   it.each([
     ['an unknown command', ['quantise'], "unknown command 'quantise'"],
     ['no command', [], 'Usage: ballast'],
@@ -50,7 +52,7 @@ describe('wrong usage', () => {
     ],
     [
       'texts and images',
-      ['evaluate', exampleModel, '--text', calibrationText, '--images', 'x'],
+      ['evaluate', exampleModel, '--text', exampleCalibrationText, '--images', 'x'],
       "expected '--text' or '--images', not both",
     ],
     [
@@ -125,7 +127,7 @@ describe('wrong usage', () => {
     ],
     [
       'a window of one token',
-      ['evaluate', exampleModel, '--text', calibrationText, '--sequence-length', '1'],
+      ['evaluate', exampleModel, '--text', exampleCalibrationText, '--sequence-length', '1'],
       'Expected a whole number of at least 2 for --sequence-length but received 1.',
     ],
   ])('%s', async (_, args, message) => {
@@ -139,7 +141,7 @@ describe('wrong usage', () => {
 });
 
 it('what a model does not allow is told in the same words, and is no wrong usage', async () => {
-  const paths = ['-o', '/nowhere/result', '-c', calibrationText];
+  const paths = ['-o', '/nowhere/result', '-c', exampleCalibrationText];
   const { code, stderr } = await ballast([
     'quantize',
     exampleModel,

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { type EvaluateEvent, evaluate } from '../../lib/index.js';
 import { quoted, runProgram } from '../pipeline/child.js';
 import { randomOpt } from '../pipeline/random-opt.js';
-import { exampleModel, exampleTestText, temporaryFolder } from '../pipeline/runs.js';
+import { exampleModel, exampleTestText, temporaryFolder } from '../places.js';
 
 const shape = { blocks: 2, hiddenSize: 32, mlpSize: 64 };
 

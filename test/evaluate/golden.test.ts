@@ -8,7 +8,8 @@ import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
 import { Device } from '../../lib/device/index.js';
 import { evaluate } from '../../lib/index.js';
 import { largestDifference, logitsOf, openModel } from '../models/tiny.js';
-import { goldenTexts, hasShared, sharedGolden, sharedModel, sharedText } from '../pipeline/runs.js';
+import { goldenTexts } from '../pipeline/runs.js';
+import { hasShared, sharedGolden, sharedModel, sharedText } from '../places.js';
 
 const texts = goldenTexts;
 /** Whole texts take minutes on a busy machine. */

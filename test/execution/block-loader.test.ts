@@ -6,7 +6,7 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device, type Tensor } from '../../lib/device/index.js';
 import { BlockLoader, type LoadedBlock, loadBlock } from '../../lib/execution/index.js';
 import { type BlockModel, readBlockModel } from '../../lib/models/index.js';
-import { exampleModel } from '../pipeline/runs.js';
+import { exampleModel } from '../places.js';
 
 let device: Device;
 let checkpoint: Checkpoint;

@@ -6,9 +6,10 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
 import { exportResult, verify } from '../../lib/index.js';
 import { readModel, rewriteModel } from '../../lib/models/index.js';
-import { temporaryDirectory } from '../checkpoint/files.js';
+
 import { configOf, logitsOf, openModel } from '../models/tiny.js';
-import { exampleModel, finish } from '../pipeline/runs.js';
+import { finish } from '../pipeline/runs.js';
+import { exampleModel, temporaryFolder } from '../places.js';
 import { baseConfig, baseGrid, exportRandom, randomLlama } from './random-llama.js';
 
 let device: Device;
@@ -66,7 +67,7 @@ describe.each([...families, fused])('%s', (_, changes) => {
       expect(written.report.dropped).toEqual([]);
       expect(written.report.layers.every(({ biasKept }) => biasKept)).toBe(true);
       expect(await verify(written.directory)).toMatchObject({ linears: 14 });
-      const output = join(await temporaryDirectory(), 'again');
+      const output = join(await temporaryFolder(), 'again');
       if (format === 'huggingface') return;
       await exportResult(written.directory, { format: 'huggingface', output });
       const { config, tensors } = await Checkpoint.open(output);
@@ -85,7 +86,7 @@ describe.each([...families, fused])('%s', (_, changes) => {
         groupSize: 32,
         format: 'gguf',
       });
-      const target = { format: 'huggingface', output: join(await temporaryDirectory(), 'out') };
+      const target = { format: 'huggingface', output: join(await temporaryFolder(), 'out') };
       await expect(exportResult(directory, target)).rejects.toThrow(/has a bias that format/);
       await exportResult(directory, { ...target, architecture: 'llama' });
       const { config, tensors } = await Checkpoint.open(target.output);
@@ -99,7 +100,7 @@ it('exports a packed result as LLaMA, with the logits that it had', async () => 
   const source = await randomLlama(families[1][1]);
   const grid = { ...baseGrid, bits: 5 };
   const made = await exportRandom(device, source, 'compressed-tensors', grid, { biases: false });
-  const folder = await temporaryDirectory();
+  const folder = await temporaryFolder();
   const [plain, written] = [join(folder, 'plain'), join(folder, 'llama')];
   const refused = exportResult(made.directory, {
     format: 'huggingface',
@@ -187,7 +188,7 @@ describe('is refused', () => {
     const made = await exportRandom(device, source, 'compressed-tensors', baseGrid, {
       biases: false,
     });
-    const output = join(await temporaryDirectory(), 'llama');
+    const output = join(await temporaryFolder(), 'llama');
     const refused = exportResult(made.directory, {
       format: 'huggingface',
       output,

@@ -8,7 +8,8 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { biasCapability, findFormat, readByUsAlone } from '../../lib/export/index.js';
 import { architectures, readBlockModel, visionArchitectures } from '../../lib/models/index.js';
 import { type Config, directoryOf, variants } from '../models/tiny.js';
-import { exampleModel, finish } from '../pipeline/runs.js';
+import { finish } from '../pipeline/runs.js';
+import { exampleModel } from '../places.js';
 import * as vision from '../vision/fixtures.js';
 import { randomLlama } from './random-llama.js';
 

@@ -4,15 +4,16 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { evaluate, evaluateImages, exportResult, verify } from '../../lib/index.js';
-import { temporaryDirectory } from '../checkpoint/files.js';
+
+import { finish } from '../pipeline/runs.js';
 import {
   exampleModel,
   exampleText,
-  finish,
   hasShared,
   sharedModel,
   sharedText,
-} from '../pipeline/runs.js';
+  temporaryFolder,
+} from '../places.js';
 import { randomLlama } from './random-llama.js';
 
 const grid = { bits: 4, groupSize: 32, symmetric: true, scaleDtype: 'float16' as const };
@@ -25,7 +26,7 @@ async function perplexity(model: string): Promise<number> {
 
 /** The result in another format. */
 async function converted(result: string, format: string): Promise<string> {
-  const output = join(await temporaryDirectory(), format);
+  const output = join(await temporaryFolder(), format);
   await exportResult(result, { format, output });
   return output;
 }

@@ -9,11 +9,12 @@ import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
 import type { TensorInfo } from '../../lib/checkpoint/safetensors-header.js';
 import { aborted } from '../../lib/errors.js';
 import { recordFiles, verifyFiles } from '../../lib/export/file-digests.js';
-import type { ExportRecord } from '../../lib/export/verification.js';
+import type { ExportRecord } from '../../lib/export/record.js';
 import { evaluate, exportResult, verify } from '../../lib/index.js';
 import { readBlockModel } from '../../lib/models/index.js';
-import { temporaryDirectory } from '../checkpoint/files.js';
-import { exampleModel, finish } from '../pipeline/runs.js';
+
+import { finish } from '../pipeline/runs.js';
+import { exampleModel, temporaryFolder } from '../places.js';
 
 /** As small as a run can be. */
 const run = { method: 'rtn', samples: 2, sequenceLength: 32, heldOut: 0 };
@@ -108,7 +109,7 @@ it('people may edit settings and tokenizers, and delete the grid, but not biases
   await expect(verify(directory)).rejects.toThrow(
     /ballast-position-biases.safetensors is not there/,
   );
-  const text = join(await temporaryDirectory(), 'text.txt');
+  const text = join(await temporaryFolder(), 'text.txt');
   await writeFile(text, 'One text, several words long. '.repeat(50));
   await expect(evaluate(directory, { texts: [text], sequenceLength: 32 })).rejects.toThrow(
     /ballast-position-biases.safetensors cannot be read, and the result beside it was made with it/,
@@ -119,7 +120,7 @@ it('what is damaged is not converted, where no linear tells either', async () =>
   const { directory } = await finish(exampleModel, { ...run, ...grid, compensation: 'position' });
   const { tensors } = await Checkpoint.open(directory);
   const { file, offset } = tensors.get('model.decoder.embed_tokens.weight') as TensorInfo;
-  const output = join(await temporaryDirectory(), 'converted');
+  const output = join(await temporaryFolder(), 'converted');
   const convert = () => exportResult(directory, { format: 'compressed-tensors', output });
   await flip(file, offset);
   await expect(convert()).rejects.toMatchObject(differs(file));
@@ -155,7 +156,7 @@ it('a file’s digest leaves out the weights that linears’ digests tell, and n
 
 it('a converted result has digests of its own files, what clients alone read included', async () => {
   const { directory } = await finish(exampleModel, { ...run, ...grid, bits: 4 });
-  const output = join(await temporaryDirectory(), 'converted');
+  const output = join(await temporaryFolder(), 'converted');
   await exportResult(directory, { format: 'compressed-tensors', output });
   expect(await verify(output)).toMatchObject({ linears: 24, files: 1 });
   const { tensors } = await Checkpoint.open(output);
@@ -181,7 +182,7 @@ it('an earlier version’s result is verified as before, and a record may name n
 });
 
 it('a file of several pieces is compared to its last byte, and left at a signal', async () => {
-  const output = await OutputDirectory.create(join(await temporaryDirectory(), 'result'));
+  const output = await OutputDirectory.create(join(await temporaryFolder(), 'result'));
   const file = join(output.path, 'model.gguf');
   const bytes = 2_500_000;
   await writeFile(file, randomBytes(bytes));
@@ -207,7 +208,7 @@ it('a file of several pieces is compared to its last byte, and left at a signal'
 
 it('an export is left at a signal after its last block, and nothing of it stays', async () => {
   const { directory } = await finish(exampleModel, { ...run, ...grid, bits: 4 });
-  const parent = await temporaryDirectory();
+  const parent = await temporaryFolder();
   const stop = new AbortController();
   const onProgress = ({ done, total }: { done: number; total: number }) => {
     if (done === total) stop.abort();

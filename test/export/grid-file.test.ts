@@ -9,8 +9,9 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
 import type { Grid } from '../../lib/export/format.js';
 import { exportResult } from '../../lib/index.js';
-import { temporaryDirectory } from '../checkpoint/files.js';
-import { exampleModel, finish } from '../pipeline/runs.js';
+
+import { finish } from '../pipeline/runs.js';
+import { exampleModel, temporaryFolder } from '../places.js';
 import type { ScaleDtype } from './half-precision.js';
 import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
 
@@ -32,7 +33,7 @@ async function tensorsOf(directory: string, suffix: string): Promise<Map<string,
   );
 }
 
-const target = async () => join(await temporaryDirectory(), 'converted');
+const target = async () => join(await temporaryFolder(), 'converted');
 
 const cases: [ScaleDtype, Partial<Grid>][] = [
   ...[2, 3, 4, 5, 6, 7, 8].map((bits): [ScaleDtype, Partial<Grid>] => ['float16', { bits }]),

@@ -13,7 +13,8 @@ import { GgufFile } from '../../lib/export/gguf/file-reader.js';
 import { openModelFiles } from '../../lib/export/index.js';
 import { readModel } from '../../lib/models/index.js';
 import { at } from '../native/harness.js';
-import { finish, hasShared, sharedModel, sharedText, temporaryFolder } from '../pipeline/runs.js';
+import { finish } from '../pipeline/runs.js';
+import { hasShared, sharedModel, sharedText, temporaryFolder } from '../places.js';
 import { exportRandom, randomLlama } from './random-llama.js';
 
 const client = new URL(

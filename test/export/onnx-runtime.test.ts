@@ -12,7 +12,8 @@ import { checkpointModel } from '../../lib/execution/index.js';
 import { openImages } from '../../lib/images/index.js';
 import { exportResult, type QuantizeOptions } from '../../lib/index.js';
 import { readVisionModel } from '../../lib/models/index.js';
-import { finish, full, hasShared, sharedModel, temporaryFolder } from '../pipeline/runs.js';
+import { finish, full } from '../pipeline/runs.js';
+import { hasShared, sharedModel, temporaryFolder } from '../places.js';
 import { distance, ownLogits, quantizedTiny } from './tiny-vision.js';
 
 const client = new URL(

@@ -12,8 +12,9 @@ import type { ExportedLinear, Grid } from '../../lib/export/format.js';
 import { findFormat, openExport } from '../../lib/export/index.js';
 import { readModel } from '../../lib/models/index.js';
 import { gridOptions } from '../../lib/quantizers/quantizer.js';
-import { temporaryDirectory } from '../checkpoint/files.js';
+
 import { normals } from '../native/harness.js';
+import { temporaryFolder } from '../places.js';
 import { encodeFloats, type ScaleDtype } from './half-precision.js';
 
 export const baseConfig = {
@@ -73,7 +74,7 @@ export async function randomLlama(
   dtype: ScaleDtype = 'float32',
   deviation = 0.1,
 ): Promise<Checkpoint> {
-  const directory = join(await temporaryDirectory(), 'model');
+  const directory = join(await temporaryFolder(), 'model');
   await mkdir(directory);
   const config = { ...baseConfig, ...changes };
   const model = readModel(config, new Set());
@@ -135,7 +136,7 @@ export async function exportRandom(
   }: { biases?: boolean; groupIndex?: Int32Array; throwIfAborted?: () => void } = {},
 ): Promise<Exported> {
   const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
-  const directory = join(await temporaryDirectory(), 'result');
+  const directory = join(await temporaryFolder(), 'result');
   const output = await OutputDirectory.create(directory);
   const { config } = checkpoint;
   const run = { device, checkpoint, model, config, output, grid, addBiases: biases };

@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device } from '../../lib/device/index.js';
 import { BallastError, exportResult, verify } from '../../lib/index.js';
-import { temporaryDirectory } from '../checkpoint/files.js';
-import { exampleModel, finish } from '../pipeline/runs.js';
+
+import { finish } from '../pipeline/runs.js';
+import { exampleModel, temporaryFolder } from '../places.js';
 import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
 
 let device: Device;
@@ -25,7 +26,7 @@ async function digests(directory: string): Promise<unknown> {
 }
 
 async function target(): Promise<string> {
-  return join(await temporaryDirectory(), 'converted');
+  return join(await temporaryFolder(), 'converted');
 }
 
 describe.each(formats)('%s', (format) => {

@@ -9,7 +9,8 @@ import { checkpointModel } from '../../lib/execution/index.js';
 import { exportResult, type QuantizeOptions } from '../../lib/index.js';
 import { readVisionModel } from '../../lib/models/index.js';
 import { normals } from '../native/harness.js';
-import { finish, temporaryFolder } from '../pipeline/runs.js';
+import { finish } from '../pipeline/runs.js';
+import { temporaryFolder } from '../places.js';
 import { directoryOf, floatsOf, writeTensors } from '../vision/fixtures.js';
 
 /** Random ones, to calibrate on. */

@@ -1,7 +1,8 @@
 // Second moments of some samples: what is written stays the same, and errors are told as those samples have them.
 
 import { expect, it } from 'vitest';
-import { exampleModel, filesOf, finish, mean } from './runs.js';
+import { exampleModel } from '../places.js';
+import { filesOf, finish, mean } from './runs.js';
 
 const options = { method: 'rtn', bits: 3, samples: 48, sequenceLength: 96 } as const;
 

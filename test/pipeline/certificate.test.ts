@@ -4,17 +4,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device } from '../../lib/device/index.js';
 import type { QuantizeOptions, RunReport } from '../../lib/index.js';
-import { type Comparison, compare, windowsOf } from './forward.js';
-import { randomOpt } from './random-opt.js';
 import {
   exampleModel,
   exampleText,
-  finish,
   hasShared,
   sharedModel,
   sharedText,
   temporaryFolder,
-} from './runs.js';
+} from '../places.js';
+import { type Comparison, compare, windowsOf } from './forward.js';
+import { randomOpt } from './random-opt.js';
+import { finish } from './runs.js';
 
 let device: Device;
 beforeAll(() => {

@@ -1,7 +1,7 @@
 // Programs in a process of their own, on the built library.
 
 import { spawn } from 'node:child_process';
-import { builtLibrary } from './runs.js';
+import { builtLibrary } from '../places.js';
 
 /** Runs an ES module with `library` in scope; resolves with the JSON that it prints. Rejects unless it exits with 0. */
 export function runProgram(program: string, flags: readonly string[] = []): Promise<unknown> {

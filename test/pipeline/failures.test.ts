@@ -9,8 +9,9 @@ import { Device, type Tensor } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
 import { evaluate, inspect, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';
 import { foldedBias } from '../../lib/pipeline/quantize-linear.js';
+import { builtCommand, exampleText, temporaryFolder } from '../places.js';
 import { type RandomOpt, randomOpt } from './random-opt.js';
-import { builtCommand, exampleText, finish, temporaryFolder } from './runs.js';
+import { finish } from './runs.js';
 
 const shape = { blocks: 2, hiddenSize: 32, mlpSize: 64 };
 const sampling = { samples: 4, sequenceLength: 64, sampling: 'sequential' } as const;

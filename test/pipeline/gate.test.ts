@@ -2,8 +2,9 @@
 
 import { expect, it } from 'vitest';
 import { evaluate } from '../../lib/index.js';
+import { exampleModel, exampleTestText, temporaryFolder } from '../places.js';
 import { randomOpt } from './random-opt.js';
-import { exampleModel, exampleTestText, finish, temporaryFolder } from './runs.js';
+import { finish } from './runs.js';
 
 const options = { bits: 3, method: 'rtn', sampling: 'sequential', sequenceLength: 128 } as const;
 

@@ -4,17 +4,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import { evaluate, type LayerReport, type QuantizeOptions } from '../../lib/index.js';
-import {
-  finish,
-  firstBlock,
-  full,
-  goldenTexts,
-  hasShared,
-  mean,
-  sharedGolden,
-  sharedModel,
-  sharedText,
-} from './runs.js';
+import { hasShared, sharedGolden, sharedModel, sharedText } from '../places.js';
+import { finish, firstBlock, full, goldenTexts, mean } from './runs.js';
 
 const texts = goldenTexts;
 /** Whole texts take minutes on a busy machine. */

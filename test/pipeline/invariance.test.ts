@@ -2,7 +2,8 @@
 
 import { expect, it } from 'vitest';
 import type { QuantizeOptions } from '../../lib/index.js';
-import { exampleModel, type Finished, filesOf, finish } from './runs.js';
+import { exampleModel } from '../places.js';
+import { type Finished, filesOf, finish } from './runs.js';
 
 const sampling = { samples: 16, sequenceLength: 128, bits: 3 } as const;
 

@@ -3,9 +3,9 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { planMemory, type QuantizeOptions } from '../../lib/index.js';
+import { exampleText, temporaryFolder } from '../places.js';
 import { quoted, runProgram } from './child.js';
 import { randomOpt } from './random-opt.js';
-import { exampleText, temporaryFolder } from './runs.js';
 
 const small = { blocks: 1, hiddenSize: 64, mlpSize: 64 };
 

@@ -4,9 +4,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { exampleModel, exampleText, temporaryFolder } from '../places.js';
 import { quoted, runProgram } from './child.js';
 import { randomOpt } from './random-opt.js';
-import { exampleModel, exampleText, temporaryFolder } from './runs.js';
 
 const megabyte = 2 ** 20;
 

@@ -15,9 +15,10 @@ import {
 } from '../../lib/execution/index.js';
 import { quantize, type RunReport } from '../../lib/index.js';
 import { readModel } from '../../lib/models/index.js';
+import { exampleText, temporaryFolder } from '../places.js';
 import { windowsOf } from './forward.js';
 import { randomOpt } from './random-opt.js';
-import { exampleText, finish, temporaryFolder } from './runs.js';
+import { finish } from './runs.js';
 
 let device: Device;
 beforeAll(() => {

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { type PhaseSeconds, quantize } from '../../lib/index.js';
-import { exampleModel, exampleText, temporaryFolder } from './runs.js';
+import { exampleModel, exampleText, temporaryFolder } from '../places.js';
 
 it('the phases of blocks are parts of their time, and of the whole run', async () => {
   const output = `${await temporaryFolder()}/result`;

@@ -5,8 +5,9 @@ import { Device } from '../../lib/device/index.js';
 import { type QuantizeOptions, quantize } from '../../lib/index.js';
 import { placesOf } from '../../lib/pipeline/quantize-stage.js';
 import type { Run } from '../../lib/pipeline/run.js';
+import { exampleText, temporaryFolder } from '../places.js';
 import { randomOpt } from './random-opt.js';
-import { exampleText, type Finished, filesOf, temporaryFolder } from './runs.js';
+import { type Finished, filesOf } from './runs.js';
 
 describe('linears are dealt', () => {
   const [one, two, other] = ['cuda:0', 'cuda:1', 'cpu'].map((name) => ({ name }) as Device);

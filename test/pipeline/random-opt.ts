@@ -4,7 +4,7 @@
 import { mkdir, open, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { normals } from '../native/harness.js';
-import { exampleModel } from './runs.js';
+import { exampleModel } from '../places.js';
 
 export interface RandomOpt {
   readonly blocks: number;

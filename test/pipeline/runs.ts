@@ -1,42 +1,15 @@
-// What the tests of whole runs share: a quantization driven to its end, in a folder that goes when the test does, and
-// the trained models and texts beside the checkout, where they are.
+// What the tests of whole runs share: a quantization driven to its end, in a folder that goes when the test does.
 
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
 import {
   type LayerReport,
   type QuantizeOptions,
   quantize,
   type RunReport,
 } from '../../lib/index.js';
-
-const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-
-/** The bundled model: OPT, 4 blocks, width 128. */
-export const exampleModel = at('examples/model');
-/** The beginning of the bundled calibration text, some 6,000 tokens: what is tokenized in every run here. */
-export const exampleText = at('test/pipeline/calibration.txt');
-export const exampleTestText = at('examples/data/demo-test.txt');
-/** What child processes run and import. */
-export const builtCommand = at('dist/cli/main.js');
-export const builtLibrary = at('dist/index.js');
-
-export const sharedModel = (name: string) => at(`../shared/models/${name}`);
-export const sharedText = (name: string) => at(`../shared/data/${name}.txt`);
-export const sharedGolden = (name: string) => at(`../shared/golden/${name}`);
-export const hasShared = existsSync(sharedModel('opt-7m'));
-
-/** A folder that is gone when the test is over. */
-export async function temporaryFolder(): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'ballast-run-'));
-  onTestFinished(() => rm(path, { recursive: true, force: true }));
-  return path;
-}
+import { exampleText, temporaryFolder } from '../places.js';
 
 export interface Finished {
   readonly directory: string;

@@ -12,8 +12,9 @@ import { evaluatePerplexity } from '../../lib/evaluate/index.js';
 import { checkpointModel, PerDevice } from '../../lib/execution/index.js';
 import { type Candidate, type SearchReport, search } from '../../lib/index.js';
 import { readModel } from '../../lib/models/index.js';
+import { exampleText, temporaryFolder } from '../places.js';
 import { randomOpt } from './random-opt.js';
-import { exampleText, finish, temporaryFolder } from './runs.js';
+import { finish } from './runs.js';
 
 const options = {
   method: 'rtn',

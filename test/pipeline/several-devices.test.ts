@@ -9,16 +9,9 @@ import { Device } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
 import { evaluate, planMemory, type QuantizeOptions, quantize, search } from '../../lib/index.js';
 import { gpus } from '../native/harness.js';
+import { exampleModel, exampleText, temporaryFolder } from '../places.js';
 import { randomOpt } from './random-opt.js';
-import {
-  exampleModel,
-  exampleText,
-  type Finished,
-  filesOf,
-  finish,
-  mean,
-  temporaryFolder,
-} from './runs.js';
+import { type Finished, filesOf, finish, mean } from './runs.js';
 
 /** Three mini-batches that are fitted on and one that judges: no even split. */
 const sampling = { samples: 24, sequenceLength: 256, bits: 3, threads: 1 } as const;

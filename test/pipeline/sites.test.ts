@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Device } from '../../lib/device/index.js';
 import { type QuantizeOptions, quantize } from '../../lib/index.js';
+import { exampleText, temporaryFolder } from '../places.js';
 import { compare, windowsOf } from './forward.js';
 import { randomOpt } from './random-opt.js';
-import { exampleText, finish, temporaryFolder } from './runs.js';
+import { finish } from './runs.js';
 
 let device: Device;
 beforeAll(() => {

@@ -11,7 +11,7 @@ import { changeOf } from '../../lib/pipeline/product-change.js';
 import { roundedWeight, searchWeight } from '../../lib/pipeline/weight-search.js';
 import { gridOptions } from '../../lib/quantizers/index.js';
 import { at, expectClose, float32, normals } from '../native/harness.js';
-import { exampleText, temporaryFolder } from './runs.js';
+import { exampleText, temporaryFolder } from '../places.js';
 
 let device: Device;
 beforeAll(() => {

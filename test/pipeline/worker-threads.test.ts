@@ -4,8 +4,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { builtLibrary, exampleModel, exampleText, temporaryFolder } from '../places.js';
 import { quoted, runProgram } from './child.js';
-import { builtLibrary, exampleModel, exampleText, temporaryFolder } from './runs.js';
 
 const options = { calibration: exampleText, samples: 8, sequenceLength: 128, method: 'rtn' };
 

@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { ballast, temporaryFolder } from '../cli/command.js';
+import { ballast } from '../cli/command.js';
+import { temporaryFolder } from '../places.js';
 import { evaluation, report } from './fixture.js';
 
 async function result(): Promise<string> {

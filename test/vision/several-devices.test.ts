@@ -6,7 +6,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { ImageClassifier } from '../../lib/evaluate/image-classifier.js';
 import { evaluateImages, search } from '../../lib/index.js';
 import { tinyModel } from '../export/tiny-vision.js';
-import { finish, temporaryFolder } from '../pipeline/runs.js';
+import { finish } from '../pipeline/runs.js';
+import { temporaryFolder } from '../places.js';
 
 /** Three mini-batches: no even split. */
 const images = 450;

@@ -13,7 +13,8 @@ import { type QuantizeOptions, type SearchReport, search } from '../../lib/index
 import { readVisionModel } from '../../lib/models/index.js';
 import { tinyModel } from '../export/tiny-vision.js';
 import { at } from '../native/harness.js';
-import { finish, temporaryFolder } from '../pipeline/runs.js';
+import { finish } from '../pipeline/runs.js';
+import { temporaryFolder } from '../places.js';
 
 let device: Device;
 beforeAll(() => {

@@ -2,6 +2,7 @@
 
 import { open } from 'node:fs/promises';
 import { ioError } from '../../checkpoint/io-error.js';
+import { expectFully, readFully } from '../../checkpoint/read-fully.js';
 import { BallastError } from '../../errors.js';
 import { type HeaderValue, parseHeader, type StoredTensor } from './header.js';
 
@@ -25,7 +26,7 @@ export class GgufFile {
       const { size } = await handle.stat();
       for (let length = Math.min(size, firstBytes); ; length = Math.min(size, 2 * length)) {
         const bytes = Buffer.alloc(length);
-        await handle.read(bytes, 0, length, 0);
+        await expectFully(handle, bytes, 0);
         try {
           const problem = (what: string) => damagedGguf(path, what);
           const { values, tensors } = parseHeader(bytes, problem);
@@ -48,13 +49,8 @@ export class GgufFile {
     try {
       await using handle = await open(this.path);
       const data = new Uint8Array(bytes);
-      for (let done = 0; done < bytes; ) {
-        const left = bytes - done;
-        const { bytesRead } = await handle.read(data, done, left, tensor.offset + done);
-        if (bytesRead === 0) throw damagedGguf(this.path, `it ends inside tensor ${name}`);
-        done += bytesRead;
-      }
-      return data;
+      if (await readFully(handle, data, tensor.offset)) return data;
+      throw damagedGguf(this.path, `it ends inside tensor ${name}`);
     } catch (error) {
       throw ioError(error, `reading tensor '${name}'`, this.path);
     }

@@ -1,9 +1,8 @@
 // Writes a GGUF file whose tensors are known beforehand: the header first, then each tensor at its planned place, in
 // whatever order it is ready, so memory holds one tensor. Source: the GGUF specification, version 3.
 
-import { join } from 'node:path';
 import { OutputFile } from '../../checkpoint/output-file.js';
-import { BallastError } from '../../errors.js';
+import { UnwrittenTensors } from '../../checkpoint/unwritten-tensors.js';
 import {
   encodeString,
   encodeUint32,
@@ -21,6 +20,11 @@ export interface GgufTensor {
   readonly bytes: number;
 }
 
+interface Place {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 const version = 3;
 /** The format's own default. */
 const alignment = 32;
@@ -29,9 +33,8 @@ const aligned = (bytes: number) => Math.ceil(bytes / alignment) * alignment;
 
 export class GgufFileWriter {
   private constructor(
-    private readonly path: string,
     private readonly file: OutputFile,
-    private readonly missing: Map<string, { readonly offset: number; readonly bytes: number }>,
+    private readonly unwritten: UnwrittenTensors<Place>,
   ) {}
 
   static async create(
@@ -41,38 +44,24 @@ export class GgufFileWriter {
     tensors: readonly GgufTensor[],
   ): Promise<GgufFileWriter> {
     const header = encodeHeader(metadata, tensors);
-    const places = new Map<string, { offset: number; bytes: number }>();
+    const places: (readonly [string, Place])[] = [];
     let end = aligned(header.length);
     for (const { name, bytes } of tensors) {
-      places.set(name, { offset: end, bytes });
+      places.push([name, { offset: end, bytes }]);
       end += aligned(bytes);
     }
     const output = await OutputFile.create(directory, file, { header, bytes: end });
-    return new GgufFileWriter(join(directory, file), output, places);
+    return new GgufFileWriter(output, new UnwrittenTensors(places));
   }
 
   /** The data of one planned tensor, once. */
   async write(name: string, bytes: Uint8Array): Promise<void> {
-    const place = this.missing.get(name);
-    if (place === undefined || place.bytes !== bytes.byteLength) {
-      throw new BallastError(
-        'ERR_ARGUMENT',
-        `Expected ${place?.bytes ?? 'no'} bytes for tensor '${name}' of ${this.path} but received ${bytes.byteLength}.`,
-      );
-    }
-    this.missing.delete(name);
-    await this.file.write(name, bytes, place.offset);
+    await this.unwritten.write(name, bytes, ({ offset }) => this.file.write(name, bytes, offset));
   }
 
   /** Makes the file durable. Error ERR_ARGUMENT when a planned tensor was never written. */
   async close(): Promise<void> {
-    const [name] = this.missing.keys();
-    if (name !== undefined) {
-      throw new BallastError(
-        'ERR_ARGUMENT',
-        `Expected every planned tensor to be written but '${name}' and ${this.missing.size - 1} more are not.`,
-      );
-    }
+    this.unwritten.expectAllWritten();
     await this.file.close();
   }
 

@@ -12,7 +12,7 @@ export interface StoredTensor {
   readonly offset: number;
 }
 
-export interface Header {
+interface Header {
   readonly values: Readonly<Record<string, HeaderValue>>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }

@@ -8,7 +8,7 @@ import { globalNames, type LlamaLayout, normName } from './llama-layout.js';
 export const floatTypes = { float32: 0, float16: 1, bfloat16: 30 } as const;
 export type FloatDtype = keyof typeof floatTypes;
 
-export interface KeptName {
+interface KeptName {
   readonly name: string;
   /** What the checkpoint calls it. */
   readonly source: string;

@@ -1,8 +1,10 @@
 // Reads a result back from its GGUF file, under the checkpoint's names and in the order of its rows.
 
 import { join } from 'node:path';
+import { converted } from '../../checkpoint/load-tensor.js';
 import type { DType, Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
+import { inverseOrder } from '../../inverse-order.js';
 import type { LinearSpec } from '../../models/index.js';
 import type { ExportReader, ReadInput, StoredLinear } from '../format.js';
 import { type BlockType, blockBytes, blockValues } from './block-types.js';
@@ -31,7 +33,7 @@ class GgufReader implements ExportReader {
     const target = linearName(block, name);
     const order = this.layout.rowOrder(name);
     const type = this.#expectType(`${target}.weight`, [outChannels, inChannels]);
-    const stored = order === undefined ? undefined : inverse(order);
+    const stored = order === undefined ? undefined : inverseOrder(order);
     const width = (inChannels / blockValues) * blockBytes(type);
     const bytes = await file.read(`${target}.weight`, outChannels * width);
     const values = file.tensors.has(`${target}.bias`)
@@ -58,7 +60,7 @@ class GgufReader implements ExportReader {
       throw this.#wrong(`floats for ${name ?? source}`, type, shape);
     }
     const tensor = device.uploadFile(stored, shape, this.file.path, offset);
-    return dtype === undefined ? tensor : device.scope(() => device.cast(tensor, dtype));
+    return dtype === undefined ? tensor : converted(tensor, dtype);
   };
 
   #expectType(name: string, expected: readonly number[]): BlockType {
@@ -83,13 +85,4 @@ export async function openGgufReader(
 ): Promise<ExportReader> {
   const layout = llamaLayout(input.model, input.config);
   return new GgufReader(input, layout, type, await GgufFile.open(join(input.directory, file)));
-}
-
-/** The order that undoes another. */
-function inverse(order: Int32Array): Int32Array {
-  const undone = new Int32Array(order.length);
-  order.forEach((source, row) => {
-    undone[source] = row;
-  });
-  return undone;
 }

@@ -12,7 +12,7 @@ import type { Graph } from './graph.js';
 import { writeIntegerProduct } from './integer-product.js';
 import type { BlockParts } from './model-graph.js';
 
-export interface PartsInput {
+interface PartsInput {
   readonly graph: Graph;
   /** Such as 'vit.encoder.layer.0'. */
   readonly name: string;

@@ -3,7 +3,7 @@
 import type { ImageShape } from '../../models/index.js';
 import type { GraphTools } from './model-graph.js';
 
-export interface Patches {
+interface Patches {
   /** What the names of the convolution's tensors begin with. */
   readonly name: string;
   readonly image: ImageShape;

@@ -5,6 +5,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { ioError } from '../../checkpoint/io-error.js';
+import { readFully } from '../../checkpoint/read-fully.js';
 import type { Device, Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
 import type { FileDescription } from '../format.js';
@@ -148,12 +149,8 @@ export class ModelFile {
         throw damagedFile(path, `it ends inside tensor ${name}`);
       }
       const bytes = new Uint8Array(length);
-      for (let done = 0; done < length; ) {
-        const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
-        if (bytesRead === 0) throw damagedFile(path, `it ends inside tensor ${name}`);
-        done += bytesRead;
-      }
-      return bytes;
+      if (await readFully(handle, bytes, offset)) return bytes;
+      throw damagedFile(path, `it ends inside tensor ${name}`);
     } catch (error) {
       throw ioError(error, `reading tensor '${name}'`, path);
     }

@@ -1,5 +1,6 @@
 // Reads a result back from its graph: linears as its nodes see them, and all else under the source's names.
 
+import { converted } from '../../checkpoint/load-tensor.js';
 import type { ExportReader, FileDescription, ReadInput } from '../format.js';
 import { uploadCodes } from '../host-codes.js';
 import { blockwiseOp, readBlockwiseProduct } from './blockwise-product.js';
@@ -21,8 +22,7 @@ export async function openOnnxReader(input: ReadInput): Promise<ExportReader> {
       return { codes, weight, bias: device.upload('float32', [spec.outChannels], bias) };
     },
     tensor(name, dtype = 'float32') {
-      const stored = file.upload(device, name);
-      return dtype === 'float32' ? stored : device.scope(() => device.cast(stored, dtype));
+      return converted(file.upload(device, name), dtype);
     },
   };
 }

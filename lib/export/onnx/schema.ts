@@ -10,7 +10,7 @@ import {
   FieldDescriptorProto_Type as Scalar,
 } from '@bufbuild/protobuf/wkt';
 
-export type Entry = Message<'onnx.StringStringEntryProto'> & { key: string; value: string };
+type Entry = Message<'onnx.StringStringEntryProto'> & { key: string; value: string };
 
 export type TensorProto = Message<'onnx.TensorProto'> & {
   dims: bigint[];
@@ -21,7 +21,7 @@ export type TensorProto = Message<'onnx.TensorProto'> & {
   dataLocation: number;
 };
 
-export type AttributeProto = Message<'onnx.AttributeProto'> & {
+type AttributeProto = Message<'onnx.AttributeProto'> & {
   name: string;
   type: number;
   f: number;
@@ -39,12 +39,12 @@ export type NodeProto = Message<'onnx.NodeProto'> & {
   attribute: AttributeProto[];
 };
 
-export type DimensionProto = Message<'onnx.DimensionProto'> & {
+type DimensionProto = Message<'onnx.DimensionProto'> & {
   dimValue: bigint;
   dimParam: string;
 };
 
-export type ValueInfoProto = Message<'onnx.ValueInfoProto'> & {
+type ValueInfoProto = Message<'onnx.ValueInfoProto'> & {
   name: string;
   type?: Message<'onnx.TypeProto'> & {
     tensorType?: Message<'onnx.TensorTypeProto'> & {
@@ -54,7 +54,7 @@ export type ValueInfoProto = Message<'onnx.ValueInfoProto'> & {
   };
 };
 
-export type GraphProto = Message<'onnx.GraphProto'> & {
+type GraphProto = Message<'onnx.GraphProto'> & {
   node: NodeProto[];
   name: string;
   initializer: TensorProto[];
@@ -62,7 +62,7 @@ export type GraphProto = Message<'onnx.GraphProto'> & {
   output: ValueInfoProto[];
 };
 
-export type ModelProto = Message<'onnx.ModelProto'> & {
+type ModelProto = Message<'onnx.ModelProto'> & {
   irVersion: bigint;
   producerName: string;
   graph?: GraphProto;
