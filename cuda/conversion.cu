@@ -1,11 +1,10 @@
 // Casts go through float32, or through float64 where the result is float64, so that each value is
 // rounded once (float64 to float16 twice, as everywhere).
-#include <string>
-
 #include "cuda/grid_loop.cuh"
 #include "cuda/numbers.cuh"
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
+#include "native/backend/value_errors.h"
 
 namespace ballast::cuda {
 namespace {
@@ -60,8 +59,7 @@ void Cast(const Context& context, const ConversionParams& params) {
                  "copying");
   }
   if (params.out.dtype != DType::kFloat64 && !IsWeightType(params.out.dtype)) {
-    throw Error(ErrorCode::kType, "Expected a float dtype to write to but received " +
-                                      std::string(DTypeName(params.out.dtype)) + ".");
+    throw NoFloatError(params.out.dtype);
   }
   WithType(params.in.dtype, [&](auto from) {
     using From = typename decltype(from)::type;

@@ -1,12 +1,10 @@
 // One block a row of logits: the largest, then Σ exp in float64, which keeps every exponential at
 // or below 1.
-#include <string>
-
 #include "cuda/check.h"
 #include "cuda/index_check.h"
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
-#include "native/core/error.h"
+#include "native/backend/value_errors.h"
 
 namespace ballast::cuda {
 namespace {
@@ -38,11 +36,7 @@ void CrossEntropy(const Context& context, const CrossEntropyParams& p) {
   const std::int64_t rows = p.logits.rows(), vocabulary = p.logits.cols();
   if (rows == 0) return;
   const BadIndex bad = FindBadIndex(context, p.targets, INT32_MIN, vocabulary);
-  if (bad.position >= 0) {
-    throw Error(ErrorCode::kShape, "Expected targets below " + std::to_string(vocabulary) +
-                                       " but received " + std::to_string(bad.value) +
-                                       " at position " + std::to_string(bad.position) + ".");
-  }
+  if (bad.position >= 0) throw TargetError(vocabulary, bad.value, bad.position);
   cross_entropy_kernel<<<static_cast<unsigned>(rows), kRowThreads, 0, context.stream>>>(
       p.logits.f32(), p.targets.i32(), static_cast<int>(vocabulary), p.out.f64());
   CheckLaunch("crossEntropy");

@@ -1,10 +1,8 @@
 // One pass that keeps the smallest bad position, and a wait for it.
-#include <string>
-
 #include "cuda/grid_loop.cuh"
 #include "cuda/index_check.h"
 #include "cuda/memory.h"
-#include "native/core/error.h"
+#include "native/backend/value_errors.h"
 
 namespace ballast::cuda {
 
@@ -37,11 +35,7 @@ BadIndex FindBadIndex(const Context& context, const View& index, std::int64_t le
 void CheckIndex(const Context& context, std::string_view what, const View& index,
                 std::int64_t limit) {
   const BadIndex bad = FindBadIndex(context, index, 0, limit);
-  if (bad.position < 0) return;
-  throw Error(ErrorCode::kShape, "Expected " + std::string(what) + " from 0 to " +
-                                     std::to_string(limit - 1) + " but received " +
-                                     std::to_string(bad.value) + " at position " +
-                                     std::to_string(bad.position) + ".");
+  if (bad.position >= 0) throw IndexError(what, limit, bad.value, bad.position);
 }
 
 }  // namespace ballast::cuda

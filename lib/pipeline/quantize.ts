@@ -1,7 +1,6 @@
 // The main job: a checkpoint in, a quantized and compensated checkpoint out, one block at a time.
 
 import { findFormat, storedBitsOf } from '../export/index.js';
-import { packageVersion } from '../version.js';
 import type { CalibrationData } from './calibration-data.js';
 import { enterModel } from './enter-model.js';
 import type { LayerReport, OutputReport, QuantizeEvent, RunReport } from './events.js';
@@ -10,6 +9,7 @@ import type { QuantizeOptions } from './options.js';
 import { quantizeBlock } from './quantize-block.js';
 import { ResultWriter } from './result-writer.js';
 import type { Run } from './run.js';
+import { reportOf } from './run-report.js';
 import { withRun } from './with-run.js';
 
 /**
@@ -37,7 +37,7 @@ export async function* quantizeBlocks(
   run: Run,
   data: CalibrationData,
 ): AsyncGenerator<QuantizeEvent, RunReport> {
-  const { devices, checkpoint, model: definition, clock } = run;
+  const { checkpoint, model: definition, clock } = run;
   const writer = await ResultWriter.open(run);
   const layers: LayerReport[] = [];
   const outputs: OutputReport[] = [];
@@ -68,28 +68,10 @@ export async function* quantizeBlocks(
     using bias = await clock.measure('compensate', () => compensateModel(run, paths));
     if (bias !== undefined) outputs.push(bias.report);
     const fingerprint = await checkpoint.fingerprint();
-    const report = await writer.finish(bias?.replaced ?? new Map(), () => ({
-      ballast: packageVersion(),
-      format: run.options.format,
-      model: run.source,
-      modelType: definition.modelType,
-      fingerprint,
-      options: run.options,
-      environment: {
-        node: process.version,
-        platform: `${process.platform}-${process.arch}`,
-        device: devices.map(({ name, description }) => `${name}: ${description}`).join('; '),
-      },
-      calibrationTokens: data.fitted.length * data.sequence,
-      heldOutTokens: data.heldOut.length * data.sequence,
-      bitsPerWeight: weightBits / weights,
-      dropped: run.sites.dropped,
-      layers,
-      outputs,
-      seconds: clock.seconds(),
-      memoryBytes: clock.memoryBytes(),
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    }));
+    const bitsPerWeight = weightBits / weights;
+    const outcome = { layers, outputs, bitsPerWeight, fingerprint };
+    const replaced = bias?.replaced ?? new Map();
+    const report = await writer.finish(replaced, () => reportOf(run, data, outcome));
     yield { type: 'done', output: run.options.output, report };
     return report;
   } finally {

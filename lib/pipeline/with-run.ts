@@ -24,7 +24,7 @@ import { memoryPlanOf } from './memory-plan.js';
 import type { QuantizeOptions, ResolvedOptions } from './options.js';
 import { resolveOptions } from './resolve-options.js';
 import type { Run } from './run.js';
-import { findSites } from './sites.js';
+import { findSites, type Sites } from './sites.js';
 import { SpareMemory } from './spare-memory.js';
 
 export async function* withRun<Event, Result>(
@@ -43,17 +43,9 @@ export async function* withRun<Event, Result>(
     const directory = yield* fetchWithEvents(model, options);
     const { output, overwrite } = resolved;
     await OutputDirectory.expectUsable(output, { overwrite, source: directory });
-    const source = await Checkpoint.open(directory);
-    const { config, model: definition, checkpoint } = modelOf(source, resolved);
-    const format = findFormat(resolved.format);
-    await format.expectModel?.(definition, config);
-    expectGroups(definition, resolved);
-    const { modelType, blocks } = definition;
-    const linears = countLinears(definition);
+    const { config, model: definition, checkpoint } = await openModel(directory, resolved);
     const sites = findSites(definition, resolved);
-    const { dropped } = sites;
-    const unread = readByUsAlone(format, resolved);
-    yield { type: 'start', model, modelType, blocks, linears, dropped, unread };
+    yield startOf(model, definition, sites, resolved);
     const data = await clock.measure('load', () =>
       readCalibrationData(directory, definition, resolved, signal),
     );
@@ -69,33 +61,19 @@ export async function* withRun<Event, Result>(
       (place) => new BlockLoader(place, checkpoint, definition),
     );
     using gradients = new LossGradients();
-    const plan = memoryPlanOf({
-      checkpoint,
-      model: definition,
-      options: resolved,
-      quantizer,
-      sites,
-    });
-    const spare = SpareMemory.of(devices, resolved.spareBytes, plan.bytes);
+    const job = { checkpoint, model: definition, options: resolved, quantizer, sites };
+    const operands = operandTypeOf(resolved.precision, resolved.activationBits > 0);
     const run: Run = {
+      ...job,
       source: model,
       device,
       devices,
-      checkpoint,
-      model: definition,
       loaders,
       config,
-      quantizer,
-      options: resolved,
-      sites,
-      context: {
-        device,
-        sequence,
-        operands: operandTypeOf(resolved.precision, resolved.activationBits > 0),
-      },
+      context: { device, sequence, operands },
       keepsStates: false,
       heldOutFrom: fitted.length,
-      spare,
+      spare: SpareMemory.of(devices, resolved.spareBytes, memoryPlanOf(job).bytes),
       gradients,
       clock,
       throwIfAborted,
@@ -106,6 +84,33 @@ export async function* withRun<Event, Result>(
     throwIfAborted();
     throw error;
   }
+}
+
+/** Of a model that the format can hold, in groups that divide it. */
+async function openModel(directory: string, options: ResolvedOptions) {
+  const found = modelOf(await Checkpoint.open(directory), options);
+  await findFormat(options.format).expectModel?.(found.model, found.config);
+  expectGroups(found.model, options);
+  return found;
+}
+
+function startOf(
+  model: string,
+  definition: BlockModel,
+  { dropped }: Sites,
+  options: ResolvedOptions,
+): QuantizeEvent {
+  const { modelType, blocks } = definition;
+  const unread = readByUsAlone(findFormat(options.format), options);
+  return {
+    type: 'start',
+    model,
+    modelType,
+    blocks,
+    linears: countLinears(definition),
+    dropped,
+    unread,
+  };
 }
 
 /**

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "native/backend/value_errors.h"
 #include "native/cpu/elementwise.h"
 
 namespace ballast::cpu {
@@ -92,8 +93,7 @@ void WriteFloats(const Kernels& kernels, const float* in, std::int64_t n, const 
       std::memcpy(out.f32() + first, in, static_cast<std::size_t>(n) * sizeof(float));
       return;
     default:
-      throw Error(ErrorCode::kType, "Expected a float dtype to write to but received " +
-                                        std::string(DTypeName(out.dtype)) + ".");
+      throw NoFloatError(out.dtype);
   }
 }
 
