@@ -24,7 +24,8 @@ std::string_view InstructionSetName(InstructionSet instruction_set) {
 }
 
 const std::vector<InstructionSet>& AvailableInstructionSets() {
-  static const std::vector<InstructionSet> available = DetectInstructionSets();
+  // Never destroyed: a process may exit while queues still compute.
+  static const auto& available = *new std::vector<InstructionSet>(DetectInstructionSets());
   return available;
 }
 

@@ -32,10 +32,10 @@ int DefaultThreads() {
 
 // Devices of one thread count share a pool, for the life of the process: pools are few and idle
 // threads cost nothing, while a pool that ended with its last device would be torn down between
-// runs.
+// runs. Nothing here is ever destroyed: a process may exit while queues still compute.
 ThreadPool& SharedPool(int threads) {
-  static std::mutex mutex;
-  static std::map<int, std::unique_ptr<ThreadPool>> pools;
+  static auto& mutex = *new std::mutex;
+  static auto& pools = *new std::map<int, std::unique_ptr<ThreadPool>>;
   const int wanted = threads > 0 ? threads : DefaultThreads();
   std::lock_guard lock(mutex);
   std::unique_ptr<ThreadPool>& pool = pools[wanted];
