@@ -1,3 +1,4 @@
+export { biasDtype } from './bias-dtype.js';
 export { biasCapability, expectClient, readByUsAlone } from './capabilities.js';
 export { describeResult } from './describe-result.js';
 export { openExport } from './export-writer.js';

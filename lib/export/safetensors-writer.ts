@@ -1,12 +1,12 @@
 // Writes a format of safetensors files: planned from the source's headers, linear by linear as blocks are ready, the
 // rest copied at the end. The whole model is never in memory; a block's bytes go to the files while the next one is worked on.
 
-import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { readTensor } from '../checkpoint/read-tensor.js';
 import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
 import type { PlannedTensor } from '../checkpoint/shard-plan.js';
 import type { DType, Tensor } from '../device/index.js';
 import { type LinearSpec, shapeOf } from '../models/index.js';
+import { biasDtype } from './bias-dtype.js';
 import { bytesOfMade } from './bytes.js';
 import { holdsBias, resultConfig } from './capabilities.js';
 import type { ExportedBlock, ExportedLinear, ExportInput, ExportWriter } from './format.js';
@@ -153,10 +153,4 @@ function linearPlaces(input: ExportInput): LinearPlace[] {
   return Array.from({ length: model.blocks }, (_, block) =>
     shapeOf(model, block).linears.map((spec) => inBlock(spec, block)),
   ).flat();
-}
-
-/** The source's, unless the linear is executed in float32: then its bias is not rounded either. */
-function biasDtype({ tensors }: Checkpoint, name: string, weight: DType): DType {
-  if (weight === 'float32') return weight;
-  return (tensors.get(`${name}.bias`)?.dtype as DType | undefined) ?? weight;
 }

@@ -4,10 +4,12 @@
 
 import type { DType, Tensor } from '../device/index.js';
 import type { PerDevice } from '../execution/index.js';
+import { biasDtype } from '../export/index.js';
 import { shapeOf } from '../models/index.js';
 import type { OutputReport } from './events.js';
+import { foldedBias } from './folded-bias.js';
 import { fitOutputBias } from './output-bias.js';
-import { foldedBias, type QuantizedLinear } from './quantize-linear.js';
+import type { QuantizedLinear } from './quantize-linear.js';
 import { type Replica, shareLinear } from './replica.js';
 import { naming, type Paths, type Run } from './run.js';
 
@@ -73,7 +75,9 @@ async function fold(
   if (slot.kind === 'linear') {
     const linear = linears.get(slot.linear);
     if (linear === undefined) throw new RangeError(`No linear ${slot.linear}.`);
-    const folded = await foldedBias(device, linear.bias, linear.weight.dtype, bias);
+    const name = `${model.blockName(index)}.${slot.linear}`;
+    const dtype = biasDtype(run.checkpoint, name, linear.weight.dtype);
+    const folded = await foldedBias(device, linear.bias, dtype, bias);
     linear.bias?.dispose();
     const compensated = { ...linear, bias: folded };
     linears.set(slot.linear, compensated);

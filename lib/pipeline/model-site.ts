@@ -4,8 +4,8 @@
 import type { DType, Tensor } from '../device/index.js';
 import { loadWeights, PerDevice } from '../execution/index.js';
 import type { OutputReport } from './events.js';
+import { foldedBias } from './folded-bias.js';
 import { fitOutputBias } from './output-bias.js';
-import { foldedBias } from './quantize-linear.js';
 import { naming, type Paths, type Run } from './run.js';
 
 interface ModelBias extends Disposable {

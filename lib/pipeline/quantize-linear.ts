@@ -7,9 +7,10 @@ import { type Certificate, fitBias } from '../compensation/index.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { LinearWeights } from '../execution/index.js';
-import { findFormat } from '../export/index.js';
+import { biasDtype, findFormat } from '../export/index.js';
 import type { GroupParameters, GroupQuantizer, QuantizedWeight } from '../quantizers/index.js';
 import type { LayerReport } from './events.js';
+import { foldedBias } from './folded-bias.js';
 import type { ObservedGroup } from './observe.js';
 import type { Run } from './run.js';
 
@@ -60,11 +61,12 @@ async function quantizedAndCompensated(input: LinearInput, own: Own): Promise<Qu
   expectNoLoss(certificate);
   const position = options.compensation === 'position';
   const added = position ? undefined : bias;
+  const stored = biasDtype(run.checkpoint, report.name, weight.dtype);
   return {
     name,
     codes,
     weight,
-    bias: await own(foldedBias(device, source.bias, weight.dtype, added)),
+    bias: await own(foldedBias(device, source.bias, stored, added)),
     positionBias:
       position && bias !== undefined
         ? device.upload('float32', [bias.length / weight.rows, weight.rows], bias)
@@ -131,33 +133,6 @@ function expectNoLoss({ error, errorWithBias }: Certificate): void {
 /** The dequantized weight, in the dtype that it is executed in. */
 function dequantized(device: Device, codes: QuantizedWeight, dtype: DType): Tensor {
   return device.dequantize(codes.codes, codes.scales, codes.zeros, dtype, codes.groupIndex);
-}
-
-/** From here on the nearest float16 is infinite. */
-const beyondFloat16 = 65520;
-
-/** c + b [out] float32, rounded to the dtype that the file holds; undefined where there is neither. Error ERR_NUMERIC for one it cannot hold. */
-export async function foldedBias(
-  device: Device,
-  own: Tensor | undefined,
-  dtype: DType,
-  added: Float64Array | Float32Array | undefined,
-): Promise<Tensor | undefined> {
-  // A handle of its own: the source's is released with the block.
-  if (added === undefined) return own === undefined ? undefined : device.reshape(own, own.shape);
-  const values = await own?.readFloat32();
-  const sum = Float32Array.from(added, (value, channel) => value + (values?.[channel] ?? 0));
-  const beyond = sum.find((value) => !(Math.abs(value) < beyondFloat16));
-  if (dtype === 'float16' && beyond !== undefined) {
-    throw new BallastError(
-      'ERR_NUMERIC',
-      `Expected biases within the range of float16, which the file holds them in, but one is ${beyond}; convert the ` +
-        "checkpoint to bfloat16 or float32, or quantize with compensation 'none'.",
-    );
-  }
-  return device.scope(() =>
-    device.cast(device.cast(device.upload('float32', [sum.length], sum), dtype), 'float32'),
-  );
 }
 
 export function disposeLinear({
