@@ -313,6 +313,9 @@ interface NativeAddon {
   activationGradient(device: Device, kind: Activation, x: Handle, gradient: Handle): NativeTensor;
 }
 
+const firstLine = (cause: unknown) =>
+  (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0];
+
 function load(): NativeAddon {
   const require = createRequire(import.meta.url);
   // lib/native.ts and dist/native.js both lie one folder below the package's root.
@@ -324,10 +327,16 @@ function load(): NativeAddon {
       'ERR_UNSUPPORTED',
       `Cannot load the native addon for ${process.platform}-${process.arch} with Node ${process.version}. ` +
         'Install a release that has a prebuild for this platform, or build it with a C++20 compiler and CMake: ' +
-        `npm rebuild ballast. (${cause instanceof Error ? cause.message : String(cause)})`,
+        `npm rebuild ballast. (${firstLine(cause)})`,
       { cause },
     );
   }
 }
 
-export const native: NativeAddon = load();
+let addon: NativeAddon | undefined;
+
+/** Loaded when it is first needed: help and plans need none. Error ERR_UNSUPPORTED where none can be loaded. */
+export function native(): NativeAddon {
+  addon ??= load();
+  return addon;
+}

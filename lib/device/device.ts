@@ -31,7 +31,7 @@ export class Device extends QuantizationOperations {
   /** Opens 'cpu' (or another name of `listDevices`) with a queue of its own. */
   static open(name = 'cpu', options: DeviceOptions = {}): Device {
     try {
-      const device = native.openDevice(name, options.threads ?? 0);
+      const device = native().openDevice(name, options.threads ?? 0);
       return new Device(name, device, options.precision ?? 'float32');
     } catch (error) {
       throw translate(error);
@@ -40,13 +40,13 @@ export class Device extends QuantizationOperations {
 
   /** What it is, such as "avx512, 8 threads". */
   get description(): string {
-    return native.describeDevice(this.native);
+    return native().describeDevice(this.native);
   }
 
   /** What new tensors could take now: of a GPU what is free, of the host what the system would give this process. */
   get availableBytes(): number {
     try {
-      return native.availableBytes(this.native) ?? availableToProcess();
+      return native().availableBytes(this.native) ?? availableToProcess();
     } catch (error) {
       throw translate(error);
     }
@@ -54,13 +54,13 @@ export class Device extends QuantizationOperations {
 
   /** Ends the queue; nothing may be called afterwards. Tensors still hold their memory. */
   close(): void {
-    native.closeDevice(this.native);
+    native().closeDevice(this.native);
   }
 
   /** Resolves when everything queued has run; rejects with the error that stopped it. */
   async synchronize(): Promise<void> {
     try {
-      await native.synchronize(this.native);
+      await native().synchronize(this.native);
     } catch (error) {
       throw translate(error);
     }
@@ -68,7 +68,7 @@ export class Device extends QuantizationOperations {
 
   /** Everything queued and not finished is dropped; all who wait for it are rejected with ERR_ABORTED. */
   cancel(): void {
-    native.cancel(this.native);
+    native().cancel(this.native);
   }
 
   /**
@@ -87,7 +87,7 @@ export class Device extends QuantizationOperations {
   /** @internal */
   async readBytes(tensor: Tensor, into: ArrayBuffer | undefined): Promise<ArrayBuffer> {
     try {
-      return await native.read(this.native, tensor.handle, into);
+      return await native().read(this.native, tensor.handle, into);
     } catch (error) {
       throw translate(error);
     }
@@ -96,14 +96,14 @@ export class Device extends QuantizationOperations {
   /** @internal */
   async copyTo(target: Device, tensor: Tensor): Promise<Tensor> {
     try {
-      return target.wrap(await native.copyTo(this.native, tensor.handle, target.native));
+      return target.wrap(await native().copyTo(this.native, tensor.handle, target.native));
     } catch (error) {
       throw translate(error);
     }
   }
 
   upload(dtype: DType, shape: readonly number[], data: ArrayBufferView): Tensor {
-    return this.make(() => native.upload(this.native, dtype, shape, data));
+    return this.make(() => native().upload(this.native, dtype, shape, data));
   }
 
   /**
@@ -111,24 +111,24 @@ export class Device extends QuantizationOperations {
    * its queue, which waits for them where they are used; for the CPU the system begins to read them.
    */
   uploadFile(dtype: DType, shape: readonly number[], path: string, offset: number): Tensor {
-    return this.make(() => native.uploadFile(this.native, dtype, shape, path, offset));
+    return this.make(() => native().uploadFile(this.native, dtype, shape, path, offset));
   }
 
   zeros(dtype: DType, shape: readonly number[]): Tensor {
-    return this.make(() => native.zeros(this.native, dtype, shape));
+    return this.make(() => native().zeros(this.native, dtype, shape));
   }
 
   reshape(tensor: Tensor, shape: readonly number[]): Tensor {
-    return this.make(() => native.reshape(this.native, tensor.handle, shape));
+    return this.make(() => native().reshape(this.native, tensor.handle, shape));
   }
 
   sliceRows(tensor: Tensor, begin: number, end: number): Tensor {
-    return this.make(() => native.sliceRows(this.native, tensor.handle, begin, end));
+    return this.make(() => native().sliceRows(this.native, tensor.handle, begin, end));
   }
 
   /** sum [c] float64 += column sums of x. */
   channelSum(x: Tensor, sum: Tensor): void {
-    this.call(() => native.channelSum(this.native, x.handle, sum.handle));
+    this.call(() => native().channelSum(this.native, x.handle, sum.handle));
   }
 
   /** sum += (x − shiftX)ᵀ(y − shiftY); without y symmetric, upper triangle only. */
@@ -145,7 +145,7 @@ export class Device extends QuantizationOperations {
   ): void {
     const { y, shiftX, shiftY, precision = this.precision } = options;
     this.call(() =>
-      native.secondMoment(
+      native().secondMoment(
         this.native,
         x.handle,
         y?.handle,
@@ -171,7 +171,7 @@ export class Device extends QuantizationOperations {
   ): Tensor {
     const { shiftX, shiftY, count, centred, symmetric } = options;
     return this.make(() =>
-      native.moment(
+      native().moment(
         this.native,
         sum.handle,
         meanX.handle,
@@ -184,7 +184,7 @@ export class Device extends QuantizationOperations {
   }
 
   matvec(weight: Tensor, vector: Tensor): Tensor {
-    return this.make(() => native.matvec(this.native, weight.handle, vector.handle));
+    return this.make(() => native().matvec(this.native, weight.handle, vector.handle));
   }
 
   /** [out] float64: Δ_o M Δ_oᵀ per row, M symmetric; or Δ_o M other_oᵀ with any M. */
@@ -199,7 +199,7 @@ export class Device extends QuantizationOperations {
   ): Tensor {
     const { other, precision = this.algebraPrecision } = options;
     return this.make(() =>
-      native.quadraticForm(this.native, delta.handle, matrix.handle, other?.handle, precision),
+      native().quadraticForm(this.native, delta.handle, matrix.handle, other?.handle, precision),
     );
   }
 }

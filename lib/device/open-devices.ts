@@ -15,7 +15,7 @@ export type DeviceNames = string | readonly string[];
  */
 export function listDevices(): DeviceInfo[] {
   try {
-    return native.listDevices();
+    return native().listDevices();
   } catch (error) {
     throw translate(error);
   }

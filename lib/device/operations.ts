@@ -88,12 +88,12 @@ export abstract class Operations {
   }
 
   cast(tensor: Tensor, dtype: DType): Tensor {
-    return this.make(() => native.cast(this.native, tensor.handle, dtype));
+    return this.make(() => native().cast(this.native, tensor.handle, dtype));
   }
 
   /** [1] float64: how many elements are NaN or infinite. */
   countNonFinite(tensor: Tensor): Tensor {
-    return this.make(() => native.countNonFinite(this.native, tensor.handle));
+    return this.make(() => native().countNonFinite(this.native, tensor.handle));
   }
 
   add(a: Tensor, b: Tensor): Tensor {
@@ -109,32 +109,32 @@ export abstract class Operations {
   }
 
   scale(tensor: Tensor, factor: number): Tensor {
-    return this.make(() => native.scale(this.native, tensor.handle, factor));
+    return this.make(() => native().scale(this.native, tensor.handle, factor));
   }
 
   activate(kind: Activation, tensor: Tensor): Tensor {
-    return this.make(() => native.activate(this.native, kind, tensor.handle));
+    return this.make(() => native().activate(this.native, kind, tensor.handle));
   }
 
   softcap(tensor: Tensor, cap: number): Tensor {
-    return this.make(() => native.softcap(this.native, tensor.handle, cap));
+    return this.make(() => native().softcap(this.native, tensor.handle, cap));
   }
 
   selectColumns(tensor: Tensor, index: Tensor): Tensor {
-    return this.make(() => native.selectColumns(this.native, tensor.handle, index.handle));
+    return this.make(() => native().selectColumns(this.native, tensor.handle, index.handle));
   }
 
   selectRows(tensor: Tensor, index: Tensor): Tensor {
-    return this.make(() => native.selectRows(this.native, tensor.handle, index.handle));
+    return this.make(() => native().selectRows(this.native, tensor.handle, index.handle));
   }
 
   transpose(tensor: Tensor): Tensor {
-    return this.make(() => native.transpose(this.native, tensor.handle));
+    return this.make(() => native().transpose(this.native, tensor.handle));
   }
 
   matmul(x: Tensor, weight: Tensor, options: MatmulOptions = {}): Tensor {
     return this.make(() =>
-      native.matmul(
+      native().matmul(
         this.native,
         x.handle,
         weight.handle,
@@ -152,7 +152,7 @@ export abstract class Operations {
 
   attention(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions): Tensor {
     return this.make(() =>
-      native.attention(
+      native().attention(
         this.native,
         query.handle,
         key.handle,
@@ -182,7 +182,7 @@ export abstract class Operations {
     dtype: OperandType = 'float32',
   ): Tensor {
     return this.make(() =>
-      native.layerNorm(this.native, x.handle, weight?.handle, bias?.handle, eps, dtype),
+      native().layerNorm(this.native, x.handle, weight?.handle, bias?.handle, eps, dtype),
     );
   }
 
@@ -194,7 +194,7 @@ export abstract class Operations {
     dtype: OperandType = 'float32',
   ): Tensor {
     return this.make(() =>
-      native.rmsNorm(this.native, x.handle, weight.handle, eps, weightOffset, dtype),
+      native().rmsNorm(this.native, x.handle, weight.handle, eps, weightOffset, dtype),
     );
   }
 
@@ -205,7 +205,7 @@ export abstract class Operations {
     options: { sequence: number; headSize: number; interleaved?: boolean },
   ): Tensor {
     return this.make(() =>
-      native.rope(this.native, x.handle, cos.handle, sin.handle, {
+      native().rope(this.native, x.handle, cos.handle, sin.handle, {
         interleaved: false,
         ...options,
       }),
@@ -213,12 +213,12 @@ export abstract class Operations {
   }
 
   embedding(ids: Tensor, table: Tensor): Tensor {
-    return this.make(() => native.embedding(this.native, ids.handle, table.handle));
+    return this.make(() => native().embedding(this.native, ids.handle, table.handle));
   }
 
   /** [n] float64: −log p(target) per row. */
   crossEntropy(logits: Tensor, targets: Tensor): Tensor {
-    return this.make(() => native.crossEntropy(this.native, logits.handle, targets.handle));
+    return this.make(() => native().crossEntropy(this.native, logits.handle, targets.handle));
   }
 
   /** The products that attention is made of, head by head; see HeadProductParams. */
@@ -230,14 +230,14 @@ export abstract class Operations {
   ): Tensor {
     const { precision } = this;
     const options = { kind, sequence, heads, keyValueHeads, scale, precision };
-    return this.make(() => native.headProduct(this.native, x.handle, y.handle, options));
+    return this.make(() => native().headProduct(this.native, x.handle, y.handle, options));
   }
 
   /** Scores [batch·heads·sequence, sequence] → probabilities. */
   softmax(scores: Tensor, options: AttentionOptions): Tensor {
     const { heads, softcap = 0, window = 0, causal = true, alibiSlopes, bias } = options;
     return this.make(() =>
-      native.softmax(this.native, scores.handle, alibiSlopes?.handle, bias?.handle, {
+      native().softmax(this.native, scores.handle, alibiSlopes?.handle, bias?.handle, {
         heads,
         softcap,
         window,
@@ -247,27 +247,29 @@ export abstract class Operations {
   }
 
   twinQuantize(x: Tensor, options: TwinOptions): Tensor {
-    return this.make(() => native.twinQuantize(this.native, x.handle, { ...options }));
+    return this.make(() => native().twinQuantize(this.native, x.handle, { ...options }));
   }
 
   softmaxGradient(probabilities: Tensor, gradient: Tensor): Tensor {
     return this.make(() =>
-      native.softmaxGradient(this.native, probabilities.handle, gradient.handle),
+      native().softmaxGradient(this.native, probabilities.handle, gradient.handle),
     );
   }
 
   layerNormGradient(x: Tensor, weight: Tensor | undefined, gradient: Tensor, eps: number): Tensor {
     return this.make(() =>
-      native.layerNormGradient(this.native, x.handle, weight?.handle, gradient.handle, eps),
+      native().layerNormGradient(this.native, x.handle, weight?.handle, gradient.handle, eps),
     );
   }
 
   activationGradient(kind: Activation, x: Tensor, gradient: Tensor): Tensor {
-    return this.make(() => native.activationGradient(this.native, kind, x.handle, gradient.handle));
+    return this.make(() =>
+      native().activationGradient(this.native, kind, x.handle, gradient.handle),
+    );
   }
 
   private binary(kind: BinaryKind, a: Tensor, b: Tensor, dtype: OperandType = 'float32'): Tensor {
-    return this.make(() => native.binary(this.native, kind, a.handle, b.handle, dtype));
+    return this.make(() => native().binary(this.native, kind, a.handle, b.handle, dtype));
   }
 
   /** Calls the addon and wraps the tensor that it made. */

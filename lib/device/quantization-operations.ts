@@ -54,7 +54,7 @@ export abstract class QuantizationOperations extends Operations {
     channelWeights?: Tensor,
   ): { scales: Tensor; zeros: Tensor } {
     const made = this.call(() =>
-      native.findScales(this.native, weight.handle, channelWeights?.handle, { ...grid }),
+      native().findScales(this.native, weight.handle, channelWeights?.handle, { ...grid }),
     );
     return { scales: this.wrap(made.scales), zeros: this.wrap(made.zeros) };
   }
@@ -67,7 +67,7 @@ export abstract class QuantizationOperations extends Operations {
     groupIndex?: Tensor | undefined,
   ): Tensor {
     return this.make(() =>
-      native.quantize(
+      native().quantize(
         this.native,
         weight.handle,
         scales.handle,
@@ -86,7 +86,7 @@ export abstract class QuantizationOperations extends Operations {
     groupIndex?: Tensor | undefined,
   ): Tensor {
     return this.make(() =>
-      native.dequantize(
+      native().dequantize(
         this.native,
         codes.handle,
         scales.handle,
@@ -102,12 +102,12 @@ export abstract class QuantizationOperations extends Operations {
    * i·bits … (i + 1)·bits − 1 of a stream, the lowest first; the last word is filled up with zeros.
    */
   packCodes(codes: Tensor, bits: number): Tensor {
-    return this.make(() => native.packCodes(this.native, codes.handle, bits));
+    return this.make(() => native().packCodes(this.native, codes.handle, bits));
   }
 
   /** The inverse, codes [out, inChannels]. */
   unpackCodes(words: Tensor, bits: number, inChannels: number): Tensor {
-    return this.make(() => native.unpackCodes(this.native, words.handle, bits, inChannels));
+    return this.make(() => native().unpackCodes(this.native, words.handle, bits, inChannels));
   }
 
   /**
@@ -122,7 +122,7 @@ export abstract class QuantizationOperations extends Operations {
     { bits, symmetric }: { bits: number; symmetric: boolean },
   ): Tensor {
     return this.make(() =>
-      native.packBlocks(this.native, codes.handle, scales.handle, zeros.handle, bits, symmetric),
+      native().packBlocks(this.native, codes.handle, scales.handle, zeros.handle, bits, symmetric),
     );
   }
 
@@ -131,7 +131,9 @@ export abstract class QuantizationOperations extends Operations {
     blocks: Tensor,
     { bits, symmetric }: { bits: number; symmetric: boolean },
   ): { codes: Tensor; scales: Tensor; zeros: Tensor } {
-    const made = this.call(() => native.unpackBlocks(this.native, blocks.handle, bits, symmetric));
+    const made = this.call(() =>
+      native().unpackBlocks(this.native, blocks.handle, bits, symmetric),
+    );
     return {
       codes: this.wrap(made.codes),
       scales: this.wrap(made.scales),
@@ -152,7 +154,7 @@ export abstract class QuantizationOperations extends Operations {
     },
   ): Tensor {
     return this.make(() =>
-      native.fakeQuantize(
+      native().fakeQuantize(
         this.native,
         x.handle,
         options.scales?.handle,
@@ -176,7 +178,7 @@ export abstract class QuantizationOperations extends Operations {
     inverse = false,
   ): { factor: Tensor; info: Tensor } {
     const made = this.call(() =>
-      native.factorize(this.native, matrix.handle, damping, maxDamping, inverse),
+      native().factorize(this.native, matrix.handle, damping, maxDamping, inverse),
     );
     return { factor: this.wrap(made.factor), info: this.wrap(made.info) };
   }
@@ -190,7 +192,7 @@ export abstract class QuantizationOperations extends Operations {
   ): { codes: Tensor; scales: Tensor; zeros: Tensor; errors: Tensor } {
     const { channelWeights, fixed } = options;
     const made = this.call(() =>
-      native.gptq(
+      native().gptq(
         this.native,
         weight.handle,
         factor.handle,
@@ -221,7 +223,7 @@ export abstract class QuantizationOperations extends Operations {
     options: DescendOptions,
   ): { codes: Tensor; scales: Tensor; errors: Tensor } {
     const made = this.call(() =>
-      native.descend(
+      native().descend(
         this.native,
         weight.handle,
         matrix.handle,
@@ -246,7 +248,7 @@ export abstract class QuantizationOperations extends Operations {
     options: { scaleDtype: DType; damping: number },
   ): Tensor {
     return this.make(() =>
-      native.refitScales(
+      native().refitScales(
         this.native,
         weight.handle,
         matrix.handle,
@@ -267,7 +269,7 @@ export abstract class QuantizationOperations extends Operations {
     scaleDtype: DType,
   ): Tensor {
     return this.make(() =>
-      native.refitSwept(
+      native().refitSwept(
         this.native,
         factor.handle,
         swept.errors.handle,

@@ -88,7 +88,7 @@ export class Tensor implements Disposable {
   /** Releases this handle; a second call does nothing. */
   dispose(): void {
     if (this.#handle === undefined) return;
-    native.release(this.#handle);
+    native().release(this.#handle);
     this.#handle = undefined;
   }
 

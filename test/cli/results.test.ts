@@ -236,6 +236,23 @@ describe.skipIf(process.platform !== 'linux')('whoever reads', () => {
   });
 });
 
+describe('without an addon that can be loaded', () => {
+  const env = { BALLAST_PREBUILD: '/nowhere' };
+
+  it('a command that computes says so in one sentence', async () => {
+    const { code, stdout, stderr } = await ballast(['devices', '--json'], { env });
+    expect(stderr).toMatch(
+      /^error: Cannot load the native addon .* npm rebuild ballast\. \(.+\)\n$/,
+    );
+    expect([code, stdout]).toEqual([1, '']);
+  });
+
+  it('others need none', async () => {
+    const { code, stdout } = await ballast(['inspect', exampleModel, '--json'], { env });
+    expect([code, JSON.parse(stdout).linears]).toEqual([0, 24]);
+  });
+});
+
 describe.each([
   ['SIGINT', 130],
   ['SIGTERM', 143],
