@@ -27,12 +27,12 @@ export class BallastError extends Error {
   }
 }
 
-/** Of what was to stop before its end. */
-export function aborted(what: string): BallastError {
-  return new BallastError('ERR_ABORTED', `${what} was aborted.`);
+/** Of what was to stop before its end; `cause` is the signal's reason. */
+export function aborted(what: string, cause?: unknown): BallastError {
+  return new BallastError('ERR_ABORTED', `${what} was aborted.`, { cause });
 }
 
 /** Error ERR_ABORTED once the signal is. */
 export function expectNotAborted(signal: AbortSignal | undefined, what: string): void {
-  if (signal?.aborted) throw aborted(what);
+  if (signal?.aborted) throw aborted(what, signal.reason);
 }

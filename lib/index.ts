@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // The public API: everything a caller may rely on, and nothing else.
 
 export { type DeviceInfo, type DeviceNames, listDevices } from './device/index.js';

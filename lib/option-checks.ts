@@ -24,7 +24,7 @@ export const isWhole =
     if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) {
       return undefined;
     }
-    return most === Number.MAX_SAFE_INTEGER && !((value as number) > most)
+    return most === Number.MAX_SAFE_INTEGER && !(typeof value === 'number' && value > most)
       ? `a whole number of at least ${least}`
       : `a whole number from ${least} to ${most}`;
   };
@@ -64,11 +64,19 @@ export const isNames: Check = (value) =>
     ? undefined
     : 'a name or a list of names';
 
-/** Without the keys that are there but undefined, which would hide defaults. */
+/** Without the keys that are there but undefined, which would hide defaults; lists are copied, since the caller's may change. */
 export function defined<T extends object>(options: T): T {
   return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
+    Object.entries(options)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
   ) as T;
+}
+
+/** Error ERR_ARGUMENT for what is no text, or an empty one. */
+export function expectText(value: unknown, expected: string): void {
+  if (isString(value) === undefined) return;
+  throw new BallastError('ERR_ARGUMENT', `Expected ${expected} but received ${shown(value)}.`);
 }
 
 /** An option that is undefined counts as absent. Errors: ERR_ARGUMENT for the first that will not do. */

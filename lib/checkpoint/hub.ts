@@ -11,6 +11,7 @@ import {
   modelInfo,
 } from '@huggingface/hub';
 import { BallastError, expectNotAborted } from '../errors.js';
+import { expectText } from '../option-checks.js';
 import { companionFiles } from './companion-files.js';
 import { HubCache, type RemoteFile } from './hub-cache.js';
 import { ioError } from './io-error.js';
@@ -58,6 +59,7 @@ export async function resolveModel(
   idOrDirectory: string,
   options: HubOptions = {},
 ): Promise<string> {
+  expectText(idOrDirectory, "a model directory or a hub id 'organisation/name'");
   expectNotAborted(options.signal, 'The reading of a model');
   const found = await stat(idOrDirectory).catch(() => undefined);
   if (found !== undefined) return resolve(idOrDirectory);
@@ -71,9 +73,7 @@ export async function resolveModel(
     await cache.setRevision(id.revision, commit);
     return cache.snapshot(commit);
   } catch (error) {
-    if (options.signal?.aborted) {
-      throw new BallastError('ERR_ABORTED', `Fetching ${id.model} was aborted.`, { cause: error });
-    }
+    expectNotAborted(options.signal, `Fetching ${id.model}`);
     // fetch rejects with a TypeError when there is no connection at all.
     const unreachable = commit === undefined && error instanceof TypeError;
     const cached = unreachable ? await cache.lastSnapshot(id.revision) : undefined;

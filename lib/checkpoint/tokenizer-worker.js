@@ -23,7 +23,8 @@ function read(name) {
   const size = statSync(path, { throwIfNoEntry: false })?.size;
   if (size === undefined) return undefined;
   if (size > maxBytes) throw new Error(`${name} has ${size} bytes, more than ${maxBytes}`);
-  return readFileSync(path, 'utf8');
+  // Without the mark of its encoding that it may begin with.
+  return new TextDecoder().decode(readFileSync(path));
 }
 
 /**

@@ -2,7 +2,7 @@
 // mini-batches stay. Several devices each take a share of the mini-batches through it, and through the head afterwards.
 
 import type { Tensor } from '../device/index.js';
-import { aborted } from '../errors.js';
+import { aborted, expectNotAborted } from '../errors.js';
 import {
   dealt,
   disposeAll,
@@ -56,7 +56,8 @@ export async function finalStates(
       const context = { device, sequence };
       const states = await runBlocks(stored.of(device), model, inputs, context, {
         throwIfStopped: () => {
-          if (signal?.aborted || hasFailed()) throw aborted('The evaluation');
+          expectNotAborted(signal, 'The evaluation');
+          if (hasFailed()) throw aborted('The evaluation');
         },
         onProgress: device === places[0] ? onProgress : undefined,
       });

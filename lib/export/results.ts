@@ -7,6 +7,7 @@ import { expectNotAborted } from '../errors.js';
 import {
   checkOptions,
   defined,
+  expectText,
   isBoolean,
   isFunction,
   isSignal,
@@ -104,6 +105,7 @@ export function checkExportOptions(options: ExportOptions): void {
  *     const { linears } = await verify('./model-4bit');
  */
 export async function verify(result: string, options: VerifyOptions = {}): Promise<Verification> {
+  expectText(result, 'the directory of a result');
   checkVerifyOptions(options);
   return withDevice(options, async (device, onBlock, throwIfAborted) => {
     const opened = await openResult(device, result, formats);
@@ -122,6 +124,7 @@ export async function verify(result: string, options: VerifyOptions = {}): Promi
  *     await exportResult('./model-4bit', { format: 'gguf', output: './model-gguf' });
  */
 export async function exportResult(result: string, options: ExportOptions): Promise<Verification> {
+  expectText(result, 'the directory of a result');
   checkExportOptions(options);
   const { output, overwrite, maxShardBytes } = { ...resultDefaults, ...defined(options) };
   const format = findFormat(options.format);

@@ -36,7 +36,7 @@ interface Opt {
 type OptNames = ReturnType<typeof namesOf>;
 
 /** Full names outside of blocks. */
-function namesOf(tensors: ReadonlySet<string>) {
+function namesOf(reader: ConfigReader, tensors: ReadonlySet<string>) {
   // Checkpoints saved from the bare decoder lack the leading 'model.'.
   const root = tensors.has('decoder.embed_tokens.weight') ? 'decoder' : 'model.decoder';
   const embedding = `${root}.embed_tokens.weight`;
@@ -47,7 +47,7 @@ function namesOf(tensors: ReadonlySet<string>) {
     projectIn: `${root}.project_in.weight`,
     projectOut: `${root}.project_out.weight`,
     finalNorm: `${root}.final_layer_norm`,
-    output: tensors.has('lm_head.weight') ? 'lm_head.weight' : embedding,
+    output: reader.boolean('tie_word_embeddings', true) ? embedding : 'lm_head.weight',
   };
 }
 
@@ -57,7 +57,7 @@ function readOpt(reader: ConfigReader, tensors: ReadonlySet<string>): Opt {
   const preNorm = reader.boolean('do_layer_norm_before', true);
   const affine = reader.boolean('layer_norm_elementwise_affine', true);
   reader.divides('num_attention_heads', 'hidden_size');
-  const names = namesOf(tensors);
+  const names = namesOf(reader, tensors);
   const { projectIn, projectOut } = names;
   if (embeddingSize !== hiddenSize && !(tensors.has(projectIn) && tensors.has(projectOut))) {
     throw new BallastError(

@@ -185,8 +185,9 @@ describe('a signal that fires while data is read', () => {
     const run = quantize(model, { ...options, signal: controller.signal });
     expect((await run.next()).value).toMatchObject({ type: 'start' });
     const next = run.next();
-    setTimeout(() => controller.abort(), 200);
-    await expect(next).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+    const cause = new Error('No time left.');
+    setTimeout(() => controller.abort(cause), 200);
+    await expect(next).rejects.toMatchObject({ code: 'ERR_ABORTED', cause });
   });
 
   it('ends an evaluation, and a run that has not begun', async () => {
