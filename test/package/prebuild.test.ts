@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -62,6 +63,7 @@ describe('the packed package', () => {
         'LICENSE',
         'README.md',
         'dist',
+        'docs',
         'native',
         'package.json',
         'prebuilds',
@@ -72,13 +74,34 @@ describe('the packed package', () => {
     }
   });
 
-  it('imports with an empty PATH and computes', () => {
+  it('imports with an empty PATH and loads its addon', () => {
     const program =
-      "const ballast = await import('ballast'); console.log(Object.keys(ballast).sort().join());";
+      "import { listDevices, quantize } from 'ballast'; console.log(typeof quantize, listDevices()[0].name);";
     const output = run(process.execPath, ['--input-type=module', '-e', program], project, {
       PATH: '',
     });
-    expect(output.trim().split(',')).toContain('quantize');
+    expect(output).toBe('function cpu\n');
+  });
+
+  it('has types that compile in strict projects, without those of Node', () => {
+    const program = [
+      "import { quantize, type RunReport } from 'ballast';",
+      'export async function run(): Promise<RunReport | undefined> {',
+      "  const events = quantize('model', { output: 'out', calibration: 'text.txt', bits: 4 });",
+      "  for await (const event of events) if (event.type === 'done') return event.report;",
+      '  return undefined;',
+      '}',
+    ];
+    writeFileSync(path.join(project, 'main.mts'), program.join('\n'));
+    const compilerOptions = {
+      ...{ strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true },
+      ...{ module: 'nodenext', target: 'es2022', types: [] },
+    };
+    const config = { compilerOptions, include: ['main.mts'] };
+    writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify(config));
+    const compiler = path.join(repository, 'node_modules/.bin/tsc');
+    const { status, stdout } = spawnSync(compiler, ['-p', project], { encoding: 'utf8' });
+    expect([status, stdout]).toEqual([0, '']);
   });
 
   it('serves its command with an empty PATH', () => {
