@@ -8,7 +8,7 @@ import { linearSlot } from './linear-bias.js';
 import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
 import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
 
-interface LayerNormDecoder
+export interface LayerNormDecoder
   extends Pick<
     LanguageModel,
     'modelType' | 'blocks' | 'hiddenSize' | 'vocabularySize' | 'maxPositions' | 'biasFields'

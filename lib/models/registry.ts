@@ -8,6 +8,7 @@ import { gemma } from './gemma.js';
 import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
 import { gemma3Text } from './gemma3-text.js';
+import { gptBigcode } from './gpt-bigcode.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { granite } from './granite.js';
@@ -32,6 +33,7 @@ import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 import { smollm3 } from './smollm3.js';
+import { starcoder2 } from './starcoder2.js';
 import { swin } from './swin.js';
 import { unknownModelType } from './unknown-model-type.js';
 import { vit } from './vit.js';
@@ -43,6 +45,7 @@ export const architectures: readonly Architecture[] = [
   gemma3,
   gemma3Text,
   gpt2,
+  gptBigcode,
   gptNeox,
   granite,
   llama,
@@ -58,6 +61,7 @@ export const architectures: readonly Architecture[] = [
   qwen2,
   qwen3,
   smollm3,
+  starcoder2,
 ];
 
 export const visionArchitectures: readonly Architecture<VisionModel>[] = [deit, swin, vit];

@@ -28,6 +28,7 @@ FIELDS = {
     "opt": ["enable_bias"],
     "qwen3": ["attention_bias"],
     "smollm3": ["attention_bias", "mlp_bias"],
+    "starcoder2": ["use_bias"],
 }
 # What names of the first block begin with.
 BLOCKS = ("layers.0.", "layer.0.", "h.0.")

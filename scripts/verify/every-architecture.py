@@ -51,9 +51,12 @@ def compare(model: pathlib.Path, name: str, text: pathlib.Path, ids: torch.Tenso
     evaluated = ballast("evaluate", output, "--text", text, "--sequence-length", SEQUENCE)
     own = evaluated["results"][0]["perplexity"]
     (architecture,) = json.loads((output / "config.json").read_text())["architectures"]
-    loaded, info = getattr(transformers, architecture).from_pretrained(
-        output, dtype=torch.float32, output_loading_info=True
-    )
+    try:
+        loaded, info = getattr(transformers, architecture).from_pretrained(
+            output, dtype=torch.float32, output_loading_info=True
+        )
+    except Exception as problem:  # whatever it is, it is what a user would meet
+        return f"does not load: {problem!r}"
     faults = {kind: sorted(map(str, keys)) for kind, keys in info.items() if keys}
     if name == "huggingface" and faults:
         return f"does not load cleanly: {json.dumps(faults)}"

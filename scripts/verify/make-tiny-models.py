@@ -292,6 +292,19 @@ VARIANTS = {
             layer_types=["full_attention", "sliding_attention"],
         ),
     ),
+    "starcoder2-window": ("Starcoder2", dict(GATED, sliding_window=6, hidden_act="gelu_pytorch_tanh")),
+    "starcoder2-untied-no-biases": (
+        "Starcoder2",
+        dict(
+            GATED,
+            use_bias=False,
+            tie_word_embeddings=False,
+            hidden_act="gelu_pytorch_tanh",
+            rope_parameters=dict(rope_type="linear", rope_theta=100.0, factor=4.0),
+        ),
+    ),
+    "gpt-bigcode": ("GPTBigCode", GPT2),
+    "gpt-bigcode-heads": ("GPTBigCode", dict(GPT2, multi_query=False, scale_attn_weights=False)),
 }
 
 

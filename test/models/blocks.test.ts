@@ -190,6 +190,7 @@ test('which linears can be given a bias', () => {
   expect(givable('llama')).toEqual([...attention, ...mlp]);
   expect(givable('granite')).toEqual([...attention, ...mlp]);
   expect(givable('smollm3')).toEqual([...attention, ...mlp]);
+  expect(givable('starcoder2-untied-no-biases')).toEqual([...attention, 'mlp.c_fc', 'mlp.c_proj']);
   expect(openModelOf('granite').slots.block.kind).toBe('none');
   expect(givable('qwen3')).toEqual(attention);
   expect(givable('gemma')).toEqual(attention);

@@ -207,6 +207,8 @@ describe('what the checkpoints can tell apart', () => {
       'smollm3-biases-window',
       { use_sliding_window: false, layer_types: null },
     ],
+    ['the sliding window', 'starcoder2-window', { sliding_window: null }],
+    ['the scale of scores', 'gpt-bigcode-heads', { scale_attn_weights: true }],
     ['which blocks slide', 'ministral', { layer_types: ['sliding_attention', 'full_attention'] }],
     [
       'queries that grow',

@@ -99,6 +99,30 @@ const published: [string, number, Config][] = [
     },
   ],
   [
+    'StarCoder',
+    15_517_456_384,
+    {
+      model_type: 'gpt_bigcode',
+      n_embd: 6144,
+      n_inner: 24576,
+      n_layer: 40,
+      n_head: 48,
+      n_positions: 8192,
+      vocab_size: 49152,
+    },
+  ],
+  [
+    'StarCoder 2 3B',
+    3_030_371_328,
+    {
+      model_type: 'starcoder2',
+      ...sizes(3072, 12288, 30, 24, 2, 49152),
+      max_position_embeddings: 16384,
+      sliding_window: 4096,
+      use_bias: true,
+    },
+  ],
+  [
     'Qwen2.5 7B, stretched',
     7_615_616_512,
     {
