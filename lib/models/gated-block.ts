@@ -9,12 +9,16 @@ import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js
 import { rmsNorm } from './norms.js';
 import { projections, rotaryAttention } from './rotary-attention.js';
 
-export function gatedLinears({ shape, mlpSize, fused, biases }: GatedDecoder): LinearSpec[] {
+export function gatedLinears(decoder: GatedDecoder): LinearSpec[] {
+  const { shape, mlpSize, biases, fusedProjections, fusedMlp } = decoder;
   const { hiddenSize, heads, headSize } = shape;
   return [
-    ...projections(shape, fused).map((projection) => ({ ...projection, ...biases.projections })),
+    ...projections(shape, fusedProjections).map((projection) => ({
+      ...projection,
+      ...biases.projections,
+    })),
     linear('self_attn.o_proj', heads * headSize, hiddenSize, biases.output),
-    ...(fused
+    ...(fusedMlp
       ? [linear('mlp.gate_up_proj', hiddenSize, 2 * mlpSize, biases.mlp)]
       : [
           linear('mlp.gate_proj', hiddenSize, mlpSize, biases.mlp),
@@ -26,9 +30,9 @@ export function gatedLinears({ shape, mlpSize, fused, biases }: GatedDecoder): L
 
 /** What the MLP's last linear reads: activation(gate) · up. */
 function gated(decoder: GatedDecoder, g: Tensor, call: Linear, context: BlockContext): Tensor {
-  const { activation, mlpSize, fused } = decoder;
+  const { activation, mlpSize, fusedMlp } = decoder;
   const { device, operands } = context;
-  if (!fused) {
+  if (!fusedMlp) {
     const gate = call('mlp.gate_proj', g, { activation });
     return device.multiply(gate, call('mlp.up_proj', g), operands);
   }
@@ -42,7 +46,11 @@ export function scaled(x: Tensor, factor: number): Tensor {
 
 export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
   const { shape, norms, queryKeyNorms, windows, rotaries, residualScale } = decoder;
-  const attention = { ...decoder, softcap: decoder.attentionCap };
+  const attention = {
+    ...decoder,
+    softcap: decoder.attentionCap,
+    fused: decoder.fusedProjections,
+  };
   return (x, weights, call, context, index) => {
     const { device, operands } = context;
     const norm = (input: Tensor, name: string | undefined, size = shape.hiddenSize) =>

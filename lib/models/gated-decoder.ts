@@ -45,8 +45,10 @@ export interface GatedDecoder {
   };
   /** What of query and key has a norm: each head, or all heads together. */
   readonly queryKeyNorms: 'none' | 'heads' | 'whole';
-  /** Whether query, key and value are one linear, and gate and up another. */
-  readonly fused: boolean;
+  /** Whether query, key and value are one linear. */
+  readonly fusedProjections: boolean;
+  /** Whether gate and up are one linear. */
+  readonly fusedMlp: boolean;
 
   readonly biases: {
     readonly projections: LinearBias;

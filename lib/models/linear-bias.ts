@@ -11,6 +11,9 @@ export const withoutBias: LinearBias = { bias: false };
 /** The linears of attention in a gated decoder, by their names inside a block. */
 export const attentionLinears = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
 
+/** Those of its MLP. */
+export const mlpLinears = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
+
 /** A linear of a block, with a bias unless it is said otherwise. */
 export function linear(
   name: string,

@@ -34,7 +34,7 @@ function readDecoder(config: Config): GatedDecoder {
   });
   const window = reader.positiveOrNone('sliding_window');
   const windows = decoder.windows.map(() => window);
-  return { ...decoder, fused: true, windows };
+  return { ...decoder, fusedProjections: true, fusedMlp: true, windows };
 }
 
 /** The same with fused projections taken apart; exact where whole heads turn. */

@@ -46,7 +46,8 @@ export function readGatedDecoder(
     norm: { eps: reader.positive('rms_norm_eps', defaults.eps ?? 1e-6), offset: 0 },
     norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
     queryKeyNorms: 'none',
-    fused: false,
+    fusedProjections: false,
+    fusedMlp: false,
     biases: { projections: withoutBias, output: withoutBias, mlp: withoutBias },
   };
 }

@@ -23,6 +23,8 @@ export interface RotaryFields extends RotarySizes {
   readonly context?: number;
   /** Whether queries are multiplied by 1 + β·log(1 + ⌊position / context⌋), `llama_4_scaling_beta` among the parameters. */
   readonly queryScale?: true;
+  /** Whether neighbouring channels turn together. */
+  readonly interleaved?: true;
 }
 
 /** From `rope_parameters`, or from `rope_theta` and `rope_scaling` as configurations held them before. */
@@ -53,7 +55,8 @@ export function rotaryOf(
   const context = reader.has(outside) ? reader.count(outside) : fields.context;
   const scaling = readScaling(parameters, fields.types ?? Object.keys(ropeScalings));
   const scaled = scaling({ wavelengths, base, maxPositions, context }, parameters);
-  return new Rotary(headSize, scaled, fields.queryScale && readQueryScale(parameters, context));
+  const queryScale = fields.queryScale && readQueryScale(parameters, context);
+  return new Rotary(headSize, scaled, { interleaved: fields.interleaved ?? false, queryScale });
 }
 
 function readQueryScale(
@@ -96,7 +99,7 @@ function rotatedChannels(headSize: number, share: number): number {
     throw new BallastError(
       'ERR_CHECKPOINT',
       `Expected rotary embeddings on an even number of a head's ${headSize} channels, ${mostChannels} at most, but config.json ` +
-        `puts them on ${channels}.`,
+        `puts them on ${channels} (head_dim, and the share of it that turns).`,
     );
   }
   return channels;

@@ -4,10 +4,13 @@ import { BallastError } from '../errors.js';
 import { bloom } from './bloom.js';
 import { ConfigReader } from './config-reader.js';
 import { deit } from './deit.js';
+import { ernie45 } from './ernie4-5.js';
 import { gemma } from './gemma.js';
 import { gemma2 } from './gemma2.js';
 import { gemma3 } from './gemma3.js';
 import { gemma3Text } from './gemma3-text.js';
+import { glm } from './glm.js';
+import { glm4 } from './glm4.js';
 import { gptBigcode } from './gpt-bigcode.js';
 import { gptNeox } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
@@ -32,6 +35,7 @@ import { phi } from './phi.js';
 import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
+import { seedOss } from './seed-oss.js';
 import { smollm3 } from './smollm3.js';
 import { starcoder2 } from './starcoder2.js';
 import { swin } from './swin.js';
@@ -40,10 +44,13 @@ import { vit } from './vit.js';
 
 export const architectures: readonly Architecture[] = [
   bloom,
+  ernie45,
   gemma,
   gemma2,
   gemma3,
   gemma3Text,
+  glm,
+  glm4,
   gpt2,
   gptBigcode,
   gptNeox,
@@ -60,6 +67,7 @@ export const architectures: readonly Architecture[] = [
   phi3,
   qwen2,
   qwen3,
+  seedOss,
   smollm3,
   starcoder2,
 ];

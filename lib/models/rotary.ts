@@ -1,4 +1,5 @@
-// Rotary position embedding (arXiv 2104.09864): channel pairs (i, i + half) of each head turn by position · frequency_i.
+// Rotary position embedding (arXiv 2104.09864): channel pairs (i, i + half) of each head, or neighbours, turn by
+// position · frequency_i.
 // Tables are rounded where transformers rounds them (float32 frequencies and angles): models were trained with those
 // roundings, and at position 8192 an exact angle differs from them by half a thousandth.
 
@@ -12,16 +13,28 @@ interface Tables {
   readonly sin: Float32Array;
 }
 
+export interface RotaryVariant {
+  /** Whether channels 2i and 2i + 1 turn together, not i and i + half. */
+  readonly interleaved?: boolean;
+  /** What queries are multiplied by, where whole heads turn. */
+  readonly queryScale?: ((position: number) => number) | undefined;
+}
+
 export class Rotary {
   readonly #headSize: number;
   readonly #scaled: ScaledRotary;
+  readonly #interleaved: boolean;
   readonly #queryScale: ((position: number) => number) | undefined;
   #tables: { sequence: number; query: Tables; key: Tables } | undefined;
 
-  /** `queryScale` is what queries are multiplied by, where whole heads turn. */
-  constructor(headSize: number, scaled: ScaledRotary, queryScale?: (position: number) => number) {
+  constructor(
+    headSize: number,
+    scaled: ScaledRotary,
+    { interleaved = false, queryScale }: RotaryVariant = {},
+  ) {
     this.#headSize = headSize;
     this.#scaled = scaled;
+    this.#interleaved = interleaved;
     this.#queryScale = queryScale;
   }
 
@@ -52,7 +65,7 @@ export class Rotary {
   rotate(query: Tensor, key: Tensor, { device, sequence }: BlockContext): [Tensor, Tensor] {
     const tables = this.#tablesOf(sequence);
     const shape = [sequence, this.channels / 2];
-    const options = { sequence, headSize: this.#headSize };
+    const options = { sequence, headSize: this.#headSize, interleaved: this.#interleaved };
     const turned = (x: Tensor, { cos, sin }: Tables) =>
       device.rope(
         x,

@@ -16,10 +16,13 @@ import transformers
 from safetensors.torch import load_file
 
 FIELDS = {
+    "ernie4_5": ["use_bias"],
     "gemma": ["attention_bias"],
     "gemma2": ["attention_bias"],
     "gemma3": ["text_config.attention_bias"],
     "gemma3_text": ["attention_bias"],
+    "glm": ["attention_bias"],
+    "glm4": ["attention_bias"],
     "gpt_neox": ["attention_bias"],
     "granite": ["attention_bias", "mlp_bias"],
     "llama": ["attention_bias", "mlp_bias"],
@@ -27,6 +30,7 @@ FIELDS = {
     "olmo3": ["attention_bias"],
     "opt": ["enable_bias"],
     "qwen3": ["attention_bias"],
+    "seed_oss": ["attention_bias", "attention_out_bias", "mlp_bias"],
     "smollm3": ["attention_bias", "mlp_bias"],
     "starcoder2": ["use_bias"],
 }

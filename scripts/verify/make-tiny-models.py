@@ -122,6 +122,9 @@ PHI3_LONGROPE = dict(
     ),
 )
 
+# Two thirds of heads of 12 channels turn, in pairs of neighbours.
+GLM_ROPE = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=2 / 3)
+
 VARIANTS = {
     "llama": ("Llama", dict(GATED, rope_parameters=dict(rope_type="default", rope_theta=10000.0))),
     "llama-biases-llama3": (
@@ -305,6 +308,14 @@ VARIANTS = {
     ),
     "gpt-bigcode": ("GPTBigCode", GPT2),
     "gpt-bigcode-heads": ("GPTBigCode", dict(GPT2, multi_query=False, scale_attn_weights=False)),
+    "glm": ("Glm", dict(GATED, head_dim=12, rope_parameters=GLM_ROPE)),
+    "glm4-no-biases": ("Glm4", dict(GATED, head_dim=12, attention_bias=False, rope_parameters=GLM_ROPE)),
+    "ernie4-5": ("Ernie4_5", dict(GATED, head_dim=12, use_bias=True)),
+    "seed-oss": ("SeedOss", dict(GATED, head_dim=12)),
+    "seed-oss-biases-tied": (
+        "SeedOss",
+        dict(GATED, head_dim=12, attention_out_bias=True, mlp_bias=True, tie_word_embeddings=True),
+    ),
 }
 
 

@@ -29,13 +29,16 @@ async function open(variant: string) {
 }
 
 const attention = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${name}_proj`);
+const mlp = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
 
 /** Linears whose bias transformers announces and reads, and vLLM's class does not own. */
 const notOwned: Readonly<Record<string, readonly string[]>> = {
+  ernie4_5: [...attention, ...mlp],
   gemma: attention,
   olmo2: attention,
   olmo3: attention,
   qwen3: ['self_attn.o_proj'],
+  seed_oss: ['self_attn.o_proj', ...mlp],
 };
 
 /** Names of the fields that announce biases, those of nested objects after the object's. */

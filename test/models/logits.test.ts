@@ -208,6 +208,7 @@ describe('what the checkpoints can tell apart', () => {
       { use_sliding_window: false, layer_types: null },
     ],
     ['the sliding window', 'starcoder2-window', { sliding_window: null }],
+    ['the share of heads that turns', 'glm', { rope_parameters: { partial_rotary_factor: 1 } }],
     ['the scale of scores', 'gpt-bigcode-heads', { scale_attn_weights: true }],
     ['which blocks slide', 'ministral', { layer_types: ['sliding_attention', 'full_attention'] }],
     [

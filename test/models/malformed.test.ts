@@ -20,7 +20,11 @@ const subjects = [
   { variant: 'gemma2', ...usual },
   { variant: 'gemma', ...usual },
   { variant: 'gemma3-text', ...usual },
+  { variant: 'glm', ...usual },
+  { variant: 'glm4-no-biases', ...usual },
   { variant: 'granite', ...usual },
+  { variant: 'ernie4-5', ...usual },
+  { variant: 'seed-oss', ...usual },
   { variant: 'smollm3', ...usual },
   { variant: 'ministral', ...usual },
   { variant: 'ministral3', ...usual },
@@ -106,7 +110,8 @@ describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
 
   test('heads that do not divide', () => {
     const fields = { [heads]: 5, head_dim: undefined };
-    const odd = ['qwen3', 'gemma', 'gemma2', 'gemma3-text'].includes(variant)
+    const withOwnHeads = ['qwen3', 'gemma', 'gemma2', 'gemma3-text', 'glm', 'glm4-no-biases'];
+    const odd = [...withOwnHeads, 'ernie4-5', 'seed-oss'].includes(variant)
       ? 'num_key_value_heads'
       : heads;
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', 'divide', 'config.json'));

@@ -99,6 +99,18 @@ const published: [string, number, Config][] = [
     },
   ],
   [
+    'GLM-4 9B 0414',
+    9_400_279_040,
+    {
+      model_type: 'glm4',
+      ...sizes(4096, 13696, 40, 32, 2, 151552),
+      max_position_embeddings: 32768,
+      head_dim: 128,
+      partial_rotary_factor: 0.5,
+      attention_bias: true,
+    },
+  ],
+  [
     'StarCoder',
     15_517_456_384,
     {
