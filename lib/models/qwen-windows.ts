@@ -3,10 +3,15 @@
 import { readWindows } from './attention-shape.js';
 import type { ConfigReader } from './config-reader.js';
 
-export function readQwenWindows(reader: ConfigReader, blocks: number): readonly number[] {
+/** `fallback`: the first block with one, where no field says which. */
+export function readQwenWindows(
+  reader: ConfigReader,
+  blocks: number,
+  fallback = 28,
+): readonly number[] {
   const window = reader.boolean('use_sliding_window', false)
     ? reader.positiveOrNull('sliding_window', 4096)
     : 0;
-  const first = reader.number('max_window_layers', 28);
+  const first = reader.number('max_window_layers', fallback);
   return readWindows(reader, blocks, window, (index) => index >= first);
 }

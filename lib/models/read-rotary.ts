@@ -17,7 +17,7 @@ export interface RotaryFields extends RotarySizes {
   readonly base?: number;
   /** The field that holds the share of a head's channels that turn, and its default; absent: all of them. */
   readonly share?: { readonly field: string; readonly fallback: number };
-  /** The `rope_type`s of the architecture; default: all. */
+  /** The `rope_type`s of the architecture; default: all that texts alone have. */
   readonly types?: readonly string[];
   /** `original_max_position_embeddings` where config.json has none; default: what is said with the parameters. */
   readonly context?: number;
@@ -26,6 +26,8 @@ export interface RotaryFields extends RotarySizes {
   /** Whether neighbouring channels turn together. */
   readonly interleaved?: true;
 }
+
+const textTypes = Object.keys(ropeScalings).filter((type) => type !== 'mrope');
 
 /** From `rope_parameters`, or from `rope_theta` and `rope_scaling` as configurations held them before. */
 export function readRotary(reader: ConfigReader, fields: RotaryFields): Rotary {
@@ -53,7 +55,7 @@ export function rotaryOf(
   );
   const outside = 'original_max_position_embeddings';
   const context = reader.has(outside) ? reader.count(outside) : fields.context;
-  const scaling = readScaling(parameters, fields.types ?? Object.keys(ropeScalings));
+  const scaling = readScaling(parameters, fields.types ?? textTypes);
   const scaled = scaling({ wavelengths, base, maxPositions, context }, parameters);
   const queryScale = fields.queryScale && readQueryScale(parameters, context);
   return new Rotary(headSize, scaled, { interleaved: fields.interleaved ?? false, queryScale });

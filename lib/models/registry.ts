@@ -34,7 +34,10 @@ import { opt } from './opt.js';
 import { phi } from './phi.js';
 import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
+import { qwen25Vl } from './qwen2-5-vl.js';
+import { qwen2Vl } from './qwen2-vl.js';
 import { qwen3 } from './qwen3.js';
+import { qwen3Vl } from './qwen3-vl.js';
 import { seedOss } from './seed-oss.js';
 import { smollm3 } from './smollm3.js';
 import { starcoder2 } from './starcoder2.js';
@@ -66,7 +69,10 @@ export const architectures: readonly Architecture[] = [
   phi,
   phi3,
   qwen2,
+  qwen25Vl,
+  qwen2Vl,
   qwen3,
+  qwen3Vl,
   seedOss,
   smollm3,
   starcoder2,

@@ -119,6 +119,8 @@ export const ropeScalings: Readonly<Record<string, RopeScaling>> = {
   linear,
   llama3,
   longrope,
+  // Axes of images, on texts.
+  mrope: unscaled,
   // The same, as configurations named it first.
   su: longrope,
   yarn,

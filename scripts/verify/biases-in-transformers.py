@@ -31,6 +31,7 @@ FIELDS = {
     "opt": ["enable_bias"],
     "qwen3": ["attention_bias"],
     "seed_oss": ["attention_bias", "attention_out_bias", "mlp_bias"],
+    "qwen3_vl": ["text_config.attention_bias"],
     "smollm3": ["attention_bias", "mlp_bias"],
     "starcoder2": ["use_bias"],
 }
@@ -40,6 +41,7 @@ INNER_BLOCKS = ("language_model.model.layers.0.",)
 OTHER_BLOCKS = {
     "gemma3": INNER_BLOCKS,
     "mistral3": INNER_BLOCKS,
+    "qwen3_vl": ("model.language_model.layers.0.",),
     "swin": ("layers.0.blocks.0.",),
 }
 

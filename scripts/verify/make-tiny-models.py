@@ -122,6 +122,10 @@ PHI3_LONGROPE = dict(
     ),
 )
 
+QWEN_ENCODER = dict(
+    depth=1, num_heads=2, intermediate_size=8, patch_size=4, spatial_merge_size=1, temporal_patch_size=1
+)
+MROPE = dict(rope_type="default", rope_theta=500.0, mrope_section=[1, 1, 2])
 # Two thirds of heads of 12 channels turn, in pairs of neighbours.
 GLM_ROPE = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=2 / 3)
 
@@ -315,6 +319,56 @@ VARIANTS = {
     "seed-oss-biases-tied": (
         "SeedOss",
         dict(GATED, head_dim=12, attention_out_bias=True, mlp_bias=True, tie_word_embeddings=True),
+    ),
+    "qwen2-vl": (
+        "Qwen2VL",
+        dict(
+            text_config=dict(GATED, rope_parameters=MROPE),
+            vision_config=dict(QWEN_ENCODER, embed_dim=8, hidden_size=32),
+            tie_word_embeddings=True,
+        ),
+    ),
+    "qwen2-5-vl-window": (
+        "Qwen2_5_VL",
+        dict(
+            text_config=dict(
+                GATED,
+                use_sliding_window=True,
+                sliding_window=5,
+                max_window_layers=1,
+                rope_parameters=MROPE,
+            ),
+            vision_config=dict(
+                QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_block_indexes=[0]
+            ),
+        ),
+    ),
+    "qwen3-vl": (
+        "Qwen3VL",
+        dict(
+            text_config=dict(
+                GATED,
+                head_dim=12,
+                attention_bias=True,
+                rope_parameters=dict(MROPE, mrope_section=[2, 2, 2], mrope_interleaved=True),
+            ),
+            vision_config=dict(
+                QWEN_ENCODER,
+                hidden_size=8,
+                out_hidden_size=32,
+                num_position_embeddings=16,
+                deepstack_visual_indexes=[0],
+            ),
+        ),
+    ),
+    "qwen2-5-vl": (
+        "Qwen2_5_VL",
+        dict(
+            text_config=dict(GATED, rope_parameters=MROPE),
+            vision_config=dict(
+                QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_block_indexes=[0]
+            ),
+        ),
     ),
 }
 

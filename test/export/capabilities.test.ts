@@ -38,6 +38,7 @@ const notOwned: Readonly<Record<string, readonly string[]>> = {
   olmo2: attention,
   olmo3: attention,
   qwen3: ['self_attn.o_proj'],
+  qwen3_vl: ['self_attn.o_proj'],
   seed_oss: ['self_attn.o_proj', ...mlp],
 };
 

@@ -197,6 +197,8 @@ test('which linears can be given a bias', () => {
   expect(givable('glm')).toEqual(attention.slice(0, 3));
   expect(openModelOf('glm4-no-biases').slots.block.kind).toBe('none');
   expect(givable('qwen3')).toEqual(attention);
+  expect(givable('qwen3-vl')).toEqual(attention);
+  expect(givable('qwen2-vl')).toEqual([]);
   expect(givable('gemma')).toEqual(attention);
   expect(givable('gemma2')).toEqual(attention);
   expect(givable('gemma3')).toEqual(attention);

@@ -157,7 +157,7 @@ describe.each(all)('%s', (modelType) => {
     const names = [...source.tensors.keys()].filter(
       (name) =>
         !name.startsWith(`${model.blockName(0)}.`) &&
-        !model.otherParts?.some((part) => name.startsWith(`${part}.`)),
+        !model.otherParts?.some((part) => `.${name}`.includes(`.${part}.`)),
     );
     for (const name of names) {
       // Blocks name norms by their own names.

@@ -157,6 +157,15 @@ describe('fields that older configurations wrote otherwise', () => {
     expect(await differenceOf('mistral3-ministral3-tied', config)).toBeLessThan(tolerance);
   });
 
+  test('qwen2-5-vl: fields of the language model beside the others, as published', async () => {
+    const { text_config, ...rest } = configOf('qwen2-5-vl-window');
+    const { rope_parameters, layer_types: _, model_type: __, ...text } = text_config as Config;
+    const { rope_theta, mrope_section } = rope_parameters as Config;
+    const rope_scaling = { type: 'mrope', mrope_section };
+    const config = { ...text, ...rest, rope_theta, rope_scaling, use_sliding_window: true };
+    expect(await differenceOf('qwen2-5-vl-window', config)).toBeLessThan(tolerance);
+  });
+
   test('gemma: gelu is its approximation', async () => {
     const config = { ...configOf('gemma'), hidden_act: 'gelu', hidden_activation: null };
     expect(await differenceOf('gemma', config)).toBeLessThan(tolerance);
@@ -178,6 +187,7 @@ describe('fields that older configurations wrote otherwise', () => {
 
 describe('what the checkpoints can tell apart', () => {
   const yarn = configOf('qwen2-yarn').rope_parameters as Config;
+  const inner = configOf('qwen2-5-vl-window').text_config as Config;
 
   test.each<[string, string, Config]>([
     ['the sliding window', 'mistral-window', { sliding_window: null }],
@@ -208,6 +218,11 @@ describe('what the checkpoints can tell apart', () => {
       { use_sliding_window: false, layer_types: null },
     ],
     ['the sliding window', 'starcoder2-window', { sliding_window: null }],
+    [
+      'the sliding window',
+      'qwen2-5-vl-window',
+      { text_config: { ...inner, layer_types: null, max_window_layers: 2 } },
+    ],
     ['the share of heads that turns', 'glm', { rope_parameters: { partial_rotary_factor: 1 } }],
     ['the scale of scores', 'gpt-bigcode-heads', { scale_attn_weights: true }],
     ['which blocks slide', 'ministral', { layer_types: ['sliding_attention', 'full_attention'] }],

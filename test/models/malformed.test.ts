@@ -257,6 +257,8 @@ describe('fields that contradict', () => {
       'rope_parameters.llama_4_scaling_beta',
     ],
     ['gemma3', { text_config: null }, 'text_config'],
+    ['qwen3-vl', { text_config: null }, 'text_config'],
+    ['qwen2-vl', { text_config: { vocab_size: 0 } }, 'text_config.hidden_size'],
     ['gemma3', { text_config: { hidden_size: 'wide' } }, 'text_config.hidden_size'],
     ['smollm3', { no_rope_layers: [1] }, 'no_rope_layers'],
     ['smollm3', { no_rope_layers: [1, 2] }, 'no_rope_layers'],

@@ -111,6 +111,21 @@ const published: [string, number, Config][] = [
     },
   ],
   [
+    'Qwen2.5-VL 7B, without what encodes images',
+    7_615_616_512,
+    {
+      model_type: 'qwen2_5_vl',
+      ...sizes(3584, 18944, 28, 28, 4, 152064),
+      max_position_embeddings: 128000,
+      rope_theta: 1e6,
+      rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] },
+      sliding_window: 32768,
+      use_sliding_window: false,
+      max_window_layers: 28,
+      vision_config: { depth: 32 },
+    },
+  ],
+  [
     'StarCoder',
     15_517_456_384,
     {
