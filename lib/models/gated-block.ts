@@ -6,7 +6,8 @@ import type { GatedDecoder } from './gated-decoder.js';
 import { hold } from './hold.js';
 import { linear } from './linear-bias.js';
 import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
-import { rmsNorm } from './norms.js';
+import { decoderNorm } from './norms.js';
+import { once } from './once.js';
 import { projections, rotaryAttention } from './rotary-attention.js';
 
 export function gatedLinears(decoder: GatedDecoder): LinearSpec[] {
@@ -54,11 +55,11 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
   return (x, weights, call, context, index) => {
     const { device, operands } = context;
     const norm = (input: Tensor, name: string | undefined, size = shape.hiddenSize) =>
-      name === undefined ? input : rmsNorm(device, input, weights, name, size, decoder.norm);
+      name === undefined ? input : decoderNorm(device, input, weights, name, size, decoder.norm);
     const operand = (input: Tensor, name: string | undefined) =>
       name === undefined
         ? input
-        : rmsNorm(device, input, weights, name, shape.hiddenSize, decoder.norm, operands);
+        : decoderNorm(device, input, weights, name, shape.hiddenSize, decoder.norm, operands);
     const normed = (input: Tensor, name: 'q' | 'k') => {
       if (queryKeyNorms === 'none') return input;
       const size = queryKeyNorms === 'heads' ? shape.headSize : input.cols;
@@ -69,8 +70,9 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       return device.add(residual, scaled(norm(call(name, input), outputNorm), residualScale));
     };
 
+    const h = once(() => operand(x, norms.attention));
     const attended = () =>
-      rotaryAttention(operand(x, norms.attention), call, context, attention, {
+      rotaryAttention(h(), call, context, attention, {
         rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
         window: windows[index] ?? 0,
         prepare: normed,
@@ -80,7 +82,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
     });
     const inner = hold(context, 'inner', () =>
-      gated(decoder, operand(y, norms.mlp), call, context),
+      gated(decoder, decoder.parallel ? h() : operand(y, norms.mlp), call, context),
     );
     return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
   };

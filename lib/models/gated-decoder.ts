@@ -1,5 +1,5 @@
-// The decoder that most architectures since 2023 are variants of: RMS norms, rotary grouped-query attention and a
-// gated MLP, each before a residual addition. A variant is a literal of its sizes, scales and norms, from config.json by
+// The decoder that most architectures since 2023 are variants of: RMS norms or layer norms, rotary grouped-query attention
+// and a gated MLP, each before a residual addition. A variant is a literal of its sizes, scales and norms, from config.json by
 // read-gated-decoder.ts; what a block computes of them is in gated-block.ts.
 
 import type { Activation } from '../device/index.js';
@@ -7,7 +7,13 @@ import type { AttentionShape } from './attention-shape.js';
 import { gatedBlock, gatedLinears, scaled } from './gated-block.js';
 import { type LinearBias, linearSlot } from './linear-bias.js';
 import type { Config, FoldSlot, LanguageModel } from './model.js';
-import { normSlot, type RmsNorm, rmsNorm } from './norms.js';
+import {
+  type DecoderNorm,
+  decoderNorm,
+  decoderNormTensors,
+  normSlot,
+  vectorShapes,
+} from './norms.js';
 import type { Rotary } from './rotary.js';
 
 export interface GatedDecoder {
@@ -35,7 +41,9 @@ export interface GatedDecoder {
   readonly residualScale: number;
   readonly logitScale: number;
 
-  readonly norm: RmsNorm;
+  readonly norm: DecoderNorm;
+  /** Whether the MLP reads what attention reads, and both are added at once. */
+  readonly parallel: boolean;
   /** Names of the norms before attention and MLP and of those on their outputs, where there are any. */
   readonly norms: {
     readonly attention?: string;
@@ -91,23 +99,25 @@ export function gatedDecoder(
     return { kind: 'none', reason: `${between} stands between.` };
   };
   const mlpSlot = outputSlot('mlp.down_proj', norms.mlpOutput);
-  const headTensors = [projection, `${finalNorm}.weight`];
+  const finalNorms = decoderNormTensors(decoder.norm, finalNorm);
+  const headTensors = [projection, ...finalNorms];
   const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
-    rmsNorm(device, x, weights, finalNorm, shape.hiddenSize, decoder.norm);
+    decoderNorm(device, x, weights, finalNorm, shape.hiddenSize, decoder.norm);
   return {
     ...decoder,
     hiddenSize: shape.hiddenSize,
     linears,
-    blockTensors: [
+    blockTensors: decoderNormTensors(
+      decoder.norm,
       ...Object.values(norms),
       ...(queryKeyNorms === 'none' ? [] : ['self_attn.q_norm', 'self_attn.k_norm']),
-    ].map((name) => `${name}.weight`),
+    ),
     embedTensors: [embedding],
     headTensors,
     outerShapes: {
       [embedding]: [decoder.vocabularySize, shape.hiddenSize],
       [projection]: [decoder.vocabularySize, shape.hiddenSize],
-      [`${finalNorm}.weight`]: [shape.hiddenSize],
+      ...vectorShapes(shape.hiddenSize, ...finalNorms),
     },
     slots: {
       attention: outputSlot('self_attn.o_proj', norms.attentionOutput),

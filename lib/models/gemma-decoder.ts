@@ -22,7 +22,7 @@ export function readGemmaDecoder(
     activation: reader.choice('hidden_activation', activations, 'gelu_pytorch_tanh'),
     scale: reader.positive('query_pre_attn_scalar', 256) ** -0.5,
     embeddingScale: decoder.shape.hiddenSize ** 0.5,
-    norm: { ...decoder.norm, offset: 1 },
+    norm: { kind: 'rms', eps: decoder.norm.eps, offset: 1 },
     norms: {
       attention: 'input_layernorm',
       attentionOutput: 'post_attention_layernorm',

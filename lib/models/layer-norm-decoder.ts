@@ -7,6 +7,7 @@ import { hold } from './hold.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
 import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
+import { once } from './once.js';
 
 export interface LayerNormDecoder
   extends Pick<
@@ -36,15 +37,6 @@ export interface LayerNormDecoder
   readonly finalNorm: string;
   /** Full names of the output projection's weight and, if it has one, bias. */
   readonly projection: { readonly weight: string; readonly bias?: string };
-}
-
-/** What a held point makes needless is not computed; what is needed twice, once. */
-function once(compute: () => Tensor): () => Tensor {
-  let made: Tensor | undefined;
-  return () => {
-    made ??= compute();
-    return made;
-  };
 }
 
 function blockOf(decoder: LayerNormDecoder): LanguageModel['block'] {

@@ -23,13 +23,45 @@ export function layerNorm(
 }
 
 export interface RmsNorm {
+  readonly kind: 'rms';
   readonly eps: number;
   /** What is added to the weight. */
   readonly offset: number;
 }
 
+/** A layer norm that a decoder has everywhere. */
+export interface LayerNorm {
+  readonly kind: 'layer';
+  readonly eps: number;
+  readonly bias: boolean;
+}
+
+/** What a decoder has before, behind or within its parts. */
+export type DecoderNorm = RmsNorm | LayerNorm;
+
+/** Over rows of `size` channels, as `rmsNorm`; layer norms are over whole rows. */
+export function decoderNorm(
+  device: Device,
+  x: Tensor,
+  weights: Weights,
+  name: string,
+  size: number,
+  norm: DecoderNorm,
+  dtype?: OperandType,
+): Tensor {
+  return norm.kind === 'rms'
+    ? rmsNorm(device, x, weights, name, size, norm, dtype)
+    : layerNorm(device, x, weights, name, norm.eps, dtype);
+}
+
+/** The tensors of such norms. */
+export function decoderNormTensors(norm: DecoderNorm, ...names: readonly string[]): string[] {
+  const affine = norm.kind === 'layer' && norm.bias ? ['weight', 'bias'] : ['weight'];
+  return names.flatMap((name) => affine.map((parameter) => `${name}.${parameter}`));
+}
+
 /** Over rows of `size` channels: where x is wider, one norm for each head. */
-export function rmsNorm(
+function rmsNorm(
   device: Device,
   x: Tensor,
   weights: Weights,

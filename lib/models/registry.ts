@@ -2,6 +2,8 @@
 
 import { BallastError } from '../errors.js';
 import { bloom } from './bloom.js';
+import { cohere } from './cohere.js';
+import { cohere2 } from './cohere2.js';
 import { ConfigReader } from './config-reader.js';
 import { deit } from './deit.js';
 import { ernie45 } from './ernie4-5.js';
@@ -40,6 +42,7 @@ import { qwen3 } from './qwen3.js';
 import { qwen3Vl } from './qwen3-vl.js';
 import { seedOss } from './seed-oss.js';
 import { smollm3 } from './smollm3.js';
+import { stablelm } from './stablelm.js';
 import { starcoder2 } from './starcoder2.js';
 import { swin } from './swin.js';
 import { unknownModelType } from './unknown-model-type.js';
@@ -47,6 +50,8 @@ import { vit } from './vit.js';
 
 export const architectures: readonly Architecture[] = [
   bloom,
+  cohere,
+  cohere2,
   ernie45,
   gemma,
   gemma2,
@@ -75,6 +80,7 @@ export const architectures: readonly Architecture[] = [
   qwen3Vl,
   seedOss,
   smollm3,
+  stablelm,
   starcoder2,
 ];
 

@@ -16,6 +16,8 @@ import transformers
 from safetensors.torch import load_file
 
 FIELDS = {
+    "cohere": ["attention_bias"],
+    "cohere2": ["attention_bias"],
     "ernie4_5": ["use_bias"],
     "gemma": ["attention_bias"],
     "gemma2": ["attention_bias"],
@@ -33,6 +35,7 @@ FIELDS = {
     "seed_oss": ["attention_bias", "attention_out_bias", "mlp_bias"],
     "qwen3_vl": ["text_config.attention_bias"],
     "smollm3": ["attention_bias", "mlp_bias"],
+    "stablelm": ["use_qkv_bias"],
     "starcoder2": ["use_bias"],
 }
 # What names of the first block begin with.

@@ -122,6 +122,7 @@ PHI3_LONGROPE = dict(
     ),
 )
 
+STABLELM_ROPE = dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5)
 QWEN_ENCODER = dict(
     depth=1, num_heads=2, intermediate_size=8, patch_size=4, spatial_merge_size=1, temporal_patch_size=1
 )
@@ -368,6 +369,26 @@ VARIANTS = {
             vision_config=dict(
                 QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_block_indexes=[0]
             ),
+        ),
+    ),
+    "stablelm": ("StableLm", dict(GATED, use_qkv_bias=True, rope_parameters=STABLELM_ROPE)),
+    "stablelm-parallel": (
+        "StableLm",
+        dict(
+            GATED,
+            use_parallel_residual=True,
+            tie_word_embeddings=True,
+            rope_parameters=STABLELM_ROPE,
+        ),
+    ),
+    "cohere": ("Cohere", dict(GATED, logit_scale=0.25)),
+    "cohere2-biases": (
+        "Cohere2",
+        dict(
+            GATED,
+            attention_bias=True,
+            sliding_window=6,
+            layer_types=["sliding_attention", "full_attention"],
         ),
     ),
 }

@@ -33,6 +33,8 @@ const mlp = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
 
 /** Linears whose bias transformers announces and reads, and vLLM's class does not own. */
 const notOwned: Readonly<Record<string, readonly string[]>> = {
+  cohere: attention,
+  cohere2: attention,
   ernie4_5: [...attention, ...mlp],
   gemma: attention,
   olmo2: attention,

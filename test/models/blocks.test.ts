@@ -192,6 +192,8 @@ test('which linears can be given a bias', () => {
   expect(givable('smollm3')).toEqual([...attention, ...mlp]);
   expect(givable('starcoder2-untied-no-biases')).toEqual([...attention, 'mlp.c_fc', 'mlp.c_proj']);
   expect(openModelOf('granite').slots.block.kind).toBe('none');
+  expect(givable('stablelm')).toEqual(attention.slice(0, 3));
+  expect(givable('cohere')).toEqual(attention);
   expect(givable('ernie4-5')).toEqual([...attention, ...mlp]);
   expect(givable('seed-oss')).toEqual([...attention, ...mlp]);
   expect(givable('glm')).toEqual(attention.slice(0, 3));

@@ -126,6 +126,29 @@ const published: [string, number, Config][] = [
     },
   ],
   [
+    'StableLM 2 1.6B',
+    1_644_515_328,
+    {
+      model_type: 'stablelm',
+      ...sizes(2048, 5632, 24, 32, 32, 100352),
+      max_position_embeddings: 4096,
+      use_qkv_bias: true,
+      partial_rotary_factor: 0.25,
+    },
+  ],
+  [
+    'Command R7B',
+    8_028_033_024,
+    {
+      model_type: 'cohere2',
+      ...sizes(4096, 14336, 32, 32, 8, 256000),
+      max_position_embeddings: 132096,
+      sliding_window: 4096,
+      sliding_window_pattern: 4,
+      logit_scale: 0.25,
+    },
+  ],
+  [
     'StarCoder',
     15_517_456_384,
     {
