@@ -166,8 +166,10 @@ function registeredNames(root, folder) {
   if (!existsSync(registry)) return [];
   return [...importsOf(withoutComments(readFileSync(registry, 'utf8')))]
     .filter(({ target, typeOnly }) => target.startsWith('./') && !typeOnly)
-    .map(({ target }) => path.basename(target, '.js'))
-    .filter((name) => existsSync(path.join(root, 'lib', folder, `${name}.ts`)));
+    .filter(({ target }) =>
+      existsSync(path.join(path.dirname(registry), target.replace(/\.js$/, '.ts'))),
+    )
+    .map(({ target }) => path.basename(target, '.js'));
 }
 
 /** Splits identifiers and strings into words: `GptqOptions` → gptq, options. */

@@ -1,27 +1,43 @@
 // The architectures this library knows: one line each.
 
 import { BallastError } from '../errors.js';
-import { bloom } from './bloom.js';
-import { cohere } from './cohere.js';
-import { cohere2 } from './cohere2.js';
+import { bloom } from './architectures/bloom.js';
+import { cohere } from './architectures/cohere.js';
+import { cohere2 } from './architectures/cohere2.js';
+import { deit } from './architectures/deit.js';
+import { ernie45 } from './architectures/ernie4-5.js';
+import { gemma } from './architectures/gemma.js';
+import { gemma2 } from './architectures/gemma2.js';
+import { gemma3 } from './architectures/gemma3.js';
+import { gemma3Text } from './architectures/gemma3-text.js';
+import { glm } from './architectures/glm.js';
+import { glm4 } from './architectures/glm4.js';
+import { gptBigcode } from './architectures/gpt-bigcode.js';
+import { gptNeox } from './architectures/gpt-neox.js';
+import { gpt2 } from './architectures/gpt2.js';
+import { granite } from './architectures/granite.js';
+import { llama } from './architectures/llama.js';
+import { ministral } from './architectures/ministral.js';
+import { ministral3 } from './architectures/ministral3.js';
+import { mistral } from './architectures/mistral.js';
+import { mistral3 } from './architectures/mistral3.js';
+import { olmo2 } from './architectures/olmo2.js';
+import { olmo3 } from './architectures/olmo3.js';
+import { opt } from './architectures/opt.js';
+import { phi } from './architectures/phi.js';
+import { phi3 } from './architectures/phi3.js';
+import { qwen2 } from './architectures/qwen2.js';
+import { qwen25Vl } from './architectures/qwen2-5-vl.js';
+import { qwen2Vl } from './architectures/qwen2-vl.js';
+import { qwen3 } from './architectures/qwen3.js';
+import { qwen3Vl } from './architectures/qwen3-vl.js';
+import { seedOss } from './architectures/seed-oss.js';
+import { smollm3 } from './architectures/smollm3.js';
+import { stablelm } from './architectures/stablelm.js';
+import { starcoder2 } from './architectures/starcoder2.js';
+import { swin } from './architectures/swin.js';
+import { vit } from './architectures/vit.js';
 import { ConfigReader } from './config-reader.js';
-import { deit } from './deit.js';
-import { ernie45 } from './ernie4-5.js';
-import { gemma } from './gemma.js';
-import { gemma2 } from './gemma2.js';
-import { gemma3 } from './gemma3.js';
-import { gemma3Text } from './gemma3-text.js';
-import { glm } from './glm.js';
-import { glm4 } from './glm4.js';
-import { gptBigcode } from './gpt-bigcode.js';
-import { gptNeox } from './gpt-neox.js';
-import { gpt2 } from './gpt2.js';
-import { granite } from './granite.js';
-import { llama } from './llama.js';
-import { ministral } from './ministral.js';
-import { ministral3 } from './ministral3.js';
-import { mistral } from './mistral.js';
-import { mistral3 } from './mistral3.js';
 import type {
   Architecture,
   BlockModel,
@@ -30,23 +46,7 @@ import type {
   Rewrite,
   VisionModel,
 } from './model.js';
-import { olmo2 } from './olmo2.js';
-import { olmo3 } from './olmo3.js';
-import { opt } from './opt.js';
-import { phi } from './phi.js';
-import { phi3 } from './phi3.js';
-import { qwen2 } from './qwen2.js';
-import { qwen25Vl } from './qwen2-5-vl.js';
-import { qwen2Vl } from './qwen2-vl.js';
-import { qwen3 } from './qwen3.js';
-import { qwen3Vl } from './qwen3-vl.js';
-import { seedOss } from './seed-oss.js';
-import { smollm3 } from './smollm3.js';
-import { stablelm } from './stablelm.js';
-import { starcoder2 } from './starcoder2.js';
-import { swin } from './swin.js';
 import { unknownModelType } from './unknown-model-type.js';
-import { vit } from './vit.js';
 
 export const architectures: readonly Architecture[] = [
   bloom,

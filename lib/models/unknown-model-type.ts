@@ -20,7 +20,7 @@ export function unknownModelType(
   return new BallastError(
     'ERR_UNSUPPORTED',
     `Expected a supported model_type in config.json (${known}) but ${received}.${hint} ` +
-      'To add an architecture, write one file in lib/models and one line in its registry.ts: docs/add-a-model.md.',
+      'To add an architecture, write one file in lib/models/architectures and one line in lib/models/registry.ts: docs/add-a-model.md.',
   );
 }
 

@@ -13,7 +13,7 @@ const folder = join(root, 'build/documentation');
 
 const folderOf: Readonly<Record<string, string>> = {
   'docs/add-a-format.md': 'lib/export',
-  'docs/add-a-model.md': 'lib/models',
+  'docs/add-a-model.md': 'lib/models/architectures',
   'docs/add-a-quantizer.md': 'lib/quantizers',
 };
 
@@ -24,7 +24,7 @@ function programs(): Map<string, string> {
     const text = readFileSync(join(root, page), 'utf8');
     let index = 0;
     for (const [, program = ''] of text.matchAll(/^```[jt]s\n([\s\S]*?)^```/gm)) {
-      const isFile = program.startsWith('//') && program.includes("from './");
+      const isFile = program.startsWith('//') && /from '\.\.?\//.test(program);
       if (!isFile && !program.includes("from 'ballast'")) continue;
       const name = `${page.replace(/[/.]/g, '-')}-${++index}.ts`;
       found.set(isFile ? join(folderOf[page] ?? '', name) : name, program);
@@ -39,7 +39,7 @@ it('every program in README and docs compiles', () => {
     expect.arrayContaining([
       'README-md-1.ts',
       'lib/export/docs-add-a-format-md-1.ts',
-      'lib/models/docs-add-a-model-md-1.ts',
+      'lib/models/architectures/docs-add-a-model-md-1.ts',
       'lib/quantizers/docs-add-a-quantizer-md-1.ts',
     ]),
   );

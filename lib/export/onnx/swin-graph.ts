@@ -1,9 +1,9 @@
-// Swin's graph: see lib/models/swin.ts, which this repeats as nodes. Windows, and the two by two tokens that are merged
+// Swin's graph: see lib/models/architectures/swin.ts, which this repeats as nodes. Windows, and the two by two tokens that are merged
 // between stages, are a Gather of an image's tokens.
 
+import { isSwin, swinNames } from '../../models/architectures/swin.js';
 import type { BlockModel } from '../../models/index.js';
 import { merging, mergingOrder } from '../../models/patch-merging.js';
-import { isSwin, swinNames } from '../../models/swin.js';
 import { classify, patchTokens } from './image-nodes.js';
 import { type BlockParts, type GraphTools, layerNorm, type ModelGraph } from './model-graph.js';
 import { arrange, visionBlockGraph } from './vision-block-graph.js';

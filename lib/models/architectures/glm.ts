@@ -1,0 +1,31 @@
+// GLM-4 9B in the words of transformers (arXiv 2406.12793): the gated decoder with rotary positions on every other channel of
+// half of each head, gate and up as one linear, and biases in query, key and value.
+
+import { ConfigReader } from '../config-reader.js';
+import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
+import { biasByConfig, withoutBias } from '../linear-bias.js';
+import type { Architecture } from '../model.js';
+import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readRotary } from '../read-rotary.js';
+
+export const glm: Architecture = {
+  modelType: 'glm',
+  relatives: ['chatglm'],
+  read: (config, tensors) => gatedDecoder(readGlmDecoder(new ConfigReader(config), 'glm'), tensors),
+};
+
+export function readGlmDecoder(reader: ConfigReader, modelType: string): GatedDecoder {
+  const share = { field: 'partial_rotary_factor', fallback: 0.5 };
+  const decoder = readGatedDecoder(reader, modelType, {
+    headSize: 128,
+    eps: 1.5625e-7,
+    readRotary: (_, sizes) => readRotary(reader, { ...sizes, share, interleaved: true }),
+  });
+  const projections = biasByConfig(reader, 'attention_bias', true);
+  return {
+    ...decoder,
+    fusedMlp: true,
+    biases: { projections, output: withoutBias, mlp: withoutBias },
+    biasFields: { attention_bias: true },
+  };
+}

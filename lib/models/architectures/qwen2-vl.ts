@@ -1,0 +1,35 @@
+// Qwen2-VL (arXiv 2409.12191): the language model inside, on texts alone, is Qwen2.
+
+import { ConfigReader } from '../config-reader.js';
+import { innerDecoder } from '../inner-decoder.js';
+import { withBias } from '../linear-bias.js';
+import type { Architecture, Config, LanguageModel } from '../model.js';
+import { qwenParts, readTextRotary } from '../qwen-vision.js';
+import { readQwenWindows } from '../qwen-windows.js';
+import { readGatedDecoder } from '../read-gated-decoder.js';
+
+export const qwen2Vl: Architecture = {
+  modelType: 'qwen2_vl',
+  read: (config, tensors) => readQwen2Vl(config, tensors, 'qwen2_vl'),
+};
+
+export function readQwen2Vl(
+  config: Config,
+  tensors: ReadonlySet<string>,
+  modelType: string,
+): LanguageModel {
+  const reader = new ConfigReader(config);
+  // Published configurations hold the language model's fields beside those of the images.
+  const text = reader.has('text_config') ? reader.section('text_config') : reader;
+  const decoder = readGatedDecoder(text, modelType, {
+    eps: 1e-5,
+    readRotary: (_, sizes) => readTextRotary(text, sizes, 1e6),
+  });
+  const inner = {
+    ...decoder,
+    tiedHead: reader.boolean('tie_word_embeddings', false),
+    biases: { ...decoder.biases, projections: withBias },
+    windows: readQwenWindows(text, decoder.blocks, 80),
+  };
+  return innerDecoder(inner, config, tensors, qwenParts);
+}

@@ -1,0 +1,25 @@
+// Qwen3-VL (arXiv 2511.21631): the language model inside, on texts alone, is Qwen3.
+
+import { ConfigReader } from '../config-reader.js';
+import { innerDecoder } from '../inner-decoder.js';
+import type { Architecture } from '../model.js';
+import { qwenParts, readTextRotary } from '../qwen-vision.js';
+import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
+
+export const qwen3Vl: Architecture = {
+  modelType: 'qwen3_vl',
+  relatives: ['qwen3_vl_moe'],
+  biasesNotRead: { vllm: ['self_attn.o_proj'] },
+  read(config, tensors) {
+    const reader = new ConfigReader(config);
+    const text = reader.section('text_config');
+    const decoder = readGatedDecoder(text, 'qwen3_vl', {
+      headSize: 128,
+      readRotary: (_, sizes) => readTextRotary(text, sizes, 500_000),
+    });
+    const tiedHead = reader.boolean('tie_word_embeddings', false);
+    const biases = readBiases(text, { mlp: false });
+    const inner = { ...decoder, tiedHead, queryKeyNorms: 'heads' as const, ...biases };
+    return innerDecoder(inner, config, tensors, qwenParts);
+  },
+};
