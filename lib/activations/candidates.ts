@@ -11,7 +11,7 @@ import {
   type TwinQuantizer,
   uniformQuantizer,
 } from './quantizer.js';
-import type { Grid } from './range-observer.js';
+import type { RangeGrid } from './range-observer.js';
 
 /** Of an observed range, that a search tries. */
 export const shares: readonly number[] = Array.from(
@@ -21,12 +21,12 @@ export const shares: readonly number[] = Array.from(
 /** Beyond this, the finer side covers next to nothing. */
 const finest = 10;
 
-export function uniformCandidates({ low, high }: Range, grid: Grid): ActivationQuantizer[] {
+export function uniformCandidates({ low, high }: Range, grid: RangeGrid): ActivationQuantizer[] {
   return shares.map((share) => uniformQuantizer({ low: low * share, high: high * share }, grid));
 }
 
 /** For values from 0 on. */
-export function softmaxCandidates({ high }: Range, { bits }: Grid): TwinQuantizer[] {
+export function softmaxCandidates({ high }: Range, { bits }: RangeGrid): TwinQuantizer[] {
   const last = 2 ** (bits - 1) - 1;
   const highScale = Math.max(high, Number.MIN_VALUE) / Math.max(last, 1);
   return Array.from({ length: finest + 1 }, (_, m) => {
@@ -45,7 +45,7 @@ export function softmaxCandidates({ high }: Range, { bits }: Grid): TwinQuantize
 }
 
 /** For values of both signs, small ones below 0. */
-export function signedCandidates({ low, high }: Range, { bits }: Grid): TwinQuantizer[] {
+export function signedCandidates({ low, high }: Range, { bits }: RangeGrid): TwinQuantizer[] {
   const last = Math.max(2 ** (bits - 1) - 1, 1);
   return shares.map((share) => {
     const highScale = (share * Math.max(high, Number.MIN_VALUE)) / last;

@@ -4,7 +4,7 @@
 
 import { type Range, uniformQuantizer } from './quantizer.js';
 
-export interface Grid {
+export interface RangeGrid {
   readonly bits: number;
   readonly symmetric: boolean;
 }
@@ -48,7 +48,7 @@ export class RangeObserver {
     return Float32Array.from(this.#sample);
   }
 
-  range(rule: RangeRule, grid: Grid): Range {
+  range(rule: RangeRule, grid: RangeGrid): Range {
     const all = { low: this.#low, high: this.#high };
     if (rule === 'minmax') return all;
     return rule === 'percentile' ? percentiles(this.sample) : leastError(this.sample, all, grid);
@@ -63,7 +63,7 @@ function percentiles(sample: Float32Array): Range {
 }
 
 /** Of ranges that shrink evenly on both sides, the one whose grid gives the least squared error. */
-function leastError(sample: Float32Array, { low, high }: Range, grid: Grid): Range {
+function leastError(sample: Float32Array, { low, high }: Range, grid: RangeGrid): Range {
   const thinned = sample.filter((_, i) => i % 4 === 0);
   let best = { low, high };
   let least = Number.POSITIVE_INFINITY;
@@ -79,7 +79,7 @@ function leastError(sample: Float32Array, { low, high }: Range, grid: Grid): Ran
   return best;
 }
 
-function squaredError(sample: Float32Array, range: Range, grid: Grid): number {
+function squaredError(sample: Float32Array, range: Range, grid: RangeGrid): number {
   const { scale, zero } = uniformQuantizer(range, grid);
   const last = 2 ** grid.bits - 1;
   let error = 0;

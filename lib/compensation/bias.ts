@@ -66,7 +66,7 @@ export interface Fit {
 }
 
 /** A bias, what it was fitted on, and what judges it. */
-export interface Candidate {
+interface BiasCandidate {
   readonly bias: Float64Array | Float32Array;
   readonly fit: Fit;
   /** On held-out tokens; without them the bias is kept. */
@@ -103,7 +103,7 @@ export function shrunk<Values extends Float64Array | Float32Array>(
 }
 
 /** The bias, if held-out tokens speak for it, and its certificate. */
-export function judged(candidate: Candidate): FittedBias {
+export function judged(candidate: BiasCandidate): FittedBias {
   const { bias, fit, judge, outputEnergy: energy, onTrial } = candidate;
   const unit = unitOf(energy);
   const gain = gainOf(bias, fit);

@@ -22,7 +22,7 @@ export function layerNorm(
   return device.layerNorm(x, find('weight'), find('bias'), eps, dtype);
 }
 
-export interface RmsNorm {
+interface RmsNorm {
   readonly kind: 'rms';
   readonly eps: number;
   /** What is added to the weight. */
@@ -30,7 +30,7 @@ export interface RmsNorm {
 }
 
 /** A layer norm that a decoder has everywhere. */
-export interface LayerNorm {
+interface LayerNorm {
   readonly kind: 'layer';
   readonly eps: number;
   readonly bias: boolean;

@@ -13,7 +13,7 @@ interface Tables {
   readonly sin: Float32Array;
 }
 
-export interface RotaryVariant {
+interface RotaryVariant {
   /** Whether channels 2i and 2i + 1 turn together, not i and i + half. */
   readonly interleaved?: boolean;
   /** What queries are multiplied by, where whole heads turn. */

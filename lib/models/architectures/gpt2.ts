@@ -11,7 +11,7 @@ import { linear } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 
 /** Everything but how attention works and what its linears are. */
-export type Gpt2Frame = Omit<LayerNormDecoder, 'modelType' | 'linears' | 'attend'>;
+type Gpt2Frame = Omit<LayerNormDecoder, 'modelType' | 'linears' | 'attend'>;
 
 interface Gpt2Sizes {
   readonly hiddenSize: number;
