@@ -12,8 +12,8 @@ import {
 } from '../index.js';
 import { architectures } from '../models/index.js';
 import { bytes, digits, percent, seconds } from '../number-formats.js';
-import { defaults } from '../pipeline/options.js';
-import { resolveOptions } from '../pipeline/resolve-options.js';
+import { defaults } from '../pipeline/options/options.js';
+import { resolveOptions } from '../pipeline/options/resolve-options.js';
 import { quantizers } from '../quantizers/index.js';
 import { addOptions, readOptions } from './option-table.js';
 import { type Progress, withProgress } from './progress.js';

@@ -3,9 +3,9 @@
 import { Command } from 'commander';
 import { type SearchOptions, type SearchReport, search } from '../index.js';
 import { digits } from '../number-formats.js';
-import { searchDefaults } from '../pipeline/options.js';
-import { runOptionsOf } from '../pipeline/resolve-options.js';
-import { scoreOf } from '../pipeline/scorer.js';
+import { searchDefaults } from '../pipeline/options/options.js';
+import { runOptionsOf } from '../pipeline/options/resolve-options.js';
+import { scoreOf } from '../pipeline/site-search/scorer.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
 import { withProgress } from './progress.js';
 import { follower, outcome } from './quantize-command.js';

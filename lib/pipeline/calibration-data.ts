@@ -14,8 +14,8 @@ import {
   type VisionModel,
 } from '../models/index.js';
 import { sharedDefaults } from '../shared-defaults.js';
-import { batchTokensOf } from './batch-tokens.js';
-import type { ResolvedOptions } from './options.js';
+import { batchTokensOf } from './memory/batch-tokens.js';
+import type { ResolvedOptions } from './options/options.js';
 
 export interface CalibrationData {
   /** Samples that are fitted on, all of one length. */

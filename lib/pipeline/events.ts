@@ -2,7 +2,7 @@
 
 import type { Certificate } from '../compensation/index.js';
 import type { DownloadEvent } from '../evaluate/index.js';
-import type { ResolvedOptions } from './options.js';
+import type { ResolvedOptions } from './options/options.js';
 
 /** One quantized linear. Errors are relative to the energy of its float output, tr(W G Wᵀ). */
 export interface LayerReport extends Certificate {

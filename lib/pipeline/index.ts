@@ -6,13 +6,18 @@ export type {
   RunReport,
   Seconds,
 } from './events.js';
-export type { MemoryPart, MemoryPlan } from './memory-plan.js';
+export type { MemoryPart, MemoryPlan } from './memory/memory-plan.js';
+export { planMemory } from './memory/plan-memory.js';
 export type {
   QuantizeOptions,
   ResolvedOptions,
   SearchOptions,
-} from './options.js';
-export { planMemory } from './plan-memory.js';
+} from './options/options.js';
 export { quantize } from './quantize.js';
-export type { HeldOutScore } from './scorer.js';
-export { type Candidate, type SearchEvent, type SearchReport, search } from './search.js';
+export type { HeldOutScore } from './site-search/scorer.js';
+export {
+  type Candidate,
+  type SearchEvent,
+  type SearchReport,
+  search,
+} from './site-search/search.js';

@@ -1,15 +1,15 @@
 // The main job: a checkpoint in, a quantized and compensated checkpoint out, one block at a time.
 
 import { findFormat, storedBitsOf } from '../export/index.js';
+import { quantizeBlock } from './blocks/quantize-block.js';
 import type { CalibrationData } from './calibration-data.js';
 import { enterModel } from './enter-model.js';
 import type { LayerReport, OutputReport, QuantizeEvent, RunReport } from './events.js';
-import { compensateModel } from './model-site.js';
-import type { QuantizeOptions } from './options.js';
-import { quantizeBlock } from './quantize-block.js';
+import type { QuantizeOptions } from './options/options.js';
 import { ResultWriter } from './result-writer.js';
 import type { Run } from './run.js';
 import { reportOf } from './run-report.js';
+import { compensateModel } from './sites/model-site.js';
 import { withRun } from './with-run.js';
 
 /**

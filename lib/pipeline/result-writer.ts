@@ -13,8 +13,8 @@ import {
   PositionBiasWriter,
   recordFiles,
 } from '../export/index.js';
+import type { QuantizedBlock } from './blocks/quantize-block.js';
 import type { RunReport } from './events.js';
-import type { QuantizedBlock } from './quantize-block.js';
 import type { Run } from './run.js';
 
 export class ResultWriter {

@@ -8,10 +8,10 @@ import { type BlockLoader, disposeAll, type PerDevice } from '../execution/index
 import type { BlockContext, BlockModel, Config } from '../models/index.js';
 import type { Quantizer } from '../quantizers/index.js';
 import type { Clock } from './clock.js';
-import type { LossGradients } from './loss-gradients.js';
-import type { ResolvedOptions } from './options.js';
-import type { Sites } from './sites.js';
-import type { SpareMemory } from './spare-memory.js';
+import type { LossGradients } from './grids/loss-gradients.js';
+import type { SpareMemory } from './memory/spare-memory.js';
+import type { ResolvedOptions } from './options/options.js';
+import type { Sites } from './sites/sites.js';
 
 /** A block's weights and activations as they were quantized before; see prepared-model.ts. */
 export interface PreparedBlock {

@@ -19,13 +19,13 @@ import { batchesOf, type CalibrationData, readCalibrationData } from './calibrat
 import { Clock } from './clock.js';
 import type { QuantizeEvent } from './events.js';
 import { fetchWithEvents } from './fetch.js';
-import { LossGradients } from './loss-gradients.js';
-import { memoryPlanOf } from './memory-plan.js';
-import type { QuantizeOptions, ResolvedOptions } from './options.js';
-import { resolveOptions } from './resolve-options.js';
+import { LossGradients } from './grids/loss-gradients.js';
+import { memoryPlanOf } from './memory/memory-plan.js';
+import { SpareMemory } from './memory/spare-memory.js';
+import type { QuantizeOptions, ResolvedOptions } from './options/options.js';
+import { resolveOptions } from './options/resolve-options.js';
 import type { Run } from './run.js';
-import { findSites, type Sites } from './sites.js';
-import { SpareMemory } from './spare-memory.js';
+import { findSites, type Sites } from './sites/sites.js';
 
 export async function* withRun<Event, Result>(
   model: string,

@@ -5,7 +5,7 @@
 import { pathToFileURL } from 'node:url';
 import { llama8b } from '../../bench/job/random-llama.mjs';
 import { queuedTogether } from '../../dist/execution/queue-each.js';
-import { gpuBatchTokens } from '../../dist/pipeline/batch-tokens.js';
+import { gpuBatchTokens } from '../../dist/pipeline/memory/batch-tokens.js';
 
 /** Of an H200, per second; waits and launches in seconds. */
 export const rates = {

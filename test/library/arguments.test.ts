@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import * as ballast from '../../lib/index.js';
-import { resolveOptions } from '../../lib/pipeline/resolve-options.js';
+import { resolveOptions } from '../../lib/pipeline/options/resolve-options.js';
 
 /** Calls a function by its name and waits for the end, or for the first event. */
 async function call(name: string, ...args: unknown[]): Promise<unknown> {

@@ -1,9 +1,9 @@
 // How many tokens mini-batches have, by the device that they are for.
 
 import { expect, it } from 'vitest';
-import { batchTokensOf } from '../../lib/pipeline/batch-tokens.js';
-import type { QuantizeOptions } from '../../lib/pipeline/options.js';
-import { resolveOptions } from '../../lib/pipeline/resolve-options.js';
+import { batchTokensOf } from '../../lib/pipeline/memory/batch-tokens.js';
+import type { QuantizeOptions } from '../../lib/pipeline/options/options.js';
+import { resolveOptions } from '../../lib/pipeline/options/resolve-options.js';
 
 const samples = 512 * 2048;
 

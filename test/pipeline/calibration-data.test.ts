@@ -8,7 +8,7 @@ import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
 import { joined } from '../../lib/joined.js';
 import { readBlockModel } from '../../lib/models/index.js';
 import { readCalibrationData } from '../../lib/pipeline/calibration-data.js';
-import { resolveOptions } from '../../lib/pipeline/resolve-options.js';
+import { resolveOptions } from '../../lib/pipeline/options/resolve-options.js';
 import { exampleModel, exampleText, temporaryFolder } from '../places.js';
 
 const sequenceLength = 32;

@@ -8,7 +8,7 @@ import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
 import { Device, type Tensor } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
 import { evaluate, inspect, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';
-import { foldedBias } from '../../lib/pipeline/folded-bias.js';
+import { foldedBias } from '../../lib/pipeline/sites/folded-bias.js';
 import { builtCommand, exampleText, temporaryFolder } from '../places.js';
 import { type RandomOpt, randomOpt } from './random-opt.js';
 import { finish } from './runs.js';

@@ -4,9 +4,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Device, type Tensor } from '../../lib/device/index.js';
 import type { Linear } from '../../lib/models/index.js';
-import { HeldStates } from '../../lib/pipeline/held-states.js';
-import type { BlockRun } from '../../lib/pipeline/observe.js';
-import { SpareMemory } from '../../lib/pipeline/spare-memory.js';
+import { HeldStates } from '../../lib/pipeline/blocks/held-states.js';
+import type { BlockRun } from '../../lib/pipeline/blocks/observe.js';
+import { SpareMemory } from '../../lib/pipeline/memory/spare-memory.js';
 
 let device: Device;
 beforeAll(() => {

@@ -1,7 +1,7 @@
 // Defaults that depend on other options.
 
 import { expect, it } from 'vitest';
-import { resolveOptions } from '../../lib/pipeline/resolve-options.js';
+import { resolveOptions } from '../../lib/pipeline/options/resolve-options.js';
 
 const resolved = (options: object) =>
   resolveOptions({ output: 'out', calibration: 'text', ...options }).options;

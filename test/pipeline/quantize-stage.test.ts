@@ -3,7 +3,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Device } from '../../lib/device/index.js';
 import { type QuantizeOptions, quantize } from '../../lib/index.js';
-import { placesOf } from '../../lib/pipeline/quantize-stage.js';
+import { placesOf } from '../../lib/pipeline/blocks/quantize-stage.js';
 import type { Run } from '../../lib/pipeline/run.js';
 import { exampleText, temporaryFolder } from '../places.js';
 import { randomOpt } from './random-opt.js';

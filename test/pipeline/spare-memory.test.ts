@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Device } from '../../lib/device/index.js';
 import { planMemory } from '../../lib/index.js';
-import { SpareMemory } from '../../lib/pipeline/spare-memory.js';
+import { SpareMemory } from '../../lib/pipeline/memory/spare-memory.js';
 import { exampleModel, exampleText } from '../places.js';
 import { filesOf, finish } from './runs.js';
 

@@ -1,0 +1,187 @@
+// What a run will hold in memory, told before it begins: from the headers of the checkpoint and the options alone, no weight
+// and no text is read. Counted is what grows with the model or the samples and stands at the same time in the largest
+// block; the process itself, and memory that an allocator keeps for later, come on top. Of several devices the first is
+// counted, which holds the most: it has as many samples as any, and takes in the others' statistics.
+
+import type { Checkpoint } from '../../checkpoint/checkpoint.js';
+import { bytesPerElement } from '../../checkpoint/dtypes.js';
+import { deviceNames } from '../../device/index.js';
+import { batchSize, operandTypeOf } from '../../execution/index.js';
+import {
+  type BlockModel,
+  type BlockShape,
+  isLanguageModel,
+  shapeOf,
+  type VisionModel,
+} from '../../models/index.js';
+import { type GroupPlan, neededPaths, needsOf } from '../blocks/needs.js';
+import { judgesOf, sequenceLengthOf } from '../calibration-data.js';
+import type { ResolvedOptions } from '../options/options.js';
+import type { Run } from '../run.js';
+import { batchTokensOf } from './batch-tokens.js';
+
+export interface MemoryPart {
+  /** Such as 'hidden states'. */
+  readonly what: string;
+  readonly bytes: number;
+}
+
+export interface MemoryPlan {
+  readonly parts: readonly MemoryPart[];
+  /** Of all parts. */
+  readonly bytes: number;
+  /** What besides is held at most where memory is to spare, see `spareBytes`. */
+  readonly heldBytes: number;
+  /** Tokens of the samples, those that judge included. */
+  readonly tokens: number;
+  /** How many share them; no other holds more than what is told. */
+  readonly devices: number;
+}
+
+/** What the parts are counted from. */
+interface Plan {
+  /** Whether the next block's weights are brought into its own memory while a block is worked on. */
+  readonly loadsAhead: boolean;
+  readonly checkpoint: Checkpoint;
+  readonly model: BlockModel;
+  readonly options: ResolvedOptions;
+  readonly paths: { readonly float: boolean; readonly quantized: boolean };
+  readonly needs: GroupPlan;
+  readonly needsFactor: boolean;
+  /** Of a device, those that judge included. */
+  readonly samples: number;
+  /** Of a mini-batch. */
+  readonly batchTokens: number;
+  readonly devices: number;
+}
+
+const float32 = 4;
+
+/** What is known of a run before it begins. */
+type Planned = Pick<Run, 'checkpoint' | 'model' | 'options' | 'quantizer' | 'sites'>;
+
+export function memoryPlanOf(planned: Planned): MemoryPlan {
+  const { checkpoint, model, options, quantizer } = planned;
+  const sequence = isLanguageModel(model)
+    ? sequenceLengthOf(model, options)
+    : (model as VisionModel).sequence;
+  const names = deviceNames(options.device);
+  const devices = names.length;
+  const kinds = [options.samples, judgesOf(options)];
+  const batchTokens = batchTokensOf(options, sum(kinds) * sequence);
+  const size = batchSize(sequence, batchTokens);
+  const samples = sum(kinds.map((count) => shareOf(count, size, devices)));
+  const run = { ...planned, keepsStates: false };
+  const linears = model.linears.map(({ name }) => name);
+  const plan: Plan = {
+    ...{ checkpoint, model, options, samples, devices, batchTokens },
+    loadsAhead: names[0] !== 'cpu',
+    paths: neededPaths(run),
+    needs: needsOf(run, linears, true),
+    needsFactor: quantizer.needsMoment,
+  };
+  const blocks = Array.from({ length: model.blocks }, (_, index) => {
+    const parts = partsOf(plan, index, sequence);
+    const heldBytes = heldBytesOf(plan, index, sequence);
+    return { parts, bytes: sum(parts.map(({ bytes }) => bytes)), heldBytes };
+  });
+  const largest = blocks.reduce((most, block) => (block.bytes > most.bytes ? block : most));
+  return { ...largest, tokens: sum(kinds) * sequence, devices };
+}
+
+/** Samples of the device that is dealt the first mini-batch. */
+function shareOf(samples: number, size: number, devices: number): number {
+  const batches = Math.ceil(samples / size);
+  return Math.min(samples, Math.ceil(batches / devices) * size);
+}
+
+function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
+  const shape = shapeOf(plan.model, index);
+  const sequence = shape.sequence ?? embedded;
+  const next = plan.loadsAhead && index + 1 < plan.model.blocks;
+  // On the host, whatever the device.
+  const onHost = !plan.loadsAhead;
+  return [
+    { what: 'weights of a block', bytes: blockBytes(plan, index) },
+    ...(next ? [{ what: 'weights of the next', bytes: storedBytes(plan, index + 1) }] : []),
+    ...(onHost ? [{ what: 'a result on its way', bytes: storedBytes(plan, index) }] : []),
+    { what: 'hidden states', bytes: stateBytes(plan, shape, sequence) },
+    { what: 'statistics', bytes: statisticsBytes(plan, shape) },
+    { what: 'a linear at work', bytes: linearBytes(shape) },
+    { what: 'a mini-batch at work', bytes: batchBytes(plan, shape, sequence) },
+  ];
+}
+
+/** What the widest linear reads, of each token: see held-states.ts. */
+function heldBytesOf({ model, options, paths, samples }: Plan, index: number, embedded: number) {
+  if (!options.trueSequential || !paths.quantized) return 0;
+  const { precision, activationBits } = options;
+  const { linears, sequence = embedded } = shapeOf(model, index);
+  const widest = Math.max(...linears.map(({ inChannels }) => inChannels));
+  return (
+    samples * sequence * widest * bytesPerElement(operandTypeOf(precision, activationBits > 0))
+  );
+}
+
+/** As stored, and the quantized weight and its codes beside it. */
+function blockBytes(plan: Plan, index: number): number {
+  const sizes = storedWeights(plan, index).map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  return 2 * storedBytes(plan, index) + sum(sizes);
+}
+
+function storedBytes(plan: Plan, index: number): number {
+  return sum(storedWeights(plan, index).map(({ bytes }) => bytes));
+}
+
+function storedWeights({ checkpoint, model }: Plan, index: number) {
+  const block = model.blockName(index);
+  return shapeOf(model, index).linears.map(({ name }) =>
+    checkpoint.tensor(`${block}.${name}.weight`),
+  );
+}
+
+/** Of each path, and once more: what leaves a block stands beside what enters it. */
+function stateBytes({ paths, samples }: Plan, { hiddenSize }: BlockShape, sequence: number) {
+  const copies = Number(paths.float) + Number(paths.quantized) + 1;
+  return copies * samples * sequence * hiddenSize * float32;
+}
+
+/** Matrices [c, c] of the inputs of a group: sums, what is formed of them, and the quantizer's factor. */
+function statisticsBytes(plan: Plan, { linears }: BlockShape): number {
+  const { options, paths, needs, needsFactor, devices } = plan;
+  const formed = 2;
+  const perSet = needs.drift ? 3 * formed : formed;
+  const sets = perSet * (options.heldOut > 0 ? 2 : 1) + (needs.quantizerMoment ? formed : 0);
+  // Beside the sums, while they are taken in: another device's, and what both make.
+  const taken = devices > 1 ? 2 : 0;
+  const matrices = sets + Math.max(needsFactor ? 2 : 0, taken);
+  const sizes = linears.map(({ inChannels }) => inChannels ** 2);
+  // Without a stage for each group all stand at once; those that share an input are counted apart, so this is a bound.
+  const inStages = options.trueSequential && paths.quantized;
+  const elements = inStages ? Math.max(...sizes) : sum(sizes);
+  return matrices * elements * float32;
+}
+
+/** The target, what the quantizer makes of it, and the difference of both weights. */
+function linearBytes({ linears }: BlockShape): number {
+  const copies = 4;
+  const sizes = linears.map(({ inChannels, outChannels }) => inChannels * outChannels);
+  return copies * Math.max(...sizes) * float32;
+}
+
+/** What a block's operations hold of one mini-batch: the residual stream, a linear's input and its output. */
+function batchBytes(
+  { samples, batchTokens }: Plan,
+  { linears, hiddenSize }: BlockShape,
+  sequence: number,
+) {
+  const widest = Math.max(
+    ...linears.map(({ inChannels, outChannels }) => inChannels + outChannels),
+  );
+  const tokens = Math.min(batchSize(sequence, batchTokens), samples) * sequence;
+  return tokens * (widest + 2 * hiddenSize) * float32;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
