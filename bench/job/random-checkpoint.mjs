@@ -2,7 +2,7 @@
 // says does not matter.
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SafetensorsWriter } from '../../dist/checkpoint/safetensors-writer.js';
+import { SafetensorsWriter } from '../../dist/checkpoint/output/safetensors-writer.js';
 
 const example = new URL('../../examples/model/', import.meta.url);
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { calibrationSamples } from '../../dist/calibration/samples.js';
-import { loadTokenizer } from '../../dist/checkpoint/tokenizer.js';
+import { loadTokenizer } from '../../dist/checkpoint/tokenizer/tokenizer.js';
 import { bits, calibration, defaultModels, quantizeOnce } from '../job/quantize-once.mjs';
 import { writeRandomOpt } from '../job/random-opt.mjs';
 import { median } from '../measure.mjs';

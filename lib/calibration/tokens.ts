@@ -1,6 +1,6 @@
 // The tokens of a file of texts, in the order of its documents.
 
-import type { Tokenizer } from '../checkpoint/tokenizer.js';
+import type { Tokenizer } from '../checkpoint/tokenizer/tokenizer.js';
 import { joinedLength } from '../joined.js';
 import { type DocumentOptions, readDocuments } from './documents.js';
 

@@ -3,8 +3,8 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
-import { reportFile } from '../checkpoint/result-files.js';
-import { writeWholeFile } from '../checkpoint/whole-file.js';
+import { reportFile } from '../checkpoint/output/result-files.js';
+import { writeWholeFile } from '../checkpoint/output/whole-file.js';
 import { BallastError } from '../errors.js';
 import { type ReportedEvaluation, type ReportInput, renderReport } from '../index.js';
 import { repeated } from './option-table.js';

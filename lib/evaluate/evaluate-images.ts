@@ -2,7 +2,7 @@
 // are checked before the first image is classified.
 
 import { basename } from 'node:path';
-import { type DownloadEvent, fetchModel } from '../checkpoint/fetch-model.js';
+import { type DownloadEvent, fetchModel } from '../checkpoint/hub/fetch-model.js';
 import { BallastError, expectNotAborted } from '../errors.js';
 import { PerDevice } from '../execution/index.js';
 import { type ModelFiles, openModelFiles } from '../export/index.js';

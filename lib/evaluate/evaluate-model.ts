@@ -4,8 +4,8 @@
 import { basename } from 'node:path';
 import { evaluationWindows } from '../calibration/samples.js';
 import { readTokens } from '../calibration/tokens.js';
-import { type DownloadEvent, fetchModel } from '../checkpoint/fetch-model.js';
-import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer.js';
+import { type DownloadEvent, fetchModel } from '../checkpoint/hub/fetch-model.js';
+import { loadTokenizer, type Tokenizer } from '../checkpoint/tokenizer/tokenizer.js';
 import { expectNotAborted } from '../errors.js';
 import { PerDevice } from '../execution/index.js';
 import { openModelFiles } from '../export/index.js';

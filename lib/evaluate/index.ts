@@ -1,4 +1,4 @@
-export type { DownloadEvent } from '../checkpoint/fetch-model.js';
+export type { DownloadEvent } from '../checkpoint/hub/fetch-model.js';
 export { classLogits, meanDivergence } from './divergence.js';
 export {
   checkEvaluateImagesOptions,

@@ -4,9 +4,13 @@
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { type DownloadEvent, type FetchOptions, fetchModel } from '../checkpoint/fetch-model.js';
 import { quantizationMethod } from '../checkpoint/float-weights.js';
-import { reportFile } from '../checkpoint/result-files.js';
+import {
+  type DownloadEvent,
+  type FetchOptions,
+  fetchModel,
+} from '../checkpoint/hub/fetch-model.js';
+import { reportFile } from '../checkpoint/output/result-files.js';
 import { describeResult } from '../export/index.js';
 import {
   type BlockModel,

@@ -1,7 +1,7 @@
 // What evaluations of texts and of images are told alike: from where the model is fetched, when to stop, and which devices
 // share the work.
 
-import type { FetchOptions } from '../checkpoint/fetch-model.js';
+import type { FetchOptions } from '../checkpoint/hub/fetch-model.js';
 import {
   type DeviceNames,
   deviceNames,

@@ -1,7 +1,7 @@
 // A block of a model directory as it is to be run: its weights, and what a run of this library has left beside them.
 
 import { BlockActivations, type BlockQuantizers } from '../activations/index.js';
-import { expectRecordedFiles } from '../checkpoint/result-files.js';
+import { expectRecordedFiles } from '../checkpoint/output/result-files.js';
 import type { Tensor } from '../device/index.js';
 import { type BlockContext, type BlockModel, shapeOf } from '../models/index.js';
 import { activationFile, readActivations } from './activation-file.js';

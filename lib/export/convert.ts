@@ -5,9 +5,9 @@
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { type FetchOptions, fetchModel } from '../checkpoint/fetch-model.js';
-import { OutputDirectory } from '../checkpoint/output-directory.js';
-import { reportFile } from '../checkpoint/result-files.js';
+import { type FetchOptions, fetchModel } from '../checkpoint/hub/fetch-model.js';
+import { OutputDirectory } from '../checkpoint/output/output-directory.js';
+import { reportFile } from '../checkpoint/output/result-files.js';
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { openCompanions, runFiles } from '../execution/index.js';

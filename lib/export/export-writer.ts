@@ -2,7 +2,7 @@
 // digests as blocks come, and at the end reads the files back and compares. Devices are done with a block as soon as it is on
 // the host: what is left of it is written and digested while they work on the next one.
 
-import { recordFile } from '../checkpoint/result-files.js';
+import { recordFile } from '../checkpoint/output/result-files.js';
 import type { Tensor } from '../device/index.js';
 import type {
   ExportedBlock,

@@ -4,7 +4,7 @@
 
 import type { BlockQuantizers } from '../activations/index.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import type { OutputDirectory } from '../checkpoint/output-directory.js';
+import type { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import type { Client } from '../clients.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import type { BlockModel, Config, LinearSpec } from '../models/index.js';

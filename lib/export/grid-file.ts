@@ -4,10 +4,10 @@
 
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeDirectories } from '../checkpoint/make-directories.js';
+import { makeDirectories } from '../checkpoint/output/make-directories.js';
+import { SafetensorsWriter } from '../checkpoint/output/safetensors-writer.js';
+import type { PlannedTensor } from '../checkpoint/output/shard-plan.js';
 import { readHeader, type TensorInfo } from '../checkpoint/safetensors-header.js';
-import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
-import type { PlannedTensor } from '../checkpoint/shard-plan.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type LinearSpec, shapeOf } from '../models/index.js';

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { recordFile } from '../checkpoint/result-files.js';
+import { recordFile } from '../checkpoint/output/result-files.js';
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { type BlockModel, type Config, readBlockModel } from '../models/index.js';

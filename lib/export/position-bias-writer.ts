@@ -1,6 +1,6 @@
 // Biases per position, beside whatever format the weights are in: one file for the evaluator.
 
-import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
+import { SafetensorsWriter } from '../checkpoint/output/safetensors-writer.js';
 import type { Tensor } from '../device/index.js';
 import { positionBiasFile } from '../execution/index.js';
 import { type BlockModel, shapeOf } from '../models/index.js';

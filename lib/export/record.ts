@@ -2,7 +2,7 @@
 
 import { isAbsolute, join } from 'node:path';
 import { isRecord, readJsonObject } from '../checkpoint/bounded-json.js';
-import { recordFile } from '../checkpoint/result-files.js';
+import { recordFile } from '../checkpoint/output/result-files.js';
 import type { DType } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { Grid } from './format.js';

@@ -1,7 +1,7 @@
 // The public functions over finished results: another format of the same run, and the check that files hold what was
 // quantized.
 
-import type { FetchOptions } from '../checkpoint/fetch-model.js';
+import type { FetchOptions } from '../checkpoint/hub/fetch-model.js';
 import { type Device, openDevices } from '../device/index.js';
 import { expectNotAborted } from '../errors.js';
 import {

@@ -1,7 +1,7 @@
 // What formats of safetensors files share: the source's tensors under the source's names, except that each linear's
 // weight is held by the tensors of a layout. A format of this kind is such a layout and its words for config.json.
 
-import type { PlannedTensor } from '../checkpoint/shard-plan.js';
+import type { PlannedTensor } from '../checkpoint/output/shard-plan.js';
 import type { Device, DType, Tensor } from '../device/index.js';
 import type { LinearSpec } from '../models/index.js';
 import type { ExportedLinear, Grid, StoredLinear } from './format.js';

@@ -1,9 +1,9 @@
 // Writes a format of safetensors files: planned from the source's headers, linear by linear as blocks are ready, the
 // rest copied at the end. The whole model is never in memory; a block's bytes go to the files while the next one is worked on.
 
+import { SafetensorsWriter } from '../checkpoint/output/safetensors-writer.js';
+import type { PlannedTensor } from '../checkpoint/output/shard-plan.js';
 import { readTensor } from '../checkpoint/read-tensor.js';
-import { SafetensorsWriter } from '../checkpoint/safetensors-writer.js';
-import type { PlannedTensor } from '../checkpoint/shard-plan.js';
 import type { DType, Tensor } from '../device/index.js';
 import { type LinearSpec, shapeOf } from '../models/index.js';
 import { biasDtype } from './bias-dtype.js';

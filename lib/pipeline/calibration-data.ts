@@ -2,7 +2,7 @@
 
 import { calibrationSamples, sampledPlaces } from '../calibration/samples.js';
 import { readTokens } from '../calibration/tokens.js';
-import { loadTokenizer } from '../checkpoint/tokenizer.js';
+import { loadTokenizer } from '../checkpoint/tokenizer/tokenizer.js';
 import { BallastError } from '../errors.js';
 import { type Input, miniBatches } from '../execution/index.js';
 import { openImages } from '../images/index.js';

@@ -1,7 +1,11 @@
 // A model's directory, with the progress of its download as events. The download runs by itself; of what it tells
 // while the caller is busy only the latest is kept.
 
-import { type DownloadEvent, type FetchOptions, fetchModel } from '../checkpoint/fetch-model.js';
+import {
+  type DownloadEvent,
+  type FetchOptions,
+  fetchModel,
+} from '../checkpoint/hub/fetch-model.js';
 
 export async function* fetchWithEvents(
   model: string,

@@ -1,8 +1,8 @@
 // Everything a run leaves on disk, in a directory that only appears under its name when it is whole.
 
 import type { BlockQuantizers } from '../activations/index.js';
-import { OutputDirectory } from '../checkpoint/output-directory.js';
-import { reportFile } from '../checkpoint/result-files.js';
+import { OutputDirectory } from '../checkpoint/output/output-directory.js';
+import { reportFile } from '../checkpoint/output/result-files.js';
 import type { Tensor } from '../device/index.js';
 import { activationFile } from '../execution/index.js';
 import {

@@ -3,7 +3,7 @@
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { expectFloatWeights } from '../checkpoint/float-weights.js';
-import { OutputDirectory } from '../checkpoint/output-directory.js';
+import { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
 import { BallastError, expectNotAborted } from '../errors.js';
 import { BlockLoader, expectTensors, operandTypeOf, PerDevice } from '../execution/index.js';

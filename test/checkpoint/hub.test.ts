@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { type HubProgress, resolveModel } from '../../lib/checkpoint/hub.js';
+import { type HubProgress, resolveModel } from '../../lib/checkpoint/hub/hub.js';
 import { temporaryFolder } from '../places.js';
 import { modelDirectory, vectorFile } from './files.js';
 import { commit, startHub } from './hub-server.js';

@@ -1,7 +1,7 @@
 import { chmod, lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
+import { OutputDirectory } from '../../lib/checkpoint/output/output-directory.js';
 import { temporaryFolder } from '../places.js';
 import { modelDirectory } from './files.js';
 

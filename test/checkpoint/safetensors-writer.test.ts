@@ -2,9 +2,9 @@ import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { SafetensorsWriter } from '../../lib/checkpoint/output/safetensors-writer.js';
+import type { PlannedTensor } from '../../lib/checkpoint/output/shard-plan.js';
 import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
-import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
-import type { PlannedTensor } from '../../lib/checkpoint/shard-plan.js';
 import { temporaryFolder } from '../places.js';
 import { modelDirectory } from './files.js';
 

@@ -2,7 +2,7 @@
 // they say.
 
 import { expect, it } from 'vitest';
-import { piecesOf } from '../../lib/checkpoint/text-pieces.js';
+import { piecesOf } from '../../lib/checkpoint/tokenizer/text-pieces.js';
 
 const text = Array.from({ length: 200_000 }, (_, i) => `word${i}`).join(' ');
 

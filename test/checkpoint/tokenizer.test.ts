@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
+import { loadTokenizer } from '../../lib/checkpoint/tokenizer/tokenizer.js';
 import { temporaryFolder } from '../places.js';
 
 /** Byte-level BPE with the letters a, b, a space (Ġ) and three merges. */

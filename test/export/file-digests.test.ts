@@ -5,7 +5,7 @@ import { open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
+import { OutputDirectory } from '../../lib/checkpoint/output/output-directory.js';
 import type { TensorInfo } from '../../lib/checkpoint/safetensors-header.js';
 import { aborted } from '../../lib/errors.js';
 import { recordFiles, verifyFiles } from '../../lib/export/file-digests.js';

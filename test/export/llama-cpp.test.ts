@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
+import { loadTokenizer } from '../../lib/checkpoint/tokenizer/tokenizer.js';
 import { Device } from '../../lib/device/index.js';
 import { runBlocks } from '../../lib/evaluate/index.js';
 import { GgufFile } from '../../lib/export/gguf/file-reader.js';

@@ -4,8 +4,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { OutputDirectory } from '../../lib/checkpoint/output-directory.js';
-import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
+import { OutputDirectory } from '../../lib/checkpoint/output/output-directory.js';
+import { SafetensorsWriter } from '../../lib/checkpoint/output/safetensors-writer.js';
 import type { Device } from '../../lib/device/index.js';
 import { loadBlock } from '../../lib/execution/index.js';
 import type { ExportedLinear, Grid } from '../../lib/export/format.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
+import { SafetensorsWriter } from '../../lib/checkpoint/output/safetensors-writer.js';
 import { Device } from '../../lib/device/index.js';
 import { readModel } from '../../lib/models/index.js';
 import { type Config, configOf, directoryOf, goldenOf, logitsOf, openModel } from './tiny.js';

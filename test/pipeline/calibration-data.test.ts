@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
+import { loadTokenizer } from '../../lib/checkpoint/tokenizer/tokenizer.js';
 import { joined } from '../../lib/joined.js';
 import { readBlockModel } from '../../lib/models/index.js';
 import { readCalibrationData } from '../../lib/pipeline/calibration-data.js';

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
+import { SafetensorsWriter } from '../../lib/checkpoint/output/safetensors-writer.js';
 import { Device, type Tensor } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
 import { evaluate, inspect, planMemory, type QuantizeOptions, quantize } from '../../lib/index.js';

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { calibrationSamples } from '../../lib/calibration/samples.js';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
+import { loadTokenizer } from '../../lib/checkpoint/tokenizer/tokenizer.js';
 import type { Device, Tensor } from '../../lib/device/index.js';
 import {
   addPositionBias,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { loadTensor } from '../../lib/checkpoint/load-tensor.js';
-import { SafetensorsWriter } from '../../lib/checkpoint/safetensors-writer.js';
+import { SafetensorsWriter } from '../../lib/checkpoint/output/safetensors-writer.js';
 import { Device, type DType } from '../../lib/device/index.js';
 import { verify } from '../../lib/index.js';
 import { exampleModel, temporaryFolder } from '../places.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { calibrationSamples } from '../../lib/calibration/samples.js';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
-import { loadTokenizer } from '../../lib/checkpoint/tokenizer.js';
+import { loadTokenizer } from '../../lib/checkpoint/tokenizer/tokenizer.js';
 import { Device } from '../../lib/device/index.js';
 import { evaluatePerplexity } from '../../lib/evaluate/index.js';
 import { checkpointModel, PerDevice } from '../../lib/execution/index.js';

@@ -1,8 +1,8 @@
 // Writes a GGUF file whose tensors are known beforehand: the header first, then each tensor at its planned place, in
 // whatever order it is ready, so memory holds one tensor. Source: the GGUF specification, version 3.
 
-import { OutputFile } from '../../checkpoint/output-file.js';
-import { UnwrittenTensors } from '../../checkpoint/unwritten-tensors.js';
+import { OutputFile } from '../../checkpoint/output/output-file.js';
+import { UnwrittenTensors } from '../../checkpoint/output/unwritten-tensors.js';
 import {
   encodeString,
   encodeUint32,

@@ -1,7 +1,7 @@
 // The bytes of an ONNX model's constants, in a file beside the graph: ONNX calls it external data. Appended in the order
 // in which tensors are ready, so memory holds one of them.
 
-import { OutputFile } from '../../checkpoint/output-file.js';
+import { OutputFile } from '../../checkpoint/output/output-file.js';
 
 export const graphFile = 'model.onnx';
 export const dataFile = `${graphFile}.data`;

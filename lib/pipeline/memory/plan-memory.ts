@@ -1,7 +1,7 @@
 // The plan of a run that is not begun: what memory-plan.ts counts, for a model and options as `quantize` takes them.
 
 import { Checkpoint } from '../../checkpoint/checkpoint.js';
-import { fetchModel } from '../../checkpoint/fetch-model.js';
+import { fetchModel } from '../../checkpoint/hub/fetch-model.js';
 import type { QuantizeOptions } from '../options/options.js';
 import { resolveOptions } from '../options/resolve-options.js';
 import { findSites } from '../sites/sites.js';

@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { ioError } from '../../checkpoint/io-error.js';
-import { makeDirectories } from '../../checkpoint/make-directories.js';
+import { makeDirectories } from '../../checkpoint/output/make-directories.js';
 import type { Tensor } from '../../device/index.js';
 import { checkpointModel, disposeEach, PerDevice } from '../../execution/index.js';
 import { quantizeBlock } from '../blocks/quantize-block.js';

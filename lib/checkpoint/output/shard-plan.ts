@@ -2,8 +2,8 @@
 // the given order, as Hugging Face does) and which offset. Within a shard wide types come first, so that every
 // tensor is aligned to its element size. Source: https://github.com/huggingface/safetensors, transformers naming.
 
-import { BallastError } from '../errors.js';
-import { bytesPerElement, denseBytes, type TensorDtype, tagOf } from './dtypes.js';
+import { BallastError } from '../../errors.js';
+import { bytesPerElement, denseBytes, type TensorDtype, tagOf } from '../dtypes.js';
 
 export interface PlannedTensor {
   readonly name: string;

@@ -3,9 +3,9 @@
 
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BallastError } from '../errors.js';
-import { isRecord, readJsonObject } from './bounded-json.js';
-import { companionFiles } from './companion-files.js';
+import { BallastError } from '../../errors.js';
+import { isRecord, readJsonObject } from '../bounded-json.js';
+import { companionFiles } from '../companion-files.js';
 
 /** What reading a result needs besides config.json; in every result. */
 export const recordFile = 'ballast-export.json';

@@ -3,9 +3,9 @@
 
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { BallastError } from '../errors.js';
-import { joined, joinedLength } from '../joined.js';
-import { isOutOfMemory, WorkerConnection } from '../worker-connection.js';
+import { BallastError } from '../../errors.js';
+import { joined, joinedLength } from '../../joined.js';
+import { isOutOfMemory, WorkerConnection } from '../../worker-connection.js';
 import { type Cut, piecesOf } from './text-pieces.js';
 
 interface Reply {

@@ -1,7 +1,7 @@
 // What is still to be written of a file whose tensors are known beforehand: each has a place that waits for its data, which
 // comes once, in whatever order tensors are ready.
 
-import { BallastError } from '../errors.js';
+import { BallastError } from '../../errors.js';
 
 export class UnwrittenTensors<Place extends { readonly bytes: number }> {
   readonly #missing: Map<string, Place>;

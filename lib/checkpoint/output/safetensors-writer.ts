@@ -4,10 +4,10 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BallastError } from '../errors.js';
-import { sharedDefaults } from '../shared-defaults.js';
-import { indexFile } from './checkpoint.js';
-import { ioError } from './io-error.js';
+import { BallastError } from '../../errors.js';
+import { sharedDefaults } from '../../shared-defaults.js';
+import { indexFile } from '../checkpoint.js';
+import { ioError } from '../io-error.js';
 import { OutputFile } from './output-file.js';
 import { type PlannedTensor, planShards, type Shard } from './shard-plan.js';
 import { UnwrittenTensors } from './unwritten-tensors.js';

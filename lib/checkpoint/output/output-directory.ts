@@ -16,10 +16,10 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
-import { BallastError } from '../errors.js';
-import { companionFiles } from './companion-files.js';
-import { errnoOf, ioError, isMissing } from './io-error.js';
-import { floatFields, stringifyWithFloats } from './json-floats.js';
+import { BallastError } from '../../errors.js';
+import { companionFiles } from '../companion-files.js';
+import { errnoOf, ioError, isMissing } from '../io-error.js';
+import { floatFields, stringifyWithFloats } from '../json-floats.js';
 import { makeDirectories } from './make-directories.js';
 import { expectResultAlone } from './result-files.js';
 

@@ -3,7 +3,7 @@
 
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errnoOf } from './io-error.js';
+import { errnoOf } from '../io-error.js';
 
 export async function makeDirectories(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);

@@ -3,7 +3,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ioError } from './io-error.js';
+import { ioError } from '../io-error.js';
 
 /** What is known of a file before its tensors. */
 interface FilePlan {

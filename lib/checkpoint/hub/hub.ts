@@ -10,11 +10,11 @@ import {
   listFiles,
   modelInfo,
 } from '@huggingface/hub';
-import { BallastError, expectNotAborted } from '../errors.js';
-import { expectText } from '../option-checks.js';
-import { companionFiles } from './companion-files.js';
+import { BallastError, expectNotAborted } from '../../errors.js';
+import { expectText } from '../../option-checks.js';
+import { companionFiles } from '../companion-files.js';
+import { ioError } from '../io-error.js';
 import { HubCache, type RemoteFile } from './hub-cache.js';
-import { ioError } from './io-error.js';
 
 interface HubOptions {
   /** Access token for gated and private models. Default: environment variable HF_TOKEN. */

@@ -9,9 +9,9 @@ import { createWriteStream } from 'node:fs';
 import { link, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { BallastError } from '../errors.js';
-import { errnoOf } from './io-error.js';
-import { makeDirectories } from './make-directories.js';
+import { BallastError } from '../../errors.js';
+import { errnoOf } from '../io-error.js';
+import { makeDirectories } from '../output/make-directories.js';
 
 export interface RemoteFile {
   readonly name: string;

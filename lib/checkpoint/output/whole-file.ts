@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { ioError, isMissing } from './io-error.js';
+import { ioError, isMissing } from '../io-error.js';
 
 /** `doing` names it in errors, such as "writing the report". Error ERR_IO. */
 export async function writeWholeFile(path: string, text: string, doing: string): Promise<void> {
