@@ -13,7 +13,7 @@ it.each([
   [{ bits: '4' }, 'from 2 to 8 for bits but received "4".'],
   [{ bits: Symbol('4') }, 'from 2 to 8 for bits but received Symbol(4).'],
   [{ device: circle }, 'for device but received <ref *1> { self: [Circular *1] }.'],
-  [{ sites: 'linear' }, 'a list of linear, block for sites but received "linear".'],
+  [{ sites: 'linear' }, 'a list of one or more of linear, block for sites but received "linear".'],
   [{ toString: 1 }, 'Expected no option named toString.'],
   [null, 'Expected an object of options but received null.'],
 ])('%o', (options, message) => {

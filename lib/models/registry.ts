@@ -119,6 +119,14 @@ export function readModel(config: Config, tensors: ReadonlySet<string>): Languag
 
 /** The same for image classifiers. */
 export function readVisionModel(config: Config, tensors: ReadonlySet<string>): VisionModel {
+  const { model_type: type } = config;
+  if (architectures.some(({ modelType }) => modelType === type)) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected an image classifier but model_type ${type} in config.json is a language model, which works on texts instead ` +
+        'of images.',
+    );
+  }
   return read(visionArchitectures, config, tensors);
 }
 

@@ -59,7 +59,7 @@ export async function resolveModel(
   idOrDirectory: string,
   options: HubOptions = {},
 ): Promise<string> {
-  expectText(idOrDirectory, "a model directory or a hub id 'organisation/name'");
+  expectText(idOrDirectory, "an existing model directory or a hub id 'organisation/name'");
   expectNotAborted(options.signal, 'The reading of a model');
   const found = await stat(idOrDirectory).catch(() => undefined);
   if (found !== undefined) return resolve(idOrDirectory);
