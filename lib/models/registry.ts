@@ -6,6 +6,7 @@ import { cohere } from './architectures/cohere.js';
 import { cohere2 } from './architectures/cohere2.js';
 import { deit } from './architectures/deit.js';
 import { ernie45 } from './architectures/ernie4-5.js';
+import { exaone4 } from './architectures/exaone4.js';
 import { gemma } from './architectures/gemma.js';
 import { gemma2 } from './architectures/gemma2.js';
 import { gemma3 } from './architectures/gemma3.js';
@@ -16,6 +17,7 @@ import { gptBigcode } from './architectures/gpt-bigcode.js';
 import { gptNeox } from './architectures/gpt-neox.js';
 import { gpt2 } from './architectures/gpt2.js';
 import { granite } from './architectures/granite.js';
+import { helium } from './architectures/helium.js';
 import { llama } from './architectures/llama.js';
 import { ministral } from './architectures/ministral.js';
 import { ministral3 } from './architectures/ministral3.js';
@@ -53,6 +55,7 @@ export const architectures: readonly Architecture[] = [
   cohere,
   cohere2,
   ernie45,
+  exaone4,
   gemma,
   gemma2,
   gemma3,
@@ -63,6 +66,7 @@ export const architectures: readonly Architecture[] = [
   gptBigcode,
   gptNeox,
   granite,
+  helium,
   llama,
   ministral,
   ministral3,

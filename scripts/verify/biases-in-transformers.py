@@ -27,6 +27,7 @@ FIELDS = {
     "glm4": ["attention_bias"],
     "gpt_neox": ["attention_bias"],
     "granite": ["attention_bias", "mlp_bias"],
+    "helium": ["attention_bias", "mlp_bias"],
     "llama": ["attention_bias", "mlp_bias"],
     "olmo2": ["attention_bias"],
     "olmo3": ["attention_bias"],

@@ -391,6 +391,15 @@ VARIANTS = {
             layer_types=["sliding_attention", "full_attention"],
         ),
     ),
+    "exaone4": (
+        "Exaone4",
+        dict(GATED, head_dim=12, sliding_window=None, layer_types=["full_attention"] * 2),
+    ),
+    "exaone4-window": (
+        "Exaone4",
+        dict(GATED, head_dim=12, sliding_window=6, sliding_window_pattern=2),
+    ),
+    "helium": ("Helium", dict(GATED, head_dim=8, attention_bias=True, mlp_bias=True)),
 }
 
 

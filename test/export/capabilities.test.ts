@@ -37,6 +37,7 @@ const notOwned: Readonly<Record<string, readonly string[]>> = {
   cohere2: attention,
   ernie4_5: [...attention, ...mlp],
   gemma: attention,
+  helium: [...attention.slice(0, 3), ...mlp],
   olmo2: attention,
   olmo3: attention,
   qwen3: ['self_attn.o_proj'],

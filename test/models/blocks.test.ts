@@ -194,6 +194,8 @@ test('which linears can be given a bias', () => {
   expect(openModelOf('granite').slots.block.kind).toBe('none');
   expect(givable('stablelm')).toEqual(attention.slice(0, 3));
   expect(givable('cohere')).toEqual(attention);
+  expect(givable('helium')).toEqual([...attention.slice(0, 3), ...mlp]);
+  expect(givable('exaone4')).toEqual([]);
   expect(givable('ernie4-5')).toEqual([...attention, ...mlp]);
   expect(givable('seed-oss')).toEqual([...attention, ...mlp]);
   expect(givable('glm')).toEqual(attention.slice(0, 3));

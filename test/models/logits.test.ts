@@ -224,6 +224,7 @@ describe('what the checkpoints can tell apart', () => {
       { text_config: { ...inner, layer_types: null, max_window_layers: 2 } },
     ],
     ['which blocks slide and turn', 'cohere2-biases', { layer_types: null }],
+    ['blocks that slide and turn', 'exaone4-window', { sliding_window: null, layer_types: null }],
     ['the factor of logits', 'cohere', { logit_scale: 1 }],
     ['the share of heads that turns', 'glm', { rope_parameters: { partial_rotary_factor: 1 } }],
     ['the scale of scores', 'gpt-bigcode-heads', { scale_attn_weights: true }],

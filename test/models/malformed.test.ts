@@ -36,6 +36,8 @@ const subjects = [
   { variant: 'gpt-neox', ...usual },
   { variant: 'starcoder2-window', ...usual },
   { variant: 'stablelm', ...usual },
+  { variant: 'exaone4', ...usual },
+  { variant: 'helium', ...usual },
   { variant: 'cohere', ...usual },
   { variant: 'cohere2-biases', ...usual },
   { variant: 'phi', ...usual },
@@ -114,7 +116,7 @@ describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
   test('heads that do not divide', () => {
     const fields = { [heads]: 5, head_dim: undefined };
     const withOwnHeads = ['qwen3', 'gemma', 'gemma2', 'gemma3-text', 'glm', 'glm4-no-biases'];
-    const odd = [...withOwnHeads, 'ernie4-5', 'seed-oss'].includes(variant)
+    const odd = [...withOwnHeads, 'ernie4-5', 'seed-oss', 'helium'].includes(variant)
       ? 'num_key_value_heads'
       : heads;
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', 'divide', 'config.json'));

@@ -34,6 +34,8 @@ const readStates: Readonly<Record<string, readonly string[]>> = {
   olmo2: beforeNorms,
   'olmo2-biases-yarn': beforeNorms,
   olmo3: beforeNorms,
+  exaone4: beforeNorms,
+  'exaone4-window': beforeNorms,
 };
 
 interface Subject {
