@@ -149,6 +149,18 @@ const published: [string, number, Config][] = [
     },
   ],
   [
+    'EXAONE 4.0 1.2B',
+    1_279_391_488,
+    {
+      model_type: 'exaone4',
+      ...sizes(2048, 4096, 30, 32, 8, 102400),
+      head_dim: 64,
+      max_position_embeddings: 65536,
+      tie_word_embeddings: true,
+      sliding_window: null,
+    },
+  ],
+  [
     'StarCoder',
     15_517_456_384,
     {
