@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { type SearchOptions, type SearchReport, search } from '../index.js';
 import { digits } from '../number-formats.js';
 import { searchDefaults } from '../pipeline/options/options.js';
-import { runOptionsOf } from '../pipeline/options/resolve-options.js';
+import { resolveOptions, runOptionsOf } from '../pipeline/options/resolve-options.js';
 import { scoreOf } from '../pipeline/site-search/scorer.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
 import { withProgress } from './progress.js';
@@ -37,7 +37,7 @@ export function searchCommand(signal: AbortSignal): Command {
     .addHelpText('after', examples)
     .action(async (model: string) => {
       const options = readOptions(command, searchOptions);
-      checkUsage(command, searchOptions, () => runOptionsOf(options));
+      checkUsage(command, searchOptions, () => resolveOptions(runOptionsOf(options)));
       const found = await run(model, { ...options, signal });
       if (command.opts().json) printJson(found);
       else printFound(found);

@@ -6,7 +6,7 @@ import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import type { ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
-import { type BlockType, blockTypes, blockValues } from './gguf/block-types.js';
+import { type BlockType, blockTypes, blockValues, scaleBytes } from './gguf/block-types.js';
 import { describeGguf } from './gguf/description.js';
 import { GgufFileWriter } from './gguf/file-writer.js';
 import { keptTensors } from './gguf/kept-tensors.js';
@@ -77,7 +77,7 @@ export const gguf: ExportFormat = {
   clients: ['llama.cpp'],
   holdsAnyBias: true,
   // An offset of 16 bits in the place of a zero point.
-  storedBits: ({ bits, symmetric }) => ({ code: bits, group: symmetric ? 16 : 32 }),
+  storedBits: (grid) => ({ code: grid.bits, group: 8 * scaleBytes(grid) }),
   gridDefaults: { groupSize: blockValues, scaleDtype: 'float16' },
   expectGrid,
   expectModel: (model, config) => void llamaLayout(model, config),

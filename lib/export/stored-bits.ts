@@ -1,5 +1,6 @@
 // What a packed weight takes in a format's files.
 
+import { bytesPerElement } from '../checkpoint/dtypes.js';
 import type { ExportFormat, Grid } from './format.js';
 
 /** Bits of a code, and of what a group has besides: its scale and, where one is stored, its zero point. */
@@ -12,6 +13,6 @@ export interface StoredBits {
 export function storedBitsOf({ storedBits }: ExportFormat, grid: Grid): StoredBits {
   if (storedBits !== undefined) return storedBits(grid);
   const { bits, symmetric, scaleDtype } = grid;
-  const scale = scaleDtype === 'float32' ? 32 : 16;
+  const scale = 8 * bytesPerElement(scaleDtype);
   return { code: bits, group: symmetric ? scale : scale + bits };
 }

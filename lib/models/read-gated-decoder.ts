@@ -6,7 +6,7 @@ import { readAttentionShape } from './attention-shape.js';
 import type { ConfigReader } from './config-reader.js';
 import type { GatedDecoder } from './gated-decoder.js';
 import { biasByConfig, withoutBias } from './linear-bias.js';
-import { type RotarySizes, readRotary } from './read-rotary.js';
+import { type RotaryFields, type RotarySizes, readRotary } from './read-rotary.js';
 import type { Rotary } from './rotary.js';
 
 /** Where an architecture's configuration departs from LLaMA's. */
@@ -14,7 +14,9 @@ export interface GatedDefaults {
   readonly headSize?: number;
   readonly tiedHead?: boolean;
   readonly eps?: number;
-  readonly readRotary?: (reader: ConfigReader, sizes: RotarySizes) => Rotary;
+  readonly rotary?: Omit<RotaryFields, keyof RotarySizes>;
+  /** Instead, where what config.json says of rotary positions is read otherwise. */
+  readonly readRotary?: (sizes: RotarySizes) => Rotary;
 }
 
 /** The plain variant: no biases, no windows, no caps. */
@@ -26,6 +28,7 @@ export function readGatedDecoder(
   const shape = readAttentionShape(reader, defaults.headSize);
   const blocks = reader.depth('num_hidden_layers');
   const maxPositions = reader.count('max_position_embeddings');
+  const sizes = { headSize: shape.headSize, maxPositions };
   return {
     modelType,
     blocks,
@@ -35,7 +38,7 @@ export function readGatedDecoder(
     activation: reader.choice('hidden_act', activations, 'silu'),
     tiedHead: reader.boolean('tie_word_embeddings', defaults.tiedHead ?? false),
     shape,
-    rotary: (defaults.readRotary ?? readRotary)(reader, { headSize: shape.headSize, maxPositions }),
+    rotary: defaults.readRotary?.(sizes) ?? readRotary(reader, { ...sizes, ...defaults.rotary }),
     scale: shape.headSize ** -0.5,
     windows: new Array<number>(blocks).fill(0),
     attentionCap: 0,

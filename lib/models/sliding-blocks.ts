@@ -28,15 +28,24 @@ interface SlidingFields extends Pick<RotaryFields, 'base' | 'baseField'> {
   readonly pattern: number;
 }
 
+/** The window of each block; without `layer_types`, every `pattern` blocks one sees all tokens. */
+export function readSlidingWindows(
+  reader: ConfigReader,
+  blocks: number,
+  pattern: number,
+): readonly number[] {
+  const window = reader.positiveOrNull('sliding_window', 4096);
+  if (window === 0) throw reader.unsupported('sliding_window', 'a number above 0');
+  return readWindows(reader, blocks, window, (index) => (index + 1) % pattern !== 0);
+}
+
 /** Windows and rotary frequencies of each block, given a decoder with those of blocks that see all tokens. */
 export function readSlidingBlocks(
   reader: ConfigReader,
   { blocks, shape, maxPositions, rotary }: GatedDecoder,
   { pattern, ...base }: SlidingFields,
 ): Pick<GatedDecoder, 'windows' | 'rotaries'> {
-  const window = reader.positiveOrNull('sliding_window', 4096);
-  if (window === 0) throw reader.unsupported('sliding_window', 'a number above 0');
-  const windows = readWindows(reader, blocks, window, (index) => (index + 1) % pattern !== 0);
+  const windows = readSlidingWindows(reader, blocks, pattern);
   const own = reader.object('rope_parameters')?.object('sliding_attention');
   const sizes = { headSize: shape.headSize, maxPositions };
   const local = rotaryOf(reader, own, { ...sizes, ...base });

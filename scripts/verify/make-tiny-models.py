@@ -126,6 +126,7 @@ STABLELM_ROPE = dict(rope_type="default", rope_theta=500.0, partial_rotary_facto
 QWEN_ENCODER = dict(
     depth=1, num_heads=2, intermediate_size=8, patch_size=4, spatial_merge_size=1, temporal_patch_size=1
 )
+QWEN25_ENCODER = dict(QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_block_indexes=[0])
 MROPE = dict(rope_type="default", rope_theta=500.0, mrope_section=[1, 1, 2])
 # Two thirds of heads of 12 channels turn, in pairs of neighbours.
 GLM_ROPE = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=2 / 3)
@@ -339,9 +340,7 @@ VARIANTS = {
                 max_window_layers=1,
                 rope_parameters=MROPE,
             ),
-            vision_config=dict(
-                QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_block_indexes=[0]
-            ),
+            vision_config=QWEN25_ENCODER,
         ),
     ),
     "qwen3-vl": (
@@ -366,9 +365,7 @@ VARIANTS = {
         "Qwen2_5_VL",
         dict(
             text_config=dict(GATED, rope_parameters=MROPE),
-            vision_config=dict(
-                QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_block_indexes=[0]
-            ),
+            vision_config=QWEN25_ENCODER,
         ),
     ),
     "stablelm": ("StableLm", dict(GATED, use_qkv_bias=True, rope_parameters=STABLELM_ROPE)),

@@ -45,6 +45,8 @@ interface Access {
   readonly accessToken?: string;
 }
 
+const expected = "an existing model directory or a hub id 'organisation/name'";
+
 const idPattern = /^([\w][\w.-]*\/[\w][\w.-]*)(?:@([\w][\w./-]*))?$/;
 const weightsPattern = /^model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/;
 const hashPattern = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
@@ -59,7 +61,7 @@ export async function resolveModel(
   idOrDirectory: string,
   options: HubOptions = {},
 ): Promise<string> {
-  expectText(idOrDirectory, "an existing model directory or a hub id 'organisation/name'");
+  expectText(idOrDirectory, expected);
   expectNotAborted(options.signal, 'The reading of a model');
   const found = await stat(idOrDirectory).catch(() => undefined);
   if (found !== undefined) return resolve(idOrDirectory);
@@ -85,10 +87,7 @@ export async function resolveModel(
 function parseId(text: string): HubId {
   const [, model, revision = 'main'] = idPattern.exec(text) ?? [];
   if (model === undefined || text.includes('..')) {
-    throw new BallastError(
-      'ERR_ARGUMENT',
-      `Expected an existing model directory or a hub id 'organisation/name' but received '${text}'.`,
-    );
+    throw new BallastError('ERR_ARGUMENT', `Expected ${expected} but received '${text}'.`);
   }
   return { model, revision };
 }

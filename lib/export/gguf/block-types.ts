@@ -22,6 +22,11 @@ export const blockTypes: readonly BlockType[] = [
   { name: 'Q8_0', id: 8, fileType: 7, bits: 8, symmetric: true },
 ];
 
-export function blockBytes({ bits, symmetric }: BlockType): number {
-  return (symmetric ? 2 : 4) + (bits * blockValues) / 8;
+/** Of d and, where there is one, m. */
+export function scaleBytes({ symmetric }: Pick<BlockType, 'symmetric'>): number {
+  return symmetric ? 2 : 4;
+}
+
+export function blockBytes(type: BlockType): number {
+  return scaleBytes(type) + (type.bits * blockValues) / 8;
 }

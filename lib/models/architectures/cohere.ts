@@ -6,7 +6,6 @@ import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
 import { attentionLinears } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
-import { readRotary } from '../read-rotary.js';
 
 export const cohere: Architecture = {
   modelType: 'cohere',
@@ -21,7 +20,7 @@ export const cohere: Architecture = {
 export function readCohereDecoder(reader: ConfigReader, modelType: string): GatedDecoder {
   const decoder = readGatedDecoder(reader, modelType, {
     tiedHead: true,
-    readRotary: (_, sizes) => readRotary(reader, { ...sizes, interleaved: true }),
+    rotary: { interleaved: true },
   });
   return {
     ...decoder,

@@ -1,11 +1,11 @@
 // Command R7B and Command A (arXiv 2504.00698): Command R with a sliding window in three of four blocks, and rotary positions in
 // these alone.
 
-import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import { attentionLinears } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
+import { readSlidingWindows } from '../sliding-blocks.js';
 import { readCohereDecoder } from './cohere.js';
 
 export const cohere2: Architecture = {
@@ -15,11 +15,8 @@ export const cohere2: Architecture = {
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readCohereDecoder(reader, 'cohere2');
-    const window = reader.positiveOrNull('sliding_window', 4096);
-    if (window === 0) throw reader.unsupported('sliding_window', 'a number above 0');
     const pattern = reader.count('sliding_window_pattern', 4);
-    const slides = (index: number) => (index + 1) % pattern !== 0;
-    const windows = readWindows(reader, decoder.blocks, window, slides);
+    const windows = readSlidingWindows(reader, decoder.blocks, pattern);
     const rotaries = windows.map((tokens) => (tokens > 0 ? decoder.rotary : undefined));
     return gatedDecoder({ ...decoder, windows, rotaries }, tensors);
   },

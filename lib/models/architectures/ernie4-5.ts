@@ -5,7 +5,6 @@ import { gatedDecoder } from '../gated-decoder.js';
 import { attentionLinears, biasByConfig, mlpLinears } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
-import { readRotary } from '../read-rotary.js';
 
 export const ernie45: Architecture = {
   modelType: 'ernie4_5',
@@ -17,7 +16,7 @@ export const ernie45: Architecture = {
       headSize: 128,
       tiedHead: true,
       eps: 1e-5,
-      readRotary: (_, sizes) => readRotary(reader, { ...sizes, interleaved: true }),
+      rotary: { interleaved: true },
     });
     const bias = biasByConfig(reader, 'use_bias');
     const biases = { projections: bias, output: bias, mlp: bias };

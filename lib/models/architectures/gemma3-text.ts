@@ -15,7 +15,7 @@ export const gemma3Text: Architecture = {
 };
 
 export function readGemma3Decoder(reader: ConfigReader, modelType: string): GatedDecoder {
-  const decoder = readGemmaDecoder(reader, modelType, (_, sizes) =>
+  const decoder = readGemmaDecoder(reader, modelType, (sizes) =>
     readGlobalRotary(reader, { ...sizes, base: 1e6 }),
   );
   // The class has the field and caps nothing.

@@ -3,10 +3,9 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig, withoutBias } from '../linear-bias.js';
+import { biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
-import { readRotary } from '../read-rotary.js';
 
 export const glm: Architecture = {
   modelType: 'glm',
@@ -19,13 +18,13 @@ export function readGlmDecoder(reader: ConfigReader, modelType: string): GatedDe
   const decoder = readGatedDecoder(reader, modelType, {
     headSize: 128,
     eps: 1.5625e-7,
-    readRotary: (_, sizes) => readRotary(reader, { ...sizes, share, interleaved: true }),
+    rotary: { share, interleaved: true },
   });
   const projections = biasByConfig(reader, 'attention_bias', true);
   return {
     ...decoder,
     fusedMlp: true,
-    biases: { projections, output: withoutBias, mlp: withoutBias },
+    biases: { ...decoder.biases, projections },
     biasFields: { attention_bias: true },
   };
 }

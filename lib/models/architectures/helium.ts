@@ -5,7 +5,6 @@ import { gatedDecoder } from '../gated-decoder.js';
 import { attentionLinears, mlpLinears, withoutBias } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
-import { readRotary } from '../read-rotary.js';
 
 export const helium: Architecture = {
   modelType: 'helium',
@@ -15,7 +14,7 @@ export const helium: Architecture = {
     const decoder = readGatedDecoder(reader, 'helium', {
       headSize: 128,
       eps: 1e-8,
-      readRotary: (_, sizes) => readRotary(reader, { ...sizes, interleaved: true }),
+      rotary: { interleaved: true },
     });
     const { biases, ...fields } = readBiases(reader, { mlp: true });
     return gatedDecoder(

@@ -5,7 +5,6 @@ import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
-import { readRotary } from '../read-rotary.js';
 
 export const ministral3: Architecture = {
   modelType: 'ministral3',
@@ -14,14 +13,12 @@ export const ministral3: Architecture = {
 };
 
 export function readMinistral3Decoder(reader: ConfigReader, modelType: string): GatedDecoder {
+  // Absent, the class has parameters of its own.
+  reader.section('rope_parameters');
   const decoder = readGatedDecoder(reader, modelType, {
     headSize: 128,
     eps: 1e-5,
-    readRotary: (_, sizes) => {
-      // Absent, the class has parameters of its own.
-      reader.section('rope_parameters');
-      return readRotary(reader, { ...sizes, queryScale: true });
-    },
+    rotary: { queryScale: true },
   });
   const window = reader.positiveOrNone('sliding_window');
   return { ...decoder, windows: decoder.windows.map(() => window) };

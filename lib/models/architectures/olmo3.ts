@@ -18,7 +18,7 @@ export const olmo3: Architecture = {
     // Version 5 of transformers takes another for blocks that see all tokens alone, version 4 for all.
     reader.only('rope_theta', base);
     const decoder = readOlmoDecoder(reader, 'olmo3', {
-      readRotary: (_, sizes) => readGlobalRotary(reader, { ...sizes, base }),
+      readRotary: (sizes) => readGlobalRotary(reader, { ...sizes, base }),
     });
     const sliding = readSlidingBlocks(reader, decoder, { pattern: 4, base });
     return gatedDecoder({ ...decoder, ...sliding }, tensors);

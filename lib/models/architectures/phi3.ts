@@ -8,7 +8,6 @@ import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
 import { llamaConfig } from '../llama-config.js';
 import type { Architecture, Config, Rewrite } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
-import { readRotary } from '../read-rotary.js';
 import type { Rotary } from '../rotary.js';
 
 export const phi3: Architecture = {
@@ -24,13 +23,11 @@ function readDecoder(config: Config): GatedDecoder {
   for (const field of ['attention_bias', 'mlp_bias', 'lm_head_bias']) reader.only(field, false);
   const decoder = readGatedDecoder(reader, 'phi3', {
     eps: 1e-5,
-    readRotary: (_, sizes) =>
-      readRotary(reader, {
-        ...sizes,
-        share: { field: 'partial_rotary_factor', fallback: 1 },
-        types: ['default', 'longrope', 'su'],
-        context: 4096,
-      }),
+    rotary: {
+      share: { field: 'partial_rotary_factor', fallback: 1 },
+      types: ['default', 'longrope', 'su'],
+      context: 4096,
+    },
   });
   const window = reader.positiveOrNone('sliding_window');
   const windows = decoder.windows.map(() => window);

@@ -4,7 +4,7 @@ import { ConfigReader } from '../config-reader.js';
 import { innerDecoder } from '../inner-decoder.js';
 import { withBias } from '../linear-bias.js';
 import type { Architecture, Config, LanguageModel } from '../model.js';
-import { qwenParts, readTextRotary } from '../qwen-vision.js';
+import { qwenParts, textRotary } from '../qwen-vision.js';
 import { readQwenWindows } from '../qwen-windows.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
@@ -23,7 +23,7 @@ export function readQwen2Vl(
   const text = reader.has('text_config') ? reader.section('text_config') : reader;
   const decoder = readGatedDecoder(text, modelType, {
     eps: 1e-5,
-    readRotary: (_, sizes) => readTextRotary(text, sizes, 1e6),
+    rotary: { ...textRotary, base: 1e6 },
   });
   const inner = {
     ...decoder,

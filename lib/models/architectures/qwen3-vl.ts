@@ -3,7 +3,7 @@
 import { ConfigReader } from '../config-reader.js';
 import { innerDecoder } from '../inner-decoder.js';
 import type { Architecture } from '../model.js';
-import { qwenParts, readTextRotary } from '../qwen-vision.js';
+import { qwenParts, textRotary } from '../qwen-vision.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const qwen3Vl: Architecture = {
@@ -15,7 +15,7 @@ export const qwen3Vl: Architecture = {
     const text = reader.section('text_config');
     const decoder = readGatedDecoder(text, 'qwen3_vl', {
       headSize: 128,
-      readRotary: (_, sizes) => readTextRotary(text, sizes, 500_000),
+      rotary: { ...textRotary, base: 500_000 },
     });
     const tiedHead = reader.boolean('tie_word_embeddings', false);
     const biases = readBiases(text, { mlp: false });

@@ -5,7 +5,6 @@ import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
 import type { Architecture } from '../model.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
-import { readRotary } from '../read-rotary.js';
 
 export const smollm3: Architecture = {
   modelType: 'smollm3',
@@ -13,7 +12,7 @@ export const smollm3: Architecture = {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'smollm3', {
       tiedHead: true,
-      readRotary: (_, sizes) => readRotary(reader, { ...sizes, base: 2e6 }),
+      rotary: { base: 2e6 },
     });
     const biases = readBiases(reader, { mlp: true });
     return gatedDecoder({ ...decoder, ...readBlocks(reader, decoder), ...biases }, tensors);

@@ -3,10 +3,9 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig, withoutBias } from '../linear-bias.js';
+import { biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
-import { readRotary } from '../read-rotary.js';
 
 export const stablelm: Architecture = {
   modelType: 'stablelm',
@@ -15,9 +14,7 @@ export const stablelm: Architecture = {
     const reader = new ConfigReader(config);
     reader.only('qk_layernorm', false);
     const share = { field: 'partial_rotary_factor', fallback: 0.25 };
-    const decoder = readGatedDecoder(reader, 'stablelm', {
-      readRotary: (_, sizes) => readRotary(reader, { ...sizes, share }),
-    });
+    const decoder = readGatedDecoder(reader, 'stablelm', { rotary: { share } });
     const parallel = reader.boolean('use_parallel_residual', false);
     const norms = { attention: 'input_layernorm' };
     return gatedDecoder(
@@ -26,11 +23,7 @@ export const stablelm: Architecture = {
         norm: { kind: 'layer', eps: reader.positive('layer_norm_eps', 1e-5), bias: true },
         parallel,
         norms: parallel ? norms : { ...norms, mlp: 'post_attention_layernorm' },
-        biases: {
-          projections: biasByConfig(reader, 'use_qkv_bias'),
-          output: withoutBias,
-          mlp: withoutBias,
-        },
+        biases: { ...decoder.biases, projections: biasByConfig(reader, 'use_qkv_bias') },
         biasFields: { use_qkv_bias: true },
       },
       tensors,

@@ -54,7 +54,7 @@ export function expectActivationOptions(
   given: ActivationOptions,
 ): void {
   const names = Object.keys(activationChecks) as (keyof ActivationOptions)[];
-  const [first] = names.filter((name) => given[name] !== undefined);
+  const first = names.find((name) => given[name] !== undefined);
   if (first !== undefined && given.activationBits === undefined) {
     throw new BallastError(
       'ERR_ARGUMENT',

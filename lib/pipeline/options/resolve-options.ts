@@ -120,7 +120,7 @@ export function resolveOptions(options: QuantizeOptions): {
 
 const { sites: _sites, ...searchChecks } = checks;
 
-/** The options of each run of a search. Errors as `resolveOptions`, and for options that leave nothing to compare. */
+/** The options of each run of a search, to be resolved. Errors: ERR_ARGUMENT, also for options that leave nothing to compare. */
 export function runOptionsOf(options: SearchOptions): QuantizeOptions {
   checkOptions(options, searchChecks, ['output', 'calibration']);
   const { heldOut = searchDefaults.heldOut } = options;
@@ -130,9 +130,7 @@ export function runOptionsOf(options: SearchOptions): QuantizeOptions {
       'Expected a compensation and held-out samples for a search: it compares biases on held-out samples.',
     );
   }
-  const run = { ...options, heldOut };
-  resolveOptions(run);
-  return run;
+  return { ...options, heldOut };
 }
 
 /** Refuses options that the method would not heed, of those that were given. */

@@ -62,7 +62,6 @@ template <class Kernel>
 struct PanelWalk {
   // C arrives while the tile is computed; else its last loads and stores would wait for memory.
   static void Fetch(std::int64_t rows, const Tile& tile) {
-    constexpr std::int64_t kLineFloats = 16;
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t j = 0; j < kPanel; j += kLineFloats) {
         __builtin_prefetch(tile.out + r * tile.stride + j, 1);

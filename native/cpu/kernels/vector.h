@@ -235,12 +235,14 @@ static inline bool AnyLane(Ints holds) {
 #endif
 }
 
+// Floats of a cache line.
+constexpr int kLineFloats = 16;
+
 // Begins to fetch the row behind this one of n, usually the next, where `step` floats of this one
 // are used: between the first pass over a row and the last no memory would be read. kWritten is
 // whether that row will be written.
 template <bool kWritten = false>
 static inline void FetchRowBehind(const float* x, std::int64_t n, int step) {
-  constexpr int kLineFloats = 16;
   for (int i = 0; i < step; i += kLineFloats) __builtin_prefetch(x + n + i, kWritten, 2);
 }
 
@@ -250,7 +252,7 @@ template <class F>
 static inline void Map(const float* in, std::int64_t n, float* out, F f) {
   std::int64_t i = 0;
 #if defined(__AVX2__) && !defined(__AVX512F__)
-  constexpr std::int64_t kAhead = 384, kLineFloats = 16;
+  constexpr std::int64_t kAhead = 384;
   for (; i + kAhead + kLineFloats <= n; i += kLineFloats) {
     __builtin_prefetch(in + i + kAhead);
     __builtin_prefetch(out + i + kAhead, 1);
