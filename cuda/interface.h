@@ -1,13 +1,14 @@
 // The boundary between the addon and `ballast-cuda.so`: plain functions in a table, plain structs,
 // errors as values. Each side carries a C++ runtime of its own, so no exception, no virtual table
-// and no std:: object crosses. Operands are the structs of native/backend/params.h and
-// explicit_params.h, which own nothing; both sides compile the same headers, and `layout` refuses a
-// library of another build.
+// and no std:: object crosses. Operands are the structs of native/backend/params.h,
+// expert_params.h and explicit_params.h, which own nothing; both sides compile the same headers,
+// and `layout` refuses a library of another build.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "native/backend/expert_params.h"
 #include "native/backend/explicit_params.h"
 #include "native/backend/params.h"
 #include "native/core/cancel_token.h"
@@ -92,6 +93,9 @@ struct Functions {
   Operation<RopeParams> rope;
   Operation<EmbeddingParams> embedding;
   Operation<CrossEntropyParams> cross_entropy;
+  Operation<ChooseExpertsParams> choose_experts;
+  Operation<ExpertWeightsParams> expert_weights;
+  Operation<AddExpertParams> add_expert;
   Operation<ChannelSumParams> channel_sum;
   Operation<SecondMomentParams> second_moment;
   Operation<MomentParams> moment;
@@ -129,7 +133,8 @@ constexpr std::uint64_t LayoutOf() {
 // new version of the package, whose library stands beside its addon.
 constexpr std::uint64_t kLayout =
     LayoutOf<Functions, View, MatmulParams, AttentionParams, LayerNormParams, RmsNormParams,
-             RopeParams, EmbeddingParams, CrossEntropyParams, ChannelSumParams, SecondMomentParams,
+             RopeParams, EmbeddingParams, CrossEntropyParams, ChooseExpertsParams,
+             ExpertWeightsParams, AddExpertParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
              QuantizeParams, DequantizeParams, CodeWordsParams, CodeBlocksParams, FactorizeParams,
              GptqParams, DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams,

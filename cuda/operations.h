@@ -25,6 +25,10 @@ void Rope(const Context& context, const RopeParams& params);
 void Embedding(const Context& context, const EmbeddingParams& params);
 void CrossEntropy(const Context& context, const CrossEntropyParams& params);
 
+void ChooseExperts(const Context& context, const ChooseExpertsParams& params);
+void ExpertWeights(const Context& context, const ExpertWeightsParams& params);
+void AddExpert(const Context& context, const AddExpertParams& params);
+
 void ChannelSum(const Context& context, const ChannelSumParams& params);
 void SecondMoment(const Context& context, const SecondMomentParams& params);
 void Moment(const Context& context, const MomentParams& params);

@@ -21,6 +21,8 @@ export type AlgebraPrecision = Precision | 'bfloat16x3';
 export type OperandType = 'float32' | 'bfloat16';
 export type WeightLayout = 'out_in' | 'in_out';
 export type BinaryKind = 'add' | 'subtract' | 'multiply';
+/** How a router's logits become scores (native/backend/expert_params.h). */
+export type Scoring = 'softmax' | 'sigmoid';
 export type FakeQuantizeGranularity = 'tensor' | 'row' | 'group';
 
 export interface NativeTensor {
@@ -157,6 +159,19 @@ interface NativeAddon {
   ): NativeTensor;
   embedding(device: Device, ids: Handle, table: Handle): NativeTensor;
   crossEntropy(device: Device, logits: Handle, targets: Handle): NativeTensor;
+  chooseExperts(
+    device: Device,
+    logits: Handle,
+    bias: Optional,
+    options: { count: number; scoring: Scoring },
+  ): NativeTensor;
+  expertWeights(
+    device: Device,
+    logits: Handle,
+    chosen: Handle,
+    options: { scoring: Scoring; normalized: boolean; scale: number },
+  ): NativeTensor;
+  addExpert(device: Device, sum: Handle, y: Handle, slots: Handle, weights: Handle): void;
   channelSum(device: Device, x: Handle, sum: Handle): void;
   secondMoment(
     device: Device,

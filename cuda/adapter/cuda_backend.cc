@@ -91,6 +91,9 @@ class CudaBackend final : public Backend {
   void Rope(const RopeParams& p) override { Run(library_.rope, p); }
   void Embedding(const EmbeddingParams& p) override { Run(library_.embedding, p); }
   void CrossEntropy(const CrossEntropyParams& p) override { Run(library_.cross_entropy, p); }
+  void ChooseExperts(const ChooseExpertsParams& p) override { Run(library_.choose_experts, p); }
+  void ExpertWeights(const ExpertWeightsParams& p) override { Run(library_.expert_weights, p); }
+  void AddExpert(const AddExpertParams& p) override { Run(library_.add_expert, p); }
   void ChannelSum(const ChannelSumParams& p) override { Run(library_.channel_sum, p); }
   void SecondMoment(const SecondMomentParams& p) override { Run(library_.second_moment, p); }
   void Moment(const MomentParams& p) override { Run(library_.moment, p); }

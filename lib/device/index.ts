@@ -6,6 +6,7 @@ export type {
   DType,
   OperandType,
   Precision,
+  Scoring,
   WeightLayout,
 } from '../native.js';
 export { Device } from './device.js';

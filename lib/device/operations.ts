@@ -12,6 +12,7 @@ import {
   native,
   type OperandType,
   type Precision,
+  type Scoring,
   type WeightLayout,
 } from '../native.js';
 import type { Device } from './device.js';
@@ -219,6 +220,38 @@ export abstract class Operations {
   /** [n] float64: −log p(target) per row. */
   crossEntropy(logits: Tensor, targets: Tensor): Tensor {
     return this.make(() => native().crossEntropy(this.native, logits.handle, targets.handle));
+  }
+
+  /**
+   * [n, count] int32: the columns of each row with the largest logits, or with `bias` [e] the largest score + bias;
+   * largest first, of equal ones the lower column first.
+   */
+  chooseExperts(
+    logits: Tensor,
+    options: { count: number; scoring: Scoring; bias?: Tensor | undefined },
+  ): Tensor {
+    const { count, scoring, bias } = options;
+    return this.make(() =>
+      native().chooseExperts(this.native, logits.handle, bias?.handle, { count, scoring }),
+    );
+  }
+
+  /** [n, k] float32: scale times the scores of the chosen columns, `normalized` over their sum. */
+  expertWeights(
+    logits: Tensor,
+    chosen: Tensor,
+    options: { scoring: Scoring; normalized: boolean; scale: number },
+  ): Tensor {
+    return this.make(() =>
+      native().expertWeights(this.native, logits.handle, chosen.handle, { ...options }),
+    );
+  }
+
+  /** sum[t] += weights[t, j]·y[i] in place, for slots[i] = t·k + j: [m] int32, each of another token t. */
+  addExpert(sum: Tensor, y: Tensor, slots: Tensor, weights: Tensor): void {
+    this.call(() =>
+      native().addExpert(this.native, sum.handle, y.handle, slots.handle, weights.handle),
+    );
   }
 
   /** The products that attention is made of, head by head; see HeadProductParams. */

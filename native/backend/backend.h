@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "native/backend/expert_params.h"
 #include "native/backend/explicit_params.h"
 #include "native/backend/params.h"
 #include "native/core/cancel_token.h"
@@ -55,6 +56,10 @@ class Backend : public Memory {
   virtual void Rope(const RopeParams&) = 0;
   virtual void Embedding(const EmbeddingParams&) = 0;
   virtual void CrossEntropy(const CrossEntropyParams&) = 0;
+
+  virtual void ChooseExperts(const ChooseExpertsParams&) = 0;
+  virtual void ExpertWeights(const ExpertWeightsParams&) = 0;
+  virtual void AddExpert(const AddExpertParams&) = 0;
 
   virtual void ChannelSum(const ChannelSumParams&) = 0;
   virtual void SecondMoment(const SecondMomentParams&) = 0;

@@ -165,6 +165,9 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<Rope>(exports, "rope");
   Define<Embedding>(exports, "embedding");
   Define<CrossEntropy>(exports, "crossEntropy");
+  Define<ChooseExperts>(exports, "chooseExperts");
+  Define<ExpertWeights>(exports, "expertWeights");
+  Define<AddExpert>(exports, "addExpert");
   Define<ChannelSum>(exports, "channelSum");
   Define<SecondMoment>(exports, "secondMoment");
   Define<Moment>(exports, "moment");

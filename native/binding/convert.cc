@@ -159,6 +159,26 @@ RopeOptions FromJs(const Napi::Value& value, As<RopeOptions>) {
   return options;
 }
 
+Scoring FromJs(const Napi::Value& value, As<Scoring>) {
+  return FromName(value, std::to_array<std::pair<std::string_view, Scoring>>(
+                             {{"softmax", Scoring::kSoftmax}, {"sigmoid", Scoring::kSigmoid}}));
+}
+
+ChooseExpertsOptions FromJs(const Napi::Value& value, As<ChooseExpertsOptions>) {
+  ChooseExpertsOptions options;
+  Field(value, "count", options.count);
+  Field(value, "scoring", options.scoring);
+  return options;
+}
+
+ExpertWeightsOptions FromJs(const Napi::Value& value, As<ExpertWeightsOptions>) {
+  ExpertWeightsOptions options;
+  Field(value, "scoring", options.scoring);
+  Field(value, "normalized", options.normalized);
+  Field(value, "scale", options.scale);
+  return options;
+}
+
 MomentOptions FromJs(const Napi::Value& value, As<MomentOptions>) {
   MomentOptions options;
   Field(value, "count", options.count);

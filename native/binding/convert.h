@@ -9,6 +9,7 @@
 #include "native/binding/handles.h"
 #include "native/binding/napi_setup.h"
 #include "native/ops/devices.h"
+#include "native/ops/experts.h"
 #include "native/ops/explicit.h"
 #include "native/ops/layers.h"
 #include "native/ops/quantization.h"
@@ -35,10 +36,13 @@ BinaryKind FromJs(const Napi::Value& value, As<BinaryKind>);
 WeightLayout FromJs(const Napi::Value& value, As<WeightLayout>);
 Granularity FromJs(const Napi::Value& value, As<Granularity>);
 HeadProductKind FromJs(const Napi::Value& value, As<HeadProductKind>);
+Scoring FromJs(const Napi::Value& value, As<Scoring>);
 Scheme FromJs(const Napi::Value& value, As<Scheme>);
 MatmulOptions FromJs(const Napi::Value& value, As<MatmulOptions>);
 AttentionOptions FromJs(const Napi::Value& value, As<AttentionOptions>);
 RopeOptions FromJs(const Napi::Value& value, As<RopeOptions>);
+ChooseExpertsOptions FromJs(const Napi::Value& value, As<ChooseExpertsOptions>);
+ExpertWeightsOptions FromJs(const Napi::Value& value, As<ExpertWeightsOptions>);
 MomentOptions FromJs(const Napi::Value& value, As<MomentOptions>);
 FakeQuantizeOptions FromJs(const Napi::Value& value, As<FakeQuantizeOptions>);
 DescendOptions FromJs(const Napi::Value& value, As<DescendOptions>);

@@ -14,6 +14,7 @@
 #include "native/cpu/descend.h"
 #include "native/cpu/elementwise.h"
 #include "native/cpu/embedding.h"
+#include "native/cpu/experts.h"
 #include "native/cpu/explicit_attention.h"
 #include "native/cpu/factorize.h"
 #include "native/cpu/gptq.h"
@@ -121,6 +122,10 @@ class CpuBackend final : public Backend {
   void Rope(const RopeParams& p) override { cpu::Rope(context_, p); }
   void Embedding(const EmbeddingParams& p) override { cpu::Embedding(context_, p); }
   void CrossEntropy(const CrossEntropyParams& p) override { cpu::CrossEntropy(context_, p); }
+
+  void ChooseExperts(const ChooseExpertsParams& p) override { cpu::ChooseExperts(context_, p); }
+  void ExpertWeights(const ExpertWeightsParams& p) override { cpu::ExpertWeights(context_, p); }
+  void AddExpert(const AddExpertParams& p) override { cpu::AddExpert(context_, p); }
 
   void ChannelSum(const ChannelSumParams& p) override { cpu::ChannelSum(context_, p); }
   void SecondMoment(const SecondMomentParams& p) override { cpu::SecondMoment(context_, p); }

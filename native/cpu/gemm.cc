@@ -16,8 +16,9 @@ namespace {
 // memory would cost a page fault every 4 KiB.
 class KeptMemory {
  public:
+  // Also where nothing is asked for, as a product without depth does.
   std::byte* AtLeast(std::int64_t bytes) {
-    if (bytes > bytes_) {
+    if (memory_ == nullptr || bytes > bytes_) {
       bytes_ = 0;
       memory_.reset();
       memory_ = std::make_unique<Scratch<std::byte>>(bytes);

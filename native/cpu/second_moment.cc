@@ -8,6 +8,7 @@
 namespace ballast::cpu {
 
 void SecondMoment(const Context& context, const SecondMomentParams& params) {
+  if (params.x.rows() == 0) return;  // or all of the sum would be read and written to add nothing
   const auto transposed = [](const View& tokens, const View& shift) {
     return Operand{.data = tokens.bytes,
                    .dtype = tokens.dtype,

@@ -187,7 +187,9 @@ struct AmxKernel : BFloat16Words {
     const Fetched fetched(upcoming, panels.words);
     const Rows rows = {strip, Gemm<AmxKernel, Factors>::RowStride(panels.part)};
     _tile_loadconfig(&kTiles);
-    for (Span words{0, 0}; words.end < panels.words; words.begin = words.end) {
+    Span words{0, 0};
+    do {  // once even without depth, where sums are zeros
+      words.begin = words.end;
       const std::int64_t left = panels.words - words.begin;
       words.end = words.begin + (left < kStretch<Factors> ? left : kStretch<Factors>);
       const bool last = words.end == panels.words;
@@ -214,7 +216,7 @@ struct AmxKernel : BFloat16Words {
           if (last) Move<Factors>(tile, to, row, j);
         }
       }
-    }
+    } while (words.end < panels.words);
     _tile_release();
   }
 };

@@ -1,0 +1,163 @@
+// A warp a token. Scores are float64, as on the CPU, so that no choice hangs on the last digit of
+// an exponential. Experts are chosen one after the other, each the first that comes behind the one
+// before: nothing has to be marked or kept, and every round's reads are in the cache.
+#include "cuda/check.h"
+#include "cuda/grid_loop.cuh"
+#include "cuda/index_check.h"
+#include "cuda/operations.h"
+#include "cuda/reduce.cuh"
+#include "cuda/row_shape.cuh"
+
+namespace ballast::cuda {
+namespace {
+
+constexpr int kWarpRows = 8;  // of a block
+
+__device__ __forceinline__ double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+// exp(x − top) / sum is the softmax over what it was made of.
+struct ExpertSoftmax {
+  double top;
+  double sum;
+  __device__ __forceinline__ double of(double x) const { return exp(x - top) / sum; }
+};
+
+// Over x(0) … x(n − 1); every lane receives it.
+template <class X>
+__device__ __forceinline__ ExpertSoftmax softmax_over(int n, X x) {
+  float largest = -INFINITY;
+  for (int i = threadIdx.x; i < n; i += kWarp) largest = fmaxf(largest, x(i));
+  const double top = warp_reduce(largest, Largest{});
+  double sum = 0;
+  for (int i = threadIdx.x; i < n; i += kWarp) sum += exp(x(i) - top);
+  return {top, warp_reduce(sum, Sum{})};
+}
+
+struct Choice {
+  double value;
+  int column;
+};
+
+// A strict order of all columns, whatever their values: NaN last, of equal ones the lower first.
+__device__ __forceinline__ bool comes_before(const Choice& a, const Choice& b) {
+  if (a.value > b.value) return true;
+  if (a.value < b.value) return false;
+  const bool nan_a = a.value != a.value, nan_b = b.value != b.value;
+  return nan_a == nan_b ? a.column < b.column : nan_b;
+}
+
+// value(i) of all columns; behind all of them lies NaN at column `columns`.
+template <class Value>
+__device__ __forceinline__ void choose(int columns, int count, std::int32_t* chosen, Value value) {
+  Choice last = {INFINITY, -1};
+  for (int round = 0; round < count; ++round) {
+    Choice best = {NAN, columns};
+    for (int i = threadIdx.x; i < columns; i += kWarp) {
+      const Choice own = {value(i), i};
+      if (comes_before(last, own) && comes_before(own, best)) best = own;
+    }
+#pragma unroll
+    for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+      const Choice other = {__shfl_xor_sync(kAllLanes, best.value, offset),
+                            __shfl_xor_sync(kAllLanes, best.column, offset)};
+      if (comes_before(other, best)) best = other;
+    }
+    last = best;
+    if (threadIdx.x == 0) chosen[round] = best.column;
+  }
+}
+
+__global__ void choose_experts_kernel(const float* logits, const float* bias, std::int64_t rows,
+                                      int experts, int count, Scoring scoring,
+                                      std::int32_t* chosen) {
+  const std::int64_t row = own_row();
+  if (row >= rows) return;
+  logits += row * experts;
+  chosen += row * count;
+  if (bias == nullptr) {
+    return choose(experts, count, chosen, [=](int i) -> double { return logits[i]; });
+  }
+  if (scoring == Scoring::kSigmoid) {
+    return choose(experts, count, chosen, [=](int i) { return sigmoid(logits[i]) + bias[i]; });
+  }
+  const ExpertSoftmax softmax = softmax_over(experts, [=](int i) { return logits[i]; });
+  choose(experts, count, chosen, [=](int i) { return softmax.of(logits[i]) + bias[i]; });
+}
+
+__global__ void expert_weights_kernel(const float* logits, const std::int32_t* chosen,
+                                      std::int64_t rows, int experts, int count, Scoring scoring,
+                                      bool normalized, double scale, float* out) {
+  const std::int64_t row = own_row();
+  if (row >= rows) return;
+  logits += row * experts;
+  chosen += row * count;
+  out += row * count;
+  const auto logit_of = [=](int j) { return logits[chosen[j]]; };
+  if (scoring == Scoring::kSigmoid) {
+    double sum = 0;
+    for (int j = threadIdx.x; j < count; j += kWarp) sum += sigmoid(logit_of(j));
+    sum = normalized ? warp_reduce(sum, Sum{}) + ExpertWeightsParams::kLeastSum : 1.0;
+    for (int j = threadIdx.x; j < count; j += kWarp) {
+      out[j] = static_cast<float>(scale * (sigmoid(logit_of(j)) / sum));
+    }
+    return;
+  }
+  const ExpertSoftmax softmax = normalized
+                                    ? softmax_over(count, logit_of)
+                                    : softmax_over(experts, [=](int i) { return logits[i]; });
+  for (int j = threadIdx.x; j < count; j += kWarp) {
+    out[j] = static_cast<float>(scale * softmax.of(logit_of(j)));
+  }
+}
+
+template <int kWidth>
+void AddRowsOf(const Context& context, const AddExpertParams& p) {
+  const std::int64_t words = p.sum.cols() / kWidth, count = p.weights.cols();
+  const std::int32_t* slots = p.slots.i32();
+  const float *weights = p.weights.f32(), *y = p.y.f32();
+  float* sum = p.sum.f32();
+  ForEach(context, "addExpert", p.y.rows() * words, [=] __device__(std::int64_t i) {
+    const std::int32_t slot = slots[i / words];
+    const std::int64_t to = slot / count * words + i % words;
+    const float weight = weights[slot];
+    const auto added = load_floats<kWidth>(y, i);
+    auto word = load_floats<kWidth>(sum, to);
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j) word.of[j] += weight * added.of[j];
+    store_floats(sum, to, word);
+  });
+}
+
+}  // namespace
+
+void ChooseExperts(const Context& context, const ChooseExpertsParams& p) {
+  const std::int64_t rows = p.logits.rows();
+  if (rows == 0) return;
+  const auto blocks = static_cast<unsigned>(DivideUp(rows, kWarpRows));
+  choose_experts_kernel<<<blocks, dim3(kWarp, kWarpRows), 0, context.stream>>>(
+      p.logits.f32(), p.bias.f32(), rows, static_cast<int>(p.logits.cols()),
+      static_cast<int>(p.chosen.cols()), p.scoring, p.chosen.i32());
+  CheckLaunch("chooseExperts");
+}
+
+void ExpertWeights(const Context& context, const ExpertWeightsParams& p) {
+  const std::int64_t rows = p.logits.rows();
+  if (rows == 0) return;
+  CheckIndex(context, "chosen experts", p.chosen, p.logits.cols());
+  const auto blocks = static_cast<unsigned>(DivideUp(rows, kWarpRows));
+  expert_weights_kernel<<<blocks, dim3(kWarp, kWarpRows), 0, context.stream>>>(
+      p.logits.f32(), p.chosen.i32(), rows, static_cast<int>(p.logits.cols()),
+      static_cast<int>(p.chosen.cols()), p.scoring, p.normalized, p.scale, p.out.f32());
+  CheckLaunch("expertWeights");
+}
+
+void AddExpert(const Context& context, const AddExpertParams& p) {
+  CheckIndex(context, "slots", p.slots, p.weights.shape.elements());
+  if (p.sum.cols() % kWide == 0 && AreAligned(p.sum.f32(), p.y.f32())) {
+    AddRowsOf<kWide>(context, p);
+  } else {
+    AddRowsOf<1>(context, p);
+  }
+}
+
+}  // namespace ballast::cuda

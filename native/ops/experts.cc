@@ -1,0 +1,59 @@
+#include "native/ops/experts.h"
+
+namespace ballast {
+
+Tensor ChooseExperts(Device& device, const Tensor& logits, const OptionalTensor& bias,
+                     const ChooseExpertsOptions& options) {
+  ExpectDType("logits", logits, DType::kFloat32);
+  ExpectRank("logits", logits, 2);
+  if (bias) ExpectFloat32("bias", *bias, {logits.cols()});
+  ExpectThat(options.count >= 1 && options.count <= logits.cols(),
+             "Expected a number of chosen experts from 1 to " + std::to_string(logits.cols()) +
+                 " but received " + std::to_string(options.count) + ".");
+  Tensor chosen = device.Empty(DType::kInt32, {logits.rows(), options.count});
+  device.Enqueue([=](Backend& backend) {
+    backend.ChooseExperts({.logits = logits.Read(),
+                           .bias = ReadOptional(bias),
+                           .chosen = chosen.Write(),
+                           .scoring = options.scoring});
+  });
+  return chosen;
+}
+
+Tensor ExpertWeights(Device& device, const Tensor& logits, const Tensor& chosen,
+                     const ExpertWeightsOptions& options) {
+  ExpectDType("logits", logits, DType::kFloat32);
+  ExpectRank("logits", logits, 2);
+  ExpectDType("chosen experts", chosen, DType::kInt32);
+  ExpectRank("chosen experts", chosen, 2);
+  ExpectThat(chosen.rows() == logits.rows(),
+             "Expected logits and chosen experts of the same number of rows.");
+  Tensor out = device.Empty(DType::kFloat32, chosen.shape());
+  device.Enqueue([=](Backend& backend) {
+    backend.ExpertWeights({.logits = logits.Read(),
+                           .chosen = chosen.Read(),
+                           .out = out.Write(),
+                           .scoring = options.scoring,
+                           .normalized = options.normalized,
+                           .scale = options.scale});
+  });
+  return out;
+}
+
+void AddExpert(Device& device, const Tensor& sum, const Tensor& y, const Tensor& slots,
+               const Tensor& weights) {
+  ExpectDType("sum", sum, DType::kFloat32);
+  ExpectRank("sum", sum, 2);
+  ExpectDType("slots", slots, DType::kInt32);
+  ExpectRank("slots", slots, 1);
+  ExpectFloat32("y", y, {slots.cols(), sum.cols()});
+  ExpectDType("weights", weights, DType::kFloat32);
+  ExpectRank("weights", weights, 2);
+  ExpectThat(weights.rows() == sum.rows(), "Expected a row of weights for each row of the sum.");
+  device.Enqueue([=](Backend& backend) {
+    backend.AddExpert(
+        {.sum = sum.Read(), .y = y.Read(), .slots = slots.Read(), .weights = weights.Read()});
+  });
+}
+
+}  // namespace ballast
