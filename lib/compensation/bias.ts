@@ -79,11 +79,11 @@ interface BiasCandidate {
 
 export async function fitBias(input: BiasInput): Promise<FittedBias> {
   const { device, weight, granularity, fitted, heldOut } = input;
-  // All is queued before anything is waited for.
+  // All is queued before anything is waited for. Of tokens that went elsewhere none judges.
   const [energy, fit, judge] = await Promise.all([
     outputEnergy(device, weight, fitted),
     fitOf(input, fitted),
-    heldOut && fitOf(input, heldOut),
+    heldOut && heldOut.inputs.count > 0 ? fitOf(input, heldOut) : undefined,
   ]);
   if (granularity === 'none') return { certificate: uncompensated(fit, judge, energy) };
   const onTrial = input.source === 'inputs';
@@ -98,7 +98,7 @@ export function shrunk<Values extends Float64Array | Float32Array>(
   observations: number,
   shrinkage: number,
 ): Values {
-  const share = observations / (observations + shrinkage);
+  const share = observations === 0 ? 0 : observations / (observations + shrinkage);
   return mean.map((value) => value * share) as Values;
 }
 

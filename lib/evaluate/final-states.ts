@@ -4,6 +4,7 @@
 import type { Tensor } from '../device/index.js';
 import { aborted, expectNotAborted } from '../errors.js';
 import {
+  advance,
   dealt,
   disposeAll,
   disposeEach,
@@ -14,7 +15,6 @@ import {
   onPlaces,
   openCompanions,
   PerDevice,
-  queueEach,
   type StoredModel,
 } from '../execution/index.js';
 import type {
@@ -105,10 +105,7 @@ export async function runBlocks(
     try {
       throwIfStopped?.();
       using block = await loadStoredBlock(stored, model, index, context, companions);
-      await queueEach(device, states.entries(), ([i, x]) => {
-        states[i] = device.scope(() => block.run(x));
-        x.dispose();
-      });
+      await advance(device, block, states);
     } catch (error) {
       disposeAll(states);
       throw error;

@@ -15,8 +15,10 @@ export function expectTensors(checkpoint: Checkpoint, model: BlockModel): void {
   }
   for (let index = 0; index < model.blocks; index++) {
     const block = model.blockName(index);
-    const { blockTensors, linears } = shapeOf(model, index);
-    for (const name of blockTensors) expectTensor(checkpoint, `${block}.${name}`);
+    const { blockTensors, tensorShapes, linears } = shapeOf(model, index);
+    for (const name of blockTensors) {
+      expectTensor(checkpoint, `${block}.${name}`, tensorShapes?.[name]);
+    }
     for (const linear of linears) {
       expectTensor(checkpoint, `${block}.${linear.name}.weight`, storedShape(linear));
       if (!linear.bias) continue;

@@ -4,7 +4,7 @@
 
 import type { Device, Tensor } from '../device/index.js';
 import { joined } from '../joined.js';
-import type { BlockContext, BlockModel, Hold, Linear, Weights } from '../models/index.js';
+import type { BatchContext, BlockContext, BlockModel, Linear, Weights } from '../models/index.js';
 import { onItems } from './per-device.js';
 import { queueEach } from './queue-each.js';
 
@@ -81,8 +81,8 @@ export function blockRunner(
   weights: Weights,
   context: BlockContext,
   index: number,
-): (x: Tensor, linear: Linear, hold?: Hold) => Tensor {
-  return (x, linear, hold) => model.block(x, weights, linear, { ...context, hold }, index);
+): (x: Tensor, linear: Linear, batch?: BatchContext) => Tensor {
+  return (x, linear, batch) => model.block(x, weights, linear, { ...context, ...batch }, index);
 }
 
 export function disposeAll(tensors: readonly Tensor[]): void {

@@ -1,4 +1,5 @@
 export { activationFile, readActivations } from './activation-file.js';
+export { advance } from './advance.js';
 export { BlockLoader } from './block-loader.js';
 export { expectFinite, expectFiniteBlock } from './expect-finite.js';
 export { expectTensors } from './expect-tensors.js';

@@ -2,9 +2,9 @@
 
 import { BlockActivations, type BlockQuantizers } from '../activations/index.js';
 import { expectRecordedFiles } from '../checkpoint/output/result-files.js';
-import type { Tensor } from '../device/index.js';
 import { type BlockContext, type BlockModel, shapeOf } from '../models/index.js';
 import { activationFile, readActivations } from './activation-file.js';
+import type { RunnableBlock } from './advance.js';
 import { blockRunner } from './hidden-states.js';
 import { addPositionBias, executor } from './linear-execution.js';
 import { linearOf } from './load-block.js';
@@ -32,10 +32,7 @@ export async function openCompanions(
   return { biases, activations: await readActivations(directory, blocks) };
 }
 
-export interface StoredBlock extends Disposable {
-  /** One mini-batch; intermediate tensors are the caller's scope's. */
-  run(x: Tensor): Tensor;
-}
+export type StoredBlock = RunnableBlock & Disposable;
 
 /** Errors: those of loading a block, ERR_ARGUMENT for a sequence that its position biases do not hold for. */
 export async function loadStoredBlock(
@@ -46,7 +43,7 @@ export async function loadStoredBlock(
   { biases, activations }: Companions,
 ): Promise<StoredBlock> {
   const { device } = context;
-  const { linears, sequence = context.sequence } = shapeOf(model, index);
+  const { linears, experts, sequence = context.sequence } = shapeOf(model, index);
   const block = await stored.loadBlock(index);
   const name = model.blockName(index);
   const find = (site: string) => biases.load(device, site, sequence);
@@ -68,8 +65,9 @@ export async function loadStoredBlock(
   const own = { ...context, operands, attend: quantized.attend };
   const runBlock = blockRunner(model, block.weights, own, index);
   return {
-    run(x) {
-      const y = runBlock(x, linear);
+    experts,
+    run(x, batch) {
+      const y = runBlock(x, linear, batch);
       return outputBias === undefined ? y : addPositionBias(device, y, outputBias);
     },
     [Symbol.dispose]() {

@@ -61,8 +61,10 @@ export function readByUsAlone(
   ];
 }
 
-function mayHoldBias({ holdsAnyBias }: ExportFormat, { bias, biasByConfig }: LinearSpec): boolean {
-  return bias || biasByConfig === true || holdsAnyBias === true;
+/** No client adds a bias to what experts give. */
+function mayHoldBias({ holdsAnyBias }: ExportFormat, spec: LinearSpec): boolean {
+  const { bias, biasByConfig, stage } = spec;
+  return bias || biasByConfig === true || (holdsAnyBias === true && stage === undefined);
 }
 
 /** Whether a result has a bias tensor there, by the fields of its config.json. */

@@ -3,7 +3,7 @@
 // the format's signed values are ours less 2^(bits−1). Source: the package compressed-tensors 0.20.
 
 import { BallastError } from '../errors.js';
-import type { BlockModel } from '../models/index.js';
+import { type BlockModel, type Config, hasExperts } from '../models/index.js';
 import { packedShape } from './bit-packing.js';
 import { bytesOf, bytesOfMade } from './bytes.js';
 import type { ExportFormat, Grid } from './format.js';
@@ -118,7 +118,16 @@ function expectGrid({ actOrder, staticGroups }: Grid): void {
   );
 }
 
-function expectModel({ modelType, linears }: BlockModel): void {
+function expectModel(model: BlockModel, _config: Config, { symmetric, actOrder }: Grid): void {
+  const { modelType, linears } = model;
+  // Clients put the codes of all experts together and leave zero points and orders of columns behind.
+  if (hasExperts(model) && (!symmetric || actOrder)) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected symmetric true and actOrder false for format compressed-tensors with the experts of ${modelType}: ` +
+        'its clients read no other grid of theirs.',
+    );
+  }
   const transposed = linears.find(({ layout: stored }) => stored === 'in_out');
   if (transposed === undefined) return;
   throw new BallastError(
@@ -136,7 +145,7 @@ export const compressedTensors: ExportFormat = {
   expectGrid,
   expectModel,
   open(input) {
-    expectModel(input.model);
+    expectModel(input.model, input.config, input.grid);
     return openLayoutWriter(input, layout);
   },
   read: (input) => openLayoutReader(input, layout),

@@ -55,7 +55,7 @@ interface Conversion {
 export async function convert(conversion: Conversion): Promise<number> {
   const { device, directory, format, output: target, overwrite, maxShardBytes } = conversion;
   const result = await openResult(device, directory, formats, { codes: true });
-  await format.expectModel?.(result.model, result.config);
+  await format.expectModel?.(result.model, result.config, result.record.grid);
   expectGridHolds(result.record.grid, format);
   const report = (await readJsonObject(join(directory, reportFile))) ?? {};
   const checkpoint = await restOfModel(result, conversion, report);

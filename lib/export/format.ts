@@ -146,8 +146,11 @@ export interface ExportFormat {
    * copy with new tensors in the place of those that changed.
    */
   roundGrid?(device: Device, weight: QuantizedWeight, grid: Grid): Promise<QuantizedWeight>;
-  /** Throws ERR_UNSUPPORTED for a model that the format cannot hold, by what its config.json says. */
-  expectModel?(model: BlockModel, config: Config): void | Promise<void>;
+  /**
+   * Throws ERR_UNSUPPORTED for a model that the format cannot hold, by what its config.json says, ERR_ARGUMENT for one that it
+   * holds on other grids only.
+   */
+  expectModel?(model: BlockModel, config: Config, grid: Grid): void | Promise<void>;
   /** Throws ERR_UNSUPPORTED for a grid or model that the format cannot hold. */
   open(input: ExportInput): Promise<ExportWriter>;
   /** Reads a finished result. */

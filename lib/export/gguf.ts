@@ -4,13 +4,16 @@
 
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
+import type { BlockModel, Config } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
+import { biasCapability } from './capabilities.js';
 import type { ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
 import { type BlockType, blockTypes, blockValues, scaleBytes } from './gguf/block-types.js';
 import { describeGguf } from './gguf/description.js';
 import { GgufFileWriter } from './gguf/file-writer.js';
 import { keptTensors } from './gguf/kept-tensors.js';
-import { llamaLayout, llamaMetadata } from './gguf/llama-layout.js';
+import { type GgufLayout, ggufLayout } from './gguf/layout.js';
+import { modelMetadata } from './gguf/model-metadata.js';
 import { openGgufReader } from './gguf/reader.js';
 import { tokenizerMetadata } from './gguf/tokenizer.js';
 import { GgufWriter, planTensors } from './gguf/writer.js';
@@ -55,20 +58,34 @@ async function roundGrid(
   });
 }
 
+/** By what its config.json says; biases of its own that llama.cpp's class does not read would be lost. */
+function expectModel(model: BlockModel, config: Config): GgufLayout {
+  const layout = ggufLayout(model, config);
+  const { read } = biasCapability(model, gguf);
+  const lost = model.linears.find(({ name, bias }) => bias && !read.has(name));
+  if (lost === undefined) return layout;
+  throw new BallastError(
+    'ERR_UNSUPPORTED',
+    `Expected no bias of ${lost.name} for format gguf with ${model.modelType}, in which llama.cpp reads none; use format ` +
+      'huggingface or compressed-tensors.',
+  );
+}
+
 async function open(input: ExportInput): Promise<ExportWriter> {
   const { checkpoint, model, config, grid, output } = input;
   expectGrid(grid);
   const type = blockTypeOf(grid);
   if (type === undefined) throw new RangeError('No block type.');
-  const layout = llamaLayout(model, config);
+  const layout = expectModel(model, config);
   const metadata = {
-    ...llamaMetadata(layout, config, type.fileType),
+    ...modelMetadata(layout, config, type.fileType),
     ...(await tokenizerMetadata(checkpoint.directory, config, layout.decoder.vocabularySize)),
   };
   const kept = keptTensors(input, layout);
-  const tensors = planTensors(input, layout, type, kept);
+  const { read } = biasCapability(model, gguf);
+  const tensors = planTensors(input, layout, type, kept, read);
   const writer = await GgufFileWriter.create(output.path, file, metadata, tensors);
-  return new GgufWriter(input, layout, type, kept, writer);
+  return new GgufWriter(input, layout, type, kept, read, writer);
 }
 
 export const gguf: ExportFormat = {
@@ -80,7 +97,7 @@ export const gguf: ExportFormat = {
   storedBits: (grid) => ({ code: grid.bits, group: 8 * scaleBytes(grid) }),
   gridDefaults: { groupSize: blockValues, scaleDtype: 'float16' },
   expectGrid,
-  expectModel: (model, config) => void llamaLayout(model, config),
+  expectModel: (model, config) => void expectModel(model, config),
   roundGrid,
   open,
   read: (input) => openGgufReader(input, blockTypeOf(input.grid), file),

@@ -7,7 +7,7 @@
 
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import type { BlockModel } from '../models/index.js';
+import { type BlockModel, hasExperts } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import { packedShape } from './bit-packing.js';
 import { bytesOf, bytesOfMade } from './bytes.js';
@@ -116,8 +116,9 @@ function expectWholeWords({ model, grid: { bits } }: ExportInput): void {
 }
 
 /** Clients take every linear of the model for quantized. */
-function expectModel({ modelType, otherParts = [] }: BlockModel): void {
-  const [part] = otherParts;
+function expectModel(model: BlockModel): void {
+  const { modelType, otherParts = [] } = model;
+  const [part] = hasExperts(model) ? ['router'] : otherParts;
   if (part === undefined) return;
   throw new BallastError(
     'ERR_UNSUPPORTED',

@@ -68,6 +68,15 @@ export class ConfigReader {
     return values.map((value) => value === 1);
   }
 
+  /** A list, maybe empty, of numbers of `count` blocks, from 0. */
+  indices(field: string, count: number): readonly number[] {
+    const isIndex = (value: unknown) =>
+      Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < count;
+    const values = this.#value(field, undefined);
+    if (Array.isArray(values) && values.every(isIndex)) return values;
+    throw this.#wrong(field, `a list of whole numbers from 0 to ${count - 1}`);
+  }
+
   /** A list of so many numbers above 0. */
   numbers(field: string, count: number): readonly number[] {
     const isPositive = (value: unknown) => Number.isFinite(value) && (value as number) > 0;
@@ -122,6 +131,14 @@ export class ConfigReader {
     const isKnown = (name: unknown) => typeof name === 'string' && Object.hasOwn(values, name);
     const expected = `a list of ${count}, each one of ${Object.keys(values).join(', ')}`;
     return this.#list<string>(field, count, isKnown, expected).map((name) => values[name] as T);
+  }
+
+  /** A whole number from 0 on. */
+  countOrNone(field: string, fallback?: number): number {
+    const value = this.number(field, fallback);
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw this.#wrong(field, 'a whole number from 0 on');
+    return value;
   }
 
   /** A nested object, or undefined where the field is absent. */

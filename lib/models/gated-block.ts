@@ -1,33 +1,15 @@
-// One block of a gated decoder: the linears it calls, and what it computes with them.
+// What one block of a gated decoder computes; what it holds is in gated-shape.ts.
 
 import type { Tensor } from '../device/index.js';
+import { expertMlp } from './experts.js';
 import { splitColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
+import { expertsOf } from './gated-shape.js';
 import { hold } from './hold.js';
-import { linear } from './linear-bias.js';
-import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
+import type { BlockContext, LanguageModel, Linear } from './model.js';
 import { decoderNorm } from './norms.js';
 import { once } from './once.js';
-import { projections, rotaryAttention } from './rotary-attention.js';
-
-export function gatedLinears(decoder: GatedDecoder): LinearSpec[] {
-  const { shape, mlpSize, biases, fusedProjections, fusedMlp } = decoder;
-  const { hiddenSize, heads, headSize } = shape;
-  return [
-    ...projections(shape, fusedProjections).map((projection) => ({
-      ...projection,
-      ...biases.projections,
-    })),
-    linear('self_attn.o_proj', heads * headSize, hiddenSize, biases.output),
-    ...(fusedMlp
-      ? [linear('mlp.gate_up_proj', hiddenSize, 2 * mlpSize, biases.mlp)]
-      : [
-          linear('mlp.gate_proj', hiddenSize, mlpSize, biases.mlp),
-          linear('mlp.up_proj', hiddenSize, mlpSize, biases.mlp),
-        ]),
-    linear('mlp.down_proj', mlpSize, hiddenSize, biases.mlp),
-  ];
-}
+import { rotaryAttention } from './rotary-attention.js';
 
 /** What the MLP's last linear reads: activation(gate) · up. */
 function gated(decoder: GatedDecoder, g: Tensor, call: Linear, context: BlockContext): Tensor {
@@ -65,9 +47,11 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       const size = queryKeyNorms === 'heads' ? shape.headSize : input.cols;
       return norm(input, `self_attn.${name}_norm`, size);
     };
+    const add = (output: Tensor, residual: Tensor, outputNorm: string | undefined) =>
+      device.add(residual, scaled(norm(output, outputNorm), residualScale));
     const addOutput = (name: string, input: Tensor, residual: Tensor, outputNorm?: string) => {
       if (outputNorm === undefined && residualScale === 1) return call(name, input, { residual });
-      return device.add(residual, scaled(norm(call(name, input), outputNorm), residualScale));
+      return add(call(name, input), residual, outputNorm);
     };
 
     const h = once(() => operand(x, norms.attention));
@@ -81,9 +65,12 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       const mixed = hold(context, 'attended', attended);
       return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
     });
-    const inner = hold(context, 'inner', () =>
-      gated(decoder, decoder.parallel ? h() : operand(y, norms.mlp), call, context),
-    );
+    const g = () => (decoder.parallel ? h() : operand(y, norms.mlp));
+    const experts = expertsOf(decoder, index);
+    if (experts !== undefined) {
+      return add(expertMlp(experts, g(), weights, call, context), y, norms.mlpOutput);
+    }
+    const inner = hold(context, 'inner', () => gated(decoder, g(), call, context));
     return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
   };
 }

@@ -4,9 +4,11 @@
 
 import type { Activation } from '../device/index.js';
 import type { AttentionShape } from './attention-shape.js';
-import { gatedBlock, gatedLinears, scaled } from './gated-block.js';
-import { type LinearBias, linearSlot } from './linear-bias.js';
-import type { Config, FoldSlot, LanguageModel } from './model.js';
+import type { Experts } from './experts.js';
+import { gatedBlock, scaled } from './gated-block.js';
+import { gatedShapes } from './gated-shape.js';
+import type { LinearBias } from './linear-bias.js';
+import type { Config, LanguageModel } from './model.js';
 import {
   type DecoderNorm,
   decoderNorm,
@@ -57,6 +59,8 @@ export interface GatedDecoder {
   readonly fusedProjections: boolean;
   /** Whether gate and up are one linear. */
   readonly fusedMlp: boolean;
+  /** What the MLP is where it is not one gate, up and down; see experts.ts. */
+  readonly mixture?: Experts | undefined;
 
   readonly biases: {
     readonly projections: LinearBias;
@@ -86,32 +90,21 @@ export function gatedDecoder(
   tensors: ReadonlySet<string>,
   places: readonly [Place, ...Place[]] = usualPlaces,
 ): LanguageModel {
-  const { norms, shape, queryKeyNorms, residualScale } = decoder;
+  const { shape } = decoder;
   const isPlace = ({ root }: Place) => tensors.has(`${root}embed_tokens.weight`);
   const { root, head } = places.find(isPlace) ?? places[0];
   const embedding = `${root}embed_tokens.weight`;
   const finalNorm = `${root}norm`;
   const projection = decoder.tiedHead ? embedding : head;
-  const linears = gatedLinears(decoder);
-  const outputSlot = (name: string, outputNorm: string | undefined): FoldSlot => {
-    const between = outputNorm === undefined ? 'a multiplier' : `${outputNorm}, which has no bias,`;
-    if (outputNorm === undefined && residualScale === 1) return linearSlot(linears, name);
-    return { kind: 'none', reason: `${between} stands between.` };
-  };
-  const mlpSlot = outputSlot('mlp.down_proj', norms.mlpOutput);
+  const shapes = gatedShapes(decoder);
   const finalNorms = decoderNormTensors(decoder.norm, finalNorm);
   const headTensors = [projection, ...finalNorms];
   const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
     decoderNorm(device, x, weights, finalNorm, shape.hiddenSize, decoder.norm);
   return {
     ...decoder,
-    hiddenSize: shape.hiddenSize,
-    linears,
-    blockTensors: decoderNormTensors(
-      decoder.norm,
-      ...Object.values(norms),
-      ...(queryKeyNorms === 'none' ? [] : ['self_attn.q_norm', 'self_attn.k_norm']),
-    ),
+    ...shapes,
+    decoder,
     embedTensors: [embedding],
     headTensors,
     outerShapes: {
@@ -119,12 +112,7 @@ export function gatedDecoder(
       [projection]: [decoder.vocabularySize, shape.hiddenSize],
       ...vectorShapes(shape.hiddenSize, ...finalNorms),
     },
-    slots: {
-      attention: outputSlot('self_attn.o_proj', norms.attentionOutput),
-      mlp: mlpSlot,
-      block: mlpSlot,
-      model: normSlot(headTensors, finalNorm),
-    },
+    slots: { ...shapes.slots, model: normSlot(headTensors, finalNorm) },
     blockName: (index) => `${root}layers.${index}`,
     embed(ids, weights, { device }) {
       const x = device.embedding(ids, weights.get(embedding));

@@ -1,6 +1,7 @@
 export {
   type Architecture,
   type Attend,
+  type BatchContext,
   type BlockContext,
   type BlockGradient,
   type BlockModel,
@@ -9,11 +10,13 @@ export {
   countLinears,
   type Hold,
   type HoldPoint,
+  hasExperts,
   type ImageShape,
   type LanguageModel,
   type Linear,
   type LinearSpec,
   type Rewrite,
+  type Route,
   shapeOf,
   type VisionModel,
 } from './model.js';
@@ -28,4 +31,5 @@ export {
   rewriteModel,
   visionArchitectures,
 } from './registry.js';
+export { chosenExperts, type Routes, readRoutes, routesOf } from './routes.js';
 export { Weights } from './weights.js';

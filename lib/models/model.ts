@@ -13,6 +13,8 @@ import type {
   Tensor,
   WeightLayout,
 } from '../device/index.js';
+import type { GatedDecoder } from './gated-decoder.js';
+import type { Routes } from './routes.js';
 import type { Weights } from './weights.js';
 
 /** The content of config.json. */
@@ -32,6 +34,8 @@ export interface LinearSpec {
   readonly zeroBias?: boolean;
   /** How the checkpoint stores the weight; default 'out_in'. */
   readonly layout?: WeightLayout;
+  /** Linears with the same word here read nothing of each other, though their inputs differ: experts stand side by side. */
+  readonly stage?: string;
 }
 
 /** y = activation(x Wᵀ + bias) + residual, by whoever executes the block; `dtype` where linears alone read y. */
@@ -59,12 +63,21 @@ export type HoldPoint = 'attended' | 'middle' | 'inner';
 /** What a block has at a point: held from a run before, or computed now. Nothing before the point is run otherwise. */
 export type Hold = (point: HoldPoint, compute: () => Tensor) => Tensor;
 
-export interface BlockContext {
+/** Which experts the tokens of a mini-batch go to; `choose` gives what the block's own router says, [tokens, k] int32. */
+export type Route = (choose: () => Tensor) => Routes;
+
+/** What a pass over a block knows of its mini-batch. */
+export interface BatchContext {
+  /** Where a block need not be run from its beginning. Blocks call it by `hold`. */
+  readonly hold?: Hold | undefined;
+  /** A block with experts is not run without; see routes.ts. */
+  readonly route?: Route | undefined;
+}
+
+export interface BlockContext extends BatchContext {
   readonly device: Device;
   /** Where attention's products are not plain: observed, or of quantized operands. Blocks call it by `attend`. */
   readonly attend?: Attend | undefined;
-  /** Where a block need not be run from its beginning. Blocks call it by `hold`. */
-  readonly hold?: Hold | undefined;
   /** What blocks make for linears alone to read; default 'float32'. Whatever else they make is float32. */
   readonly operands?: OperandType | undefined;
   /** Tokens per sequence; rows of hidden states are whole sequences. */
@@ -85,8 +98,12 @@ export interface BlockShape {
   readonly sequence?: number;
   /** In order of execution. */
   readonly linears: readonly LinearSpec[];
+  /** Of an MLP of experts, from how many the router chooses how many for each token: such a block is run with routes. */
+  readonly experts?: { readonly count: number; readonly perToken: number };
   /** Names, inside the block, of the tensors that are not linears (norms). */
   readonly blockTensors: readonly string[];
+  /** Shapes of those whose size nothing checks where they are read. */
+  readonly tensorShapes?: Readonly<Record<string, readonly number[]>>;
   /** Where a constant on the output of attention, MLP and block folds; what the block has not is absent. */
   readonly slots: Readonly<Partial<Record<'attention' | 'mlp' | 'block', FoldSlot>>>;
 }
@@ -130,6 +147,11 @@ export function shapeOf(model: BlockModel, index: number): BlockShape {
   return model.shapes?.[index] ?? model;
 }
 
+/** Whether any block's MLP is experts. */
+export function hasExperts(model: BlockModel): boolean {
+  return (model.shapes ?? [model]).some(({ experts }) => experts !== undefined);
+}
+
 /** Of all blocks together. */
 export function countLinears({ shapes, blocks, linears }: BlockModel): number {
   return (
@@ -142,6 +164,8 @@ export interface LanguageModel extends BlockModel {
   readonly vocabularySize: number;
   /** The longest sequence the checkpoint supports; Infinity where positions are relative. */
   readonly maxPositions: number;
+  /** What it was made of, where it is a gated decoder. */
+  readonly decoder?: GatedDecoder;
 }
 
 /** What images a model reads. */

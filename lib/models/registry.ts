@@ -5,7 +5,9 @@ import { bloom } from './architectures/bloom.js';
 import { cohere } from './architectures/cohere.js';
 import { cohere2 } from './architectures/cohere2.js';
 import { deit } from './architectures/deit.js';
+import { dots1 } from './architectures/dots1.js';
 import { ernie45 } from './architectures/ernie4-5.js';
+import { ernie45Moe } from './architectures/ernie4-5-moe.js';
 import { exaone4 } from './architectures/exaone4.js';
 import { gemma } from './architectures/gemma.js';
 import { gemma2 } from './architectures/gemma2.js';
@@ -13,6 +15,7 @@ import { gemma3 } from './architectures/gemma3.js';
 import { gemma3Text } from './architectures/gemma3-text.js';
 import { glm } from './architectures/glm.js';
 import { glm4 } from './architectures/glm4.js';
+import { glm4Moe } from './architectures/glm4-moe.js';
 import { gptBigcode } from './architectures/gpt-bigcode.js';
 import { gptNeox } from './architectures/gpt-neox.js';
 import { gpt2 } from './architectures/gpt2.js';
@@ -23,15 +26,19 @@ import { ministral } from './architectures/ministral.js';
 import { ministral3 } from './architectures/ministral3.js';
 import { mistral } from './architectures/mistral.js';
 import { mistral3 } from './architectures/mistral3.js';
+import { mixtral } from './architectures/mixtral.js';
 import { olmo2 } from './architectures/olmo2.js';
 import { olmo3 } from './architectures/olmo3.js';
+import { olmoe } from './architectures/olmoe.js';
 import { opt } from './architectures/opt.js';
 import { phi } from './architectures/phi.js';
 import { phi3 } from './architectures/phi3.js';
 import { qwen2 } from './architectures/qwen2.js';
 import { qwen25Vl } from './architectures/qwen2-5-vl.js';
+import { qwen2Moe } from './architectures/qwen2-moe.js';
 import { qwen2Vl } from './architectures/qwen2-vl.js';
 import { qwen3 } from './architectures/qwen3.js';
+import { qwen3Moe } from './architectures/qwen3-moe.js';
 import { qwen3Vl } from './architectures/qwen3-vl.js';
 import { seedOss } from './architectures/seed-oss.js';
 import { smollm3 } from './architectures/smollm3.js';
@@ -54,7 +61,9 @@ export const architectures: readonly Architecture[] = [
   bloom,
   cohere,
   cohere2,
+  dots1,
   ernie45,
+  ernie45Moe,
   exaone4,
   gemma,
   gemma2,
@@ -62,6 +71,7 @@ export const architectures: readonly Architecture[] = [
   gemma3Text,
   glm,
   glm4,
+  glm4Moe,
   gpt2,
   gptBigcode,
   gptNeox,
@@ -72,15 +82,19 @@ export const architectures: readonly Architecture[] = [
   ministral3,
   mistral,
   mistral3,
+  mixtral,
   olmo2,
   olmo3,
+  olmoe,
   opt,
   phi,
   phi3,
   qwen2,
   qwen25Vl,
+  qwen2Moe,
   qwen2Vl,
   qwen3,
+  qwen3Moe,
   qwen3Vl,
   seedOss,
   smollm3,

@@ -22,6 +22,7 @@ import { fetchWithEvents } from './fetch.js';
 import { LossGradients } from './grids/loss-gradients.js';
 import { memoryPlanOf } from './memory/memory-plan.js';
 import { SpareMemory } from './memory/spare-memory.js';
+import { expectExperts } from './options/expect-experts.js';
 import type { QuantizeOptions, ResolvedOptions } from './options/options.js';
 import { resolveOptions } from './options/resolve-options.js';
 import type { Run } from './run.js';
@@ -89,8 +90,9 @@ export async function* withRun<Event, Result>(
 /** Of a model that the format can hold, in groups that divide it. */
 async function openModel(directory: string, options: ResolvedOptions) {
   const found = modelOf(await Checkpoint.open(directory), options);
-  await findFormat(options.format).expectModel?.(found.model, found.config);
+  await findFormat(options.format).expectModel?.(found.model, found.config, options);
   expectGroups(found.model, options);
+  expectExperts(found.model, options);
   return found;
 }
 

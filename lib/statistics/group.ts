@@ -16,7 +16,7 @@ export interface GroupNeeds {
   readonly positions: boolean;
 }
 
-/** The same tokens as they are read in several places, [n, c] float32; those that the needs name. */
+/** The same tokens as they are read in several places, [n, c] float32; those that the needs name. They may be none. */
 interface GroupReads {
   /** x̂, what the quantized linears see. */
   readonly inputs: Tensor | undefined;
@@ -88,6 +88,7 @@ export class GroupSums implements Disposable {
     return allOrNothing(async (own) => {
       const inputs = await own(this.#inputs.finish());
       const quantizerInputs = (await own(this.#quantizerInputs?.finish())) ?? inputs;
+      if (inputs.count === 0) return new GroupStatistics(inputs, quantizerInputs, undefined);
       return new GroupStatistics(inputs, quantizerInputs, await this.#drift?.finish(inputs));
     });
   }

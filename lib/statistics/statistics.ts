@@ -1,7 +1,9 @@
 // Sums over calibration tokens for one input group: (n, Σx, Σxxᵀ), which merge by addition. Second moments are
 // summed about a shift near the mean (the first mini-batch's), so that channels with large means lose no digits
 // when the covariance is formed. Where they are of some of the tokens only, G and Σ are those tokens' own, with their own
-// count and mean. Legend: x [c] inputs, μ = E[x], G = E[xxᵀ], Σ = G − μμᵀ.
+// count and mean. Of inputs that no token reached nothing is known: their mean is taken to be 0 and G to be 1, as if each
+// channel varied by itself, which leaves quantizers to round to nearest. Legend: x [c] inputs, μ = E[x], G = E[xxᵀ],
+// Σ = G − μμᵀ.
 
 import { allOrNothing } from '../all-or-nothing.js';
 import type { Device, Tensor } from '../device/index.js';
@@ -23,7 +25,7 @@ export class Statistics implements Disposable {
 
   constructor(
     device: Device,
-    /** Tokens. */
+    /** Tokens; 0 where none came here. */
     readonly count: number,
     /** [c] float64, μ. */
     readonly mean: Tensor,
@@ -102,7 +104,7 @@ interface TokenMean {
 /** Σ(x − shift)(x − shift)ᵀ, upper triangle. */
 interface ShiftedMoment {
   sum: Tensor;
-  readonly shift: Tensor;
+  shift: Tensor;
 }
 
 /** Statistics being summed. */
@@ -122,11 +124,12 @@ export class StatisticsSums implements Disposable {
     this.#needs = needs;
   }
 
-  /** Adds x [n, c], whole sequences; their moment where it is needed, and not said not to be. Queued. */
+  /** Adds x [n, c], whole sequences or none; their moment where it is needed, and not said not to be. Queued. */
   add(x: Tensor, withMoment = true): void {
     const device = this.#device;
     const channels = x.cols;
     const tokens = this.#needs.moment && withMoment ? this.#withMoment : this.#without;
+    const isFirst = tokens.count === 0;
     tokens.count += x.rows;
     tokens.sum ??= device.keep(device.zeros('float64', [channels]));
     device.channelSum(x, tokens.sum);
@@ -139,8 +142,15 @@ export class StatisticsSums implements Disposable {
     if (tokens === this.#withMoment) {
       this.#moment ??= {
         sum: device.keep(device.zeros('float32', [channels, channels])),
-        shift: device.keep(device.scale(device.cast(tokens.sum, 'float32'), 1 / x.rows)),
+        shift: device.keep(device.zeros('float32', [channels])),
       };
+      if (x.rows === 0) return;
+      if (isFirst) {
+        this.#moment.shift.dispose();
+        this.#moment.shift = device.keep(
+          device.scale(device.cast(tokens.sum, 'float32'), 1 / x.rows),
+        );
+      }
       device.secondMoment(x, this.#moment.sum, { shiftX: this.#moment.shift });
     }
   }
@@ -171,11 +181,12 @@ export class StatisticsSums implements Disposable {
     const [ofOwn, ofRest, ofPositions] = await Promise.all(sums.map((sum) => sum?.readFloat64()));
     const total = totalOf(ofOwn, ofRest);
     const count = own.count + rest.count;
+    if (own.count === 0 && this.#moment !== undefined) this.#takeAsUnknown(total.length);
     const meanOf = (sum: Float64Array, tokens: number) =>
       device.upload('float64', [sum.length], divided(sum, tokens));
     const moment = this.#moment && {
       ...this.#moment,
-      count: own.count,
+      count: Math.max(own.count, 1),
       mean: meanOf(ofOwn ?? total, own.count),
     };
     const positionMeans = ofPositions && this.#meansOf(ofPositions, total.length, count);
@@ -194,6 +205,16 @@ export class StatisticsSums implements Disposable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #takeAsUnknown(channels: number): void {
+    const ones = Float32Array.from({ length: channels ** 2 }, (_, i) =>
+      i % (channels + 1) === 0 ? 1 : 0,
+    );
+    this.#moment?.sum.dispose();
+    if (this.#moment) {
+      this.#moment.sum = this.#device.upload('float32', [channels, channels], ones);
+    }
   }
 
   #meansOf(positionSum: Float64Array, channels: number, tokens: number): Tensor {

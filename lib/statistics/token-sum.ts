@@ -8,8 +8,9 @@ export interface TokenSum {
   sum: Tensor | undefined;
 }
 
+/** The mean; of no tokens, 0. */
 export function divided(sum: Float64Array, count: number): Float64Array {
-  return sum.map((value) => value / count);
+  return sum.map((value) => value / Math.max(count, 1));
 }
 
 /** Of one sum or two. */

@@ -3,7 +3,8 @@
 For every variant of every architecture: a directory that `save_pretrained` wrote (config.json, model.safetensors in
 float32) and golden.safetensors with `ids` [2, 24] int32 and `logits` [2, 24, vocabulary] float32. Every parameter is
 drawn anew, norms and biases too, so that nothing that a model forgets to read stays unnoticed. Seeds go by
-the order of the list, so new variants are its last; run by hand:
+the order of the list, so new variants are its last. A mixture of experts is drawn again until no token's choice is
+close. Run by hand:
 
     python scripts/verify/make-tiny-models.py [output directory] && npm run format
 """
@@ -130,6 +131,8 @@ QWEN25_ENCODER = dict(QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_b
 MROPE = dict(rope_type="default", rope_theta=500.0, mrope_section=[1, 1, 2])
 # Two thirds of heads of 12 channels turn, in pairs of neighbours.
 GLM_ROPE = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=2 / 3)
+# Experts are narrower than dense blocks, where there are some.
+MIXTURE = dict(GATED, moe_intermediate_size=24, num_experts_per_tok=2)
 
 VARIANTS = {
     "llama": ("Llama", dict(GATED, rope_parameters=dict(rope_type="default", rope_theta=10000.0))),
@@ -397,19 +400,133 @@ VARIANTS = {
         dict(GATED, head_dim=12, sliding_window=6, sliding_window_pattern=2),
     ),
     "helium": ("Helium", dict(GATED, head_dim=8, attention_bias=True, mlp_bias=True)),
+    "mixtral": (
+        "Mixtral",
+        dict(GATED, intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, sliding_window=None),
+    ),
+    "qwen2-moe": (
+        "Qwen2Moe",
+        dict(
+            MIXTURE,
+            num_hidden_layers=3,
+            num_experts=4,
+            shared_expert_intermediate_size=40,
+            norm_topk_prob=False,
+            decoder_sparse_step=1,
+            mlp_only_layers=[0],
+            qkv_bias=True,
+        ),
+    ),
+    "qwen3-moe": (
+        "Qwen3Moe",
+        dict(
+            MIXTURE,
+            num_hidden_layers=4,
+            head_dim=12,
+            num_experts=8,
+            num_experts_per_tok=3,
+            norm_topk_prob=True,
+            decoder_sparse_step=2,
+        ),
+    ),
+    "olmoe": (
+        "Olmoe",
+        dict(GATED, intermediate_size=24, num_experts=4, num_experts_per_tok=2, norm_topk_prob=False),
+    ),
+    "glm4-moe": (
+        "Glm4Moe",
+        dict(
+            MIXTURE,
+            num_hidden_layers=3,
+            head_dim=12,
+            attention_bias=True,
+            use_qk_norm=True,
+            n_routed_experts=4,
+            n_shared_experts=1,
+            n_group=1,
+            topk_group=1,
+            routed_scaling_factor=1.5,
+            norm_topk_prob=True,
+            first_k_dense_replace=1,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5),
+        ),
+    ),
+    "ernie4-5-moe": (
+        "Ernie4_5_Moe",
+        dict(
+            {name: value for name, value in MIXTURE.items() if name != "num_experts_per_tok"},
+            num_hidden_layers=3,
+            moe_num_experts=4,
+            moe_k=2,
+            moe_num_shared_experts=1,
+            moe_layer_start_index=1,
+        ),
+    ),
+    "dots1": (
+        "Dots1",
+        dict(
+            MIXTURE,
+            num_hidden_layers=3,
+            head_dim=12,
+            n_routed_experts=4,
+            n_shared_experts=2,
+            n_group=1,
+            topk_group=1,
+            routed_scaling_factor=2.5,
+            norm_topk_prob=True,
+            first_k_dense_replace=1,
+            sliding_window=None,
+        ),
+    ),
 }
+# Least difference of scores between the last expert that a token gets and the first that it does not.
+LEAST_MARGIN = 1e-3
+CORRECTION = "e_score_correction_bias"
 
 
 def randomize(model: torch.nn.Module, generator: torch.Generator) -> None:
     """Matrices of about unit gain, norms around what they start from, biases of every sign."""
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
-        if parameter.dim() == 1:
+        if CORRECTION in name:
+            parameter.data = 0.1 * noise
+        elif parameter.dim() == 1:
             parameter.data += 0.3 * noise
         elif "embed" in name or ".wte" in name or ".wpe" in name:
             parameter.data = noise
+        elif name.endswith("gate.weight"):
+            # A router has few rows, the gate of a shared expert one.
+            parameter.data = noise * parameter.shape[1] ** -0.5
         else:
-            parameter.data = noise * min(parameter.shape) ** -0.5
+            # The experts of a block are one parameter.
+            shape = parameter.shape[1:] if ".experts." in name else parameter.shape
+            parameter.data = noise * min(shape) ** -0.5
+    for name, buffer in model.named_buffers():
+        if CORRECTION in name:
+            buffer.data = 0.1 * torch.randn(buffer.shape, generator=generator)
+
+
+def watch_routers(model: torch.nn.Module) -> list[float]:
+    """Each router that runs adds the least margin of a token, or 0 where an expert has no token or all of them."""
+    margins = []
+
+    def watch(router: torch.nn.Module, _: tuple, output: tuple) -> None:
+        logits, _, chosen = output
+        scores = logits.sigmoid() if hasattr(router, "routed_scaling_factor") else logits.softmax(-1)
+        for name, value in router.state_dict().items():
+            if CORRECTION in name:
+                scores = scores + value.flatten()
+        count = chosen.shape[-1]
+        ordered = scores.sort(descending=True)
+        assert torch.equal(ordered.indices[:, :count].sort().values, chosen.sort().values)
+        least = (ordered.values[:, count - 1] - ordered.values[:, count]).min()
+        tokens = chosen.flatten().bincount(minlength=logits.shape[-1])
+        margins.append(float(least) if 0 < tokens.min() and tokens.max() < len(chosen) else 0.0)
+
+    for module in model.modules():
+        if type(module).__name__.lower().endswith("topkrouter"):
+            module.register_forward_hook(watch)
+    return margins
 
 
 def make(directory: pathlib.Path, name: str, family: str, sizes: dict, seed: int) -> float:
@@ -417,30 +534,37 @@ def make(directory: pathlib.Path, name: str, family: str, sizes: dict, seed: int
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     config = getattr(transformers, f"{family}Config")(**sizes)
-    # Eager attention is the formula as it is written down.
+    # Eager attention and experts are the formula as it is written down.
     config._attn_implementation = "eager"
+    config._experts_implementation = "eager"
     # Where there is such a class, it is the language model with what encodes images beside it.
     whole = getattr(transformers, f"{family}ForConditionalGeneration", None)
     model = (whole or transformers.AutoModelForCausalLM.from_config)(config).eval().float()
     randomize(model, generator)
     model.tie_weights()
     ids = torch.randint(0, VOCABULARY, (BATCH, SEQUENCE), generator=generator)
+    margins = watch_routers(model)
     with torch.no_grad():
         logits = model(ids).logits
+    if min(margins, default=1.0) < LEAST_MARGIN:
+        # Rounding could decide.
+        return make(directory, name, family, sizes, seed + 1000)
     target = directory / name
     model.save_pretrained(target)
     (target / "generation_config.json").unlink(missing_ok=True)
     golden = dict(ids=ids.to(torch.int32), logits=logits.contiguous())
     save_file(golden, target / "golden.safetensors")
     check_complete(target, model)
+    if margins:
+        print(f"{name}: seed {seed}, least margin of a router {min(margins):.2g}")
     return float(logits.abs().max())
 
 
 def check_complete(target: pathlib.Path, model: torch.nn.Module) -> None:
     """What was saved is all that the model has."""
-    saved = load_file(target / "model.safetensors")
-    kept = {parameter.data_ptr() for _, parameter in model.named_parameters()}
-    assert len(saved) == len(kept), (target, len(saved), len(kept))
+    saved = sum(tensor.numel() for tensor in load_file(target / "model.safetensors").values())
+    kept = {tensor.data_ptr(): tensor.numel() for tensor in model.state_dict().values()}
+    assert saved == sum(kept.values()), (target, saved, sum(kept.values()))
     assert json.loads((target / "config.json").read_text())["model_type"]
 
 

@@ -154,8 +154,28 @@ it.each([
 ])('refuses %s', async (model_type, remedy) => {
   const checkpoint = await randomLlama({ model_type });
   await expect(exportRandom(device, checkpoint, 'gguf')).rejects.toThrow(
-    `Expected a model of type llama, mistral, qwen2 for format gguf but received ${model_type}; use ${remedy}.`,
+    'Expected a model of type llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe for format gguf but received ' +
+      `${model_type}; use ${remedy}.`,
   );
+});
+
+it.each<[string, Record<string, unknown>]>([
+  ['norm_topk_prob true, as qwen3moe computes it,', { model_type: 'qwen3_moe', head_dim: 16 }],
+  ['experts in every block', { model_type: 'qwen2_moe', mlp_only_layers: [1] }],
+  ['4 heads of keys and values in olmoe', { model_type: 'olmoe' }],
+  ['no bias of self_attn.q_proj', { model_type: 'qwen3', attention_bias: true, head_dim: 16 }],
+  [
+    'no sliding window',
+    { model_type: 'qwen3', use_sliding_window: true, sliding_window: 32, max_window_layers: 0 },
+  ],
+  [
+    'plain rotary frequencies',
+    { model_type: 'qwen3', rope_scaling: { type: 'linear', factor: 2 } },
+  ],
+])('expects %s', async (expected, changes) => {
+  const experts = { num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32 };
+  const checkpoint = await randomLlama({ ...experts, head_dim: 16, ...changes });
+  await expect(exportRandom(device, checkpoint, 'gguf')).rejects.toThrow(`Expected ${expected}`);
 });
 
 describe('longrope', () => {

@@ -158,6 +158,8 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
   );
 
   const yarn = { type: 'yarn', factor: 4, original_max_position_embeddings: 32 };
+  const experts = { num_experts: 6, num_experts_per_tok: 2, moe_intermediate_size: 32 };
+  const oneExpert = { num_experts_per_tok: 1 };
   const otherRotary = { rope_theta: 100, rope_scaling: null };
 
   it.each<[string, Record<string, unknown>, Record<string, unknown>?]>([
@@ -181,6 +183,23 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
       { model_type: 'qwen2', rope_theta: 500, rope_scaling: yarn },
       { rope_scaling: { ...yarn, attention_factor: 1 } },
     ],
+    ['Qwen3', { model_type: 'qwen3', head_dim: 16 }],
+    [
+      'Mixtral',
+      { model_type: 'mixtral', ...experts, num_local_experts: 6, rope_theta: 1e4 },
+      oneExpert,
+    ],
+    ['OLMoE', { model_type: 'olmoe', ...experts, num_key_value_heads: 4 }, oneExpert],
+    [
+      'Qwen3-MoE',
+      { model_type: 'qwen3_moe', ...experts, head_dim: 16, norm_topk_prob: true },
+      oneExpert,
+    ],
+    [
+      'Qwen2-MoE',
+      { model_type: 'qwen2_moe', ...experts, qkv_bias: true, shared_expert_intermediate_size: 64 },
+      oneExpert,
+    ],
   ])('runs a random %s as we do', async (_, changes, otherwise = otherRotary) => {
     const device = Device.open('cpu');
     const source = await randomLlama(changes, 'float32', 0.3);
@@ -189,7 +208,8 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     const drawn = Int32Array.from({ length: 96 }, (_, i) => (i * 37) % 256);
     const other = await theirs(llama, join(directory, 'model.gguf'), drawn);
     const { divergence } = compare(await ours(directory, drawn), other, drawn);
-    expect(divergence).toBeLessThan(1e-3);
+    // It rounds what products read to 8 bits, by which a token may come to another expert.
+    expect(divergence).toBeLessThan(changes.num_experts_per_tok === undefined ? 1e-3 : 5e-3);
     const turnedOtherwise = await ours(directory, drawn, otherwise);
     expect(compare(turnedOtherwise, other, drawn).divergence).toBeGreaterThan(20 * divergence);
   });

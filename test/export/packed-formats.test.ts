@@ -92,7 +92,8 @@ describe.each([
 
 it('gptq refuses a model that holds more than what is quantized', async () => {
   const checkpoint = await Checkpoint.open(directoryOf('gemma3'));
-  expect(() => findFormat('gptq').expectModel?.(openModel(checkpoint), checkpoint.config)).toThrow(
+  const { config } = checkpoint;
+  expect(() => findFormat('gptq').expectModel?.(openModel(checkpoint), config, baseGrid)).toThrow(
     'Expected a model whose linears are all quantized for format gptq but gemma3 has a vision_tower, which stays as it ' +
       'is; use format huggingface or compressed-tensors.',
   );

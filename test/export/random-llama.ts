@@ -9,8 +9,8 @@ import { SafetensorsWriter } from '../../lib/checkpoint/output/safetensors-write
 import type { Device } from '../../lib/device/index.js';
 import { loadBlock } from '../../lib/execution/index.js';
 import type { ExportedLinear, Grid } from '../../lib/export/format.js';
-import { findFormat, openExport } from '../../lib/export/index.js';
-import { readModel } from '../../lib/models/index.js';
+import { biasCapability, findFormat, openExport } from '../../lib/export/index.js';
+import { readModel, shapeOf } from '../../lib/models/index.js';
 import { gridOptions } from '../../lib/quantizers/quantizer.js';
 
 import { normals } from '../native/harness.js';
@@ -68,11 +68,15 @@ function tokenizer(): object {
   };
 }
 
-/** Writes a checkpoint with `changes` to the configuration; all values have this standard deviation. */
+/**
+ * Writes a checkpoint with `changes` to the configuration; all values have this standard deviation, unless `edit` changes
+ * a tensor's.
+ */
 export async function randomLlama(
   changes: Record<string, unknown> = {},
   dtype: ScaleDtype = 'float32',
   deviation = 0.1,
+  edit: (name: string, values: Float32Array) => void = () => {},
 ): Promise<Checkpoint> {
   const directory = join(await temporaryFolder(), 'model');
   await mkdir(directory);
@@ -82,14 +86,19 @@ export async function randomLlama(
   const add = (name: string, ...shape: number[]) => plan.push({ name, shape });
   for (let index = 0; index < model.blocks; index++) {
     const block = model.blockName(index);
-    for (const { name, inChannels, outChannels, bias } of model.linears) {
+    const { linears, blockTensors, tensorShapes } = shapeOf(model, index);
+    for (const { name, inChannels, outChannels, bias } of linears) {
       add(`${block}.${name}.weight`, outChannels, inChannels);
       if (bias) add(`${block}.${name}.bias`, outChannels);
     }
-    for (const name of model.blockTensors) {
-      const ofHeads = name.startsWith('self_attn.');
-      add(`${block}.${name}`, ofHeads ? Number(changes.head_dim) : model.hiddenSize);
-    }
+    const sizeOf = (name: string) => {
+      const { shape, queryKeyNorms } = model.decoder ?? {};
+      if (!name.startsWith('self_attn.') || shape === undefined) return model.hiddenSize;
+      if (queryKeyNorms !== 'whole') return shape.headSize;
+      return shape.headSize * (name.includes('q_norm') ? shape.heads : shape.keyValueHeads);
+    };
+    for (const name of blockTensors)
+      add(`${block}.${name}`, ...(tensorShapes?.[name] ?? [sizeOf(name)]));
   }
   for (const name of new Set([...model.embedTensors, ...model.headTensors])) {
     const vector = name.includes('norm');
@@ -101,7 +110,9 @@ export async function randomLlama(
   );
   for (const [seed, { name, shape }] of plan.entries()) {
     const elements = shape.reduce((product, extent) => product * extent, 1);
-    await writer.write(name, encodeFloats(normals(elements, seed + 1, deviation), dtype));
+    const values = normals(elements, seed + 1, deviation);
+    edit(name, values);
+    await writer.write(name, encodeFloats(values, dtype));
   }
   await writer.close();
   await writeFile(join(directory, 'config.json'), JSON.stringify(config));
@@ -123,7 +134,7 @@ export interface HostLinear {
   readonly scales: Float32Array;
 }
 
-/** Quantizes every linear by rounding, gives it a random bias unless told otherwise, and writes the format. */
+/** Quantizes every linear by rounding, gives it a random bias where that is read unless told otherwise, and writes the format. */
 export async function exportRandom(
   device: Device,
   checkpoint: Checkpoint,
@@ -142,6 +153,7 @@ export async function exportRandom(
   const run = { device, checkpoint, model, config, output, grid, addBiases: biases };
   const input = { ...run, maxShardBytes: 1e9, throwIfAborted };
   const writer = await openExport(findFormat(format), input);
+  const { read } = biasCapability(model, findFormat(format));
   const blocks: Map<string, HostLinear>[] = [];
   for (let index = 0; index < model.blocks; index++) {
     using block = await loadBlock(device, checkpoint, model, index);
@@ -171,7 +183,7 @@ export async function exportRandom(
       );
       const uploaded = device.cast(rounded, 'float32');
       const bias = await uploaded.readFloat32();
-      linears.set(name, { codes: held, weight, bias: uploaded });
+      linears.set(name, { codes: held, weight, bias: read.has(name) ? uploaded : undefined });
       const host = await device.cast(weight, 'float32').readFloat32();
       hosts.set(name, { weight: host, bias, scales: await held.scales.readFloat32() });
     }

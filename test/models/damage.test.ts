@@ -6,6 +6,7 @@ import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { Device, type Tensor } from '../../lib/device/index.js';
 import { BallastError } from '../../lib/errors.js';
 import {
+  advance,
   checkpointModel,
   embed,
   loadStoredBlock,
@@ -117,8 +118,9 @@ async function run(checkpoint: Checkpoint): Promise<void> {
   let x = state as Tensor;
   for (let index = 0; index < model.blocks; index++) {
     using block = await loadStoredBlock(stored, model, index, context, companions);
-    x = device.scope(() => block.run(x));
-    await device.synchronize();
+    const states = [x];
+    await advance(device, block, states);
+    [x] = states as [Tensor];
   }
   using head = await stored.loadWeights(model.headTensors);
   using logits = device.scope(() => model.head(x, head, context));

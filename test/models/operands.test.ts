@@ -12,12 +12,18 @@ import {
   loadBlock,
   loadWeights,
 } from '../../lib/execution/index.js';
-import { type BlockModel, readVisionModel } from '../../lib/models/index.js';
+import {
+  type BlockModel,
+  type Linear,
+  type Route,
+  readVisionModel,
+  shapeOf,
+} from '../../lib/models/index.js';
 import {
   variants as classifiers,
   directoryOf as directoryOfClassifier,
 } from '../vision/fixtures.js';
-import { directoryOf, openModel, variants } from './tiny.js';
+import { directoryOf, openModel, routeOf, variants } from './tiny.js';
 
 let device: Device;
 beforeAll(() => {
@@ -53,16 +59,16 @@ function runBlock(
   index: number,
   x: Tensor,
   operands: OperandType,
+  route: Route | undefined,
 ) {
   const others: string[] = [];
   const plain = executor(device, (name) => linearOf(block, name));
   const run = blockRunner(model, block.weights, { device, sequence, operands }, index);
-  const y = device.scope(() =>
-    run(x, (name, input, options) => {
-      if (input.dtype !== operands) others.push(name);
-      return plain(name, input, options);
-    }),
-  );
+  const watched: Linear = (name, input, options) => {
+    if (input.dtype !== operands) others.push(name);
+    return plain(name, input, options);
+  };
+  const y = device.scope(() => run(x, watched, { route }));
   return { y, others };
 }
 
@@ -72,8 +78,13 @@ async function expectSameDigits(subject: Subject, others: readonly string[]): Pr
   let x = device.scope(() => model.embed(input(), embedding, { device, sequence }));
   for (let index = 0; index < model.blocks; index++) {
     using block = await loadBlock(device, checkpoint, model, index);
-    const expected = runBlock(subject, block, index, x, 'float32');
-    const received = runBlock(subject, block, index, x, 'bfloat16');
+    const route = await routeOf(shapeOf(model, index), (toRouter) => {
+      const plain = executor(device, (name) => linearOf(block, name));
+      const run = blockRunner(model, block.weights, { device, sequence }, index);
+      run(x, plain, { route: toRouter });
+    });
+    const expected = runBlock(subject, block, index, x, 'float32', route);
+    const received = runBlock(subject, block, index, x, 'bfloat16', route);
     expect(expected.others).toEqual([]);
     expect(received.others).toEqual(others);
     expect(await received.y.readFloat32()).toEqual(await expected.y.readFloat32());

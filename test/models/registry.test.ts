@@ -18,10 +18,9 @@ test('no relative is supported by itself or claimed twice', () => {
 });
 
 test.each([
-  ['mixtral', 'mistral'],
   ['mistral4', 'mistral3'],
-  ['qwen2_moe', 'qwen2'],
-  ['qwen3_moe', 'qwen3'],
+  ['qwen3_next', 'qwen3'],
+  ['glm4v_moe', 'glm4_moe'],
   ['gemma3n', 'gemma3_text'],
   ['recurrent_gemma', 'gemma'],
   ['phimoe', 'phi3'],

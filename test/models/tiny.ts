@@ -9,7 +9,14 @@ import { readHeader } from '../../lib/checkpoint/safetensors-header.js';
 import type { Device } from '../../lib/device/index.js';
 import { runBlocks } from '../../lib/evaluate/index.js';
 import { checkpointModel, disposeAll, loadWeights } from '../../lib/execution/index.js';
-import { type LanguageModel, readModel } from '../../lib/models/index.js';
+import {
+  type BlockShape,
+  chosenExperts,
+  type LanguageModel,
+  type Route,
+  readModel,
+  readRoutes,
+} from '../../lib/models/index.js';
 
 export type Config = Record<string, unknown>;
 
@@ -24,6 +31,16 @@ export const configOf = (variant: string): Config =>
 
 export const openModel = (checkpoint: Checkpoint, config: Config = checkpoint.config) =>
   readModel(config, new Set(checkpoint.tensors.keys()));
+
+/** What a block with experts is run with, given what runs it; undefined for others. */
+export async function routeOf(
+  { experts }: BlockShape,
+  run: (toRouter: Route) => void,
+): Promise<Route | undefined> {
+  if (experts === undefined) return undefined;
+  const routes = await readRoutes(chosenExperts(run), experts);
+  return () => routes;
+}
 
 export interface Golden {
   readonly ids: Int32Array;

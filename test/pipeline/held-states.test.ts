@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Device, type Tensor } from '../../lib/device/index.js';
-import type { Linear } from '../../lib/models/index.js';
+import type { Hold, Linear } from '../../lib/models/index.js';
 import { HeldStates } from '../../lib/pipeline/blocks/held-states.js';
 import type { BlockRun } from '../../lib/pipeline/blocks/observe.js';
 import { SpareMemory } from '../../lib/pipeline/memory/spare-memory.js';
@@ -14,8 +14,10 @@ beforeAll(() => {
 });
 afterAll(() => device.close());
 
+const computed: Hold = (_, compute) => compute();
+
 /** A block of four linears, held after each but the last. */
-const run: BlockRun = (x, linear, hold = (_, compute) => compute()) => {
+const run: BlockRun = (x, linear, { hold = computed } = {}) => {
   const middle = hold('middle', () =>
     linear(
       'second',
@@ -39,11 +41,15 @@ function counting(calls: string[]): Linear {
 /** With so many numbers to spare. */
 function states(final: readonly string[], spare = 0) {
   const memory = SpareMemory.of([device], 4 * spare, 0);
-  const held = new HeldStates((name) => final.includes(name), memory);
+  const held = new HeldStates(
+    (name) => final.includes(name),
+    memory,
+    () => undefined,
+  );
   const x = device.upload('float32', [1, 1], Float32Array.of(0));
   const pass = (keep: boolean, batch = 0) => {
     const calls: string[] = [];
-    const y = device.scope(() => held.run(batch, x, run, counting(calls), keep));
+    const y = device.scope(() => held.run(batch, x, { run, linear: counting(calls) }, keep));
     return { calls, y };
   };
   return { held, pass };
@@ -95,18 +101,23 @@ it('holds what the last linear reads as far as memory is to spare', async () => 
 });
 
 it('counts what is wider than the states as to spare', () => {
-  const wide: BlockRun = (x, linear, hold = (_, compute) => compute()) =>
+  const wide: BlockRun = (x, linear, { hold = computed } = {}) =>
     linear(
       'second',
       hold('attended', () => device.selectColumns(linear('first', x), index)),
     );
   const index = device.upload('int32', [2], Int32Array.of(0, 0));
   const callsAgain = (spare: number) => {
-    const held = new HeldStates(() => true, SpareMemory.of([device], 4 * spare, 0));
+    const memory = SpareMemory.of([device], 4 * spare, 0);
+    const held = new HeldStates(
+      () => true,
+      memory,
+      () => undefined,
+    );
     const x = device.upload('float32', [1, 1], Float32Array.of(0));
     const calls: string[] = [];
     for (let pass = 0; pass < 2; pass++) {
-      device.scope(() => held.run(0, x, wide, counting(calls), true));
+      device.scope(() => held.run(0, x, { run: wide, linear: counting(calls) }, true));
     }
     return calls.slice(2);
   };

@@ -42,14 +42,14 @@ export class GgufFile {
     }
   }
 
-  /** The first `bytes` bytes of a tensor. */
-  async read(name: string, bytes: number): Promise<Uint8Array> {
+  /** So many bytes of a tensor, from its byte `start` on. */
+  async read(name: string, bytes: number, start = 0): Promise<Uint8Array> {
     const tensor = this.tensors.get(name);
     if (tensor === undefined) throw damagedGguf(this.path, `it has no tensor ${name}`);
     try {
       await using handle = await open(this.path);
       const data = new Uint8Array(bytes);
-      if (await readFully(handle, data, tensor.offset)) return data;
+      if (await readFully(handle, data, tensor.offset + start)) return data;
       throw damagedGguf(this.path, `it ends inside tensor ${name}`);
     } catch (error) {
       throw ioError(error, `reading tensor '${name}'`, this.path);

@@ -10,7 +10,8 @@ import type { ExportReader, ReadInput, StoredLinear } from '../format.js';
 import { type BlockType, blockBytes, blockValues } from './block-types.js';
 import { GgufFile } from './file-reader.js';
 import { type FloatDtype, floatTypes, keptNames } from './kept-tensors.js';
-import { type LlamaLayout, linearName, llamaLayout, reordered } from './llama-layout.js';
+import { type GgufLayout, ggufLayout, reordered } from './layout.js';
+import { inBlock } from './names.js';
 
 class GgufReader implements ExportReader {
   /** Names in the file by those of the checkpoint. */
@@ -18,7 +19,7 @@ class GgufReader implements ExportReader {
 
   constructor(
     private readonly input: ReadInput,
-    private readonly layout: LlamaLayout,
+    private readonly layout: GgufLayout,
     private readonly type: BlockType | undefined,
     private readonly file: GgufFile,
   ) {
@@ -28,14 +29,17 @@ class GgufReader implements ExportReader {
 
   async linear(block: number, spec: LinearSpec, dtype: DType): Promise<StoredLinear> {
     const { file } = this;
-    const { device } = this.input;
-    const { name, inChannels, outChannels } = spec;
-    const target = linearName(block, name);
-    const order = this.layout.rowOrder(name);
-    const type = this.#expectType(`${target}.weight`, [outChannels, inChannels]);
+    const { device, model } = this.input;
+    const { inChannels, outChannels } = spec;
+    const { name, expert, order } = this.layout.targetOf(spec.name);
+    const target = inBlock(block, name);
+    const shape = [outChannels, inChannels];
+    const stacked = expert === undefined ? shape : [model.experts?.count ?? 0, ...shape];
+    const type = this.#expectType(`${target}.weight`, stacked);
     const stored = order === undefined ? undefined : inverseOrder(order);
     const width = (inChannels / blockValues) * blockBytes(type);
-    const bytes = await file.read(`${target}.weight`, outChannels * width);
+    const size = outChannels * width;
+    const bytes = await file.read(`${target}.weight`, size, (expert ?? 0) * size);
     const values = file.tensors.has(`${target}.bias`)
       ? await file.read(`${target}.bias`, 4 * outChannels)
       : undefined;
@@ -83,6 +87,6 @@ export async function openGgufReader(
   type: BlockType | undefined,
   file: string,
 ): Promise<ExportReader> {
-  const layout = llamaLayout(input.model, input.config);
+  const layout = ggufLayout(input.model, input.config);
   return new GgufReader(input, layout, type, await GgufFile.open(join(input.directory, file)));
 }

@@ -1,8 +1,10 @@
-// Writes a model of llama.cpp's 'llama' tensor by tensor: linears as blocks come, everything else at the end.
+// Writes a model of llama.cpp's tensor by tensor: linears as blocks come, everything else at the end. What is one tensor for all
+// experts of a block waits for the last of them.
 
 import { loadTensor } from '../../checkpoint/load-tensor.js';
 import type { Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
+import type { LinearSpec } from '../../models/index.js';
 import type { QuantizedWeight } from '../../quantizers/index.js';
 import { bytesOf, bytesOfMade, bytesOfTensor } from '../bytes.js';
 import { resultConfig } from '../capabilities.js';
@@ -10,42 +12,50 @@ import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
 import { type BlockType, blockBytes, blockValues } from './block-types.js';
 import type { GgufFileWriter, GgufTensor } from './file-writer.js';
 import { type FloatDtype, floatTypes, type Kept } from './kept-tensors.js';
-import {
-  globalNames,
-  type LlamaLayout,
-  linearName,
-  normName,
-  reordered,
-  rotaryFactors,
-} from './llama-layout.js';
+import { type GgufLayout, reordered } from './layout.js';
+import { rotaryFactors } from './model-metadata.js';
+import { globalNames, inBlock } from './names.js';
 
 export class GgufWriter implements ExportWriter {
   readonly #replaced = new Set<string>();
 
   constructor(
     private readonly input: ExportInput,
-    private readonly layout: LlamaLayout,
+    private readonly layout: GgufLayout,
     private readonly type: BlockType,
     private readonly kept: readonly Kept[],
+    /** Linears whose bias llama.cpp reads. */
+    private readonly read: ReadonlySet<string>,
     private readonly file: GgufFileWriter,
   ) {}
 
   async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
     const { model, device } = this.input;
-    for (const { name, outChannels } of model.linears) {
+    const ofExperts = new Map<string, Uint8Array[]>();
+    for (const spec of model.linears) {
+      const { name, outChannels } = spec;
       const linear = linears.get(name);
       if (linear === undefined) throw new RangeError(`No linear ${name}.`);
-      const order = this.layout.rowOrder(name);
-      const target = linearName(index, name);
-      await this.file.write(`${target}.weight`, await this.#blocks(linear.codes, order));
-      if (!hasBias(this.input, name)) continue;
+      const { name: own, expert, order } = this.layout.targetOf(name);
+      const target = inBlock(index, own);
+      const bytes = await this.#blocks(linear.codes, order);
+      if (expert !== undefined) {
+        ofExperts.set(target, [...(ofExperts.get(target) ?? []), bytes]);
+        continue;
+      }
+      await this.file.write(`${target}.weight`, bytes);
+      if (!hasBias(this.input, spec, this.read)) continue;
       using zeros = device.zeros('float32', [outChannels]);
       using bias = reordered(linear.bias ?? zeros, order);
       await this.#write(`${target}.bias`, bias);
     }
+    for (const [target, parts] of ofExperts) {
+      await this.file.write(`${target}.weight`, Buffer.concat(parts));
+    }
     for (const [name, tensor] of replaced) {
-      await this.#write(normName(index, name), tensor);
-      this.#replaced.add(normName(index, name));
+      const own = this.layout.tensorName(index, name);
+      await this.#write(own, tensor);
+      this.#replaced.add(own);
     }
   }
 
@@ -96,16 +106,21 @@ async function expectFinite(tensor: Tensor, source: string): Promise<void> {
   );
 }
 
-/** All linears may have one here, whatever the architecture's own class allows. */
-function hasBias({ model, addBiases }: ExportInput, linear: string): boolean {
-  return addBiases || model.linears.some(({ name, bias }) => name === linear && bias);
+/** All that llama.cpp reads may have one here, whatever the architecture's own class allows. */
+function hasBias(
+  { addBiases }: ExportInput,
+  { name, bias }: LinearSpec,
+  read: ReadonlySet<string>,
+): boolean {
+  return bias || (addBiases && read.has(name));
 }
 
 export function planTensors(
   input: ExportInput,
-  layout: LlamaLayout,
+  layout: GgufLayout,
   type: BlockType,
   kept: readonly Kept[],
+  read: ReadonlySet<string>,
 ): GgufTensor[] {
   const { model, checkpoint, config } = input;
   const floats = (name: string, shape: readonly number[], dtype: FloatDtype): GgufTensor => {
@@ -119,17 +134,20 @@ export function planTensors(
   };
   const factors = rotaryFactors(layout, config);
   const linears = Array.from({ length: model.blocks }, (_, block) =>
-    model.linears.flatMap(({ name, inChannels, outChannels }) => {
-      const target = linearName(block, name);
+    model.linears.flatMap((spec) => {
+      const { inChannels, outChannels } = spec;
+      const { name, expert } = layout.targetOf(spec.name);
+      const target = inBlock(block, name);
       const bytes = outChannels * (inChannels / blockValues) * blockBytes(type);
-      const weight = {
-        name: `${target}.weight`,
-        shape: [outChannels, inChannels],
-        type: type.id,
-        bytes,
-      };
+      const shape = [outChannels, inChannels];
+      const weight = { name: `${target}.weight`, shape, type: type.id, bytes };
+      if (expert !== undefined) {
+        const count = model.experts?.count ?? 0;
+        const all = { ...weight, shape: [count, ...shape], bytes: count * bytes };
+        return expert === 0 ? [all] : [];
+      }
       const bias = floats(`${target}.bias`, [outChannels], 'float32');
-      return hasBias(input, name) ? [weight, bias] : [weight];
+      return hasBias(input, spec, read) ? [weight, bias] : [weight];
     }),
   );
   return [

@@ -8,7 +8,6 @@ import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const ernie45: Architecture = {
   modelType: 'ernie4_5',
-  relatives: ['ernie4_5_moe'],
   biasesNotRead: { vllm: [...attentionLinears, ...mlpLinears] },
   read(config, tensors) {
     const reader = new ConfigReader(config);

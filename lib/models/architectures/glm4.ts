@@ -7,7 +7,7 @@ import { readGlmDecoder } from './glm.js';
 
 export const glm4: Architecture = {
   modelType: 'glm4',
-  relatives: ['glm4_moe', 'glm4v'],
+  relatives: ['glm4v'],
   read(config, tensors) {
     const decoder = readGlmDecoder(new ConfigReader(config), 'glm4');
     const norms = {

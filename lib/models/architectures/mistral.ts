@@ -24,7 +24,6 @@ const readDecoder = (config: Config) => readMinistralDecoder(new ConfigReader(co
 
 export const mistral: Architecture = {
   modelType: 'mistral',
-  relatives: ['mixtral'],
   read: (config, tensors) => gatedDecoder(readDecoder(config), tensors),
   rewrites: { llama: (config) => ({ config: llamaConfig(config, readDecoder(config)) }) },
 };

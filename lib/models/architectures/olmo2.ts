@@ -10,7 +10,7 @@ import { type GatedDefaults, readBiases, readGatedDecoder } from '../read-gated-
 export const olmo2: Architecture = {
   modelType: 'olmo2',
   biasesNotRead: { vllm: attentionLinears },
-  relatives: ['olmo', 'olmoe'],
+  relatives: ['olmo'],
   read: (config, tensors) =>
     gatedDecoder(readOlmoDecoder(new ConfigReader(config), 'olmo2'), tensors),
 };

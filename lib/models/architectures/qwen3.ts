@@ -2,13 +2,17 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
+import { attentionLinears, mlpLinears } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readQwenWindows } from '../qwen-windows.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const qwen3: Architecture = {
   modelType: 'qwen3',
-  biasesNotRead: { vllm: ['self_attn.o_proj'] },
+  biasesNotRead: {
+    vllm: ['self_attn.o_proj'],
+    'llama.cpp': [...attentionLinears, ...mlpLinears],
+  },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'qwen3', { headSize: 128 });

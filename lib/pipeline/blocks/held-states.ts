@@ -5,9 +5,10 @@
 // beside the states, is held where memory is to spare, and computed again where not.
 
 import type { Tensor } from '../../device/index.js';
-import type { Hold, HoldPoint, Linear } from '../../models/index.js';
+import type { Hold, HoldPoint, Linear, Route } from '../../models/index.js';
 import type { SpareMemory } from '../memory/spare-memory.js';
-import type { BlockRun } from './observe.js';
+import type { RouteOf } from './find-routes.js';
+import type { PathRunner } from './observe.js';
 
 type Held = Map<HoldPoint, { readonly tensor: Tensor; readonly spare: boolean }>;
 
@@ -17,13 +18,25 @@ export class HeldStates implements Disposable {
   readonly #spare: SpareMemory;
   readonly #held = new Map<number, Held>();
 
-  constructor(isFinal: (linear: string) => boolean, spare: SpareMemory) {
+  readonly #routeOf: RouteOf;
+
+  constructor(isFinal: (linear: string) => boolean, spare: SpareMemory, routeOf: RouteOf) {
     this.#isFinal = isFinal;
     this.#spare = spare;
+    this.#routeOf = routeOf;
   }
 
-  /** Runs mini-batch `batch`, x at the block's beginning, from where it is held; with `keep` holds what it reaches. */
-  run(batch: number, x: Tensor, run: BlockRun, linear: Linear, keep: boolean): Tensor {
+  /**
+   * Runs mini-batch `batch`, x at the block's beginning, from where it is held; with `keep` holds what it reaches. Its
+   * tokens go to the experts that they go to in every pass, unless `route` says otherwise.
+   */
+  run(
+    batch: number,
+    x: Tensor,
+    { run, linear }: Pick<PathRunner, 'run' | 'linear'>,
+    keep: boolean,
+    route: Route | undefined = this.#routeOf(batch),
+  ): Tensor {
     let final = keep;
     const watched: Linear = (name, input, options) => {
       final &&= this.#isFinal(name);
@@ -36,7 +49,7 @@ export class HeldStates implements Disposable {
       if (final) this.#add(batch, x, point, tensor);
       return tensor;
     };
-    return run(x, watched, hold);
+    return run(x, watched, { hold, route });
   }
 
   /** Lets go of a mini-batch. */

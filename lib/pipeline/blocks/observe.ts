@@ -6,7 +6,14 @@
 import { allOrNothing } from '../../all-or-nothing.js';
 import type { Device, Tensor } from '../../device/index.js';
 import { mapBatches } from '../../execution/index.js';
-import { type BlockShape, type Hold, type Linear, shapeOf } from '../../models/index.js';
+import {
+  type BatchContext,
+  type BlockShape,
+  type Linear,
+  type Route,
+  routesOf,
+  shapeOf,
+} from '../../models/index.js';
 import type { GroupStatistics } from '../../statistics/index.js';
 import type { Run } from '../run.js';
 import { BlockSums, totalOf } from './block-sums.js';
@@ -17,7 +24,7 @@ import type { GroupPlan } from './needs.js';
 export type InputGroup = readonly string[];
 
 /** Runs one mini-batch through the block under observation. */
-export type BlockRun = (x: Tensor, linear: Linear, hold?: Hold) => Tensor;
+export type BlockRun = (x: Tensor, linear: Linear, batch?: BatchContext) => Tensor;
 
 /** The linear that a group is known by. */
 export function leaderOf(group: InputGroup): string {
@@ -38,17 +45,26 @@ export function inputGroups(
   if (known !== undefined) return known;
   const groups = new Map<Tensor, string[]>();
   device.scope(() => {
-    run(x, (name, input, options) => {
+    const recording: Linear = (name, input, options) => {
       const group = groups.get(input);
       if (group === undefined) groups.set(input, [name]);
       else group.push(name);
       return linear(name, input, options);
-    });
+    };
+    run(x, recording, { route: anyRoute(shape, x) });
     return undefined;
   });
   const found = [...groups.values()];
   knownGroups.set(shape, found);
   return found;
+}
+
+/** Experts call the same linears whichever tokens they get. */
+function anyRoute({ experts }: BlockShape, { rows }: Tensor): Route | undefined {
+  if (experts === undefined) return undefined;
+  const { count, perToken } = experts;
+  const chosen = Int32Array.from({ length: rows * perToken }, (_, slot) => slot % count);
+  return () => routesOf(chosen, perToken, count);
 }
 
 /** Ends a block's execution when everything to be observed has been. */
@@ -201,7 +217,7 @@ function recordReads(
     return linear(name, input, options);
   };
   try {
-    const output = held.run(batch, x, run, recording, keep);
+    const output = held.run(batch, x, { run, linear: recording }, keep);
     return { reads, output: toTheEnd ? output : undefined };
   } catch (error) {
     if (error instanceof EndOfObservation) return { reads, output: undefined };

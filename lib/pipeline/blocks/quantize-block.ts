@@ -7,17 +7,19 @@
 import type { BlockQuantizers } from '../../activations/index.js';
 import type { Device, Tensor } from '../../device/index.js';
 import { disposeAll, mapBatches, onEach, PerDevice } from '../../execution/index.js';
-import { shapeOf } from '../../models/index.js';
+import { type BlockShape, type Routes, shapeOf } from '../../models/index.js';
 import { calibrateGrids } from '../grids/grid-calibration.js';
 import { disposeParameters } from '../grids/linear-search.js';
 import type { Paths, Run } from '../run.js';
 import { type BlockBias, compensateBlock } from '../sites/block-site.js';
+import { findRoutes, type RouteOf } from './find-routes.js';
 import { HeldStates } from './held-states.js';
 import { neededPaths, needsOf } from './needs.js';
 import {
   disposeObserved,
   type InputGroup,
   inputGroups,
+  leaderOf,
   type ObservedPath,
   observe,
 } from './observe.js';
@@ -62,14 +64,22 @@ export async function quantizeBlock(
     calibrateGrids({ run, paths, replicas, index }),
   );
   const { activations } = grids;
-  using heldFloat = new HeldStates(() => true, run.spare);
-  using heldQuantized = new HeldStates((name) => linears.has(name), run.spare);
+  let routes: readonly Routes[] = [];
+  const routeOf: RouteOf = (batch) => {
+    const found = routes[batch];
+    return found && (() => found);
+  };
+  using heldFloat = new HeldStates(() => true, run.spare, routeOf);
+  using heldQuantized = new HeldStates((name) => linears.has(name), run.spare, routeOf);
   const work = { run, index, paths, replicas, activations, linears, heldFloat, heldQuantized };
   let outputs: Tensor[] = [];
   let bias: BlockBias | undefined;
   try {
     for (const replica of replicas.all) replica.quantizeActivations(activations);
     for (const { groups, last } of stagesOf(work)) {
+      if (routes.length === 0) {
+        routes = await clock.measure('calibrate', () => routesFor(work, groups));
+      }
       const observed = await clock.measure('calibrate', () => observeStage(work, groups, last));
       outputs = observed.outputs;
       try {
@@ -110,29 +120,53 @@ function stagesOf({ run, index, paths, replicas }: Work) {
   if (first === undefined) throw new RangeError('No mini-batch to observe.');
   const groups = inputGroups(run, index, replicas.first.float, first);
   const each = run.options.trueSequential && neededPaths(run).quantized;
-  const stages = each ? groups.map((group) => [group]) : [groups];
+  const stages = each ? sideBySide(shapeOf(run.model, index), groups) : [groups];
   return stages.map((stage, i) => ({ groups: stage, last: i === stages.length - 1 }));
 }
 
+/** Groups in their order, those of one stage together. */
+function sideBySide({ linears }: BlockShape, groups: readonly InputGroup[]): InputGroup[][] {
+  const stages = new Map<string, InputGroup[]>();
+  for (const group of groups) {
+    const leader = leaderOf(group);
+    const { stage = leader } = linears.find(({ name }) => name === leader) ?? {};
+    stages.set(stage, [...(stages.get(stage) ?? []), group]);
+  }
+  return [...stages.values()];
+}
+
+/** Found when a stage comes to the experts; none before, and where there are none. */
+async function routesFor(work: Work, groups: readonly InputGroup[]): Promise<readonly Routes[]> {
+  const { run, index, paths, linears } = work;
+  const { experts, linears: specs } = shapeOf(run.model, index);
+  const staged = new Set(specs.filter(({ stage }) => stage !== undefined).map(({ name }) => name));
+  if (experts === undefined || !groups.some((group) => staged.has(leaderOf(group)))) return [];
+  const path = paths.float.length > 0 ? floatPath(work) : quantizedPath(work);
+  // Where nothing has been quantized, what comes before the experts is still to be observed.
+  return await findRoutes(run, experts, path, linears.size > 0);
+}
+
+const floatPath = ({ paths, replicas, heldFloat }: Work): ObservedPath => ({
+  states: paths.float,
+  on: (device) => replicas.of(device).float,
+  held: heldFloat,
+});
+
+const quantizedPath = ({ paths, replicas, heldQuantized }: Work): ObservedPath => ({
+  states: paths.quantized,
+  on: (device) => replicas.of(device).quantized,
+  held: heldQuantized,
+});
+
 function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) {
-  const { run, index, paths, replicas, linears, activations } = work;
+  const { run, index, paths, linears, activations } = work;
   const { devices, model, context, heldOutFrom, throwIfAborted } = run;
   const needed = neededPaths(run);
-  const float: ObservedPath = {
-    states: paths.float,
-    on: (device) => replicas.of(device).float,
-    held: work.heldFloat,
-  };
+  const float = floatPath(work);
   // The two paths are one as long as nothing before has been quantized.
   const one = !paths.parted && linears.size === 0 && activations === undefined;
   const needs = groups.map((group) => needsOf(run, group, !one));
-  const quantized: ObservedPath = one
-    ? float
-    : {
-        states: paths.quantized,
-        on: (device) => replicas.of(device).quantized,
-        held: work.heldQuantized,
-      };
+  const quantized = one ? float : quantizedPath(work);
   const { propagate, certificateSamples = Number.POSITIVE_INFINITY } = run.options;
   const onQuantized =
     propagate === 'quantized' || needs.some(({ quantizerMoment }) => quantizerMoment);
@@ -178,8 +212,7 @@ async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefine
   const pass = (batch: number, device: Device) => {
     const x = paths.quantized[batch] as Tensor;
     const replica = replicas.of(device);
-    const { run, linear } = replica.quantized;
-    const y = replica.output(heldQuantized.run(batch, x, run, linear, false));
+    const y = replica.output(heldQuantized.run(batch, x, replica.quantized, false));
     heldQuantized.release(batch);
     return y;
   };

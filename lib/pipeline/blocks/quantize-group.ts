@@ -2,6 +2,7 @@
 
 import { asymmetricTarget, minTargetDamping, ownTarget } from '../../compensation/index.js';
 import type { LinearWeights } from '../../execution/index.js';
+import { shapeOf } from '../../models/index.js';
 import type { GroupParameters } from '../../quantizers/index.js';
 import { named, type Run } from '../run.js';
 import { type InputGroup, leaderOf, type ObservedGroup } from './observe.js';
@@ -21,10 +22,26 @@ interface GroupWork {
   readonly observed: ObservedGroup;
 }
 
+/**
+ * Of the mean diagonal, times channels per token: the least damping of experts, whose tokens may be few. With so many channels
+ * a token, as much of a moment is chance (docs/numerics.md, "Experts").
+ */
+const chance = 0.3;
+
+function dampingOf({ run, index, group, observed }: GroupWork): number {
+  const { damping } = run.options;
+  const { linears } = shapeOf(run.model, index);
+  const { stage, inChannels = 0 } = linears.find(({ name }) => name === leaderOf(group)) ?? {};
+  if (stage === undefined) return damping;
+  const { count } = observed.fitted.quantizerInputs.ofMoment;
+  return Math.max(damping, Math.min(1, (chance * inChannels) / count));
+}
+
 export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]> {
   const { run, index, group, names, find, parameters, observed } = work;
-  const { device, options, model, clock, throwIfAborted } = run;
+  const { device, model, clock, throwIfAborted } = run;
   const { fitted } = observed;
+  const options = { ...run.options, damping: dampingOf(work) };
   // With a bias to follow, the mean of the inputs is none of the quantizer's business: docs/numerics.md,
   // "Joint fit".
   const centred =

@@ -11,6 +11,7 @@ import {
   type BlockModel,
   type BlockShape,
   isLanguageModel,
+  type LinearSpec,
   shapeOf,
   type VisionModel,
 } from '../../models/index.js';
@@ -155,10 +156,14 @@ function statisticsBytes(plan: Plan, { linears }: BlockShape): number {
   // Beside the sums, while they are taken in: another device's, and what both make.
   const taken = devices > 1 ? 2 : 0;
   const matrices = sets + Math.max(needsFactor ? 2 : 0, taken);
-  const sizes = linears.map(({ inChannels }) => inChannels ** 2);
-  // Without a stage for each group all stand at once; those that share an input are counted apart, so this is a bound.
+  // Without stages all stand at once; those that share an input are counted apart, so this is a bound.
   const inStages = options.trueSequential && paths.quantized;
-  const elements = inStages ? Math.max(...sizes) : sum(sizes);
+  const stages = new Map<string, number>();
+  for (const { name, stage = name, inChannels } of linears) {
+    const key = inStages ? stage : '';
+    stages.set(key, (stages.get(key) ?? 0) + inChannels ** 2);
+  }
+  const elements = Math.max(...stages.values());
   return matrices * elements * float32;
 }
 
@@ -169,14 +174,19 @@ function linearBytes({ linears }: BlockShape): number {
   return copies * Math.max(...sizes) * float32;
 }
 
-/** What a block's operations hold of one mini-batch: the residual stream, a linear's input and its output. */
+/**
+ * What a block's operations hold of one mini-batch: the residual stream, a linear's input and its output, and of experts all
+ * that they read and make, which stands until the last of them is done.
+ */
 function batchBytes(
   { samples, batchTokens }: Plan,
-  { linears, hiddenSize }: BlockShape,
+  { linears, hiddenSize, experts }: BlockShape,
   sequence: number,
 ) {
+  const widthOf = ({ inChannels, outChannels }: LinearSpec) => inChannels + outChannels;
+  const copies = 3 * (experts?.perToken ?? 0);
   const widest = Math.max(
-    ...linears.map(({ inChannels, outChannels }) => inChannels + outChannels),
+    ...linears.map((spec) => widthOf(spec) * (spec.stage === undefined ? 1 : copies)),
   );
   const tokens = Math.min(batchSize(sequence, batchTokens), samples) * sequence;
   return tokens * (widest + 2 * hiddenSize) * float32;

@@ -2,6 +2,7 @@
 
 import { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { fetchModel } from '../../checkpoint/hub/fetch-model.js';
+import { expectExperts } from '../options/expect-experts.js';
 import type { QuantizeOptions } from '../options/options.js';
 import { resolveOptions } from '../options/resolve-options.js';
 import { findSites } from '../sites/sites.js';
@@ -17,5 +18,6 @@ export async function planMemory(name: string, given: QuantizeOptions): Promise<
   const source = await Checkpoint.open(await fetchModel(name, given));
   const { model, checkpoint } = modelOf(source, options);
   expectGroups(model, options);
+  expectExperts(model, options);
   return memoryPlanOf({ checkpoint, model, options, quantizer, sites: findSites(model, options) });
 }

@@ -1,0 +1,49 @@
+// Qwen1.5-MoE and Qwen2-MoE (arXiv 2407.10671): Qwen2 with experts, and one besides that all tokens go through, weighed by a
+// gate of its own; a field decides about biases in query, key and value.
+
+import { readWindows } from '../attention-shape.js';
+import { ConfigReader } from '../config-reader.js';
+import { gatedDecoder } from '../gated-decoder.js';
+import { biasByConfig } from '../linear-bias.js';
+import type { Architecture } from '../model.js';
+import { readSoftmaxExperts, readSparseSteps } from '../read-experts.js';
+import { readGatedDecoder } from '../read-gated-decoder.js';
+
+export const qwen2Moe: Architecture = {
+  modelType: 'qwen2_moe',
+  biasesNotRead: { 'llama.cpp': ['self_attn.o_proj'] },
+  read(config, tensors) {
+    const reader = new ConfigReader(config);
+    const decoder = readGatedDecoder(reader, 'qwen2_moe');
+    const window = reader.boolean('use_sliding_window', false)
+      ? reader.positiveOrNull('sliding_window', 4096)
+      : 0;
+    const first = reader.countOrNone('max_window_layers', 28);
+    const projections = biasByConfig(reader, 'qkv_bias', true);
+    const defaults = { count: 60, perToken: 4 };
+    const mixture = readSoftmaxExperts(reader, decoder, defaults, {
+      sparse: readSparseSteps(reader, decoder.blocks),
+      size: reader.count('moe_intermediate_size', 1408),
+      shared: {
+        name: 'mlp.shared_expert',
+        size: reader.count('shared_expert_intermediate_size', 5632),
+        gate: 'mlp.shared_expert_gate.weight',
+      },
+    });
+    return gatedDecoder(
+      {
+        ...decoder,
+        windows: readWindows(
+          reader,
+          decoder.blocks,
+          window,
+          (index) => index % 2 === 0 && index < first,
+        ),
+        biases: { ...decoder.biases, projections },
+        biasFields: { qkv_bias: true },
+        mixture,
+      },
+      tensors,
+    );
+  },
+};

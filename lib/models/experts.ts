@@ -1,0 +1,149 @@
+// An MLP of experts (arXiv 2101.03961, 2401.04088): a router sends each token to a few of many gated MLPs, whose outputs
+// are added as they are weighed; some models have one besides, through which all tokens go. Experts are linears as all
+// others; the router, a small matrix whose choice decides everything, stays float.
+
+import type { Activation, Tensor } from '../device/index.js';
+import { linear, withoutBias } from './linear-bias.js';
+import type { BlockContext, Linear, LinearSpec } from './model.js';
+import type { Weights } from './weights.js';
+
+export interface Experts {
+  /** Which blocks have them; the MLP of the others is a plain one. */
+  readonly sparse: readonly boolean[];
+  readonly count: number;
+  /** Experts that each token goes to. */
+  readonly perToken: number;
+  /** Channels inside an expert. */
+  readonly size: number;
+  readonly activation: Activation;
+  /** The router's tensors, by their names inside the block; see `chooseExperts` for what the bias is for. */
+  readonly router: { readonly weight: string; readonly bias?: string };
+  /** How the bias is stored, where that is not [count]. */
+  readonly biasShape?: readonly number[];
+  /** What scores become of logits, and whether those of the chosen are divided by their sum. */
+  readonly scoring: 'softmax' | 'sigmoid';
+  readonly normalized: boolean;
+  /** What weights of the chosen are multiplied by. */
+  readonly scale: number;
+  readonly names: ExpertNames;
+  readonly shared?: SharedExpert | undefined;
+}
+
+interface ExpertNames {
+  /** Name inside the block of the list of experts. */
+  readonly list: string;
+  readonly gate: string;
+  readonly up: string;
+  readonly down: string;
+}
+
+/** What all tokens go through besides. */
+interface SharedExpert {
+  readonly name: string;
+  readonly size: number;
+  /** A vector of weights whose product with a token, through a sigmoid, weighs what it adds; absent where nothing does. */
+  readonly gate?: string;
+}
+
+export const usualNames: ExpertNames = {
+  list: 'mlp.experts',
+  gate: 'gate_proj',
+  up: 'up_proj',
+  down: 'down_proj',
+};
+
+/** An expert's own three linears: names, channels inside. */
+interface Expert {
+  readonly prefix: string;
+  readonly size: number;
+}
+
+function expertsOf({ count, size, names, shared }: Experts): Expert[] {
+  const routed = Array.from({ length: count }, (_, i) => ({ prefix: `${names.list}.${i}`, size }));
+  return shared === undefined ? routed : [...routed, { prefix: shared.name, size: shared.size }];
+}
+
+/** In order of execution: what reads hidden states, of all experts, then what gives them. */
+export function expertLinears(experts: Experts, hiddenSize: number): LinearSpec[] {
+  const { names } = experts;
+  const all = expertsOf(experts);
+  const side = (stage: string, spec: LinearSpec) => ({ ...spec, stage });
+  const first = all.flatMap(({ prefix, size }) =>
+    [names.gate, names.up].map((name) =>
+      side('into experts', linear(`${prefix}.${name}`, hiddenSize, size, withoutBias)),
+    ),
+  );
+  const last = all.map(({ prefix, size }) =>
+    side('out of experts', linear(`${prefix}.${names.down}`, size, hiddenSize, withoutBias)),
+  );
+  return [...first, ...last];
+}
+
+/** The tensors that are no linears: their shapes, by their names inside the block. */
+export function expertTensors(
+  { count, router, biasShape = [count], shared }: Experts,
+  hiddenSize: number,
+): Record<string, readonly number[]> {
+  return {
+    [router.weight]: [count, hiddenSize],
+    ...(router.bias !== undefined && { [router.bias]: biasShape }),
+    ...(shared?.gate !== undefined && { [shared.gate]: [1, hiddenSize] }),
+  };
+}
+
+/** g [tokens, hiddenSize], what the router and all experts read → what the MLP gives, [tokens, hiddenSize] float32. */
+export function expertMlp(
+  experts: Experts,
+  g: Tensor,
+  weights: Weights,
+  call: Linear,
+  context: BlockContext,
+): Tensor {
+  const { count, perToken, router, scoring, normalized, scale, names, shared } = experts;
+  const { device, operands, route } = context;
+  if (route === undefined) throw new RangeError('A block with experts is run with routes.');
+  const logits = device.matmul(g, weights.get(router.weight));
+  const { chosen, slots, tokens } = route(() => {
+    const stored = router.bias === undefined ? undefined : weights.get(router.bias);
+    const bias = stored && device.reshape(stored, [count]);
+    return device.chooseExperts(logits, { count: perToken, scoring, bias });
+  });
+  const own = device.upload('int32', [g.rows, perToken], chosen);
+  const shares = device.expertWeights(logits, own, { scoring, normalized, scale });
+
+  // What reads hidden states comes first in all experts, as those linears are one stage.
+  const into = ({ prefix }: Expert, x: Tensor) => {
+    const gate = call(`${prefix}.${names.gate}`, x, { activation: experts.activation });
+    return device.multiply(gate, call(`${prefix}.${names.up}`, x), operands);
+  };
+  const inner = expertsOf(experts).map((expert, i) => {
+    const rows = tokens[i];
+    return into(expert, rows === undefined ? g : device.selectRows(g, indices(g, rows)));
+  });
+  const sum = device.zeros('float32', [g.rows, g.cols]);
+  for (const [i, own] of slots.entries()) {
+    const y = call(`${names.list}.${i}.${names.down}`, inner[i] as Tensor);
+    device.addExpert(sum, y, indices(g, own), shares);
+  }
+  if (shared === undefined) return sum;
+  const y = call(`${shared.name}.${names.down}`, inner[count] as Tensor);
+  if (shared.gate === undefined) return device.add(sum, y);
+  const only = device.upload('int32', [g.rows, 1], new Int32Array(g.rows));
+  const gates = device.expertWeights(device.matmul(g, weights.get(shared.gate)), only, {
+    ...{ scoring: 'sigmoid', normalized: false, scale: 1 },
+  });
+  device.addExpert(
+    sum,
+    y,
+    indices(
+      g,
+      Int32Array.from({ length: g.rows }, (_, t) => t),
+    ),
+    gates,
+  );
+  return sum;
+}
+
+function indices({ device }: Tensor, values: Int32Array): Tensor {
+  return device.upload('int32', [values.length], values);
+}

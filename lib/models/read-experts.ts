@@ -1,0 +1,105 @@
+// The fields of config.json that say how a decoder's experts are, where several architectures have the same.
+
+import { BallastError } from '../errors.js';
+import type { ConfigReader } from './config-reader.js';
+import { type Experts, usualNames } from './experts.js';
+import type { GatedDecoder } from './gated-decoder.js';
+
+/** Fields of config.json, and what they are where they are absent. */
+interface ExpertFields {
+  readonly count: readonly [field: string, fallback?: number | undefined];
+  readonly perToken: readonly [field: string, fallback?: number | undefined];
+}
+
+/** What is read here, or the same in most architectures. */
+type Usual = 'sparse' | 'count' | 'perToken' | 'activation' | 'scale' | 'names';
+
+/** Experts in all blocks, unless `own` says otherwise. */
+export function readExperts(
+  reader: ConfigReader,
+  { blocks, activation }: Pick<GatedDecoder, 'blocks' | 'activation'>,
+  fields: ExpertFields,
+  own: Omit<Experts, Usual> & Partial<Experts>,
+): Experts {
+  const count = reader.count(...fields.count);
+  const perToken = reader.count(...fields.perToken);
+  if (perToken > count) {
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected ${fields.perToken[0]} to be at most ${fields.count[0]} in config.json but received ${perToken} and ${count}.`,
+    );
+  }
+  return {
+    sparse: new Array<boolean>(blocks).fill(true),
+    count,
+    perToken,
+    activation,
+    scale: 1,
+    names: usualNames,
+    ...own,
+  };
+}
+
+/** Of Qwen and OLMoE: a softmax chooses, over whose own sum the chosen are divided where a field says so. */
+export function readSoftmaxExperts(
+  reader: ConfigReader,
+  decoder: GatedDecoder,
+  defaults: { readonly count: number; readonly perToken: number },
+  own: Pick<Experts, 'size'> & Partial<Experts>,
+): Experts {
+  const fields: ExpertFields = {
+    count: [reader.alias('num_experts', 'num_local_experts'), defaults.count],
+    perToken: ['num_experts_per_tok', defaults.perToken],
+  };
+  return readExperts(reader, decoder, fields, {
+    router: { weight: 'mlp.gate.weight' },
+    scoring: 'softmax',
+    normalized: reader.boolean('norm_topk_prob', false),
+    ...own,
+  });
+}
+
+/** Of Qwen: every so many blocks from the first such on, but for those that a list names. */
+export function readSparseSteps(reader: ConfigReader, blocks: number): boolean[] {
+  const step = reader.count('decoder_sparse_step', 1);
+  const dense = reader.has('mlp_only_layers') ? reader.indices('mlp_only_layers', blocks) : [];
+  return Array.from(
+    { length: blocks },
+    (_, index) => (index + 1) % step === 0 && !dense.includes(index),
+  );
+}
+
+/**
+ * Of DeepSeek-V3 and those that follow it (arXiv 2412.19437, section 2.1.2): scores are sigmoids, a bias that balances the
+ * experts' load counts where they are chosen and not where they are weighed, and the first blocks are dense.
+ */
+export function readBalancedExperts(
+  reader: ConfigReader,
+  decoder: GatedDecoder,
+  defaults: {
+    readonly count?: number;
+    readonly perToken?: number;
+    readonly shared?: number;
+    readonly dense: number;
+    readonly normalized: boolean;
+  },
+): Experts {
+  reader.only('n_group', 1);
+  reader.only('topk_group', 1);
+  const fields: ExpertFields = {
+    count: [reader.alias('n_routed_experts', 'num_local_experts'), defaults.count],
+    perToken: ['num_experts_per_tok', defaults.perToken],
+  };
+  const dense = reader.countOrNone('first_k_dense_replace', defaults.dense);
+  const size = reader.count('moe_intermediate_size', 1408);
+  const shared = reader.countOrNone('n_shared_experts', defaults.shared);
+  return readExperts(reader, decoder, fields, {
+    sparse: Array.from({ length: decoder.blocks }, (_, index) => index >= dense),
+    size,
+    router: { weight: 'mlp.gate.weight', bias: 'mlp.gate.e_score_correction_bias' },
+    scoring: 'sigmoid',
+    normalized: reader.boolean('norm_topk_prob', defaults.normalized),
+    scale: reader.positive('routed_scaling_factor', 1),
+    shared: shared > 0 ? { name: 'mlp.shared_experts', size: shared * size } : undefined,
+  });
+}
