@@ -3,6 +3,7 @@
 // others; the router, a small matrix whose choice decides everything, stays float.
 
 import type { Activation, Tensor } from '../device/index.js';
+import { hold } from './hold.js';
 import { linear, withoutBias } from './linear-bias.js';
 import type { BlockContext, Linear, LinearSpec } from './model.js';
 import type { Weights } from './weights.js';
@@ -116,10 +117,12 @@ export function expertMlp(
     const gate = call(`${prefix}.${names.gate}`, x, { activation: experts.activation });
     return device.multiply(gate, call(`${prefix}.${names.up}`, x), operands);
   };
-  const inner = expertsOf(experts).map((expert, i) => {
-    const rows = tokens[i];
-    return into(expert, rows === undefined ? g : device.selectRows(g, indices(g, rows)));
-  });
+  const inner = expertsOf(experts).map((expert, i) =>
+    hold(context, `inner of ${expert.prefix}`, () => {
+      const rows = tokens[i];
+      return into(expert, rows === undefined ? g : device.selectRows(g, indices(g, rows)));
+    }),
+  );
   const sum = device.zeros('float32', [g.rows, g.cols]);
   for (const [i, own] of slots.entries()) {
     const y = call(`${names.list}.${i}.${names.down}`, inner[i] as Tensor);

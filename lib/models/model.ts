@@ -58,7 +58,10 @@ export type Attend = (
 ) => Tensor;
 
 /** Points that a block can be resumed at, in the order in which it comes to them; see hold.ts. */
-export type HoldPoint = 'attended' | 'middle' | 'inner';
+export type HoldPoint = 'attended' | 'middle' | InnerPoint;
+
+/** What the MLP's last linear reads, or that of one of its experts. */
+export type InnerPoint = 'inner' | `inner of ${string}`;
 
 /** What a block has at a point: held from a run before, or computed now. Nothing before the point is run otherwise. */
 export type Hold = (point: HoldPoint, compute: () => Tensor) => Tensor;

@@ -63,7 +63,8 @@ export class HeldStates implements Disposable {
   }
 
   #add(batch: number, x: Tensor, point: HoldPoint, tensor: Tensor): void {
-    const spare = point === 'inner' || tensor.cols > x.cols;
+    const isState = point === 'attended' || point === 'middle';
+    const spare = !isState || tensor.cols > x.cols;
     if (spare && !this.#spare.take(tensor)) return;
     // Nothing after the middle reads what attention gives.
     if (point === 'middle') this.#drop(batch, 'attended');

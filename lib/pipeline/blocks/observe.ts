@@ -102,6 +102,11 @@ interface Observation {
   readonly momentTokens: number;
   /** Whether the float path's outputs are wanted too; otherwise it is left after the last group. */
   readonly outputs: boolean;
+  /**
+   * Output channels of linears that read nothing of each other, where all that is observed are such: what they make is read by
+   * nobody then, and not computed.
+   */
+  readonly unread: ReadonlyMap<string, number> | undefined;
   /** On which paths passes over the same block follow. */
   readonly more: { readonly float: boolean; readonly quantized: boolean };
   /** Called before each mini-batch; throws to stop. */
@@ -167,7 +172,7 @@ export async function observe(observation: Observation): Promise<ObservedBlock> 
 }
 
 function observeBatch(
-  { float, quantized, outputs, more, heldOutFrom, momentTokens }: Observation,
+  { float, quantized, outputs, more, heldOutFrom, momentTokens, unread }: Observation,
   batch: number,
   device: Device,
   sums: BlockSums,
@@ -177,8 +182,10 @@ function observeBatch(
     const x = path?.states[batch];
     if (path === undefined || x === undefined) return undefined;
     const runner = { ...path.on(device), held: path.held };
-    const keep = path === float ? more.float : more.quantized;
-    return recordReads(runner, { batch, x, keep }, leaders, toTheEnd);
+    const follow = path === float ? more.float : more.quantized;
+    // What has not been computed is not held.
+    const keep = follow && unread === undefined;
+    return recordReads(runner, { batch, x, keep, unread }, leaders, toTheEnd);
   };
   const onFloat = pass(float, outputs);
   const onQuantized = quantized === float ? onFloat : pass(quantized, false);
@@ -201,10 +208,16 @@ interface Read {
   readonly seen: Tensor;
 }
 
+interface RecordedPass extends Pick<Observation, 'unread'> {
+  readonly batch: number;
+  readonly x: Tensor;
+  readonly keep: boolean;
+}
+
 /** What the groups' first linears read, and the output unless the block was left early. */
 function recordReads(
   { run, linear, seen, held }: PathRunner & Pick<ObservedPath, 'held'>,
-  { batch, x, keep }: { batch: number; x: Tensor; keep: boolean },
+  { batch, x, keep, unread }: RecordedPass,
   leaders: ReadonlySet<string>,
   toTheEnd: boolean,
 ): { reads: Map<string, Read>; output: Tensor | undefined } {
@@ -214,7 +227,10 @@ function recordReads(
       reads.set(name, { given: input, seen: seen(name, input) });
       if (!toTheEnd && reads.size === leaders.size) throw new EndOfObservation();
     }
-    return linear(name, input, options);
+    const width = unread?.get(name);
+    return width === undefined
+      ? linear(name, input, options)
+      : input.device.zeros('float32', [input.rows, width]);
   };
   try {
     const output = held.run(batch, x, { run, linear: recording }, keep);

@@ -158,6 +158,14 @@ const quantizedPath = ({ paths, replicas, heldQuantized }: Work): ObservedPath =
   held: heldQuantized,
 });
 
+/** Output channels of all linears of the groups, where those are one named stage. */
+function unreadOf({ linears }: BlockShape, groups: readonly InputGroup[]) {
+  const specs = linears.filter(({ name }) => groups.some((group) => group.includes(name)));
+  const [first] = specs;
+  const isOne = specs.every(({ stage }) => stage !== undefined && stage === first?.stage);
+  return isOne ? new Map(specs.map(({ name, outChannels }) => [name, outChannels])) : undefined;
+}
+
 function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) {
   const { run, index, paths, linears, activations } = work;
   const { devices, model, context, heldOutFrom, throwIfAborted } = run;
@@ -185,6 +193,7 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
     heldOutFrom,
     momentTokens: certificateSamples * sequence,
     outputs: needed.float && last,
+    unread: last ? undefined : unreadOf(shapeOf(model, index), groups),
     more: { float: !last, quantized: !last || (!one && advancesQuantized(run, index)) },
     throwIfAborted,
   });

@@ -113,12 +113,17 @@ function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
   ];
 }
 
-/** What the widest linear reads, of each token: see held-states.ts. */
+/** What the widest linear reads, of each token, or all experts' last ones: see held-states.ts. */
 function heldBytesOf({ model, options, paths, samples }: Plan, index: number, embedded: number) {
   if (!options.trueSequential || !paths.quantized) return 0;
   const { precision, activationBits } = options;
-  const { linears, sequence = embedded } = shapeOf(model, index);
-  const widest = Math.max(...linears.map(({ inChannels }) => inChannels));
+  const { linears, experts, hiddenSize, sequence = embedded } = shapeOf(model, index);
+  const widest = Math.max(
+    ...linears.map(({ inChannels, outChannels, stage }) => {
+      if (stage === undefined) return inChannels;
+      return outChannels === hiddenSize ? inChannels * (experts?.perToken ?? 0) : 0;
+    }),
+  );
   return (
     samples * sequence * widest * bytesPerElement(operandTypeOf(precision, activationBits > 0))
   );
