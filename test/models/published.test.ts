@@ -2,7 +2,7 @@
 // rotary positions where they have them. Fields that nothing reads are left out.
 
 import { expect, test } from 'vitest';
-import { readModel } from '../../lib/models/index.js';
+import { readModel, shapeOf } from '../../lib/models/index.js';
 import type { Config } from './tiny.js';
 
 const fields = [
@@ -29,6 +29,8 @@ const gemma3 = {
 };
 const phi3 = { model_type: 'phi3', rms_norm_eps: 1e-5, attention_bias: false };
 const factors = Array.from({ length: 48 }, (_, i) => 1 + i);
+
+const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
 
 const published: [string, number, Config][] = [
   [
@@ -197,22 +199,122 @@ const published: [string, number, Config][] = [
       use_sliding_window: false,
     },
   ],
+  [
+    'Mixtral 8x7B',
+    46_702_792_704,
+    {
+      model_type: 'mixtral',
+      ...sizes(4096, 14336, 32, 32, 8, 32000),
+      max_position_embeddings: 32768,
+      num_local_experts: 8,
+      num_experts_per_tok: 2,
+      sliding_window: null,
+    },
+  ],
+  [
+    'Qwen1.5-MoE-A2.7B',
+    14_315_784_192,
+    {
+      model_type: 'qwen2_moe',
+      ...sizes(2048, 5632, 24, 16, 16, 151936),
+      max_position_embeddings: 8192,
+      moe_intermediate_size: 1408,
+      shared_expert_intermediate_size: 5632,
+      num_experts: 60,
+      num_experts_per_tok: 4,
+      norm_topk_prob: false,
+    },
+  ],
+  [
+    'Qwen3-30B-A3B',
+    30_532_122_624,
+    {
+      model_type: 'qwen3_moe',
+      ...sizes(2048, 6144, 48, 32, 4, 151936),
+      head_dim: 128,
+      max_position_embeddings: 40960,
+      moe_intermediate_size: 768,
+      mlp_only_layers: [],
+      decoder_sparse_step: 1,
+      num_experts: 128,
+      num_experts_per_tok: 8,
+      norm_topk_prob: true,
+    },
+  ],
+  [
+    'OLMoE 1B-7B',
+    6_919_161_856,
+    {
+      model_type: 'olmoe',
+      ...sizes(2048, 1024, 16, 16, 16, 50304),
+      max_position_embeddings: 4096,
+      num_experts: 64,
+      num_experts_per_tok: 8,
+      norm_topk_prob: false,
+      clip_qkv: null,
+    },
+  ],
+  [
+    // Without the layer that predicts a second token, which is not run.
+    'GLM-4.5-Air',
+    106_852_251_264,
+    {
+      model_type: 'glm4_moe',
+      ...sizes(4096, 10944, 46, 96, 8, 151552),
+      head_dim: 128,
+      max_position_embeddings: 131072,
+      partial_rotary_factor: 0.5,
+      attention_bias: true,
+      moe_intermediate_size: 1408,
+      n_routed_experts: 128,
+      n_shared_experts: 1,
+      num_experts_per_tok: 8,
+      first_k_dense_replace: 1,
+      n_group: 1,
+      topk_group: 1,
+    },
+  ],
+  [
+    'ERNIE 4.5 21B-A3B',
+    21_825_437_888,
+    {
+      model_type: 'ernie4_5_moe',
+      ...sizes(2560, 12288, 28, 20, 4, 103424),
+      max_position_embeddings: 131072,
+      rope_theta: 5e5,
+      use_bias: false,
+      moe_num_experts: 64,
+      moe_k: 6,
+      moe_num_shared_experts: 2,
+      moe_intermediate_size: 1536,
+      moe_layer_start_index: 1,
+      moe_layer_end_index: 27,
+      moe_layer_interval: 1,
+    },
+  ],
 ];
 
 test.each(published)('%s has %i parameters', (_, parameters, config) => {
   const model = readModel(config, new Set());
   const headDim = Number(config.head_dim ?? model.hiddenSize / Number(config.num_attention_heads));
-  const whole = config.model_type === 'olmo2';
+  const whole = ['olmo2', 'olmoe'].includes(String(config.model_type));
   const normSize = (name: string) => {
     if (!name.startsWith('self_attn.')) return model.hiddenSize;
     return whole ? model.hiddenSize : headDim;
   };
-  const linears = model.linears.map(
-    ({ inChannels, outChannels, bias }) => outChannels * (inChannels + (bias ? 1 : 0)),
-  );
-  const block = [...linears, ...model.blockTensors.map(normSize)].reduce((a, b) => a + b);
+  const inBlock = (index: number) => {
+    const { linears, blockTensors, tensorShapes } = shapeOf(model, index);
+    const counts = linears.map(
+      ({ inChannels, outChannels, bias }) => outChannels * (inChannels + (bias ? 1 : 0)),
+    );
+    const others = blockTensors.map(
+      (name) => tensorShapes?.[name]?.reduce((a, b) => a * b) ?? normSize(name),
+    );
+    return sum([...counts, ...others]);
+  };
   const outer = Object.values(model.outerShapes).map((shape) => shape.reduce((a, b) => a * b));
-  expect(model.blocks * block + outer.reduce((a, b) => a + b)).toBe(parameters);
+  const blocks = Array.from({ length: model.blocks }, (_, index) => inBlock(index));
+  expect(sum(blocks) + sum(outer)).toBe(parameters);
 });
 
 test('Gemma 3 4B, whose configuration leaves out what is so in its class', () => {
