@@ -18,6 +18,7 @@ import { evaluate, exportResult, type QuantizeOptions, verify } from '../../lib/
 import { readModel, shapeOf } from '../../lib/models/index.js';
 import { randomLlama } from '../export/random-llama.js';
 import { routeOf } from '../models/tiny.js';
+import { gpus } from '../native/harness.js';
 import { exampleTestText, exampleText, temporaryFolder } from '../places.js';
 import { windowsOf } from './forward.js';
 import { type Finished, filesOf, finish } from './runs.js';
@@ -186,6 +187,19 @@ it('gives on two devices what it gives on one', async () => {
   expect(await filesOf(await finish(model, { ...sampling, device: ['cpu', 'cpu'] }))).toEqual(
     await filesOf(two),
   );
+});
+
+it.skipIf(gpus.length === 0)('gives on a GPU what it gives on a CPU', async () => {
+  const model = await randomExperts();
+  const sampling = { ...run, samples: 4, sequenceLength: 32, heldOut: 0, method: 'rtn' };
+  const [cpu, gpu] = [
+    await finish(model, { ...sampling, device: 'cpu' }),
+    await finish(model, { ...sampling, device: gpus[0] ?? '' }),
+  ];
+  const expected = cpu.report.layers.map(({ error }) => error);
+  for (const [i, { error, name }] of gpu.report.layers.entries()) {
+    expect(Math.abs(error / (expected[i] ?? Number.NaN) - 1), name).toBeLessThan(1e-3);
+  }
 });
 
 describe('compressed-tensors', () => {
