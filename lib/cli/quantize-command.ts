@@ -19,7 +19,7 @@ import { addOptions, readOptions } from './option-table.js';
 import { type Progress, withProgress } from './progress.js';
 import { quantizeOptions, toldDefaults } from './quantize-options.js';
 import { modelArgument } from './recurring-options.js';
-import { printJson, printTable } from './tables.js';
+import { alike, printJson, printTable } from './tables.js';
 import { checkUsage } from './usage.js';
 
 const methods = quantizers.map(({ name, summary }) => `  ${name.padEnd(8)} ${summary}`).join('\n');
@@ -89,7 +89,7 @@ export function follower(model: string, progress: Progress): (event: QuantizeEve
         progress.say(`${event.modelType}: ${blocks} blocks, ${event.linears} linears`);
         if (event.dropped.length > 0) {
           progress.say(
-            `no bias fitted in ${event.dropped.join(', ')}: what loads the result would drop it` +
+            `no bias fitted in ${alike(event.dropped)}: what loads the result would drop it` +
               rewriteHint(event.modelType),
           );
         }
@@ -145,6 +145,7 @@ function printReport(report: RunReport, output: string): void {
     return share(values.reduce((sum, value) => sum + value, 0) / values.length);
   };
   const { total, ...phases } = report.seconds;
+  const unreached = layers.filter(({ tokens }) => tokens === 0);
   printTable([
     ['model', report.model],
     ['result', output],
@@ -157,7 +158,8 @@ function printReport(report: RunReport, output: string): void {
     ['held out', mean(({ heldOutError }) => heldOutError)],
     ['held out with bias', mean(resultOnHeldOut)],
     ['biases kept', `${layers.filter(({ biasKept }) => biasKept).length} of ${layers.length}`],
-    ...(report.dropped.length > 0 ? [['no bias fitted in', report.dropped.join(', ')]] : []),
+    ...(report.dropped.length > 0 ? [['no bias fitted in', alike(report.dropped)]] : []),
+    ...(unreached.length > 0 ? [['no token came to', `${unreached.length} linears`]] : []),
     ['computed by', `${report.environment.device}, ${options.precision} products`],
     ['time', seconds(total)],
     ...Object.entries(phases).map(([name, value]) => [`  ${name}`, seconds(value)]),

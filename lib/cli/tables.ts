@@ -19,3 +19,8 @@ export function printTable(
 export function printJson(value: object): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
+
+/** Names of linears in one line; experts that differ by their numbers alone are told once. */
+export function alike(names: readonly string[]): string {
+  return [...new Set(names.map((name) => name.replaceAll(/\.\d+\./g, '.*.')))].join(', ');
+}

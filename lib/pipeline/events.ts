@@ -9,6 +9,8 @@ export interface LayerReport extends Certificate {
   /** Full name, such as 'model.decoder.layers.0.self_attn.q_proj'. */
   readonly name: string;
   readonly block: number;
+  /** Of an expert, the calibration tokens that came to it; without any it is rounded to nearest. */
+  readonly tokens?: number;
   /** The damping that the factorisation took, where the quantizer has one. */
   readonly damping?: number;
 }

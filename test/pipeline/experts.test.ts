@@ -66,6 +66,10 @@ it.each<[string, Partial<QuantizeOptions>]>([
     expect(error).toBeLessThan(0.1);
     expect(errorWithBias).toBeLessThanOrEqual(error);
   }
+  // Each token that is fitted on goes to two experts.
+  const gates = report.layers.filter(({ name }) => /layers\.1\..*experts\.\d.gate/.test(name));
+  const tokens = gates.map((layer) => layer.tokens ?? Number.NaN);
+  expect(tokens.reduce((sum, count) => sum + count, 0)).toBe(2 * report.calibrationTokens);
   expect(await verify(directory)).toMatchObject({ linears: report.layers.length });
   const [float, quantized] = [
     await evaluate(model, evaluation),
@@ -152,7 +156,12 @@ it('rounds an expert that no token reaches to nearest', async () => {
   const source = await Checkpoint.open(model);
   /** ‖W − Q‖² of one of the experts. */
   const changeOf = async (method: string) => {
-    const { directory } = await finish(model, { ...run, method });
+    const { directory, report } = await finish(model, { ...run, method });
+    const tokens = report.layers.filter(({ name }) => name.includes('experts.'));
+    const unreached = tokens.filter((layer) => layer.tokens === 0).map(({ name }) => name);
+    for (const part of ['gate', 'up', 'down']) {
+      expect(unreached).toContain(`model.layers.1.mlp.experts.3.${part}_proj`);
+    }
     const result = await Checkpoint.open(directory);
     return async (expert: number, part: string) => {
       const name = `model.layers.1.mlp.experts.${expert}.${part}_proj.weight`;

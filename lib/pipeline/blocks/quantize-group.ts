@@ -28,20 +28,26 @@ interface GroupWork {
  */
 const chance = 0.3;
 
-function dampingOf({ run, index, group, observed }: GroupWork): number {
-  const { damping } = run.options;
+/** Tokens that a router chose for the group; undefined where all come here. */
+function chosenTokens({ run, index, group, observed }: GroupWork): number | undefined {
   const { linears } = shapeOf(run.model, index);
-  const { stage, inChannels = 0 } = linears.find(({ name }) => name === leaderOf(group)) ?? {};
-  if (stage === undefined) return damping;
-  const { count } = observed.fitted.quantizerInputs.ofMoment;
-  return Math.max(damping, Math.min(1, (chance * inChannels) / count));
+  const routed = linears.some(({ name, stage }) => name === leaderOf(group) && stage !== undefined);
+  return routed ? observed.fitted.inputs.count : undefined;
+}
+
+function dampingOf({ run, observed }: GroupWork, tokens: number | undefined): number {
+  const { damping } = run.options;
+  if (tokens === undefined) return damping;
+  const { mean } = observed.fitted.quantizerInputs;
+  return Math.max(damping, Math.min(1, (chance * mean.elements) / Math.max(tokens, 1)));
 }
 
 export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]> {
   const { run, index, group, names, find, parameters, observed } = work;
   const { device, model, clock, throwIfAborted } = run;
   const { fitted } = observed;
-  const options = { ...run.options, damping: dampingOf(work) };
+  const tokens = chosenTokens(work);
+  const options = { ...run.options, damping: dampingOf(work, tokens) };
   // With a bias to follow, the mean of the inputs is none of the quantizer's business: docs/numerics.md,
   // "Joint fit".
   const centred =
@@ -80,6 +86,7 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
           quantizer,
           parameters: parameters.get(name),
           observed,
+          tokens,
         }),
       );
     }

@@ -34,6 +34,8 @@ interface LinearInput {
   /** Scales and zeros that were searched before. */
   readonly parameters?: GroupParameters | undefined;
   readonly observed: ObservedGroup;
+  /** Those that a router chose for it. */
+  readonly tokens?: number | undefined;
 }
 
 /** The caller disposes it; nothing is left of one that fails. Errors: ERR_NUMERIC, and those of the device. */
@@ -42,7 +44,7 @@ export function quantizeLinear(input: LinearInput): Promise<QuantizedLinear> {
 }
 
 async function quantizedAndCompensated(input: LinearInput, own: Own): Promise<QuantizedLinear> {
-  const { run, name, source, observed } = input;
+  const { run, name, source, observed, tokens } = input;
   const { device, options, clock } = run;
   const found = await clock.measure('quantize', () => quantizedWeight(input, own));
   const { codes, weight, damping } = found;
@@ -71,7 +73,12 @@ async function quantizedAndCompensated(input: LinearInput, own: Own): Promise<Qu
       position && bias !== undefined
         ? device.upload('float32', [bias.length / weight.rows, weight.rows], bias)
         : undefined,
-    report: { ...report, ...certificate, ...(damping === undefined ? {} : { damping }) },
+    report: {
+      ...report,
+      ...certificate,
+      ...(tokens === undefined ? {} : { tokens }),
+      ...(damping === undefined ? {} : { damping }),
+    },
   };
 }
 
