@@ -34,6 +34,7 @@ BadIndex FindBadIndex(const Context& context, const View& index, std::int64_t le
 
 void CheckIndex(const Context& context, std::string_view what, const View& index,
                 std::int64_t limit) {
+  if (index.index_end > 0 && index.index_end <= limit) return;
   const BadIndex bad = FindBadIndex(context, index, 0, limit);
   if (bad.position >= 0) throw IndexError(what, limit, bad.value, bad.position);
 }

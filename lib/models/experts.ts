@@ -2,10 +2,11 @@
 // are added as they are weighed; some models have one besides, through which all tokens go. Experts are linears as all
 // others; the router, a small matrix whose choice decides everything, stays float.
 
-import type { Activation, Tensor } from '../device/index.js';
+import type { Activation, Device, Tensor } from '../device/index.js';
 import { hold } from './hold.js';
 import { linear, withoutBias } from './linear-bias.js';
 import type { BlockContext, Linear, LinearSpec } from './model.js';
+import { once } from './once.js';
 import type { Weights } from './weights.js';
 
 export interface Experts {
@@ -104,49 +105,51 @@ export function expertMlp(
   const { device, operands, route } = context;
   if (route === undefined) throw new RangeError('A block with experts is run with routes.');
   const logits = device.matmul(g, weights.get(router.weight));
-  const { chosen, slots, tokens } = route(() => {
+  const { chosen, slots, tokens, starts } = route(() => {
     const stored = router.bias === undefined ? undefined : weights.get(router.bias);
     const bias = stored && device.reshape(stored, [count]);
     return device.chooseExperts(logits, { count: perToken, scoring, bias });
   });
-  const own = device.upload('int32', [g.rows, perToken], chosen);
+  const own = device.reshape(indices(device, chosen), [g.rows, perToken]);
   const shares = device.expertWeights(logits, own, { scoring, normalized, scale });
+  const ofExpert = (all: Tensor, i: number) =>
+    device.sliceRows(all, starts[i] ?? 0, starts[i + 1] ?? 0);
 
   // What reads hidden states comes first in all experts, as those linears are one stage.
-  const into = ({ prefix }: Expert, x: Tensor) => {
-    const gate = call(`${prefix}.${names.gate}`, x, { activation: experts.activation });
-    return device.multiply(gate, call(`${prefix}.${names.up}`, x), operands);
-  };
-  const inner = expertsOf(experts).map((expert, i) =>
-    hold(context, `inner of ${expert.prefix}`, () => {
-      const rows = tokens[i];
-      return into(expert, rows === undefined ? g : device.selectRows(g, indices(g, rows)));
+  const gathered = once(() => device.selectRows(g, indices(device, tokens)));
+  const inner = expertsOf(experts).map(({ prefix }, i) =>
+    hold(context, `inner of ${prefix}`, () => {
+      const x = i < count ? ofExpert(gathered(), i) : g;
+      const gate = call(`${prefix}.${names.gate}`, x, { activation: experts.activation });
+      return device.multiply(gate, call(`${prefix}.${names.up}`, x), operands);
     }),
   );
   const sum = device.zeros('float32', [g.rows, g.cols]);
-  for (const [i, own] of slots.entries()) {
+  const places = indices(device, slots);
+  for (let i = 0; i < count; i++) {
     const y = call(`${names.list}.${i}.${names.down}`, inner[i] as Tensor);
-    device.addExpert(sum, y, indices(g, own), shares);
+    device.addExpert(sum, y, ofExpert(places, i), shares);
   }
   if (shared === undefined) return sum;
   const y = call(`${shared.name}.${names.down}`, inner[count] as Tensor);
-  if (shared.gate === undefined) return device.add(sum, y);
-  const only = device.upload('int32', [g.rows, 1], new Int32Array(g.rows));
-  const gates = device.expertWeights(device.matmul(g, weights.get(shared.gate)), only, {
-    ...{ scoring: 'sigmoid', normalized: false, scale: 1 },
-  });
-  device.addExpert(
-    sum,
-    y,
-    indices(
-      g,
-      Int32Array.from({ length: g.rows }, (_, t) => t),
-    ),
-    gates,
+  return shared.gate === undefined
+    ? device.add(sum, y)
+    : addGated(sum, y, device.matmul(g, weights.get(shared.gate)));
+}
+
+/** sum + σ(logits) y, logits [tokens, 1]: every token's only expert. */
+function addGated(sum: Tensor, y: Tensor, logits: Tensor): Tensor {
+  const { device, rows } = sum;
+  const only = device.upload('int32', [rows, 1], new Int32Array(rows));
+  const how = { scoring: 'sigmoid', normalized: false, scale: 1 } as const;
+  const slots = indices(
+    device,
+    Int32Array.from({ length: rows }, (_, token) => token),
   );
+  device.addExpert(sum, y, slots, device.expertWeights(logits, only, how));
   return sum;
 }
 
-function indices({ device }: Tensor, values: Int32Array): Tensor {
+function indices(device: Device, values: Int32Array): Tensor {
   return device.upload('int32', [values.length], values);
 }

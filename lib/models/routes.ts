@@ -7,26 +7,27 @@ import type { Route } from './model.js';
 
 /** Of one mini-batch of n tokens, each of which goes to k experts. */
 export interface Routes {
-  /** [n, k], experts of each token. */
+  /** [n·k], the experts of each token: slot t·k + j is the j-th choice of token t. */
   readonly chosen: Int32Array;
-  /** For each expert its slots, ascending: slot t·k + j is the j-th choice of token t. */
-  readonly slots: readonly Int32Array[];
-  /** And their tokens. */
-  readonly tokens: readonly Int32Array[];
+  /** The same slots expert after expert, and their tokens. */
+  readonly slots: Int32Array;
+  readonly tokens: Int32Array;
+  /** Where each expert's begin there, and where the last one's end. */
+  readonly starts: Int32Array;
 }
 
 export function routesOf(chosen: Int32Array, perToken: number, experts: number): Routes {
-  const counts = new Int32Array(experts);
-  for (const expert of chosen) counts[expert] = (counts[expert] ?? 0) + 1;
-  const slots = Array.from(counts, (count) => new Int32Array(count));
-  const filled = new Int32Array(experts);
+  const starts = new Int32Array(experts + 1);
+  for (const expert of chosen) starts[expert + 1] = (starts[expert + 1] ?? 0) + 1;
+  for (let i = 1; i <= experts; i++) starts[i] = (starts[i] ?? 0) + (starts[i - 1] ?? 0);
+  const next = starts.slice();
+  const slots = new Int32Array(chosen.length);
   for (const [slot, expert] of chosen.entries()) {
-    const at = filled[expert] ?? 0;
-    filled[expert] = at + 1;
-    (slots[expert] as Int32Array)[at] = slot;
+    const at = next[expert] ?? 0;
+    next[expert] = at + 1;
+    slots[at] = slot;
   }
-  const tokens = slots.map((own) => own.map((slot) => Math.floor(slot / perToken)));
-  return { chosen, slots, tokens };
+  return { chosen, slots, tokens: slots.map((slot) => Math.floor(slot / perToken)), starts };
 }
 
 /** Leaves the block: what comes after the router needs routes. */

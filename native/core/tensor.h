@@ -31,15 +31,20 @@ class Tensor {
     if (storage_->data() == nullptr) {
       throw Error(ErrorCode::kNumeric, "A tensor was read that has never been computed.");
     }
-    return {storage_->data() + byte_offset_, dtype_, shape_};
+    return {storage_->data() + byte_offset_, dtype_, shape_, index_end_};
   }
   View Write() const { return {storage_->Ensure() + byte_offset_, dtype_, shape_}; }
+
+  std::int64_t index_end() const { return index_end_; }
+  // See View. Of this handle and its copies, whose values nobody may write to any more.
+  void SetIndexEnd(std::int64_t end) { index_end_ = end; }
 
  private:
   std::shared_ptr<Storage> storage_;
   DType dtype_ = DType::kFloat32;
   Shape shape_;
   std::size_t byte_offset_ = 0;
+  std::int64_t index_end_ = 0;
 };
 
 }  // namespace ballast

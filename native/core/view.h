@@ -14,6 +14,9 @@ struct View {
   std::byte* bytes = nullptr;
   DType dtype = DType::kFloat32;
   Shape shape;
+  // Where the host has seen int32 values, that all are in 0 … this − 1; else 0. Checks of indices
+  // need no pass over them then, nor a GPU's wait for what it found.
+  std::int64_t index_end = 0;
 
   template <class T>
   T* as() const {

@@ -1,5 +1,6 @@
 #include "native/ops/device.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -26,8 +27,25 @@ Tensor Device::Zeros(DType dtype, Shape shape) {
   return out;
 }
 
+namespace {
+
+// Where every index lies below; 0 where one is negative, which no limit allows.
+std::int64_t IndexEnd(const std::byte* bytes, std::int64_t count) {
+  std::int32_t least = 0, most = -1;
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::int32_t value;
+    std::memcpy(&value, bytes + i * static_cast<std::int64_t>(sizeof value), sizeof value);
+    least = std::min(least, value);
+    most = std::max(most, value);
+  }
+  return least < 0 ? 0 : std::int64_t{most} + 1;
+}
+
+}  // namespace
+
 Tensor Device::Upload(DType dtype, Shape shape, const std::byte* bytes) {
   Tensor out = Empty(dtype, shape);
+  if (dtype == DType::kInt32) out.SetIndexEnd(IndexEnd(bytes, shape.elements()));
   EnqueueUpload(out, std::make_shared<std::vector<std::byte>>(bytes, bytes + out.byte_count()));
   return out;
 }
