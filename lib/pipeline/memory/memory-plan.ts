@@ -152,24 +152,31 @@ function stateBytes({ paths, samples }: Plan, { hiddenSize }: BlockShape, sequen
   return copies * samples * sequence * hiddenSize * float32;
 }
 
-/** Matrices [c, c] of the inputs of a group: sums, what is formed of them, and the quantizer's factor. */
+/**
+ * Matrices [c, c] of the inputs of a group: sums of all that are observed together, and of the one at work what is formed of
+ * them, and the quantizer's factor.
+ */
 function statisticsBytes(plan: Plan, { linears }: BlockShape): number {
   const { options, paths, needs, needsFactor, devices } = plan;
-  const formed = 2;
-  const perSet = needs.drift ? 3 * formed : formed;
-  const sets = perSet * (options.heldOut > 0 ? 2 : 1) + (needs.quantizerMoment ? formed : 0);
+  const sums =
+    (needs.drift ? 3 : 1) * (options.heldOut > 0 ? 2 : 1) + Number(needs.quantizerMoment);
   // Beside the sums, while they are taken in: another device's, and what both make.
   const taken = devices > 1 ? 2 : 0;
-  const matrices = sets + Math.max(needsFactor ? 2 : 0, taken);
-  // Without stages all stand at once; those that share an input are counted apart, so this is a bound.
+  const atWork = sums + Math.max(needsFactor ? 2 : 0, taken);
   const inStages = options.trueSequential && paths.quantized;
-  const stages = new Map<string, number>();
-  for (const { name, stage = name, inChannels } of linears) {
-    const key = inStages ? stage : '';
-    stages.set(key, (stages.get(key) ?? 0) + inChannels ** 2);
+  /** Of each stage, the sizes of its groups. Without stages all are one. */
+  const stages = new Map<string, Map<string, number>>();
+  for (const { name, stage, inChannels } of linears) {
+    const key = inStages ? (stage ?? name) : '';
+    // What an expert's linears of a stage read is one tensor; others that share theirs are counted apart: a bound.
+    const group = stage === undefined ? name : `${stage} ${name.slice(0, name.lastIndexOf('.'))}`;
+    stages.set(key, (stages.get(key) ?? new Map()).set(group, inChannels ** 2));
   }
-  const elements = Math.max(...stages.values());
-  return matrices * elements * float32;
+  const elements = Array.from(stages.values(), (groups) => {
+    const sizes = [...groups.values()];
+    return sums * sum(sizes) + atWork * Math.max(...sizes);
+  });
+  return Math.max(...elements) * float32;
 }
 
 /** The target, what the quantizer makes of it, and the difference of both weights. */
