@@ -47,9 +47,11 @@ function states(final: readonly string[], spare = 0) {
     () => undefined,
   );
   const x = device.upload('float32', [1, 1], Float32Array.of(0));
-  const pass = (keep: boolean, batch = 0) => {
+  const pass = (keep: boolean, batch = 0, unread?: ReadonlyMap<string, number>) => {
     const calls: string[] = [];
-    const y = device.scope(() => held.run(batch, x, { run, linear: counting(calls) }, keep));
+    const y = device.scope(() =>
+      held.run(batch, x, { run, linear: counting(calls), unread }, keep),
+    );
     return { calls, y };
   };
   return { held, pass };
@@ -86,6 +88,13 @@ it('holds nothing that is not final, and nothing where it is not asked to', () =
   const last = states(all, 1);
   last.pass(false);
   expect(last.pass(false).calls).toEqual(all);
+});
+
+it('holds nothing behind a linear that is not executed', () => {
+  const { pass } = states(all, 10);
+  pass(true, 0, new Map([['third', 1]]));
+  expect(pass(true).calls).toEqual(['third', 'fourth']);
+  expect(pass(true).calls).toEqual(['fourth']);
 });
 
 it('holds what the last linear reads as far as memory is to spare', async () => {

@@ -12,6 +12,11 @@ import type { PathRunner } from './observe.js';
 
 type Held = Map<HoldPoint, { readonly tensor: Tensor; readonly spare: boolean }>;
 
+interface HeldRunner extends Pick<PathRunner, 'run' | 'linear'> {
+  /** Linears that are not executed, so that nothing behind them can be held. */
+  readonly unread?: ReadonlyMap<string, unknown> | undefined;
+}
+
 export class HeldStates implements Disposable {
   /** Whether what this linear makes is what it will make in every later pass. */
   readonly #isFinal: (linear: string) => boolean;
@@ -33,13 +38,13 @@ export class HeldStates implements Disposable {
   run(
     batch: number,
     x: Tensor,
-    { run, linear }: Pick<PathRunner, 'run' | 'linear'>,
+    { run, linear, unread }: HeldRunner,
     keep: boolean,
     route: Route | undefined = this.#routeOf(batch),
   ): Tensor {
     let final = keep;
     const watched: Linear = (name, input, options) => {
-      final &&= this.#isFinal(name);
+      final &&= this.#isFinal(name) && unread?.has(name) !== true;
       return linear(name, input, options);
     };
     const hold: Hold = (point, compute) => {

@@ -182,9 +182,7 @@ function observeBatch(
     const x = path?.states[batch];
     if (path === undefined || x === undefined) return undefined;
     const runner = { ...path.on(device), held: path.held };
-    const follow = path === float ? more.float : more.quantized;
-    // What has not been computed is not held.
-    const keep = follow && unread === undefined;
+    const keep = path === float ? more.float : more.quantized;
     return recordReads(runner, { batch, x, keep, unread }, leaders, toTheEnd);
   };
   const onFloat = pass(float, outputs);
@@ -233,7 +231,7 @@ function recordReads(
       : input.device.zeros('float32', [input.rows, width]);
   };
   try {
-    const output = held.run(batch, x, { run, linear: recording }, keep);
+    const output = held.run(batch, x, { run, linear: recording, unread }, keep);
     return { reads, output: toTheEnd ? output : undefined };
   } catch (error) {
     if (error instanceof EndOfObservation) return { reads, output: undefined };
