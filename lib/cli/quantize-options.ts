@@ -51,7 +51,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   },
   damping: {
     flags: '--damping <share>',
-    help: 'share of the mean diagonal added before a moment is factorised',
+    help: 'share of the mean diagonal added before a moment is factorised; of experts with few tokens more',
     parse: number,
   },
   actOrder: { flags: '--act-order', help: 'sweep columns in order of decreasing moment' },

@@ -79,11 +79,11 @@ interface BiasCandidate {
 
 export async function fitBias(input: BiasInput): Promise<FittedBias> {
   const { device, weight, granularity, fitted, heldOut } = input;
-  // All is queued before anything is waited for. Of tokens that went elsewhere none judges.
+  // All is queued before anything is waited for. Tokens that went elsewhere judge nothing.
   const [energy, fit, judge] = await Promise.all([
     outputEnergy(device, weight, fitted),
     fitOf(input, fitted),
-    heldOut && heldOut.inputs.count > 0 ? fitOf(input, heldOut) : undefined,
+    heldOut && fitted.inputs.isKnown && heldOut.inputs.isKnown ? fitOf(input, heldOut) : undefined,
   ]);
   if (granularity === 'none') return { certificate: uncompensated(fit, judge, energy) };
   const onTrial = input.source === 'inputs';

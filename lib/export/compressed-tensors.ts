@@ -124,8 +124,9 @@ function expectModel(model: BlockModel, _config: Config, { symmetric, actOrder }
   if (hasExperts(model) && (!symmetric || actOrder)) {
     throw new BallastError(
       'ERR_ARGUMENT',
-      `Expected symmetric true and actOrder false for format compressed-tensors with the experts of ${modelType}: ` +
-        'its clients read no other grid of theirs.',
+      `Expected symmetric true and actOrder false for format compressed-tensors with the experts of ${modelType}, of which ` +
+        `its clients read no other grid, but received ${symmetric} and ${actOrder}; quantize it so, or use format huggingface ` +
+        'or gguf.',
     );
   }
   const transposed = linears.find(({ layout: stored }) => stored === 'in_out');

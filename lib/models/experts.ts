@@ -20,8 +20,8 @@ export interface Experts {
   readonly activation: Activation;
   /** The router's tensors, by their names inside the block; see `chooseExperts` for what the bias is for. */
   readonly router: { readonly weight: string; readonly bias?: string };
-  /** How the bias is stored, where that is not [count]. */
-  readonly biasShape?: readonly number[];
+  /** Whether the bias is stored as a row, [1, count]. */
+  readonly biasIsRow?: true;
   /** What scores become of logits, and whether those of the chosen are divided by their sum. */
   readonly scoring: 'softmax' | 'sigmoid';
   readonly normalized: boolean;
@@ -54,14 +54,19 @@ export const usualNames: ExpertNames = {
   down: 'down_proj',
 };
 
-/** An expert's own three linears: names, channels inside. */
+/** An expert's own three linears: names, channels inside, whether a router chooses its tokens. */
 interface Expert {
   readonly prefix: string;
   readonly size: number;
+  readonly routed?: true;
 }
 
 function expertsOf({ count, size, names, shared }: Experts): Expert[] {
-  const routed = Array.from({ length: count }, (_, i) => ({ prefix: `${names.list}.${i}`, size }));
+  const routed = Array.from({ length: count }, (_, i) => ({
+    prefix: `${names.list}.${i}`,
+    size,
+    routed: true as const,
+  }));
   return shared === undefined ? routed : [...routed, { prefix: shared.name, size: shared.size }];
 }
 
@@ -69,26 +74,34 @@ function expertsOf({ count, size, names, shared }: Experts): Expert[] {
 export function expertLinears(experts: Experts, hiddenSize: number): LinearSpec[] {
   const { names } = experts;
   const all = expertsOf(experts);
-  const side = (stage: string, spec: LinearSpec) => ({ ...spec, stage });
-  const first = all.flatMap(({ prefix, size }) =>
-    [names.gate, names.up].map((name) =>
-      side('into experts', linear(`${prefix}.${name}`, hiddenSize, size, withoutBias)),
+  const spec = (
+    stage: string,
+    { prefix, routed }: Expert,
+    part: string,
+    sizes: [number, number],
+  ) => {
+    const own = linear(`${prefix}.${part}`, ...sizes, withoutBias);
+    return { ...own, stage, ...(routed && { routed }) };
+  };
+  const first = all.flatMap((expert) =>
+    [names.gate, names.up].map((part) =>
+      spec('into experts', expert, part, [hiddenSize, expert.size]),
     ),
   );
-  const last = all.map(({ prefix, size }) =>
-    side('out of experts', linear(`${prefix}.${names.down}`, size, hiddenSize, withoutBias)),
+  const last = all.map((expert) =>
+    spec('out of experts', expert, names.down, [expert.size, hiddenSize]),
   );
   return [...first, ...last];
 }
 
 /** The tensors that are no linears: their shapes, by their names inside the block. */
 export function expertTensors(
-  { count, router, biasShape = [count], shared }: Experts,
+  { count, router, biasIsRow, shared }: Experts,
   hiddenSize: number,
 ): Record<string, readonly number[]> {
   return {
     [router.weight]: [count, hiddenSize],
-    ...(router.bias !== undefined && { [router.bias]: biasShape }),
+    ...(router.bias !== undefined && { [router.bias]: biasIsRow ? [1, count] : [count] }),
     ...(shared?.gate !== undefined && { [shared.gate]: [1, hiddenSize] }),
   };
 }

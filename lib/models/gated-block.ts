@@ -4,7 +4,7 @@ import type { Tensor } from '../device/index.js';
 import { expertMlp } from './experts.js';
 import { splitColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
-import { expertsOf } from './gated-shape.js';
+import { mixtureOf } from './gated-shape.js';
 import { hold } from './hold.js';
 import type { BlockContext, LanguageModel, Linear } from './model.js';
 import { decoderNorm } from './norms.js';
@@ -66,7 +66,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
     });
     const g = () => (decoder.parallel ? h() : operand(y, norms.mlp));
-    const experts = expertsOf(decoder, index);
+    const experts = mixtureOf(decoder, index);
     if (experts !== undefined) {
       return add(expertMlp(experts, g(), weights, call, context), y, norms.mlpOutput);
     }

@@ -13,7 +13,7 @@ type Shapes = Omit<BlockShape, 'slots'> & {
 };
 
 /** Where the MLP of this block is experts. */
-export function expertsOf({ mixture }: GatedDecoder, index: number): Experts | undefined {
+export function mixtureOf({ mixture }: GatedDecoder, index: number): Experts | undefined {
   return mixture?.sparse[index] ? mixture : undefined;
 }
 
@@ -38,8 +38,8 @@ export function gatedShapes(decoder: GatedDecoder): Shapes {
 function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shapes {
   const { shape, norm, norms, queryKeyNorms, residualScale } = decoder;
   const linears = [
-    ...attentionLinears(decoder),
-    ...(experts ? expertLinears(experts, shape.hiddenSize) : mlpLinears(decoder)),
+    ...attentionSpecs(decoder),
+    ...(experts ? expertLinears(experts, shape.hiddenSize) : mlpSpecs(decoder)),
   ];
   const outputSlot = (name: string, outputNorm: string | undefined): FoldSlot => {
     const between = outputNorm === undefined ? 'a multiplier' : `${outputNorm}, which has no bias,`;
@@ -70,7 +70,7 @@ function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shape
   };
 }
 
-function attentionLinears({ shape, biases, fusedProjections }: GatedDecoder): LinearSpec[] {
+function attentionSpecs({ shape, biases, fusedProjections }: GatedDecoder): LinearSpec[] {
   const { hiddenSize, heads, headSize } = shape;
   return [
     ...projections(shape, fusedProjections).map((projection) => ({
@@ -81,7 +81,7 @@ function attentionLinears({ shape, biases, fusedProjections }: GatedDecoder): Li
   ];
 }
 
-function mlpLinears({ shape, mlpSize, biases, fusedMlp }: GatedDecoder): LinearSpec[] {
+function mlpSpecs({ shape, mlpSize, biases, fusedMlp }: GatedDecoder): LinearSpec[] {
   const { hiddenSize } = shape;
   return [
     ...(fusedMlp

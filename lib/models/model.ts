@@ -36,6 +36,8 @@ export interface LinearSpec {
   readonly layout?: WeightLayout;
   /** Linears with the same word here read nothing of each other, though their inputs differ: experts stand side by side. */
   readonly stage?: string;
+  /** Whether a router chooses the tokens that it reads. */
+  readonly routed?: true;
 }
 
 /** y = activation(x Wᵀ + bias) + residual, by whoever executes the block; `dtype` where linears alone read y. */

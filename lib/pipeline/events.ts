@@ -9,7 +9,10 @@ export interface LayerReport extends Certificate {
   /** Full name, such as 'model.decoder.layers.0.self_attn.q_proj'. */
   readonly name: string;
   readonly block: number;
-  /** Of an expert, the calibration tokens that came to it; without any it is rounded to nearest. */
+  /**
+   * Of an expert that a router chooses, the calibration tokens that came to it. Without any it is rounded to nearest, and its
+   * errors are those on inputs that vary by 1 in every channel.
+   */
   readonly tokens?: number;
   /** The damping that the factorisation took, where the quantizer has one. */
   readonly damping?: number;

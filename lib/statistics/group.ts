@@ -88,7 +88,8 @@ export class GroupSums implements Disposable {
     return allOrNothing(async (own) => {
       const inputs = await own(this.#inputs.finish());
       const quantizerInputs = (await own(this.#quantizerInputs?.finish())) ?? inputs;
-      if (inputs.count === 0) return new GroupStatistics(inputs, quantizerInputs, undefined);
+      // Of tokens that are not known neither is how far they drifted.
+      if (!inputs.isKnown) return new GroupStatistics(inputs, quantizerInputs, undefined);
       return new GroupStatistics(inputs, quantizerInputs, await this.#drift?.finish(inputs));
     });
   }

@@ -19,7 +19,7 @@ export interface StatisticsNeeds {
 /** Finished statistics. Dispose when the group has been fitted. */
 export class Statistics implements Disposable {
   readonly #device: Device;
-  readonly #moment: (ShiftedMoment & TokenMean) | undefined;
+  readonly #moment: FinishedMoment | undefined;
   #secondMoment: Tensor | undefined;
   #covariance: Tensor | undefined;
 
@@ -31,10 +31,15 @@ export class Statistics implements Disposable {
     readonly mean: Tensor,
     /** [sequence, c] float32, μ per position. */
     readonly positionMeans: Tensor | undefined,
-    moment: (ShiftedMoment & TokenMean) | undefined,
+    moment: FinishedMoment | undefined,
   ) {
     this.#device = device;
     this.#moment = moment;
+  }
+
+  /** Whether tokens came here that the moment is of, or, without one, any. */
+  get isKnown(): boolean {
+    return this.count > 0 && this.#moment?.tokens !== 0;
   }
 
   get hasMoment(): boolean {
@@ -63,6 +68,7 @@ export class Statistics implements Disposable {
     return allOrNothing(async (own) => {
       const moment = this.#moment && {
         count: this.#moment.count,
+        tokens: this.#moment.tokens,
         mean: await own(this.#moment.mean.copyTo(device)),
         sum: await own(this.#moment.sum.copyTo(device)),
         shift: await own(this.#moment.shift.copyTo(device)),
@@ -99,6 +105,11 @@ interface TokenMean {
   readonly count: number;
   /** [c] float64. */
   readonly mean: Tensor;
+}
+
+interface FinishedMoment extends ShiftedMoment, TokenMean {
+  /** As the count, but 0 for one that stands in for what is not known. */
+  readonly tokens: number;
 }
 
 /** Σ(x − shift)(x − shift)ᵀ, upper triangle. */
@@ -162,7 +173,9 @@ export class StatisticsSums implements Disposable {
   async merge(other: StatisticsSums): Promise<void> {
     const device = this.#device;
     const added = other.#withMoment;
-    if (added.sum !== undefined && this.#moment !== undefined && other.#moment !== undefined) {
+    if (this.#withMoment.count === 0 && other.#moment !== undefined) {
+      await this.#adopt(other.#moment);
+    } else if (added.sum !== undefined && this.#moment && other.#moment && added.count > 0) {
       const sum = await added.sum.readFloat64();
       await addMoment(device, this.#moment, other.#moment, { count: added.count, sum });
     }
@@ -187,6 +200,7 @@ export class StatisticsSums implements Disposable {
     const moment = this.#moment && {
       ...this.#moment,
       count: Math.max(own.count, 1),
+      tokens: own.count,
       mean: meanOf(ofOwn ?? total, own.count),
     };
     const positionMeans = ofPositions && this.#meansOf(ofPositions, total.length, count);
@@ -207,14 +221,23 @@ export class StatisticsSums implements Disposable {
     this.dispose();
   }
 
-  #takeAsUnknown(channels: number): void {
-    const ones = Float32Array.from({ length: channels ** 2 }, (_, i) =>
-      i % (channels + 1) === 0 ? 1 : 0,
-    );
+  /** The moment of another device, whose shift is near its mean; here none has been summed. */
+  async #adopt({ sum, shift }: ShiftedMoment): Promise<void> {
+    const adopted = {
+      sum: await sum.copyTo(this.#device),
+      shift: await shift.copyTo(this.#device),
+    };
     this.#moment?.sum.dispose();
-    if (this.#moment) {
-      this.#moment.sum = this.#device.upload('float32', [channels, channels], ones);
-    }
+    this.#moment?.shift.dispose();
+    this.#moment = adopted;
+  }
+
+  #takeAsUnknown(channels: number): void {
+    if (this.#moment === undefined) return;
+    const ones = new Float32Array(channels ** 2);
+    for (let i = 0; i < ones.length; i += channels + 1) ones[i] = 1;
+    this.#moment.sum.dispose();
+    this.#moment.sum = this.#device.upload('float32', [channels, channels], ones);
   }
 
   #meansOf(positionSum: Float64Array, channels: number, tokens: number): Tensor {

@@ -147,8 +147,8 @@ describe('a conversion', () => {
     ).rejects.toMatchObject({
       code: 'ERR_UNSUPPORTED',
       message:
-        'Expected a model of type llama, mistral, qwen2 for format gguf but received opt; use format huggingface or ' +
-        'compressed-tensors.',
+        'Expected a model of type llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe for format gguf but ' +
+        'received opt; use format huggingface or compressed-tensors.',
     });
   });
 });

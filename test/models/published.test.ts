@@ -275,6 +275,28 @@ const published: [string, number, Config][] = [
     },
   ],
   [
+    'dots.llm1',
+    142_774_381_696,
+    {
+      model_type: 'dots1',
+      ...sizes(4096, 10944, 62, 32, 32, 152064),
+      head_dim: 128,
+      max_position_embeddings: 32768,
+      rope_theta: 1e7,
+      attention_bias: false,
+      sliding_window: null,
+      moe_intermediate_size: 1408,
+      n_routed_experts: 128,
+      n_shared_experts: 2,
+      num_experts_per_tok: 6,
+      first_k_dense_replace: 1,
+      n_group: 1,
+      topk_group: 1,
+      norm_topk_prob: true,
+      routed_scaling_factor: 2.5,
+    },
+  ],
+  [
     'ERNIE 4.5 21B-A3B',
     21_825_437_888,
     {

@@ -246,3 +246,54 @@ describe('moments of some of the tokens', () => {
     );
   });
 });
+
+describe('where no token came, as to an expert', () => {
+  const none = () => float32(device, [0, channels], new Float32Array(0));
+  const sumsOf = (...parts: readonly Tensor[]) => {
+    const sums = new StatisticsSums(device, sequence, { moment: true, positions: false });
+    for (const part of parts) sums.add(part);
+    return sums;
+  };
+  const all = () => float32(device, [tokens, channels], inputs);
+  const finished = async (sums: StatisticsSums) => {
+    using statistics = await sums.finish();
+    const { count, isKnown } = statistics;
+    const covariance = await statistics.covariance.readFloat32();
+    return { count, isKnown, mean: await statistics.mean.readFloat64(), covariance };
+  };
+
+  it('nothing is known: a mean of 0, and each channel varies by itself', async () => {
+    const identity = Float32Array.from({ length: channels ** 2 }, (_, i) =>
+      i % (channels + 1) === 0 ? 1 : 0,
+    );
+    expect(await finished(sumsOf(none()))).toEqual({
+      ...{ count: 0, isKnown: false },
+      ...{ mean: new Float64Array(channels), covariance: identity },
+    });
+  });
+
+  it('mini-batches and devices without any change no digit', async () => {
+    const expected = await finished(sumsOf(all()));
+    expect(expected.isKnown).toBe(true);
+    expect(await finished(sumsOf(none(), all(), none()))).toEqual(expected);
+    for (const [own, other] of [
+      [none(), all()],
+      [all(), none()],
+    ] as const) {
+      const sums = sumsOf(own);
+      using others = sumsOf(other);
+      await sums.merge(others);
+      expect(await finished(sums)).toEqual(expected);
+    }
+  });
+
+  it('neither is how far they have drifted', async () => {
+    const plan = { moments: true, quantizerMoment: false, drift: true, positions: false };
+    using sums = new GroupSums(device, sequence, plan);
+    sums.add({ inputs: none(), reference: none() });
+    sums.add({ inputs: all(), reference: all() }, false);
+    using statistics = await sums.finish();
+    expect(statistics.inputs).toMatchObject({ count: tokens, isKnown: false });
+    expect(statistics.drift).toBeUndefined();
+  });
+});

@@ -38,7 +38,7 @@ export function ggufLayout(
   }
   if (decoder.activation !== 'silu') throw refused('the activation silu', decoder.activation);
   expectOneRotation(decoder);
-  expectExperts(decoder, architecture);
+  expectSameExperts(decoder, architecture);
   expectPlain(decoder, architecture, config);
   const { heads, keyValueHeads, headSize } = decoder.shape;
   if (architecture.noSharedKeys && keyValueHeads !== heads) {
@@ -67,7 +67,7 @@ function found<T>(value: T | undefined, name: string): T {
 }
 
 /** What no metadata says is fixed. */
-function expectExperts({ mixture }: GatedDecoder, { name, ...fixed }: GgufArchitecture): void {
+function expectSameExperts({ mixture }: GatedDecoder, { name, ...fixed }: GgufArchitecture): void {
   if (mixture === undefined) return;
   if (mixture.sparse.includes(false)) throw refused('experts in every block', 'some without');
   const normalizes = fixed.normalizesExperts === true;

@@ -21,7 +21,6 @@ export const ernie45Moe: Architecture = {
     const interval = reader.count('moe_layer_interval', 1);
     const size = reader.count('moe_intermediate_size', 1536);
     const shared = reader.countOrNone('moe_num_shared_experts', 2);
-    const count = reader.count('moe_num_experts', 64);
     const fields = { count: ['moe_num_experts', 64], perToken: ['moe_k', 6] } as const;
     const mixture = readExperts(reader, decoder, fields, {
       sparse: Array.from(
@@ -33,7 +32,7 @@ export const ernie45Moe: Architecture = {
       ),
       size,
       router: { weight: 'mlp.gate.weight', bias: 'mlp.moe_statics.e_score_correction_bias' },
-      biasShape: [1, count],
+      biasIsRow: true,
       scoring: 'softmax',
       normalized: true,
       shared: shared > 0 ? { name: 'mlp.shared_experts', size: shared * size } : undefined,

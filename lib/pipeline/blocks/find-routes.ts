@@ -1,6 +1,7 @@
-// Which experts the tokens of each mini-batch go to in a block, found before any expert is quantized. Both paths keep to it, whatever their own routers would say: an error is told between what the same expert makes of the same
-// token, and a token at the edge between two experts is no error of either. How much a token weighs what its experts give
-// is each path's own.
+// Which experts the tokens of each mini-batch go to in a block, found before any expert is quantized. Both paths keep to it
+// while they are compared, whatever their own routers would say: an error is told between what the same expert makes of the
+// same token, and a token at the edge between two experts is no error of either. How much a token weighs what its experts
+// give is each path's own.
 
 import type { Device, Tensor } from '../../device/index.js';
 import { disposeAll, mapBatches } from '../../execution/index.js';

@@ -1,6 +1,6 @@
 // One block, in stages: statistics of what the stage's linears read, then each of them quantized and compensated.
 // A true-sequential block has a stage for each input group, so that a linear's statistics are those of inputs that
-// the quantized linears before it produce; otherwise, and where no path runs through quantized linears, all groups are
+// the quantized linears before it produce (experts, which read nothing of each other, share two stages); otherwise, and where no path runs through quantized linears, all groups are
 // one stage. At the end the block's output is compensated if asked for, and both paths move on. Grids that are found
 // before linears are quantized come first.
 
@@ -137,11 +137,11 @@ function sideBySide({ linears }: BlockShape, groups: readonly InputGroup[]): Inp
 
 /** Found when a stage comes to the experts; none before, and where there are none. */
 async function routesFor(work: Work, groups: readonly InputGroup[]): Promise<readonly Routes[]> {
-  const { run, index, paths, linears } = work;
+  const { run, index, linears } = work;
   const { experts, linears: specs } = shapeOf(run.model, index);
   const staged = new Set(specs.filter(({ stage }) => stage !== undefined).map(({ name }) => name));
   if (experts === undefined || !groups.some((group) => staged.has(leaderOf(group)))) return [];
-  const path = paths.float.length > 0 ? floatPath(work) : quantizedPath(work);
+  const path = neededPaths(run).float ? floatPath(work) : quantizedPath(work);
   // Where nothing has been quantized, what comes before the experts is still to be observed.
   return await findRoutes(run, experts, path, linears.size > 0);
 }
@@ -194,7 +194,10 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
     momentTokens: certificateSamples * sequence,
     outputs: needed.float && last,
     unread: last ? undefined : unreadOf(shapeOf(model, index), groups),
-    more: { float: !last, quantized: !last || (!one && advancesQuantized(run, index)) },
+    more: {
+      float: !last,
+      quantized: !last || (!one && advancesQuantized(run, index) && !choosesAnew(work)),
+    },
     throwIfAborted,
   });
 }
@@ -204,6 +207,11 @@ function advancesQuantized(run: Run, index: number): boolean {
   const { model, keepsStates, sites } = run;
   const read = index < model.blocks - 1 || keepsStates || sites.model;
   return read && neededPaths(run).quantized;
+}
+
+/** Whether the experts of the quantized path are the float path's until it moves on: what is saved chooses for itself. */
+function choosesAnew({ run, index }: Work): boolean {
+  return shapeOf(run.model, index).experts !== undefined && neededPaths(run).float;
 }
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
@@ -217,11 +225,18 @@ async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefine
   if (added !== undefined) {
     await onEach(run.devices, (device) => replicas.of(device).takeOutputBias(added));
   }
+  const { experts } = shapeOf(run.model, index);
+  const routes =
+    experts && choosesAnew(work)
+      ? await findRoutes(run, experts, quantizedPath(work), true)
+      : undefined;
   const places = paths.quantized.map(({ device }) => device);
   const pass = (batch: number, device: Device) => {
     const x = paths.quantized[batch] as Tensor;
     const replica = replicas.of(device);
-    const y = replica.output(heldQuantized.run(batch, x, replica.quantized, false));
+    const own = routes?.[batch];
+    const route = own && (() => own);
+    const y = replica.output(heldQuantized.run(batch, x, replica.quantized, false, route));
     heldQuantized.release(batch);
     return y;
   };

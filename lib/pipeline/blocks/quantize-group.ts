@@ -31,15 +31,15 @@ const chance = 0.3;
 /** Tokens that a router chose for the group; undefined where all come here. */
 function chosenTokens({ run, index, group, observed }: GroupWork): number | undefined {
   const { linears } = shapeOf(run.model, index);
-  const routed = linears.some(({ name, stage }) => name === leaderOf(group) && stage !== undefined);
-  return routed ? observed.fitted.inputs.count : undefined;
+  const isRouted = linears.some(({ name, routed }) => name === leaderOf(group) && routed);
+  return isRouted ? observed.fitted.inputs.count : undefined;
 }
 
 function dampingOf({ run, observed }: GroupWork, tokens: number | undefined): number {
   const { damping } = run.options;
   if (tokens === undefined) return damping;
-  const { mean } = observed.fitted.quantizerInputs;
-  return Math.max(damping, Math.min(1, (chance * mean.elements) / Math.max(tokens, 1)));
+  const { count, mean } = observed.fitted.quantizerInputs.ofMoment;
+  return Math.max(damping, Math.min(1, (chance * mean.elements) / count));
 }
 
 export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]> {

@@ -118,12 +118,11 @@ function heldBytesOf({ model, options, paths, samples }: Plan, index: number, em
   if (!options.trueSequential || !paths.quantized) return 0;
   const { precision, activationBits } = options;
   const { linears, experts, hiddenSize, sequence = embedded } = shapeOf(model, index);
-  const widest = Math.max(
-    ...linears.map(({ inChannels, outChannels, stage }) => {
-      if (stage === undefined) return inChannels;
-      return outChannels === hiddenSize ? inChannels * (experts?.perToken ?? 0) : 0;
-    }),
-  );
+  const isLast = ({ stage, outChannels }: LinearSpec) =>
+    stage !== undefined && outChannels === hiddenSize;
+  const ofExperts = widestOf(linears.filter(isLast), experts, ({ inChannels }) => inChannels);
+  const others = linears.filter(({ stage }) => stage === undefined);
+  const widest = Math.max(ofExperts, ...others.map(({ inChannels }) => inChannels));
   return (
     samples * sequence * widest * bytesPerElement(operandTypeOf(precision, activationBits > 0))
   );
@@ -196,12 +195,22 @@ function batchBytes(
   sequence: number,
 ) {
   const widthOf = ({ inChannels, outChannels }: LinearSpec) => inChannels + outChannels;
-  const copies = 3 * (experts?.perToken ?? 0);
-  const widest = Math.max(
-    ...linears.map((spec) => widthOf(spec) * (spec.stage === undefined ? 1 : copies)),
-  );
+  const staged = linears.filter(({ stage }) => stage !== undefined);
+  const others = linears.filter(({ stage }) => stage === undefined);
+  const widest = Math.max(3 * widestOf(staged, experts, widthOf), ...others.map(widthOf));
   const tokens = Math.min(batchSize(sequence, batchTokens), samples) * sequence;
   return tokens * (widest + 2 * hiddenSize) * float32;
+}
+
+/** Of a token in all experts that it goes to: those that are chosen, and one that all tokens go through. */
+function widestOf(
+  linears: readonly LinearSpec[],
+  experts: BlockShape['experts'],
+  widthOf: (spec: LinearSpec) => number,
+): number {
+  const widest = (isRouted: boolean) =>
+    Math.max(0, ...linears.filter(({ routed = false }) => routed === isRouted).map(widthOf));
+  return (experts?.perToken ?? 0) * widest(true) + widest(false);
 }
 
 function sum(values: readonly number[]): number {
