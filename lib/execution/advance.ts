@@ -4,8 +4,8 @@
 import type { Device, Tensor } from '../device/index.js';
 import {
   type BatchContext,
-  type BlockShape,
   chosenExperts,
+  type ExpertCounts,
   type Hold,
   readRoutes,
 } from '../models/index.js';
@@ -14,8 +14,8 @@ import { queueEach } from './queue-each.js';
 
 /** A block as it is run here. */
 export interface RunnableBlock {
-  /** Of an MLP of experts; see `BlockShape`. */
-  readonly experts: BlockShape['experts'] | undefined;
+  /** Where the MLP is experts. */
+  readonly experts: ExpertCounts | undefined;
   /** One mini-batch; intermediate tensors are the caller's scope's. */
   run(x: Tensor, batch?: BatchContext): Tensor;
 }

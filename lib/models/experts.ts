@@ -3,6 +3,7 @@
 // others; the router, a small matrix whose choice decides everything, stays float.
 
 import type { Activation, Device, Tensor } from '../device/index.js';
+import { gateTimesUp } from './gated-mlp.js';
 import { hold } from './hold.js';
 import { linear, withoutBias } from './linear-bias.js';
 import type { BlockContext, Linear, LinearSpec } from './model.js';
@@ -115,7 +116,7 @@ export function expertMlp(
   context: BlockContext,
 ): Tensor {
   const { count, perToken, router, scoring, normalized, scale, names, shared } = experts;
-  const { device, operands, route } = context;
+  const { device, route } = context;
   if (route === undefined) throw new RangeError('A block with experts is run with routes.');
   const logits = device.matmul(g, weights.get(router.weight));
   const { chosen, slots, tokens, starts } = route(() => {
@@ -133,8 +134,8 @@ export function expertMlp(
   const inner = expertsOf(experts).map(({ prefix }, i) =>
     hold(context, `inner of ${prefix}`, () => {
       const x = i < count ? ofExpert(gathered(), i) : g;
-      const gate = call(`${prefix}.${names.gate}`, x, { activation: experts.activation });
-      return device.multiply(gate, call(`${prefix}.${names.up}`, x), operands);
+      const own = { gate: `${prefix}.${names.gate}`, up: `${prefix}.${names.up}` };
+      return gateTimesUp(call, own, x, experts.activation, context);
     }),
   );
   const sum = device.zeros('float32', [g.rows, g.cols]);

@@ -4,6 +4,7 @@ import type { Tensor } from '../device/index.js';
 import { expertMlp } from './experts.js';
 import { splitColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
+import { gateTimesUp } from './gated-mlp.js';
 import { mixtureOf } from './gated-shape.js';
 import { hold } from './hold.js';
 import type { BlockContext, LanguageModel, Linear } from './model.js';
@@ -11,14 +12,13 @@ import { decoderNorm } from './norms.js';
 import { once } from './once.js';
 import { rotaryAttention } from './rotary-attention.js';
 
+const usualNames = { gate: 'mlp.gate_proj', up: 'mlp.up_proj' };
+
 /** What the MLP's last linear reads: activation(gate) · up. */
 function gated(decoder: GatedDecoder, g: Tensor, call: Linear, context: BlockContext): Tensor {
   const { activation, mlpSize, fusedMlp } = decoder;
   const { device, operands } = context;
-  if (!fusedMlp) {
-    const gate = call('mlp.gate_proj', g, { activation });
-    return device.multiply(gate, call('mlp.up_proj', g), operands);
-  }
+  if (!fusedMlp) return gateTimesUp(call, usualNames, g, activation, context);
   const [gate, up] = splitColumns(device, call('mlp.gate_up_proj', g), [mlpSize, mlpSize]);
   return device.multiply(device.activate(activation, gate), up, operands);
 }

@@ -8,6 +8,7 @@ export {
   type BlockShape,
   type Config,
   countLinears,
+  type ExpertCounts,
   type Hold,
   type HoldPoint,
   hasExperts,

@@ -95,6 +95,12 @@ export type FoldSlot =
   | { readonly kind: 'norm'; readonly tensor: string }
   | { readonly kind: 'none'; readonly reason: string };
 
+/** Of an MLP of experts: how many there are, and how many of them a token goes to. */
+export interface ExpertCounts {
+  readonly count: number;
+  readonly perToken: number;
+}
+
 /** What one block holds. */
 export interface BlockShape {
   /** Channels of its output. */
@@ -103,8 +109,8 @@ export interface BlockShape {
   readonly sequence?: number;
   /** In order of execution. */
   readonly linears: readonly LinearSpec[];
-  /** Of an MLP of experts, from how many the router chooses how many for each token: such a block is run with routes. */
-  readonly experts?: { readonly count: number; readonly perToken: number };
+  /** Where the MLP is experts; such a block is run with routes. */
+  readonly experts?: ExpertCounts;
   /** Names, inside the block, of the tensors that are not linears (norms). */
   readonly blockTensors: readonly string[];
   /** Shapes of those whose size nothing checks where they are read. */

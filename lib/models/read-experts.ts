@@ -69,6 +69,11 @@ export function readSparseSteps(reader: ConfigReader, blocks: number): boolean[]
   );
 }
 
+/** So many as one MLP, which is how checkpoints hold them; undefined for none. */
+export function sharedExperts(count: number, size: number): Experts['shared'] {
+  return count === 0 ? undefined : { name: 'mlp.shared_experts', size: count * size };
+}
+
 /**
  * Of DeepSeek-V3 and those that follow it (arXiv 2412.19437, section 2.1.2): scores are sigmoids, a bias that balances the
  * experts' load counts where they are chosen and not where they are weighed, and the first blocks are dense.
@@ -100,6 +105,6 @@ export function readBalancedExperts(
     scoring: 'sigmoid',
     normalized: reader.boolean('norm_topk_prob', defaults.normalized),
     scale: reader.positive('routed_scaling_factor', 1),
-    shared: shared > 0 ? { name: 'mlp.shared_experts', size: shared * size } : undefined,
+    shared: sharedExperts(shared, size),
   });
 }

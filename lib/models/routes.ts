@@ -3,7 +3,7 @@
 // twice: up to its router, and then from there, with routes.
 
 import type { Tensor } from '../device/index.js';
-import type { Route } from './model.js';
+import type { ExpertCounts, Route } from './model.js';
 
 /** Of one mini-batch of n tokens, each of which goes to k experts. */
 export interface Routes {
@@ -50,11 +50,7 @@ export function chosenExperts(run: (route: Route) => void): Tensor {
   throw new RangeError('A block with experts came to no router.');
 }
 
-/** Of `chosenExperts`, which it disposes; `count` experts there are. */
-export async function readRoutes(
-  chosen: Tensor,
-  { count }: { readonly count: number },
-): Promise<Routes> {
-  using read = chosen;
-  return routesOf(await read.readInt32(), read.cols, count);
+/** Of `chosenExperts`. */
+export async function readRoutes(chosen: Tensor, { count }: ExpertCounts): Promise<Routes> {
+  return routesOf(await chosen.readInt32(), chosen.cols, count);
 }

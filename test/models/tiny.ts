@@ -38,7 +38,8 @@ export async function routeOf(
   run: (toRouter: Route) => void,
 ): Promise<Route | undefined> {
   if (experts === undefined) return undefined;
-  const routes = await readRoutes(chosenExperts(run), experts);
+  using chosen = chosenExperts(run);
+  const routes = await readRoutes(chosen, experts);
   return () => routes;
 }
 

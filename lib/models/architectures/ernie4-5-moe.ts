@@ -3,7 +3,7 @@
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import type { Architecture } from '../model.js';
-import { readExperts } from '../read-experts.js';
+import { readExperts, sharedExperts } from '../read-experts.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const ernie45Moe: Architecture = {
@@ -35,7 +35,7 @@ export const ernie45Moe: Architecture = {
       biasIsRow: true,
       scoring: 'softmax',
       normalized: true,
-      shared: shared > 0 ? { name: 'mlp.shared_experts', size: shared * size } : undefined,
+      shared: sharedExperts(shared, size),
     });
     return gatedDecoder({ ...decoder, mixture }, tensors);
   },

@@ -6,6 +6,7 @@ import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import { biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
+import { readQwenWindow } from '../qwen-windows.js';
 import { readSoftmaxExperts, readSparseSteps } from '../read-experts.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
@@ -15,9 +16,7 @@ export const qwen2Moe: Architecture = {
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'qwen2_moe');
-    const window = reader.boolean('use_sliding_window', false)
-      ? reader.positiveOrNull('sliding_window', 4096)
-      : 0;
+    const window = readQwenWindow(reader);
     const first = reader.countOrNone('max_window_layers', 28);
     const projections = biasByConfig(reader, 'qkv_bias', true);
     const defaults = { count: 60, perToken: 4 };

@@ -4,6 +4,7 @@ import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import { attentionLinears } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
+import { readQwenWindow } from '../qwen-windows.js';
 import { readSoftmaxExperts, readSparseSteps } from '../read-experts.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
@@ -13,9 +14,7 @@ export const qwen3Moe: Architecture = {
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'qwen3_moe');
-    const window = reader.boolean('use_sliding_window', false)
-      ? reader.positiveOrNull('sliding_window', 4096)
-      : 0;
+    const window = readQwenWindow(reader);
     const defaults = { count: 128, perToken: 8 };
     const mixture = readSoftmaxExperts(reader, decoder, defaults, {
       sparse: readSparseSteps(reader, decoder.blocks),

@@ -6,8 +6,8 @@
 import type { Device, Tensor } from '../../device/index.js';
 import { disposeAll, mapBatches } from '../../execution/index.js';
 import {
-  type BlockShape,
   chosenExperts,
+  type ExpertCounts,
   type Route,
   type Routes,
   readRoutes,
@@ -24,7 +24,7 @@ export type RouteOf = (batch: number) => Route | undefined;
  */
 export async function findRoutes(
   { throwIfAborted }: Run,
-  experts: NonNullable<BlockShape['experts']>,
+  experts: ExpertCounts,
   path: ObservedPath,
   keep: boolean,
 ): Promise<readonly Routes[]> {

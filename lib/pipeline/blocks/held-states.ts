@@ -21,9 +21,8 @@ export class HeldStates implements Disposable {
   /** Whether what this linear makes is what it will make in every later pass. */
   readonly #isFinal: (linear: string) => boolean;
   readonly #spare: SpareMemory;
-  readonly #held = new Map<number, Held>();
-
   readonly #routeOf: RouteOf;
+  readonly #held = new Map<number, Held>();
 
   constructor(isFinal: (linear: string) => boolean, spare: SpareMemory, routeOf: RouteOf) {
     this.#isFinal = isFinal;

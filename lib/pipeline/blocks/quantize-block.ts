@@ -1,7 +1,7 @@
 // One block, in stages: statistics of what the stage's linears read, then each of them quantized and compensated.
 // A true-sequential block has a stage for each input group, so that a linear's statistics are those of inputs that
-// the quantized linears before it produce (experts, which read nothing of each other, share two stages); otherwise, and where no path runs through quantized linears, all groups are
-// one stage. At the end the block's output is compensated if asked for, and both paths move on. Grids that are found
+// the quantized linears before it produce (experts, which read nothing of each other, share two stages); otherwise, and
+// where no path runs through quantized linears, all groups are one stage. At the end the block's output is compensated if asked for, and both paths move on. Grids that are found
 // before linears are quantized come first.
 
 import type { BlockQuantizers } from '../../activations/index.js';
@@ -76,16 +76,17 @@ export async function quantizeBlock(
   let bias: BlockBias | undefined;
   try {
     for (const replica of replicas.all) replica.quantizeActivations(activations);
-    for (const { groups, last } of stagesOf(work)) {
+    for (const stage of stagesOf(work)) {
+      const { groups } = stage;
       if (routes.length === 0) {
-        routes = await clock.measure('calibrate', () => routesFor(work, groups));
+        routes = await clock.measure('calibrate', () => routesFor(work, stage));
       }
-      const observed = await clock.measure('calibrate', () => observeStage(work, groups, last));
+      const observed = await clock.measure('calibrate', () => observeStage(work, stage));
       outputs = observed.outputs;
       try {
         const { weights: parameters } = grids;
-        const stage = { run, index, groups, replicas, parameters, observed: observed.groups };
-        for (const linear of await quantizeStage(stage)) {
+        const given = { run, index, groups, replicas, parameters, observed: observed.groups };
+        for (const linear of await quantizeStage(given)) {
           linears.set(linear.name, linear);
           onLayer(linear);
         }
@@ -95,6 +96,9 @@ export async function quantizeBlock(
       await clock.measure('propagate', () => share(work, groups.flat()));
     }
     bias = await clock.measure('compensate', () => compensateBlock({ ...work, outputs }));
+    if (choosesAnew(work)) {
+      routes = await clock.measure('propagate', () => routesOn(work, quantizedPath(work), true));
+    }
     await clock.measure('propagate', () => advance(work, outputs, bias));
     const dispose = () => disposeBlock(linears, bias);
     return { index, linears, bias, activations, [Symbol.dispose]: dispose };
@@ -115,35 +119,50 @@ async function share(work: Work, names: readonly string[]): Promise<void> {
   }
 }
 
-function stagesOf({ run, index, paths, replicas }: Work) {
+/** What is observed, and then quantized, together. */
+interface Stage {
+  readonly groups: readonly InputGroup[];
+  /** Of linears that read nothing of each other; see `LinearSpec`. */
+  readonly name: string | undefined;
+  readonly last: boolean;
+}
+
+function stagesOf({ run, index, paths, replicas }: Work): Stage[] {
   const first = paths.quantized[0] ?? paths.float[0];
   if (first === undefined) throw new RangeError('No mini-batch to observe.');
   const groups = inputGroups(run, index, replicas.first.float, first);
   const each = run.options.trueSequential && neededPaths(run).quantized;
-  const stages = each ? sideBySide(shapeOf(run.model, index), groups) : [groups];
-  return stages.map((stage, i) => ({ groups: stage, last: i === stages.length - 1 }));
+  const stages = each
+    ? sideBySide(shapeOf(run.model, index), groups)
+    : [{ groups, name: undefined }];
+  return stages.map((stage, i) => ({ ...stage, last: i === stages.length - 1 }));
 }
 
-/** Groups in their order, those of one stage together. */
-function sideBySide({ linears }: BlockShape, groups: readonly InputGroup[]): InputGroup[][] {
-  const stages = new Map<string, InputGroup[]>();
+/** Groups in their order, those of one named stage together. */
+function sideBySide({ linears }: BlockShape, groups: readonly InputGroup[]) {
+  const stages = new Map<string, { name: string | undefined; groups: InputGroup[] }>();
   for (const group of groups) {
     const leader = leaderOf(group);
-    const { stage = leader } = linears.find(({ name }) => name === leader) ?? {};
-    stages.set(stage, [...(stages.get(stage) ?? []), group]);
+    const name = linears.find((linear) => linear.name === leader)?.stage;
+    const stage = stages.get(name ?? leader);
+    if (stage === undefined) stages.set(name ?? leader, { name, groups: [group] });
+    else stage.groups.push(group);
   }
   return [...stages.values()];
 }
 
-/** Found when a stage comes to the experts; none before, and where there are none. */
-async function routesFor(work: Work, groups: readonly InputGroup[]): Promise<readonly Routes[]> {
-  const { run, index, linears } = work;
-  const { experts, linears: specs } = shapeOf(run.model, index);
-  const staged = new Set(specs.filter(({ stage }) => stage !== undefined).map(({ name }) => name));
-  if (experts === undefined || !groups.some((group) => staged.has(leaderOf(group)))) return [];
-  const path = neededPaths(run).float ? floatPath(work) : quantizedPath(work);
+/** Found when a stage comes to the experts, which is a named one or all; none before. */
+async function routesFor(work: Work, { name, last }: Stage): Promise<readonly Routes[]> {
+  if (name === undefined && !last) return [];
+  const path = neededPaths(work.run).float ? floatPath(work) : quantizedPath(work);
   // Where nothing has been quantized, what comes before the experts is still to be observed.
-  return await findRoutes(run, experts, path, linears.size > 0);
+  return await routesOn(work, path, work.linears.size > 0);
+}
+
+/** None where there are no experts. */
+async function routesOn({ run, index }: Work, path: ObservedPath, keep: boolean) {
+  const { experts } = shapeOf(run.model, index);
+  return experts === undefined ? [] : await findRoutes(run, experts, path, keep);
 }
 
 const floatPath = ({ paths, replicas, heldFloat }: Work): ObservedPath => ({
@@ -158,15 +177,14 @@ const quantizedPath = ({ paths, replicas, heldQuantized }: Work): ObservedPath =
   held: heldQuantized,
 });
 
-/** Output channels of all linears of the groups, where those are one named stage. */
-function unreadOf({ linears }: BlockShape, groups: readonly InputGroup[]) {
-  const specs = linears.filter(({ name }) => groups.some((group) => group.includes(name)));
-  const [first] = specs;
-  const isOne = specs.every(({ stage }) => stage !== undefined && stage === first?.stage);
-  return isOne ? new Map(specs.map(({ name, outChannels }) => [name, outChannels])) : undefined;
+/** Output channels of the linears of a named stage. */
+function channelsOf({ linears }: BlockShape, stage: string | undefined) {
+  if (stage === undefined) return undefined;
+  const own = linears.filter((linear) => linear.stage === stage);
+  return new Map(own.map(({ name, outChannels }) => [name, outChannels]));
 }
 
-function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) {
+function observeStage(work: Work, { name, groups, last }: Stage) {
   const { run, index, paths, linears, activations } = work;
   const { devices, model, context, heldOutFrom, throwIfAborted } = run;
   const needed = neededPaths(run);
@@ -193,7 +211,7 @@ function observeStage(work: Work, groups: readonly InputGroup[], last: boolean) 
     heldOutFrom,
     momentTokens: certificateSamples * sequence,
     outputs: needed.float && last,
-    unread: last ? undefined : unreadOf(shapeOf(model, index), groups),
+    unread: last ? undefined : channelsOf(shapeOf(model, index), name),
     more: {
       float: !last,
       quantized: !last || (!one && advancesQuantized(run, index) && !choosesAnew(work)),
@@ -211,7 +229,8 @@ function advancesQuantized(run: Run, index: number): boolean {
 
 /** Whether the experts of the quantized path are the float path's until it moves on: what is saved chooses for itself. */
 function choosesAnew({ run, index }: Work): boolean {
-  return shapeOf(run.model, index).experts !== undefined && neededPaths(run).float;
+  const { experts } = shapeOf(run.model, index);
+  return experts !== undefined && neededPaths(run).float && advancesQuantized(run, index);
 }
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
@@ -225,18 +244,11 @@ async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefine
   if (added !== undefined) {
     await onEach(run.devices, (device) => replicas.of(device).takeOutputBias(added));
   }
-  const { experts } = shapeOf(run.model, index);
-  const routes =
-    experts && choosesAnew(work)
-      ? await findRoutes(run, experts, quantizedPath(work), true)
-      : undefined;
   const places = paths.quantized.map(({ device }) => device);
   const pass = (batch: number, device: Device) => {
     const x = paths.quantized[batch] as Tensor;
     const replica = replicas.of(device);
-    const own = routes?.[batch];
-    const route = own && (() => own);
-    const y = replica.output(heldQuantized.run(batch, x, replica.quantized, false, route));
+    const y = replica.output(heldQuantized.run(batch, x, replica.quantized, false));
     heldQuantized.release(batch);
     return y;
   };

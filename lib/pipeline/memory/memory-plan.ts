@@ -10,6 +10,7 @@ import { batchSize, operandTypeOf } from '../../execution/index.js';
 import {
   type BlockModel,
   type BlockShape,
+  type ExpertCounts,
   isLanguageModel,
   type LinearSpec,
   shapeOf,
@@ -205,7 +206,7 @@ function batchBytes(
 /** Of a token in all experts that it goes to: those that are chosen, and one that all tokens go through. */
 function widestOf(
   linears: readonly LinearSpec[],
-  experts: BlockShape['experts'],
+  experts: ExpertCounts | undefined,
   widthOf: (spec: LinearSpec) => number,
 ): number {
   const widest = (isRouted: boolean) =>
