@@ -13,8 +13,16 @@ namespace ballast {
 class Tensor {
  public:
   Tensor() = default;
-  Tensor(std::shared_ptr<Storage> storage, DType dtype, Shape shape, std::size_t byte_offset = 0)
-      : storage_(std::move(storage)), dtype_(dtype), shape_(shape), byte_offset_(byte_offset) {}
+  Tensor(std::shared_ptr<Storage> storage, DType dtype, Shape shape)
+      : storage_(std::move(storage)), dtype_(dtype), shape_(shape) {}
+
+  // Another shape over (part of) the same values, from `byte_offset` of the whole on.
+  Tensor Reshaped(Shape shape, std::size_t byte_offset) const {
+    Tensor out = *this;
+    out.shape_ = shape;
+    out.byte_offset_ = byte_offset_ + byte_offset;
+    return out;
+  }
 
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
@@ -23,7 +31,6 @@ class Tensor {
   std::size_t byte_count() const {
     return static_cast<std::size_t>(shape_.elements()) * SizeOf(dtype_);
   }
-  std::size_t byte_offset() const { return byte_offset_; }
   const std::shared_ptr<Storage>& storage() const { return storage_; }
 
   // For tasks. Reading what no task has written means that an earlier task failed.
@@ -35,7 +42,6 @@ class Tensor {
   }
   View Write() const { return {storage_->Ensure() + byte_offset_, dtype_, shape_}; }
 
-  std::int64_t index_end() const { return index_end_; }
   // See View. Of this handle and its copies, whose values nobody may write to any more.
   void SetIndexEnd(std::int64_t end) { index_end_ = end; }
 

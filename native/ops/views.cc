@@ -10,9 +10,7 @@ Tensor Reshape(const Tensor& tensor, Shape shape) {
   ExpectThat(shape.elements() == tensor.shape().elements(),
              "Expected as many elements after reshape as before but " + tensor.shape().ToString() +
                  " and " + shape.ToString() + " differ.");
-  Tensor out(tensor.storage(), tensor.dtype(), shape, tensor.byte_offset());
-  out.SetIndexEnd(tensor.index_end());
-  return out;
+  return tensor.Reshaped(shape, 0);
 }
 
 Tensor SliceRows(const Tensor& tensor, std::int64_t begin, std::int64_t end) {
@@ -24,11 +22,8 @@ Tensor SliceRows(const Tensor& tensor, std::int64_t begin, std::int64_t end) {
   for (int axis = 0; axis < shape.rank(); ++axis) extents[axis] = shape[axis];
   extents[0] = end - begin;
   const std::int64_t row = shape[0] == 0 ? 0 : shape.elements() / shape[0];
-  Tensor out(tensor.storage(), tensor.dtype(),
-             Shape(std::span<const std::int64_t>(extents.data(), shape.rank())),
-             tensor.byte_offset() + static_cast<std::size_t>(begin * row) * SizeOf(tensor.dtype()));
-  out.SetIndexEnd(tensor.index_end());
-  return out;
+  return tensor.Reshaped(Shape(std::span<const std::int64_t>(extents.data(), shape.rank())),
+                         static_cast<std::size_t>(begin * row) * SizeOf(tensor.dtype()));
 }
 
 }  // namespace ballast
