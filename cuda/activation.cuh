@@ -19,6 +19,8 @@ __device__ __forceinline__ float activate_element(Activation kind, float x) {
       return x / (expf(x * -1.702f) + 1.0f);
     case Activation::kSilu:
       return x / (expf(-x) + 1.0f);
+    case Activation::kSigmoid:
+      return 1.0f / (expf(-x) + 1.0f);
     case Activation::kTanh:
       return tanhf(x);
     default:

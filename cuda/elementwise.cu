@@ -74,6 +74,8 @@ void Activate(const Context& context, const MapParams& params) {
       return map(Activated<Activation::kQuickGelu>{});
     case Activation::kSilu:
       return map(Activated<Activation::kSilu>{});
+    case Activation::kSigmoid:
+      return map(Activated<Activation::kSigmoid>{});
     case Activation::kTanh:
       return map(Activated<Activation::kTanh>{});
     default:

@@ -42,6 +42,8 @@ __device__ double slope_of(Activation kind, double x) {
       return swish_slope(x, 1.702);
     case Activation::kSilu:
       return swish_slope(x, 1);
+    case Activation::kSigmoid:
+      return 1 / (1 + exp(-x)) * (1 / (1 + exp(x)));
     case Activation::kTanh:
       return 1 - tanh(x) * tanh(x);
     default:

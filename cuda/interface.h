@@ -1,8 +1,8 @@
 // The boundary between the addon and `ballast-cuda.so`: plain functions in a table, plain structs,
 // errors as values. Each side carries a C++ runtime of its own, so no exception, no virtual table
 // and no std:: object crosses. Operands are the structs of native/backend/params.h,
-// expert_params.h and explicit_params.h, which own nothing; both sides compile the same headers,
-// and `layout` refuses a library of another build.
+// expert_params.h, explicit_params.h and recurrence_params.h, which own nothing; both sides compile
+// the same headers, and `layout` refuses a library of another build.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include "native/backend/expert_params.h"
 #include "native/backend/explicit_params.h"
 #include "native/backend/params.h"
+#include "native/backend/recurrence_params.h"
 #include "native/core/cancel_token.h"
 
 namespace ballast::cuda {
@@ -96,6 +97,8 @@ struct Functions {
   Operation<ChooseExpertsParams> choose_experts;
   Operation<ExpertWeightsParams> expert_weights;
   Operation<AddExpertParams> add_expert;
+  Operation<CausalConvolutionParams> causal_convolution;
+  Operation<GatedDeltaRuleParams> gated_delta_rule;
   Operation<ChannelSumParams> channel_sum;
   Operation<SecondMomentParams> second_moment;
   Operation<MomentParams> moment;
@@ -134,11 +137,12 @@ constexpr std::uint64_t LayoutOf() {
 constexpr std::uint64_t kLayout =
     LayoutOf<Functions, View, MatmulParams, AttentionParams, LayerNormParams, RmsNormParams,
              RopeParams, EmbeddingParams, CrossEntropyParams, ChooseExpertsParams,
-             ExpertWeightsParams, AddExpertParams, ChannelSumParams, SecondMomentParams,
-             MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
-             QuantizeParams, DequantizeParams, CodeWordsParams, CodeBlocksParams, FactorizeParams,
-             GptqParams, DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams,
-             SoftmaxParams, TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
+             ExpertWeightsParams, AddExpertParams, CausalConvolutionParams, GatedDeltaRuleParams,
+             ChannelSumParams, SecondMomentParams, MomentParams, MatvecParams, QuadraticFormParams,
+             FakeQuantizeParams, FindScalesParams, QuantizeParams, DequantizeParams,
+             CodeWordsParams, CodeBlocksParams, FactorizeParams, GptqParams, DescendParams,
+             RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
+             TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
              ActivationGradientParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.

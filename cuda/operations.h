@@ -29,6 +29,9 @@ void ChooseExperts(const Context& context, const ChooseExpertsParams& params);
 void ExpertWeights(const Context& context, const ExpertWeightsParams& params);
 void AddExpert(const Context& context, const AddExpertParams& params);
 
+void CausalConvolution(const Context& context, const CausalConvolutionParams& params);
+void GatedDeltaRule(const Context& context, const GatedDeltaRuleParams& params);
+
 void ChannelSum(const Context& context, const ChannelSumParams& params);
 void SecondMoment(const Context& context, const SecondMomentParams& params);
 void Moment(const Context& context, const MomentParams& params);

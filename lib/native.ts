@@ -13,7 +13,15 @@ export type NativeDevice = { readonly [deviceTag]: never };
 export type NativeTensorHandle = { readonly [tensorTag]: never };
 
 export type DType = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int32' | 'int64' | 'uint8';
-export type Activation = 'none' | 'relu' | 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'silu' | 'tanh';
+export type Activation =
+  | 'none'
+  | 'relu'
+  | 'gelu'
+  | 'gelu_tanh'
+  | 'quick_gelu'
+  | 'silu'
+  | 'sigmoid'
+  | 'tanh';
 export type Precision = 'float32' | 'bfloat16';
 /** Of the algebra on moments; `bfloat16x3` keeps two parts of each factor (native/backend/params.h). */
 export type AlgebraPrecision = Precision | 'bfloat16x3';
@@ -172,6 +180,21 @@ interface NativeAddon {
     options: { scoring: Scoring; normalized: boolean; scale: number },
   ): NativeTensor;
   addExpert(device: Device, sum: Handle, y: Handle, slots: Handle, weights: Handle): void;
+  causalConvolution(
+    device: Device,
+    x: Handle,
+    weight: Handle,
+    options: { sequence: number; activation: Activation },
+  ): NativeTensor;
+  gatedDeltaRule(
+    device: Device,
+    mixed: Handle,
+    decay: Handle,
+    write: Handle,
+    logRate: Handle,
+    decayBias: Handle,
+    options: { sequence: number; keyHeads: number; keySize: number },
+  ): NativeTensor;
   channelSum(device: Device, x: Handle, sum: Handle): void;
   secondMoment(
     device: Device,

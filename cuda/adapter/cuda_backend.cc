@@ -94,6 +94,10 @@ class CudaBackend final : public Backend {
   void ChooseExperts(const ChooseExpertsParams& p) override { Run(library_.choose_experts, p); }
   void ExpertWeights(const ExpertWeightsParams& p) override { Run(library_.expert_weights, p); }
   void AddExpert(const AddExpertParams& p) override { Run(library_.add_expert, p); }
+  void CausalConvolution(const CausalConvolutionParams& p) override {
+    Run(library_.causal_convolution, p);
+  }
+  void GatedDeltaRule(const GatedDeltaRuleParams& p) override { Run(library_.gated_delta_rule, p); }
   void ChannelSum(const ChannelSumParams& p) override { Run(library_.channel_sum, p); }
   void SecondMoment(const SecondMomentParams& p) override { Run(library_.second_moment, p); }
   void Moment(const MomentParams& p) override { Run(library_.moment, p); }

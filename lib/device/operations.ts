@@ -254,6 +254,40 @@ export abstract class Operations {
     );
   }
 
+  /** [n, c]: sums over the last tokens of a sequence, each channel with its own weights [c, taps] float32. */
+  causalConvolution(
+    x: Tensor,
+    weight: Tensor,
+    options: { sequence: number; activation: Activation },
+  ): Tensor {
+    return this.make(() =>
+      native().causalConvolution(this.native, x.handle, weight.handle, { ...options }),
+    );
+  }
+
+  /**
+   * [n, valueHeads·valueSize]: linear attention over queries, keys and values side by side in `mixed`; `decay` and `write`
+   * [n, valueHeads] before their functions, `logRate` and `decayBias` [valueHeads]. All float32; see GatedDeltaRuleParams.
+   */
+  gatedDeltaRule(
+    mixed: Tensor,
+    gates: { decay: Tensor; write: Tensor; logRate: Tensor; decayBias: Tensor },
+    options: { sequence: number; keyHeads: number; keySize: number },
+  ): Tensor {
+    const { decay, write, logRate, decayBias } = gates;
+    return this.make(() =>
+      native().gatedDeltaRule(
+        this.native,
+        mixed.handle,
+        decay.handle,
+        write.handle,
+        logRate.handle,
+        decayBias.handle,
+        { ...options },
+      ),
+    );
+  }
+
   /** The products that attention is made of, head by head; see HeadProductParams. */
   headProduct(
     x: Tensor,

@@ -12,6 +12,7 @@
 #include "native/backend/expert_params.h"
 #include "native/backend/explicit_params.h"
 #include "native/backend/params.h"
+#include "native/backend/recurrence_params.h"
 #include "native/core/cancel_token.h"
 #include "native/core/memory.h"
 
@@ -60,6 +61,9 @@ class Backend : public Memory {
   virtual void ChooseExperts(const ChooseExpertsParams&) = 0;
   virtual void ExpertWeights(const ExpertWeightsParams&) = 0;
   virtual void AddExpert(const AddExpertParams&) = 0;
+
+  virtual void CausalConvolution(const CausalConvolutionParams&) = 0;
+  virtual void GatedDeltaRule(const GatedDeltaRuleParams&) = 0;
 
   virtual void ChannelSum(const ChannelSumParams&) = 0;
   virtual void SecondMoment(const SecondMomentParams&) = 0;

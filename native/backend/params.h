@@ -17,7 +17,7 @@ namespace ballast {
 // is faster than float32 products, which it is otherwise: |error| <= 2^-15·Σ|a||b| besides what
 // these have (numerics.md).
 enum class Precision { kFloat32, kBFloat16x3, kBFloat16 };
-enum class Activation { kNone, kRelu, kGelu, kGeluTanh, kQuickGelu, kSilu, kTanh };
+enum class Activation { kNone, kRelu, kGelu, kGeluTanh, kQuickGelu, kSilu, kSigmoid, kTanh };
 enum class BinaryKind { kAdd, kSubtract, kMultiply };
 // kOutIn: weight [out, in], y = x Wᵀ.  kInOut: weight [in, out], y = x W.
 enum class WeightLayout { kOutIn, kInOut };

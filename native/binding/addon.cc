@@ -168,6 +168,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<ChooseExperts>(exports, "chooseExperts");
   Define<ExpertWeights>(exports, "expertWeights");
   Define<AddExpert>(exports, "addExpert");
+  Define<CausalConvolution>(exports, "causalConvolution");
+  Define<GatedDeltaRule>(exports, "gatedDeltaRule");
   Define<ChannelSum>(exports, "channelSum");
   Define<SecondMoment>(exports, "secondMoment");
   Define<Moment>(exports, "moment");

@@ -94,6 +94,7 @@ Activation FromJs(const Napi::Value& value, As<Activation>) {
                               {"gelu_tanh", Activation::kGeluTanh},
                               {"quick_gelu", Activation::kQuickGelu},
                               {"silu", Activation::kSilu},
+                              {"sigmoid", Activation::kSigmoid},
                               {"tanh", Activation::kTanh}}));
 }
 
@@ -176,6 +177,21 @@ ExpertWeightsOptions FromJs(const Napi::Value& value, As<ExpertWeightsOptions>) 
   Field(value, "scoring", options.scoring);
   Field(value, "normalized", options.normalized);
   Field(value, "scale", options.scale);
+  return options;
+}
+
+CausalConvolutionOptions FromJs(const Napi::Value& value, As<CausalConvolutionOptions>) {
+  CausalConvolutionOptions options;
+  Field(value, "sequence", options.sequence);
+  Field(value, "activation", options.activation);
+  return options;
+}
+
+GatedDeltaRuleOptions FromJs(const Napi::Value& value, As<GatedDeltaRuleOptions>) {
+  GatedDeltaRuleOptions options;
+  Field(value, "sequence", options.sequence);
+  Field(value, "keyHeads", options.key_heads);
+  Field(value, "keySize", options.key_size);
   return options;
 }
 

@@ -13,6 +13,7 @@
 #include "native/ops/explicit.h"
 #include "native/ops/layers.h"
 #include "native/ops/quantization.h"
+#include "native/ops/recurrence.h"
 #include "native/ops/statistics.h"
 
 namespace ballast::binding {
@@ -43,6 +44,8 @@ AttentionOptions FromJs(const Napi::Value& value, As<AttentionOptions>);
 RopeOptions FromJs(const Napi::Value& value, As<RopeOptions>);
 ChooseExpertsOptions FromJs(const Napi::Value& value, As<ChooseExpertsOptions>);
 ExpertWeightsOptions FromJs(const Napi::Value& value, As<ExpertWeightsOptions>);
+CausalConvolutionOptions FromJs(const Napi::Value& value, As<CausalConvolutionOptions>);
+GatedDeltaRuleOptions FromJs(const Napi::Value& value, As<GatedDeltaRuleOptions>);
 MomentOptions FromJs(const Napi::Value& value, As<MomentOptions>);
 FakeQuantizeOptions FromJs(const Napi::Value& value, As<FakeQuantizeOptions>);
 DescendOptions FromJs(const Napi::Value& value, As<DescendOptions>);

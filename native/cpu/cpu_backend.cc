@@ -7,10 +7,12 @@
 #include "native/core/error.h"
 #include "native/cpu/attention.h"
 #include "native/cpu/block_cache.h"
+#include "native/cpu/causal_convolution.h"
 #include "native/cpu/code_blocks.h"
 #include "native/cpu/code_words.h"
 #include "native/cpu/context.h"
 #include "native/cpu/cross_entropy.h"
+#include "native/cpu/delta_rule.h"
 #include "native/cpu/descend.h"
 #include "native/cpu/elementwise.h"
 #include "native/cpu/embedding.h"
@@ -126,6 +128,10 @@ class CpuBackend final : public Backend {
   void ChooseExperts(const ChooseExpertsParams& p) override { cpu::ChooseExperts(context_, p); }
   void ExpertWeights(const ExpertWeightsParams& p) override { cpu::ExpertWeights(context_, p); }
   void AddExpert(const AddExpertParams& p) override { cpu::AddExpert(context_, p); }
+  void CausalConvolution(const CausalConvolutionParams& p) override {
+    cpu::CausalConvolution(context_, p);
+  }
+  void GatedDeltaRule(const GatedDeltaRuleParams& p) override { cpu::GatedDeltaRule(context_, p); }
 
   void ChannelSum(const ChannelSumParams& p) override { cpu::ChannelSum(context_, p); }
   void SecondMoment(const SecondMomentParams& p) override { cpu::SecondMoment(context_, p); }

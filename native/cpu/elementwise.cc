@@ -30,6 +30,8 @@ UnaryKernel ActivationKernel(const RowKernels& kernels, Activation kind) {
       return kernels.quick_gelu;
     case Activation::kSilu:
       return kernels.silu;
+    case Activation::kSigmoid:
+      return kernels.sigmoid;
     case Activation::kTanh:
       return kernels.tanh;
   }

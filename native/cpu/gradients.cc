@@ -46,6 +46,8 @@ double Slope(Activation activation, double x) {
       return SwishSlope(x, 1.702);
     case Activation::kSilu:
       return SwishSlope(x, 1);
+    case Activation::kSigmoid:
+      return Sigmoid(x) * Sigmoid(-x);
     case Activation::kTanh:
       return 1 - std::tanh(x) * std::tanh(x);
   }

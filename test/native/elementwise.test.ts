@@ -52,7 +52,7 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
 
-const activations: Record<Exclude<Activation, 'none'>, (x: number) => number> = {
+const activations: Record<Exclude<Activation, 'none' | 'sigmoid'>, (x: number) => number> = {
   relu: (x) => Math.max(x, 0),
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
   gelu_tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
@@ -174,6 +174,18 @@ function arithmeticTests(device: Device): void {
     const out = device.activate(name as Activation, float32(device, [x.length], x));
     const error = (await out.readFloat32()).map((y, i) => Math.abs((y - f(at(x, i))) / at(x, i)));
     expect(Math.max(...error)).toBeLessThan(2 ** -22);
+  });
+
+  it('sigmoid within 2^-22, of its argument too where that is large', async () => {
+    const x = Float32Array.from({ length: 20001 }, (_, i) => (i - 10000) / 250);
+    const out = await device.activate('sigmoid', float32(device, [x.length], x)).readFloat32();
+    const error = out.map((y, i) => {
+      const expected = 1 / (1 + Math.exp(-at(x, i)));
+      return Math.abs(y / expected - 1) / Math.max(1, Math.abs(at(x, i)));
+    });
+    expect(Math.max(...error)).toBeLessThan(2 ** -22);
+    const ends = device.activate('sigmoid', float32(device, [3], [NaN, 1e4, -1e4]));
+    expect([...(await ends.readFloat32())]).toEqual([NaN, 1, 0]);
   });
 
   it.each(Object.keys(activations))('%s keeps a NaN and survives large arguments', async (name) => {

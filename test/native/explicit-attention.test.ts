@@ -112,12 +112,14 @@ describeDevices('gradients against finite differences', ['generic'], (instructio
     }
   }
 
-  it.each(['gelu', 'gelu_tanh', 'quick_gelu', 'silu', 'tanh', 'none'] as const)('%s', (kind) =>
-    check(
-      (x) => device.activate(kind, x),
-      (x, weight) => device.activationGradient(kind, x, weight),
-      [5, 13],
-    ),
+  it.each(['gelu', 'gelu_tanh', 'quick_gelu', 'silu', 'sigmoid', 'tanh', 'none'] as const)(
+    '%s',
+    (kind) =>
+      check(
+        (x) => device.activate(kind, x),
+        (x, weight) => device.activationGradient(kind, x, weight),
+        [5, 13],
+      ),
   );
 
   it('relu', async () => {

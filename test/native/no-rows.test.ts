@@ -24,7 +24,16 @@ async function expectNone(tensor: Tensor, columns = channels, dtype: DType = 'fl
   expect((await tensor.read()).byteLength).toBe(0);
 }
 
-const activations = ['none', 'relu', 'gelu', 'gelu_tanh', 'quick_gelu', 'silu', 'tanh'] as const;
+const activations = [
+  'none',
+  'relu',
+  'gelu',
+  'gelu_tanh',
+  'quick_gelu',
+  'silu',
+  'sigmoid',
+  'tanh',
+] as const;
 const operandTypes = ['float32', 'bfloat16'] as const;
 
 function elementTests(device: Device): void {
@@ -98,6 +107,22 @@ function elementTests(device: Device): void {
       }
     }
     expect(new Set(await sum.readFloat64())).toEqual(new Set([7]));
+  });
+
+  it('goes through linear attention', async () => {
+    const x = none(device);
+    const weight = float32(device, [channels, 4], normals(4 * channels));
+    const options = { sequence: 5, activation: 'silu' } as const;
+    await expectNone(device.causalConvolution(x, weight, options));
+    const rates = float32(device, [2], [0, 0]);
+    const gates = {
+      decay: none(device, 2),
+      write: none(device, 2),
+      logRate: rates,
+      decayBias: rates,
+    };
+    const heads = { sequence: 5, keyHeads: 1, keySize: 4 };
+    await expectNone(device.gatedDeltaRule(x, gates, heads), channels - 8);
   });
 
   it('goes to no experts', async () => {

@@ -75,6 +75,8 @@ export function activate(graph: Graph, scope: string, kind: Activation, x: strin
       return op('Relu', x);
     case 'tanh':
       return op('Tanh', x);
+    case 'sigmoid':
+      return op('Sigmoid', x);
     case 'gelu':
       return op('Gelu', x);
     case 'gelu_tanh':

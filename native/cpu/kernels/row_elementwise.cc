@@ -62,6 +62,10 @@ void Silu(const float* in, std::int64_t n, float* out) {
   Map(in, n, out, [](Floats x) { return x / (Exp(-x) + 1.0f); });
 }
 
+void Sigmoid(const float* in, std::int64_t n, float* out) {
+  Map(in, n, out, [](Floats x) { return 1.0f / (Exp(-x) + 1.0f); });
+}
+
 void TanhRow(const float* in, std::int64_t n, float* out) {
   Map(in, n, out, [](Floats x) { return Tanh(x); });
 }
@@ -103,6 +107,7 @@ void AddElementwiseKernels(RowKernels& table) {
   table.gelu_tanh = GeluTanh;
   table.quick_gelu = QuickGelu;
   table.silu = Silu;
+  table.sigmoid = Sigmoid;
   table.tanh = TanhRow;
   table.rope = Rope;
 }

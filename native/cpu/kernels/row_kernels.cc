@@ -14,6 +14,7 @@ RowKernels MakeRowKernels() {
   AddNormalizationKernels(table);
   AddReductionKernels(table);
   AddAttentionKernels(table);
+  AddDeltaRuleKernels(table);
   AddQuantizationKernels(table);
   return table;
 }

@@ -39,6 +39,23 @@ struct AttentionPanel {
   std::int64_t per_word;  // keys in a word
 };
 
+// Some tokens of one head of linear attention, and what its memory is to be led through by; as
+// GatedDeltaRuleParams, whose α are the decays and β the writes.
+struct DeltaRuleTokens {
+  std::int64_t tokens;
+  std::int64_t key_size;
+  std::int64_t value_size;
+  const float* queries;   // [tokens, key_size], normalised, over sqrt(key_size)
+  const float* keys;      // [tokens, key_size], normalised
+  const float* products;  // [tokens] query · key
+  const float* decays;    // [tokens]
+  const float* writes;    // [tokens]
+  const float* values;    // [tokens, value_size], rows `value_stride` apart
+  std::int64_t value_stride;
+  float* out;  // [tokens, value_size], rows `out_stride` apart
+  std::int64_t out_stride;
+};
+
 // How a row's codes are made: value ≈ scale · (code − zero), code in 0 … max_code. One scale and
 // zero for the whole row, or (per_element) one for each of its elements.
 struct Affine {
@@ -97,6 +114,7 @@ struct RowKernels {
   UnaryKernel gelu_tanh;
   UnaryKernel quick_gelu;
   UnaryKernel silu;
+  UnaryKernel sigmoid;
   UnaryKernel tanh;
 
   // weight and bias may be null.
@@ -123,6 +141,10 @@ struct RowKernels {
   // rows [queries, size], `row_stride` apart: out over the sums of the weights. Whole vectors are
   // written.
   void (*finish_attention)(const AttentionSums& sums, float* rows, std::int64_t row_stride);
+
+  // Numbers that a memory takes, in an order of the kernel's own; zeros before the first token.
+  std::int64_t (*delta_rule_memory)(std::int64_t key_size, std::int64_t value_size);
+  void (*delta_rule)(const DeltaRuleTokens& tokens, float* memory);
 
   void (*quantize)(const float* x, const Affine& affine, std::int64_t n, std::uint8_t* codes);
   void (*dequantize)(const std::uint8_t* codes, const Affine& affine, std::int64_t n, float* out);

@@ -10,6 +10,7 @@ void AddElementwiseKernels(RowKernels& table);
 void AddNormalizationKernels(RowKernels& table);
 void AddReductionKernels(RowKernels& table);
 void AddAttentionKernels(RowKernels& table);
+void AddDeltaRuleKernels(RowKernels& table);
 void AddQuantizationKernels(RowKernels& table);
 
 }  // namespace ballast::cpu::BALLAST_ISA
