@@ -1,4 +1,5 @@
-// What one linear gives side by side: queries, keys and values, or gates and what they multiply.
+// What one linear gives side by side: queries, keys and values, or gates and what they multiply; of all heads, or head by
+// head.
 
 import type { Device, Tensor } from '../device/index.js';
 
@@ -12,31 +13,46 @@ export function splitColumns<const Widths extends readonly number[]>(
   const parts = widths.map((width) => {
     const first = next;
     next += width;
-    return selected(device, fused, width, (channel) => first + channel);
+    return pickColumns(
+      device,
+      fused,
+      indices(width, (channel) => first + channel),
+    );
   });
   return parts as { [Part in keyof Widths]: Tensor };
 }
 
-/** [tokens, 3 · heads · headSize], query, key and value of each head in turn → each [tokens, heads · headSize]. */
-export function splitHeads(
+/**
+ * [tokens, heads · sum of sizes], the parts of each head side by side → each part of all heads, [tokens, heads · size].
+ */
+export function splitHeads<const Sizes extends readonly number[]>(
   device: Device,
   fused: Tensor,
-  headSize: number,
-): [query: Tensor, key: Tensor, value: Tensor] {
-  const part = (which: number) =>
-    selected(device, fused, fused.cols / 3, (channel) => {
-      const head = Math.floor(channel / headSize);
-      return (3 * head + which) * headSize + (channel % headSize);
-    });
-  return [part(0), part(1), part(2)];
+  sizes: Sizes,
+): { [Part in keyof Sizes]: Tensor } {
+  const parts = headColumns(fused.cols, sizes).map((columns) =>
+    pickColumns(device, fused, columns),
+  );
+  return parts as { [Part in keyof Sizes]: Tensor };
 }
 
-function selected(
-  device: Device,
-  fused: Tensor,
-  width: number,
-  columnOf: (channel: number) => number,
-): Tensor {
-  const columns = Int32Array.from({ length: width }, (_, channel) => columnOf(channel));
-  return device.selectColumns(fused, device.upload('int32', [width], columns));
+/** Which of `width` columns each part is, as above. */
+export function headColumns(width: number, sizes: readonly number[]): Int32Array[] {
+  const headSize = sizes.reduce((sum, size) => sum + size, 0);
+  let next = 0;
+  return sizes.map((size) => {
+    const first = next;
+    next += size;
+    return indices((width / headSize) * size, (channel) => {
+      return Math.floor(channel / size) * headSize + first + (channel % size);
+    });
+  });
+}
+
+export function pickColumns(device: Device, x: Tensor, columns: Int32Array): Tensor {
+  return device.selectColumns(x, device.upload('int32', [columns.length], columns));
+}
+
+function indices(width: number, columnOf: (channel: number) => number): Int32Array {
+  return Int32Array.from({ length: width }, (_, channel) => columnOf(channel));
 }

@@ -5,8 +5,9 @@ import { expertMlp } from './experts.js';
 import { splitColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
 import { gateTimesUp } from './gated-mlp.js';
-import { mixtureOf } from './gated-shape.js';
+import { linearAttentionOf, mixtureOf } from './gated-shape.js';
 import { hold } from './hold.js';
+import { linearAttention, linearAttentionOutput } from './linear-attention.js';
 import type { BlockContext, LanguageModel, Linear } from './model.js';
 import { decoderNorm } from './norms.js';
 import { once } from './once.js';
@@ -33,6 +34,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
     ...decoder,
     softcap: decoder.attentionCap,
     fused: decoder.fusedProjections,
+    gated: decoder.gatedAttention ?? false,
   };
   return (x, weights, call, context, index) => {
     const { device, operands } = context;
@@ -55,15 +57,19 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
     };
 
     const h = once(() => operand(x, norms.attention));
+    const recurrent = linearAttentionOf(decoder, index);
     const attended = () =>
-      rotaryAttention(h(), call, context, attention, {
-        rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
-        window: windows[index] ?? 0,
-        prepare: normed,
-      });
+      recurrent !== undefined
+        ? linearAttention(h(), weights, call, context, recurrent)
+        : rotaryAttention(h(), call, context, attention, {
+            rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
+            window: windows[index] ?? 0,
+            prepare: normed,
+          });
     const y = hold(context, 'middle', () => {
       const mixed = hold(context, 'attended', attended);
-      return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);
+      const output = recurrent === undefined ? 'self_attn.o_proj' : linearAttentionOutput;
+      return addOutput(output, mixed, x, norms.attentionOutput);
     });
     const g = () => (decoder.parallel ? h() : operand(y, norms.mlp));
     const experts = mixtureOf(decoder, index);

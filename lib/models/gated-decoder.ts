@@ -7,6 +7,7 @@ import type { AttentionShape } from './attention-shape.js';
 import type { Experts } from './experts.js';
 import { gatedBlock, scaled } from './gated-block.js';
 import { gatedShapes } from './gated-shape.js';
+import type { LinearAttention } from './linear-attention.js';
 import type { LinearBias } from './linear-bias.js';
 import type { Config, LanguageModel } from './model.js';
 import {
@@ -28,6 +29,10 @@ export interface GatedDecoder {
   readonly tiedHead: boolean;
 
   readonly shape: AttentionShape;
+  /** What some blocks have instead of scores. */
+  readonly linearAttention?: LinearAttention;
+  /** Whether the query's linear also gives, head by head, what attention's result is gated by (arXiv 2505.06708). */
+  readonly gatedAttention?: true;
   readonly rotary: Rotary;
   /** Of each block, where not all turn alike; undefined for one that does not turn. */
   readonly rotaries?: readonly (Rotary | undefined)[];

@@ -2,6 +2,12 @@
 
 import { type Experts, expertLinears, expertTensors } from './experts.js';
 import type { GatedDecoder } from './gated-decoder.js';
+import {
+  type LinearAttention,
+  linearAttentionLinears,
+  linearAttentionOutput,
+  linearAttentionTensors,
+} from './linear-attention.js';
 import { linear, linearSlot } from './linear-bias.js';
 import type { BlockShape, FoldSlot, LinearSpec } from './model.js';
 import { decoderNormTensors } from './norms.js';
@@ -17,28 +23,45 @@ export function mixtureOf({ mixture }: GatedDecoder, index: number): Experts | u
   return mixture?.sparse[index] ? mixture : undefined;
 }
 
+/** Where this block has linear attention. */
+export function linearAttentionOf(
+  { linearAttention }: GatedDecoder,
+  index: number,
+): LinearAttention | undefined {
+  return linearAttention?.blocks[index] ? linearAttention : undefined;
+}
+
 /** Of the blocks, and of all together where they differ. */
 export function gatedShapes(decoder: GatedDecoder): Shapes {
-  const { mixture } = decoder;
-  const dense = shapeOfKind(decoder, undefined);
-  if (mixture === undefined) return dense;
-  const sparse = shapeOfKind(decoder, mixture);
-  if (!mixture.sparse.includes(false)) return sparse;
-  const union = <T>(a: readonly T[], b: readonly T[]) => [...new Set([...a, ...b])];
-  const ofDense = new Set(dense.linears.map(({ name }) => name));
-  const more = sparse.linears.filter(({ name }) => !ofDense.has(name));
+  const kinds = new Map<string, Shapes>();
+  const shapes = Array.from({ length: decoder.blocks }, (_, index) => {
+    const experts = mixtureOf(decoder, index);
+    const recurrent = linearAttentionOf(decoder, index);
+    const kind = `${recurrent === undefined} ${experts === undefined}`;
+    const shape = kinds.get(kind) ?? shapeOfKind(decoder, experts, recurrent);
+    kinds.set(kind, shape);
+    return shape;
+  });
+  const [first, ...others] = kinds.values();
+  if (first === undefined || others.length === 0) return shapes[0] as Shapes;
+  const linears = new Map([first, ...others].flatMap((s) => s.linears.map((l) => [l.name, l])));
+  const tensors = [first, ...others].flatMap(({ blockTensors }) => blockTensors);
   return {
-    ...sparse,
-    linears: [...dense.linears, ...more],
-    blockTensors: union(dense.blockTensors, sparse.blockTensors),
-    shapes: mixture.sparse.map((isSparse) => (isSparse ? sparse : dense)),
+    ...(shapes.at(-1) as Shapes),
+    linears: [...linears.values()],
+    blockTensors: [...new Set(tensors)],
+    shapes,
   };
 }
 
-function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shapes {
+function shapeOfKind(
+  decoder: GatedDecoder,
+  experts: Experts | undefined,
+  recurrent: LinearAttention | undefined,
+): Shapes {
   const { shape, norm, norms, queryKeyNorms, residualScale } = decoder;
   const linears = [
-    ...attentionSpecs(decoder),
+    ...(recurrent ? linearAttentionLinears(recurrent) : attentionSpecs(decoder)),
     ...(experts ? expertLinears(experts, shape.hiddenSize) : mlpSpecs(decoder)),
   ];
   const outputSlot = (name: string, outputNorm: string | undefined): FoldSlot => {
@@ -49,7 +72,11 @@ function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shape
   const mlp: FoldSlot = experts
     ? { kind: 'none', reason: 'no single linear gives what experts add up to.' }
     : outputSlot('mlp.down_proj', norms.mlpOutput);
-  const tensorShapes = experts ? expertTensors(experts, shape.hiddenSize) : {};
+  const hasHeadNorms = recurrent === undefined && queryKeyNorms !== 'none';
+  const tensorShapes = {
+    ...(recurrent && linearAttentionTensors(recurrent)),
+    ...(experts && expertTensors(experts, shape.hiddenSize)),
+  };
   return {
     hiddenSize: shape.hiddenSize,
     linears,
@@ -57,23 +84,28 @@ function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shape
       ...decoderNormTensors(
         norm,
         ...Object.values(norms),
-        ...(queryKeyNorms === 'none' ? [] : ['self_attn.q_norm', 'self_attn.k_norm']),
+        ...(hasHeadNorms ? ['self_attn.q_norm', 'self_attn.k_norm'] : []),
       ),
       ...Object.keys(tensorShapes),
     ],
-    ...(experts && { experts, tensorShapes }),
+    ...(experts && { experts }),
+    tensorShapes,
     slots: {
-      attention: outputSlot('self_attn.o_proj', norms.attentionOutput),
+      attention: outputSlot(
+        recurrent ? linearAttentionOutput : 'self_attn.o_proj',
+        norms.attentionOutput,
+      ),
       mlp,
       block: mlp,
     },
   };
 }
 
-function attentionSpecs({ shape, biases, fusedProjections }: GatedDecoder): LinearSpec[] {
+function attentionSpecs(decoder: GatedDecoder): LinearSpec[] {
+  const { shape, biases, fusedProjections: fused, gatedAttention: gated } = decoder;
   const { hiddenSize, heads, headSize } = shape;
   return [
-    ...projections(shape, fusedProjections).map((projection) => ({
+    ...projections(shape, { fused, gated }).map((projection) => ({
       ...projection,
       ...biases.projections,
     })),

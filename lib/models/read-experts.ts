@@ -59,6 +59,39 @@ export function readSoftmaxExperts(
   });
 }
 
+/** Of Qwen where all tokens go through one more expert, weighed by a gate of its own; sizes where they are absent. */
+export function readSharedQwenExperts(
+  reader: ConfigReader,
+  decoder: GatedDecoder,
+  {
+    count,
+    perToken,
+    size,
+    sharedSize,
+    ...own
+  }: {
+    readonly count: number;
+    readonly perToken: number;
+    readonly size: number;
+    readonly sharedSize: number;
+  } & Partial<Experts>,
+): Experts {
+  return readSoftmaxExperts(
+    reader,
+    decoder,
+    { count, perToken },
+    {
+      size: reader.count('moe_intermediate_size', size),
+      shared: {
+        name: 'mlp.shared_expert',
+        size: reader.count('shared_expert_intermediate_size', sharedSize),
+        gate: 'mlp.shared_expert_gate.weight',
+      },
+      ...own,
+    },
+  );
+}
+
 /** Of Qwen: every so many blocks from the first such on, but for those that a list names. */
 export function readSparseSteps(reader: ConfigReader, blocks: number): boolean[] {
   const step = reader.count('decoder_sparse_step', 1);

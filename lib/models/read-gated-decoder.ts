@@ -14,6 +14,8 @@ export interface GatedDefaults {
   readonly headSize?: number;
   readonly tiedHead?: boolean;
   readonly eps?: number;
+  /** Of the plain MLP, where config.json need not have one. */
+  readonly mlpSize?: number;
   readonly rotary?: Omit<RotaryFields, keyof RotarySizes>;
   /** Instead, where what config.json says of rotary positions is read otherwise. */
   readonly readRotary?: (sizes: RotarySizes) => Rotary;
@@ -34,7 +36,7 @@ export function readGatedDecoder(
     blocks,
     vocabularySize: reader.count('vocab_size'),
     maxPositions,
-    mlpSize: reader.count('intermediate_size'),
+    mlpSize: reader.count('intermediate_size', defaults.mlpSize),
     activation: reader.choice('hidden_act', activations, 'silu'),
     tiedHead: reader.boolean('tie_word_embeddings', defaults.tiedHead ?? false),
     shape,

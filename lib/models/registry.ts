@@ -38,7 +38,10 @@ import { qwen25Vl } from './architectures/qwen2-5-vl.js';
 import { qwen2Moe } from './architectures/qwen2-moe.js';
 import { qwen2Vl } from './architectures/qwen2-vl.js';
 import { qwen3 } from './architectures/qwen3.js';
+import { qwen35 } from './architectures/qwen3-5.js';
+import { qwen35Text } from './architectures/qwen3-5-text.js';
 import { qwen3Moe } from './architectures/qwen3-moe.js';
+import { qwen3Next } from './architectures/qwen3-next.js';
 import { qwen3Vl } from './architectures/qwen3-vl.js';
 import { seedOss } from './architectures/seed-oss.js';
 import { smollm3 } from './architectures/smollm3.js';
@@ -94,7 +97,10 @@ export const architectures: readonly Architecture[] = [
   qwen2Moe,
   qwen2Vl,
   qwen3,
+  qwen35,
+  qwen35Text,
   qwen3Moe,
+  qwen3Next,
   qwen3Vl,
   seedOss,
   smollm3,

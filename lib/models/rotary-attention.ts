@@ -4,7 +4,7 @@
 import type { Tensor } from '../device/index.js';
 import { attend } from './attend.js';
 import type { AttentionShape } from './attention-shape.js';
-import { splitColumns } from './fused-projection.js';
+import { splitColumns, splitHeads } from './fused-projection.js';
 import type { BlockContext, Linear } from './model.js';
 import type { Rotary } from './rotary.js';
 
@@ -15,6 +15,8 @@ interface RotaryAttention {
   readonly softcap?: number;
   /** Whether one linear gives query, key and value. */
   readonly fused?: boolean;
+  /** Whether query's linear gives, head by head, query and gate; see `GatedDecoder.gatedAttention`. */
+  readonly gated?: boolean;
 }
 
 interface RotaryAttentionCall {
@@ -31,14 +33,18 @@ export function rotaryAttention(
   h: Tensor,
   call: Linear,
   context: BlockContext,
-  { shape, scale, softcap = 0, fused = false }: RotaryAttention,
+  { shape, scale, softcap = 0, fused = false, gated = false }: RotaryAttention,
   { rotary, window = 0, prepare = (x) => x }: RotaryAttentionCall,
 ): Tensor {
-  const [query, key, value] = projected(h, call, context, shape, fused);
+  const { device, operands } = context;
+  const [first, key, value] = projected(h, call, context, shape, fused);
+  const { headSize } = shape;
+  const [query, gate] = gated ? splitHeads(device, first, [headSize, headSize]) : [first];
   const prepared = [prepare(query, 'q'), prepare(key, 'k')] as const;
   const [turnedQuery, turnedKey] = rotary?.rotate(...prepared, context) ?? prepared;
   const { heads, keyValueHeads } = shape;
-  return attend(context, turnedQuery, turnedKey, value, {
+  const unrounded = { ...context, operands: undefined };
+  const mixed = attend(gate === undefined ? context : unrounded, turnedQuery, turnedKey, value, {
     sequence: context.sequence,
     heads,
     keyValueHeads,
@@ -46,6 +52,8 @@ export function rotaryAttention(
     softcap,
     window,
   });
+  if (gate === undefined) return mixed;
+  return device.multiply(mixed, device.activate('sigmoid', gate), operands);
 }
 
 function projected(
@@ -65,7 +73,7 @@ function projected(
 /** The linears that `rotaryAttention` calls, without their biases. */
 export function projections(
   { hiddenSize, heads, keyValueHeads, headSize }: AttentionShape,
-  fused = false,
+  { fused = false, gated = false } = {},
 ) {
   const projection = (name: string, count: number) => ({
     name: `self_attn.${name}`,
@@ -74,7 +82,7 @@ export function projections(
   });
   if (fused) return [projection('qkv_proj', heads + 2 * keyValueHeads)];
   return [
-    projection('q_proj', heads),
+    projection('q_proj', gated ? 2 * heads : heads),
     projection('k_proj', keyValueHeads),
     projection('v_proj', keyValueHeads),
   ];

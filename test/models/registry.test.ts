@@ -19,7 +19,7 @@ test('no relative is supported by itself or claimed twice', () => {
 
 test.each([
   ['mistral4', 'mistral3'],
-  ['qwen3_next', 'qwen3'],
+  ['qwen3_asr', 'qwen3'],
   ['glm4v_moe', 'glm4_moe'],
   ['gemma3n', 'gemma3_text'],
   ['recurrent_gemma', 'gemma'],

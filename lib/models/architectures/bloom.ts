@@ -53,7 +53,7 @@ export const bloom: Architecture = {
       attend(h, call, context) {
         const { device, sequence } = context;
         const fused = call('self_attention.query_key_value', h);
-        const [query, key, value] = splitHeads(device, fused, headSize);
+        const [query, key, value] = splitHeads(device, fused, [headSize, headSize, headSize]);
         const slopeTensor = device.upload('float32', [heads], slopes);
         const options = { sequence, heads, scale: headSize ** -0.5, alibiSlopes: slopeTensor };
         return attend(context, query, key, value, options);

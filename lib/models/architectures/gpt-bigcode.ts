@@ -26,7 +26,7 @@ export const gptBigcode: Architecture = {
         // Where each head has its own, they come head by head.
         const [query, key, value] = shared
           ? splitColumns(device, fused, [hiddenSize, headSize, headSize])
-          : splitHeads(device, fused, headSize);
+          : splitHeads(device, fused, [headSize, headSize, headSize]);
         return attend(context, query, key, value, { sequence, heads, keyValueHeads, scale });
       },
     });

@@ -52,7 +52,7 @@ export const gptNeox: Architecture = {
       attend(h, call, context) {
         const { device, sequence } = context;
         const fused = call('attention.query_key_value', h);
-        const [query, key, value] = splitHeads(device, fused, headSize);
+        const [query, key, value] = splitHeads(device, fused, [headSize, headSize, headSize]);
         const [turnedQuery, turnedKey] = rotary.rotate(query, key, context);
         const options = { sequence, heads, scale: headSize ** -0.5 };
         return attend(context, turnedQuery, turnedKey, value, options);

@@ -7,7 +7,7 @@ import { gatedDecoder } from '../gated-decoder.js';
 import { biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readQwenWindow } from '../qwen-windows.js';
-import { readSoftmaxExperts, readSparseSteps } from '../read-experts.js';
+import { readSharedQwenExperts, readSparseSteps } from '../read-experts.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const qwen2Moe: Architecture = {
@@ -19,15 +19,9 @@ export const qwen2Moe: Architecture = {
     const window = readQwenWindow(reader);
     const first = reader.countOrNone('max_window_layers', 28);
     const projections = biasByConfig(reader, 'qkv_bias', true);
-    const defaults = { count: 60, perToken: 4 };
-    const mixture = readSoftmaxExperts(reader, decoder, defaults, {
+    const mixture = readSharedQwenExperts(reader, decoder, {
+      ...{ count: 60, perToken: 4, size: 1408, sharedSize: 5632 },
       sparse: readSparseSteps(reader, decoder.blocks),
-      size: reader.count('moe_intermediate_size', 1408),
-      shared: {
-        name: 'mlp.shared_expert',
-        size: reader.count('shared_expert_intermediate_size', 5632),
-        gate: 'mlp.shared_expert_gate.weight',
-      },
     });
     return gatedDecoder(
       {
