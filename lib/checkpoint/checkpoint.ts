@@ -13,7 +13,7 @@ import { readHeader, type TensorInfo } from './safetensors-header.js';
 const singleFile = 'model.safetensors';
 export const indexFile = 'model.safetensors.index.json';
 
-/** Consecutive rows of the tensor `source`, as a tensor; all of its rows are parts. */
+/** Consecutive rows of the tensor `source`, all axes but the last taken as one, as a tensor; all of its rows are parts. */
 export interface TensorPart {
   readonly name: string;
   readonly source: string;
@@ -81,7 +81,8 @@ export class Checkpoint {
     const rows = new Map<string, number>();
     for (const { name, source, firstRow, rows: count } of parts) {
       const info = this.tensor(source);
-      const [total = 1, ...rest] = info.shape;
+      const total = rowsOf(info);
+      const rest = info.shape.length > 1 ? info.shape.slice(-1) : [];
       const bytes = info.bytes / total;
       rows.set(source, (rows.get(source) ?? total) - count);
       tensors.delete(source);
@@ -97,9 +98,14 @@ export class Checkpoint {
     if (odd === undefined) return new Checkpoint(this.directory, this.config, tensors, this);
     throw new BallastError(
       'ERR_CHECKPOINT',
-      `Expected as many rows of ${odd} as config.json says but the checkpoint holds ${this.tensor(odd).shape[0]}.`,
+      `Expected as many rows of ${odd} as config.json says but the checkpoint holds ${rowsOf(this.tensor(odd))}.`,
     );
   }
+}
+
+function rowsOf({ shape }: TensorInfo): number {
+  const leading = shape.length > 1 ? shape.slice(0, -1) : shape;
+  return leading.reduce((product, extent) => product * extent, 1);
 }
 
 async function readShards(directory: string, names: Set<string>): Promise<Map<string, TensorInfo>> {

@@ -151,9 +151,12 @@ async function openSource(
 
 /** A run's source, taken apart as the architecture has it that the run wrote. */
 function sourceAs(source: Checkpoint, modelType: string): Checkpoint {
-  if (source.config.model_type === modelType) return source;
-  const { parts = [] } = rewriteModel(source.config, new Set(source.tensors.keys()), modelType);
-  return source.takenApart(parts);
+  const { config, tensors } = source;
+  const names = new Set(tensors.keys());
+  if (config.model_type === modelType) {
+    return source.takenApart(readBlockModel(config, names).parts ?? []);
+  }
+  return source.takenApart(rewriteModel(config, names, modelType).parts ?? []);
 }
 
 /** The result's model with the tensors that `rest` has, under the architecture that was asked for. */

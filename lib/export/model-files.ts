@@ -39,7 +39,8 @@ export async function openModelFiles(directory: string): Promise<ModelFiles> {
     return {
       config,
       tensors,
-      open: async (device, model) => checkpointModel(device, checkpoint, model),
+      open: async (device, model) =>
+        checkpointModel(device, checkpoint.takenApart(model.parts ?? []), model),
     };
   }
   const config = await readConfig(directory);

@@ -2,6 +2,7 @@
 // are added as they are weighed; some models have one besides, through which all tokens go. Experts are linears as all
 // others; the router, a small matrix whose choice decides everything, stays float.
 
+import type { TensorPart } from '../checkpoint/checkpoint.js';
 import type { Activation, Device, Tensor } from '../device/index.js';
 import { gateTimesUp } from './gated-mlp.js';
 import { hold } from './hold.js';
@@ -69,6 +70,26 @@ function expertsOf({ count, size, names, shared }: Experts): Expert[] {
     routed: true as const,
   }));
   return shared === undefined ? routed : [...routed, { prefix: shared.name, size: shared.size }];
+}
+
+/** What each expert has of tensors that hold those of all, [experts, out, in], and of gate and up as one. */
+export function fusedExpertParts(
+  block: string,
+  { count, size, names }: Experts,
+  hiddenSize: number,
+) {
+  const list = `${block}.${names.list}`;
+  const part = (source: string, expert: number, name: string, firstRow: number, rows: number) => ({
+    name: `${list}.${expert}.${name}.weight`,
+    source: `${list}.${source}`,
+    firstRow,
+    rows,
+  });
+  return Array.from({ length: count }, (_, i): TensorPart[] => [
+    part('gate_up_proj', i, names.gate, 2 * i * size, size),
+    part('gate_up_proj', i, names.up, (2 * i + 1) * size, size),
+    part('down_proj', i, names.down, i * hiddenSize, hiddenSize),
+  ]).flat();
 }
 
 /** In order of execution: what reads hidden states, of all experts, then what gives them. */

@@ -4,9 +4,9 @@
 
 import type { Activation } from '../device/index.js';
 import type { AttentionShape } from './attention-shape.js';
-import type { Experts } from './experts.js';
+import { type Experts, fusedExpertParts } from './experts.js';
 import { gatedBlock, scaled } from './gated-block.js';
-import { gatedShapes } from './gated-shape.js';
+import { gatedShapes, mixtureOf } from './gated-shape.js';
 import type { LinearAttention } from './linear-attention.js';
 import type { LinearBias } from './linear-bias.js';
 import type { Config, LanguageModel } from './model.js';
@@ -106,10 +106,13 @@ export function gatedDecoder(
   const headTensors = [projection, ...finalNorms];
   const finalStates: LanguageModel['finalStates'] = (x, weights, { device }) =>
     decoderNorm(device, x, weights, finalNorm, shape.hiddenSize, decoder.norm);
+  const blockName = (index: number) => `${root}layers.${index}`;
+  const parts = partsOf(decoder, blockName, tensors);
   return {
     ...decoder,
     ...shapes,
     decoder,
+    ...(parts.length > 0 && { parts }),
     embedTensors: [embedding],
     headTensors,
     outerShapes: {
@@ -118,7 +121,7 @@ export function gatedDecoder(
       ...vectorShapes(shape.hiddenSize, ...finalNorms),
     },
     slots: { ...shapes.slots, model: normSlot(headTensors, finalNorm) },
-    blockName: (index) => `${root}layers.${index}`,
+    blockName,
     embed(ids, weights, { device }) {
       const x = device.embedding(ids, weights.get(embedding));
       return scaled(x, decoder.embeddingScale);
@@ -132,4 +135,17 @@ export function gatedDecoder(
       return decoder.logitCap === 0 ? logits : device.softcap(logits, decoder.logitCap);
     },
   };
+}
+
+/** Of blocks whose experts the checkpoint holds as one tensor. */
+function partsOf(
+  decoder: GatedDecoder,
+  blockName: (index: number) => string,
+  tensors: ReadonlySet<string>,
+) {
+  return Array.from({ length: decoder.blocks }, (_, index) => {
+    const experts = mixtureOf(decoder, index);
+    const parts = experts && fusedExpertParts(blockName(index), experts, decoder.shape.hiddenSize);
+    return parts?.filter(({ source }) => tensors.has(source)) ?? [];
+  }).flat();
 }

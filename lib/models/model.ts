@@ -138,6 +138,8 @@ export interface BlockModel extends BlockShape {
    * all of them, zeros where nothing is added. Absent where no field can add one.
    */
   readonly biasFields?: Config;
+  /** What the checkpoint holds as one tensor and the model as several: it is run from the checkpoint that is taken apart so. */
+  readonly parts?: readonly TensorPart[];
   /** Modules of the checkpoint that are neither run nor quantized, such as what encodes images beside a language model. */
   readonly otherParts?: readonly string[];
   /** And where a constant on the final hidden states folds, by its full name. */

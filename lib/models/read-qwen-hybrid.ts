@@ -7,6 +7,7 @@ import type { GatedDecoder } from './gated-decoder.js';
 import type { LinearAttention } from './linear-attention.js';
 import { attentionLinears } from './linear-bias.js';
 import type { LanguageModel } from './model.js';
+import { readSharedQwenExperts } from './read-experts.js';
 import { type GatedDefaults, readBiases, readGatedDecoder } from './read-gated-decoder.js';
 
 /** vLLM looks for another field than attention_bias, which is never there. */
@@ -42,6 +43,18 @@ export function readQwenHybrid(
     linearAttention: readLinearAttention(reader, decoder, projections),
     ...readBiases(reader, { mlp: false }),
   };
+}
+
+/** Qwen3.5 with experts in all blocks, and one more that all tokens go through. */
+export function readQwenHybridExperts(reader: ConfigReader, modelType: string): GatedDecoder {
+  const sizes = { size: 512, sharedSize: 512 };
+  // No block has a plain MLP, and config.json no size of one.
+  const decoder = readQwenHybrid(reader, modelType, 'separate', { mlpSize: sizes.size });
+  const mixture = readSharedQwenExperts(reader, decoder, {
+    ...{ count: 256, perToken: 8, ...sizes },
+    normalized: true,
+  });
+  return { ...decoder, mixture };
 }
 
 function readLinearAttention(

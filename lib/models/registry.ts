@@ -39,6 +39,8 @@ import { qwen2Moe } from './architectures/qwen2-moe.js';
 import { qwen2Vl } from './architectures/qwen2-vl.js';
 import { qwen3 } from './architectures/qwen3.js';
 import { qwen35 } from './architectures/qwen3-5.js';
+import { qwen35Moe } from './architectures/qwen3-5-moe.js';
+import { qwen35MoeText } from './architectures/qwen3-5-moe-text.js';
 import { qwen35Text } from './architectures/qwen3-5-text.js';
 import { qwen3Moe } from './architectures/qwen3-moe.js';
 import { qwen3Next } from './architectures/qwen3-next.js';
@@ -98,6 +100,8 @@ export const architectures: readonly Architecture[] = [
   qwen2Vl,
   qwen3,
   qwen35,
+  qwen35Moe,
+  qwen35MoeText,
   qwen35Text,
   qwen3Moe,
   qwen3Next,

@@ -123,11 +123,11 @@ export function modelOf(source: Checkpoint, { architecture }: ResolvedOptions) {
   const { config, tensors, directory } = source;
   expectFloatWeights(config, directory);
   const names = new Set(tensors.keys());
-  const { parts, ...result }: Rewrite & { readonly model: BlockModel } =
+  const { parts = [], ...result }: Rewrite & { readonly model: BlockModel } =
     architecture === undefined
       ? { config, model: readBlockModel(config, names) }
       : rewriteModel(config, names, architecture);
-  const checkpoint = source.takenApart(parts ?? []);
+  const checkpoint = source.takenApart([...parts, ...(result.model.parts ?? [])]);
   expectTensors(checkpoint, result.model);
   return { ...result, checkpoint };
 }

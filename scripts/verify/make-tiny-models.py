@@ -146,6 +146,12 @@ HYBRID = dict(
 HYBRID_ROPE = dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5)
 # Experts are narrower than dense blocks, where there are some.
 MIXTURE = dict(GATED, moe_intermediate_size=24, num_experts_per_tok=2)
+HYBRID_MIXTURE = dict(
+    {name: value for name, value in {**MIXTURE, **HYBRID}.items() if name != "intermediate_size"},
+    rope_parameters=HYBRID_ROPE,
+    num_experts=4,
+    shared_expert_intermediate_size=20,
+)
 
 VARIANTS = {
     "llama": ("Llama", dict(GATED, rope_parameters=dict(rope_type="default", rope_theta=10000.0))),
@@ -519,6 +525,14 @@ VARIANTS = {
             vision_config=dict(QWEN_ENCODER, hidden_size=8, out_hidden_size=32, num_position_embeddings=16),
         ),
     ),
+    "qwen3-5-moe": (
+        "Qwen3_5Moe",
+        dict(
+            text_config=dict(HYBRID_MIXTURE),
+            vision_config=dict(QWEN_ENCODER, hidden_size=8, out_hidden_size=32, num_position_embeddings=16),
+        ),
+    ),
+    "qwen3-5-moe-text": ("Qwen3_5MoeText", HYBRID_MIXTURE),
 }
 # Least difference of scores between the last expert that a token gets and the first that it does not.
 LEAST_MARGIN = 1e-3
