@@ -150,7 +150,7 @@ HYBRID_MIXTURE = dict(
     {name: value for name, value in {**MIXTURE, **HYBRID}.items() if name != "intermediate_size"},
     rope_parameters=HYBRID_ROPE,
     num_experts=4,
-    shared_expert_intermediate_size=20,
+    shared_expert_intermediate_size=40,
 )
 
 VARIANTS = {
@@ -503,7 +503,7 @@ VARIANTS = {
             {**MIXTURE, **HYBRID},
             rope_parameters=HYBRID_ROPE,
             num_experts=4,
-            shared_expert_intermediate_size=20,
+            shared_expert_intermediate_size=40,
             mlp_only_layers=[2],
         ),
     ),
