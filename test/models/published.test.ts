@@ -28,6 +28,19 @@ const gemma3 = {
   final_logit_softcapping: null,
 };
 const phi3 = { model_type: 'phi3', rms_norm_eps: 1e-5, attention_bias: false };
+const hybrid = {
+  head_dim: 256,
+  max_position_embeddings: 262144,
+  rope_parameters: { rope_type: 'default', rope_theta: 1e7, partial_rotary_factor: 0.25 },
+  full_attention_interval: 4,
+  linear_conv_kernel_dim: 4,
+  linear_key_head_dim: 128,
+  linear_value_head_dim: 128,
+  linear_num_key_heads: 16,
+  linear_num_value_heads: 32,
+  moe_intermediate_size: 512,
+  shared_expert_intermediate_size: 512,
+};
 const factors = Array.from({ length: 48 }, (_, i) => 1 + i);
 
 const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
@@ -312,6 +325,39 @@ const published: [string, number, Config][] = [
       moe_layer_start_index: 1,
       moe_layer_end_index: 27,
       moe_layer_interval: 1,
+    },
+  ],
+  [
+    'Qwen3-Next-80B-A3B',
+    79_674_391_296,
+    {
+      model_type: 'qwen3_next',
+      ...sizes(2048, 5632, 48, 16, 2, 151936),
+      ...hybrid,
+      num_experts: 512,
+      num_experts_per_tok: 10,
+      decoder_sparse_step: 1,
+      mlp_only_layers: [],
+    },
+  ],
+  [
+    'Qwen3.5-9B',
+    8_953_803_264,
+    {
+      model_type: 'qwen3_5_text',
+      ...sizes(4096, 12288, 32, 16, 4, 248320),
+      ...hybrid,
+    },
+  ],
+  [
+    'Qwen3.5-35B-A3B',
+    34_660_610_688,
+    {
+      model_type: 'qwen3_5_moe_text',
+      ...sizes(2048, 512, 40, 16, 2, 248320),
+      ...hybrid,
+      num_experts: 256,
+      num_experts_per_tok: 8,
     },
   ],
 ];
