@@ -49,7 +49,8 @@ struct MapParams {
 };
 struct SelectionParams {
   View in;
-  View index;  // absent for Transpose
+  View beside;  // optional, of SelectColumns alone
+  View index;   // absent for Transpose
   View out;
 };
 
@@ -132,8 +133,8 @@ constexpr std::uint64_t LayoutOf() {
 // Differs when the table or an operand changed its size. A change that keeps all sizes comes with a
 // new version of the package, whose library stands beside its addon.
 constexpr std::uint64_t kLayout =
-    LayoutOf<Functions, View, MatmulParams, AttentionParams, LayerNormParams, RmsNormParams,
-             RopeParams, EmbeddingParams, CrossEntropyParams, ChooseExpertsParams,
+    LayoutOf<Functions, View, SelectionParams, MatmulParams, AttentionParams, LayerNormParams,
+             RmsNormParams, RopeParams, EmbeddingParams, CrossEntropyParams, ChooseExpertsParams,
              ExpertWeightsParams, AddExpertParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
              QuantizeParams, DequantizeParams, CodeWordsParams, CodeBlocksParams, FactorizeParams,
