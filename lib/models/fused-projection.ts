@@ -1,4 +1,4 @@
-// What one linear gives side by side: queries, keys and values, or gates and what they multiply.
+// What one linear gives side by side: queries, keys and values, or gates and what they multiply; and columns taken from it.
 
 import type { Device, Tensor } from '../device/index.js';
 
@@ -12,7 +12,11 @@ export function splitColumns<const Widths extends readonly number[]>(
   const parts = widths.map((width) => {
     const first = next;
     next += width;
-    return selected(device, fused, width, (channel) => first + channel);
+    return pickColumns(
+      device,
+      fused,
+      indices(width, (channel) => first + channel),
+    );
   });
   return parts as { [Part in keyof Widths]: Tensor };
 }
@@ -24,19 +28,27 @@ export function splitHeads(
   headSize: number,
 ): [query: Tensor, key: Tensor, value: Tensor] {
   const part = (which: number) =>
-    selected(device, fused, fused.cols / 3, (channel) => {
-      const head = Math.floor(channel / headSize);
-      return (3 * head + which) * headSize + (channel % headSize);
-    });
+    pickColumns(
+      device,
+      fused,
+      indices(fused.cols / 3, (channel) => {
+        const head = Math.floor(channel / headSize);
+        return (3 * head + which) * headSize + (channel % headSize);
+      }),
+    );
   return [part(0), part(1), part(2)];
 }
 
-function selected(
+/** Columns of x, and of what is `beside` it where they are counted on. */
+export function pickColumns(
   device: Device,
-  fused: Tensor,
-  width: number,
-  columnOf: (channel: number) => number,
+  x: Tensor,
+  columns: Int32Array,
+  beside?: Tensor,
 ): Tensor {
-  const columns = Int32Array.from({ length: width }, (_, channel) => columnOf(channel));
-  return device.selectColumns(fused, device.upload('int32', [width], columns));
+  return device.selectColumns(x, device.upload('int32', [columns.length], columns), beside);
+}
+
+function indices(width: number, columnOf: (channel: number) => number): Int32Array {
+  return Int32Array.from({ length: width }, (_, channel) => columnOf(channel));
 }

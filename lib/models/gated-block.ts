@@ -7,6 +7,7 @@ import type { GatedDecoder } from './gated-decoder.js';
 import { gateTimesUp } from './gated-mlp.js';
 import { mixtureOf } from './gated-shape.js';
 import { hold } from './hold.js';
+import { latentAttention } from './latent-attention.js';
 import type { BlockContext, LanguageModel, Linear } from './model.js';
 import { decoderNorm } from './norms.js';
 import { once } from './once.js';
@@ -28,7 +29,7 @@ export function scaled(x: Tensor, factor: number): Tensor {
 }
 
 export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
-  const { shape, norms, queryKeyNorms, windows, rotaries, residualScale } = decoder;
+  const { shape, norms, queryKeyNorms, windows, rotaries, residualScale, latent } = decoder;
   const attention = {
     ...decoder,
     softcap: decoder.attentionCap,
@@ -55,12 +56,16 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
     };
 
     const h = once(() => operand(x, norms.attention));
-    const attended = () =>
-      rotaryAttention(h(), call, context, attention, {
+    const attended = () => {
+      if (latent !== undefined) {
+        return latentAttention(h(), weights, call, context, latent, decoder);
+      }
+      return rotaryAttention(h(), call, context, attention, {
         rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
         window: windows[index] ?? 0,
         prepare: normed,
       });
+    };
     const y = hold(context, 'middle', () => {
       const mixed = hold(context, 'attended', attended);
       return addOutput('self_attn.o_proj', mixed, x, norms.attentionOutput);

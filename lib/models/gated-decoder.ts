@@ -7,6 +7,7 @@ import type { AttentionShape } from './attention-shape.js';
 import type { Experts } from './experts.js';
 import { gatedBlock, scaled } from './gated-block.js';
 import { gatedShapes } from './gated-shape.js';
+import type { LatentShape } from './latent-attention.js';
 import type { LinearBias } from './linear-bias.js';
 import type { Config, LanguageModel } from './model.js';
 import {
@@ -28,6 +29,8 @@ export interface GatedDecoder {
   readonly tiedHead: boolean;
 
   readonly shape: AttentionShape;
+  /** Where query, key and value are made of latents; `shape` then has the heads of queries and keys. */
+  readonly latent?: LatentShape;
   readonly rotary: Rotary;
   /** Of each block, where not all turn alike; undefined for one that does not turn. */
   readonly rotaries?: readonly (Rotary | undefined)[];

@@ -2,6 +2,7 @@
 
 import { type Experts, expertLinears, expertTensors } from './experts.js';
 import type { GatedDecoder } from './gated-decoder.js';
+import { latentLinears, latentTensors } from './latent-attention.js';
 import { linear, linearSlot } from './linear-bias.js';
 import type { BlockShape, FoldSlot, LinearSpec } from './model.js';
 import { decoderNormTensors } from './norms.js';
@@ -36,7 +37,7 @@ export function gatedShapes(decoder: GatedDecoder): Shapes {
 }
 
 function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shapes {
-  const { shape, norm, norms, queryKeyNorms, residualScale } = decoder;
+  const { shape, norm, norms, queryKeyNorms, residualScale, latent } = decoder;
   const linears = [
     ...attentionSpecs(decoder),
     ...(experts ? expertLinears(experts, shape.hiddenSize) : mlpSpecs(decoder)),
@@ -49,7 +50,10 @@ function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shape
   const mlp: FoldSlot = experts
     ? { kind: 'none', reason: 'no single linear gives what experts add up to.' }
     : outputSlot('mlp.down_proj', norms.mlpOutput);
-  const tensorShapes = experts ? expertTensors(experts, shape.hiddenSize) : {};
+  const tensorShapes = {
+    ...(latent && latentTensors(latent)),
+    ...(experts && expertTensors(experts, shape.hiddenSize)),
+  };
   return {
     hiddenSize: shape.hiddenSize,
     linears,
@@ -61,7 +65,8 @@ function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shape
       ),
       ...Object.keys(tensorShapes),
     ],
-    ...(experts && { experts, tensorShapes }),
+    ...(experts && { experts }),
+    tensorShapes,
     slots: {
       attention: outputSlot('self_attn.o_proj', norms.attentionOutput),
       mlp,
@@ -70,7 +75,8 @@ function shapeOfKind(decoder: GatedDecoder, experts: Experts | undefined): Shape
   };
 }
 
-function attentionSpecs({ shape, biases, fusedProjections }: GatedDecoder): LinearSpec[] {
+function attentionSpecs({ shape, latent, biases, fusedProjections }: GatedDecoder): LinearSpec[] {
+  if (latent !== undefined) return latentLinears(latent, biases.projections, biases.output);
   const { hiddenSize, heads, headSize } = shape;
   return [
     ...projections(shape, fusedProjections).map((projection) => ({
