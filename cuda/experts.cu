@@ -46,13 +46,16 @@ __device__ __forceinline__ bool comes_before(const Choice& a, const Choice& b) {
   return nan_a == nan_b ? a.column < b.column : nan_b;
 }
 
-// value(i) of all columns; behind all of them lies NaN at column `columns`.
-template <class Value>
-__device__ __forceinline__ void choose(int columns, int count, std::int32_t* chosen, Value value) {
+// The first `count` of the columns that are open, by value(i): every lane calls take(round,
+// column). Behind all columns lies NaN at column `columns`.
+template <class Open, class Value, class Take>
+__device__ __forceinline__ void in_order(int columns, int count, Open open, Value value,
+                                         Take take) {
   Choice last = {INFINITY, -1};
   for (int round = 0; round < count; ++round) {
     Choice best = {NAN, columns};
     for (int i = threadIdx.x; i < columns; i += kWarp) {
+      if (!open(i)) continue;
       const Choice own = {value(i), i};
       if (comes_before(last, own) && comes_before(own, best)) best = own;
     }
@@ -63,25 +66,69 @@ __device__ __forceinline__ void choose(int columns, int count, std::int32_t* cho
       if (comes_before(other, best)) best = other;
     }
     last = best;
-    if (threadIdx.x == 0) chosen[round] = best.column;
+    take(round, best.column);
   }
 }
 
+struct Groups {
+  int count;
+  int kept;
+  int size;
+  int best;  // how many of its best columns a group is worth
+};
+
+// What the group that begins at column `first` is worth: as on the CPU.
+template <class Value>
+__device__ __forceinline__ double worth(const Groups& groups, int first, Value value) {
+  Choice largest = {NAN, groups.size}, next = largest;
+  for (int i = 0; i < groups.size; ++i) {
+    const Choice own = {value(first + i), i};
+    if (comes_before(own, largest)) {
+      next = largest;
+      largest = own;
+    } else if (comes_before(own, next)) {
+      next = own;
+    }
+  }
+  return groups.best == 1 ? largest.value : largest.value + next.value;
+}
+
+template <class Value>
+__device__ __forceinline__ void choose(const Groups& groups, int count, std::int32_t* chosen,
+                                       Value value) {
+  static_assert(ChooseExpertsParams::kMostGroups <= 64);
+  std::uint64_t kept = ~std::uint64_t{0};
+  if (groups.kept < groups.count) {
+    kept = 0;
+    in_order(
+        groups.count, groups.kept, [](int) { return true; },
+        [=](int i) { return worth(groups, i * groups.size, value); },
+        [&kept](int, int group) { kept |= std::uint64_t{1} << group; });
+  }
+  in_order(
+      groups.count * groups.size, count,
+      [=](int i) { return (kept >> (i / groups.size) & 1) != 0; }, value,
+      [=](int round, int column) {
+        if (threadIdx.x == 0) chosen[round] = column;
+      });
+}
+
 __global__ void choose_experts_kernel(const float* logits, const float* bias, std::int64_t rows,
-                                      int experts, int count, Scoring scoring,
+                                      Groups groups, int count, Scoring scoring,
                                       std::int32_t* chosen) {
   const std::int64_t row = own_row();
   if (row >= rows) return;
+  const int experts = groups.count * groups.size;
   logits += row * experts;
   chosen += row * count;
   if (bias == nullptr) {
-    return choose(experts, count, chosen, [=](int i) -> double { return logits[i]; });
+    return choose(groups, count, chosen, [=](int i) -> double { return logits[i]; });
   }
   if (scoring == Scoring::kSigmoid) {
-    return choose(experts, count, chosen, [=](int i) { return sigmoid(logits[i]) + bias[i]; });
+    return choose(groups, count, chosen, [=](int i) { return sigmoid(logits[i]) + bias[i]; });
   }
   const ExpertSoftmax softmax = softmax_over(experts, [=](int i) { return logits[i]; });
-  choose(experts, count, chosen, [=](int i) { return softmax.of(logits[i]) + bias[i]; });
+  choose(groups, count, chosen, [=](int i) { return softmax.of(logits[i]) + bias[i]; });
 }
 
 __global__ void expert_weights_kernel(const float* logits, const std::int32_t* chosen,
@@ -134,9 +181,13 @@ void ChooseExperts(const Context& context, const ChooseExpertsParams& p) {
   const std::int64_t rows = p.logits.rows();
   if (rows == 0) return;
   const auto blocks = static_cast<unsigned>(DivideUp(rows, kWarpRows));
+  const Groups groups = {.count = static_cast<int>(p.groups),
+                         .kept = static_cast<int>(p.kept_groups),
+                         .size = static_cast<int>(p.logits.cols() / p.groups),
+                         .best = static_cast<int>(p.best_of_group)};
   choose_experts_kernel<<<blocks, dim3(kWarp, kWarpRows), 0, context.stream>>>(
-      p.logits.f32(), p.bias.f32(), rows, static_cast<int>(p.logits.cols()),
-      static_cast<int>(p.chosen.cols()), p.scoring, p.chosen.i32());
+      p.logits.f32(), p.bias.f32(), rows, groups, static_cast<int>(p.chosen.cols()), p.scoring,
+      p.chosen.i32());
   CheckLaunch("chooseExperts");
 }
 

@@ -50,7 +50,8 @@ struct MapParams {
 };
 struct SelectionParams {
   View in;
-  View index;  // absent for Transpose
+  View beside;  // optional, of SelectColumns alone
+  View index;   // absent for Transpose
   View out;
 };
 
@@ -135,8 +136,8 @@ constexpr std::uint64_t LayoutOf() {
 // Differs when the table or an operand changed its size. A change that keeps all sizes comes with a
 // new version of the package, whose library stands beside its addon.
 constexpr std::uint64_t kLayout =
-    LayoutOf<Functions, View, MatmulParams, AttentionParams, LayerNormParams, RmsNormParams,
-             RopeParams, EmbeddingParams, CrossEntropyParams, ChooseExpertsParams,
+    LayoutOf<Functions, View, SelectionParams, MatmulParams, AttentionParams, LayerNormParams,
+             RmsNormParams, RopeParams, EmbeddingParams, CrossEntropyParams, ChooseExpertsParams,
              ExpertWeightsParams, AddExpertParams, CausalConvolutionParams, GatedDeltaRuleParams,
              ChannelSumParams, SecondMomentParams, MomentParams, MatvecParams, QuadraticFormParams,
              FakeQuantizeParams, FindScalesParams, QuantizeParams, DequantizeParams,

@@ -33,11 +33,14 @@ __global__ void transpose_kernel(const Word* in, std::int64_t rows, std::int64_t
 template <class Word>
 void GatherColumns(const Context& context, const SelectionParams& p) {
   const std::int64_t in_columns = p.in.cols(), columns = p.out.cols();
+  const std::int64_t beside_columns = p.beside.cols();
   const std::int32_t* index = p.index.i32();
-  const Word* in = p.in.as<Word>();
+  const Word *in = p.in.as<Word>(), *beside = p.beside.as<Word>();
   Word* out = p.out.as<Word>();
   ForEach(context, "selectColumns", p.out.shape.elements(), [=] __device__(std::int64_t i) {
-    out[i] = in[i / columns * in_columns + index[i % columns]];
+    const std::int64_t row = i / columns, column = index[i % columns];
+    out[i] = column < in_columns ? in[row * in_columns + column]
+                                 : beside[row * beside_columns + column - in_columns];
   });
 }
 
@@ -55,7 +58,8 @@ void GatherRows(const Context& context, const SelectionParams& p) {
 }  // namespace
 
 void SelectColumns(const Context& context, const SelectionParams& params) {
-  CheckIndex(context, "columns", params.index, params.in.cols());
+  const std::int64_t beside = params.beside.empty() ? 0 : params.beside.cols();
+  CheckIndex(context, "columns", params.index, params.in.cols() + beside);
   WithWord(params.in.dtype,
            [&](auto word) { GatherColumns<typename decltype(word)::type>(context, params); });
 }

@@ -107,7 +107,7 @@ interface NativeAddon {
   scale(device: Device, tensor: Handle, factor: number): NativeTensor;
   activate(device: Device, kind: Activation, tensor: Handle): NativeTensor;
   softcap(device: Device, tensor: Handle, cap: number): NativeTensor;
-  selectColumns(device: Device, tensor: Handle, index: Handle): NativeTensor;
+  selectColumns(device: Device, tensor: Handle, index: Handle, beside: Optional): NativeTensor;
   selectRows(device: Device, tensor: Handle, index: Handle): NativeTensor;
   transpose(device: Device, tensor: Handle): NativeTensor;
   matmul(
@@ -171,7 +171,13 @@ interface NativeAddon {
     device: Device,
     logits: Handle,
     bias: Optional,
-    options: { count: number; scoring: Scoring },
+    options: {
+      count: number;
+      scoring: Scoring;
+      groups: number;
+      keptGroups: number;
+      bestOfGroup: number;
+    },
   ): NativeTensor;
   expertWeights(
     device: Device,

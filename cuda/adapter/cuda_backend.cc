@@ -75,14 +75,15 @@ class CudaBackend final : public Backend {
   void Softcap(const View& in, double cap, const View& out) override {
     Run(library_.softcap, {.in = in, .out = out, .value = cap});
   }
-  void SelectColumns(const View& in, const View& index, const View& out) override {
-    Run(library_.select_columns, {.in = in, .index = index, .out = out});
+  void SelectColumns(const View& in, const View& beside, const View& index,
+                     const View& out) override {
+    Run(library_.select_columns, {.in = in, .beside = beside, .index = index, .out = out});
   }
   void SelectRows(const View& in, const View& index, const View& out) override {
-    Run(library_.select_rows, {.in = in, .index = index, .out = out});
+    Run(library_.select_rows, {.in = in, .beside = {}, .index = index, .out = out});
   }
   void Transpose(const View& in, const View& out) override {
-    Run(library_.transpose, {.in = in, .index = {}, .out = out});
+    Run(library_.transpose, {.in = in, .beside = {}, .index = {}, .out = out});
   }
   void Matmul(const MatmulParams& p) override { Run(library_.matmul, p); }
   void Attention(const AttentionParams& p) override { Run(library_.attention, p); }

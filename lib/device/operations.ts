@@ -54,6 +54,24 @@ export interface AttentionOptions {
   readonly dtype?: OperandType | undefined;
 }
 
+/** Runs of as many experts each, of which the best are chosen first. */
+export interface ExpertGroups {
+  readonly count: number;
+  readonly kept: number;
+  /** A group is worth the sum of so many of its largest choice values, 1 or 2. */
+  readonly best: number;
+}
+
+export interface ChooseExpertsOptions {
+  /** Of experts that are chosen. */
+  readonly count: number;
+  readonly scoring: Scoring;
+  /** [e] float32. */
+  readonly bias?: Tensor | undefined;
+  /** Absent where all experts are one group. */
+  readonly groups?: ExpertGroups | undefined;
+}
+
 /** Two uniform quantizers that meet at a threshold; see TwinQuantizeParams. */
 export interface TwinOptions {
   readonly threshold: number;
@@ -121,8 +139,11 @@ export abstract class Operations {
     return this.make(() => native().softcap(this.native, tensor.handle, cap));
   }
 
-  selectColumns(tensor: Tensor, index: Tensor): Tensor {
-    return this.make(() => native().selectColumns(this.native, tensor.handle, index.handle));
+  /** Columns of `tensor`, or of `tensor` and then, counted on, those of what is `beside` it. */
+  selectColumns(tensor: Tensor, index: Tensor, beside?: Tensor): Tensor {
+    return this.make(() =>
+      native().selectColumns(this.native, tensor.handle, index.handle, beside?.handle),
+    );
   }
 
   selectRows(tensor: Tensor, index: Tensor): Tensor {
@@ -224,15 +245,18 @@ export abstract class Operations {
 
   /**
    * [n, count] int32: the columns of each row with the largest logits, or with `bias` [e] the largest score + bias;
-   * largest first, of equal ones the lower column first.
+   * largest first, of equal ones the lower column first. With `groups` only columns of the best ones count.
    */
-  chooseExperts(
-    logits: Tensor,
-    options: { count: number; scoring: Scoring; bias?: Tensor | undefined },
-  ): Tensor {
-    const { count, scoring, bias } = options;
+  chooseExperts(logits: Tensor, options: ChooseExpertsOptions): Tensor {
+    const { count, scoring, bias, groups } = options;
+    const { count: runs = 1, kept = 1, best = 1 } = groups ?? {};
+    const grouped = { groups: runs, keptGroups: kept, bestOfGroup: best };
     return this.make(() =>
-      native().chooseExperts(this.native, logits.handle, bias?.handle, { count, scoring }),
+      native().chooseExperts(this.native, logits.handle, bias?.handle, {
+        count,
+        scoring,
+        ...grouped,
+      }),
     );
   }
 

@@ -106,6 +106,11 @@ export class ConfigReader {
     return this.#config[field] === null ? 0 : this.positive(field, fallback);
   }
 
+  /** A positive whole number, or undefined where the field is null, which is not the same as absent: then `fallback`. */
+  countOrNull(field: string, fallback: number): number | undefined {
+    return this.#config[field] === null ? undefined : this.count(field, fallback);
+  }
+
   boolean(field: string, fallback: boolean): boolean {
     const value = this.#value(field, fallback);
     if (typeof value !== 'boolean') throw this.#wrong(field, 'true or false');

@@ -3,7 +3,7 @@
 // others; the router, a small matrix whose choice decides everything, stays float.
 
 import type { TensorPart } from '../checkpoint/checkpoint.js';
-import type { Activation, Device, Tensor } from '../device/index.js';
+import type { Activation, Device, ExpertGroups, Tensor } from '../device/index.js';
 import { gateTimesUp } from './gated-mlp.js';
 import { hold } from './hold.js';
 import { linear, withoutBias } from './linear-bias.js';
@@ -27,6 +27,8 @@ export interface Experts {
   /** What scores become of logits, and whether those of the chosen are divided by their sum. */
   readonly scoring: 'softmax' | 'sigmoid';
   readonly normalized: boolean;
+  /** Where only experts of the best groups are chosen from; see `chooseExperts`. */
+  readonly groups?: ExpertGroups | undefined;
   /** What weights of the chosen are multiplied by. */
   readonly scale: number;
   readonly names: ExpertNames;
@@ -136,14 +138,14 @@ export function expertMlp(
   call: Linear,
   context: BlockContext,
 ): Tensor {
-  const { count, perToken, router, scoring, normalized, scale, names, shared } = experts;
+  const { count, perToken, router, scoring, normalized, groups, scale, names, shared } = experts;
   const { device, route } = context;
   if (route === undefined) throw new RangeError('A block with experts is run with routes.');
   const logits = device.matmul(g, weights.get(router.weight));
   const { chosen, slots, tokens, starts } = route(() => {
     const stored = router.bias === undefined ? undefined : weights.get(router.bias);
     const bias = stored && device.reshape(stored, [count]);
-    return device.chooseExperts(logits, { count: perToken, scoring, bias });
+    return device.chooseExperts(logits, { count: perToken, scoring, bias, groups });
   });
   const own = device.reshape(indices(device, chosen), [g.rows, perToken]);
   const shares = device.expertWeights(logits, own, { scoring, normalized, scale });

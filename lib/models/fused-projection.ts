@@ -1,5 +1,5 @@
 // What one linear gives side by side: queries, keys and values, or gates and what they multiply; of all heads, or head by
-// head.
+// head; and columns taken from it.
 
 import type { Device, Tensor } from '../device/index.js';
 
@@ -30,27 +30,37 @@ export function splitHeads<const Sizes extends readonly number[]>(
   fused: Tensor,
   sizes: Sizes,
 ): { [Part in keyof Sizes]: Tensor } {
-  const parts = headColumns(fused.cols, sizes).map((columns) =>
-    pickColumns(device, fused, columns),
-  );
+  const heads = fused.cols / sizes.reduce((sum, size) => sum + size, 0);
+  const parts = headColumns(heads, sizes).map((columns) => pickColumns(device, fused, columns));
   return parts as { [Part in keyof Sizes]: Tensor };
 }
 
-/** Which of `width` columns each part is, as above. */
-export function headColumns(width: number, sizes: readonly number[]): Int32Array[] {
+/** Which columns each part is, as above. */
+export function headColumns<const Sizes extends readonly number[]>(
+  heads: number,
+  sizes: Sizes,
+): { [Part in keyof Sizes]: Int32Array } {
   const headSize = sizes.reduce((sum, size) => sum + size, 0);
   let next = 0;
-  return sizes.map((size) => {
+  const parts = sizes.map((size) => {
     const first = next;
     next += size;
-    return indices((width / headSize) * size, (channel) => {
-      return Math.floor(channel / size) * headSize + first + (channel % size);
-    });
+    return indices(
+      heads * size,
+      (channel) => Math.floor(channel / size) * headSize + first + (channel % size),
+    );
   });
+  return parts as { [Part in keyof Sizes]: Int32Array };
 }
 
-export function pickColumns(device: Device, x: Tensor, columns: Int32Array): Tensor {
-  return device.selectColumns(x, device.upload('int32', [columns.length], columns));
+/** Columns of x, and of what is `beside` it where they are counted on. */
+export function pickColumns(
+  device: Device,
+  x: Tensor,
+  columns: Int32Array,
+  beside?: Tensor,
+): Tensor {
+  return device.selectColumns(x, device.upload('int32', [columns.length], columns), beside);
 }
 
 function indices(width: number, columnOf: (channel: number) => number): Int32Array {

@@ -7,6 +7,7 @@ import type { GatedDecoder } from './gated-decoder.js';
 import { gateTimesUp } from './gated-mlp.js';
 import { linearAttentionOf, mixtureOf } from './gated-shape.js';
 import { hold } from './hold.js';
+import { latentAttention } from './latent-attention.js';
 import { linearAttention, linearAttentionOutput } from './linear-attention.js';
 import type { BlockContext, LanguageModel, Linear } from './model.js';
 import { decoderNorm } from './norms.js';
@@ -29,7 +30,7 @@ export function scaled(x: Tensor, factor: number): Tensor {
 }
 
 export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
-  const { shape, norms, queryKeyNorms, windows, rotaries, residualScale } = decoder;
+  const { shape, norms, queryKeyNorms, windows, rotaries, residualScale, latent } = decoder;
   const attention = {
     ...decoder,
     softcap: decoder.attentionCap,
@@ -58,14 +59,19 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
 
     const h = once(() => operand(x, norms.attention));
     const recurrent = linearAttentionOf(decoder, index);
-    const attended = () =>
-      recurrent !== undefined
-        ? linearAttention(h(), weights, call, context, recurrent)
-        : rotaryAttention(h(), call, context, attention, {
-            rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
-            window: windows[index] ?? 0,
-            prepare: normed,
-          });
+    const attended = () => {
+      if (recurrent !== undefined) {
+        return linearAttention(h(), weights, call, context, recurrent);
+      }
+      if (latent !== undefined) {
+        return latentAttention(h(), weights, call, context, latent, decoder);
+      }
+      return rotaryAttention(h(), call, context, attention, {
+        rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
+        window: windows[index] ?? 0,
+        prepare: normed,
+      });
+    };
     const y = hold(context, 'middle', () => {
       const mixed = hold(context, 'attended', attended);
       const output = recurrent === undefined ? 'self_attn.o_proj' : linearAttentionOutput;

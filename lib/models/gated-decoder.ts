@@ -7,6 +7,7 @@ import type { AttentionShape } from './attention-shape.js';
 import { type Experts, fusedExpertParts } from './experts.js';
 import { gatedBlock, scaled } from './gated-block.js';
 import { gatedShapes, mixtureOf } from './gated-shape.js';
+import type { LatentShape } from './latent-attention.js';
 import type { LinearAttention } from './linear-attention.js';
 import type { LinearBias } from './linear-bias.js';
 import type { Config, LanguageModel } from './model.js';
@@ -29,6 +30,8 @@ export interface GatedDecoder {
   readonly tiedHead: boolean;
 
   readonly shape: AttentionShape;
+  /** Where query, key and value are made of latents; `shape` then has the heads of queries and keys. */
+  readonly latent?: LatentShape;
   /** What some blocks have instead of scores. */
   readonly linearAttention?: LinearAttention;
   /** Whether the query's linear also gives, head by head, what attention's result is gated by (arXiv 2505.06708). */

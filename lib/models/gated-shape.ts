@@ -2,6 +2,7 @@
 
 import { type Experts, expertLinears, expertTensors } from './experts.js';
 import type { GatedDecoder } from './gated-decoder.js';
+import { latentLinears, latentTensors } from './latent-attention.js';
 import {
   type LinearAttention,
   linearAttentionLinears,
@@ -59,7 +60,7 @@ function shapeOfKind(
   experts: Experts | undefined,
   recurrent: LinearAttention | undefined,
 ): Shapes {
-  const { shape, norm, norms, queryKeyNorms, residualScale } = decoder;
+  const { shape, norm, norms, queryKeyNorms, residualScale, latent } = decoder;
   const linears = [
     ...(recurrent ? linearAttentionLinears(recurrent) : attentionSpecs(decoder)),
     ...(experts ? expertLinears(experts, shape.hiddenSize) : mlpSpecs(decoder)),
@@ -74,7 +75,7 @@ function shapeOfKind(
     : outputSlot('mlp.down_proj', norms.mlpOutput);
   const hasHeadNorms = recurrent === undefined && queryKeyNorms !== 'none';
   const tensorShapes = {
-    ...(recurrent && linearAttentionTensors(recurrent)),
+    ...(recurrent ? linearAttentionTensors(recurrent) : latent && latentTensors(latent)),
     ...(experts && expertTensors(experts, shape.hiddenSize)),
   };
   return {
@@ -102,7 +103,8 @@ function shapeOfKind(
 }
 
 function attentionSpecs(decoder: GatedDecoder): LinearSpec[] {
-  const { shape, biases, fusedProjections: fused, gatedAttention: gated } = decoder;
+  const { shape, latent, biases, fusedProjections: fused, gatedAttention: gated } = decoder;
+  if (latent !== undefined) return latentLinears(latent, biases.projections, biases.output);
   const { hiddenSize, heads, headSize } = shape;
   return [
     ...projections(shape, { fused, gated }).map((projection) => ({

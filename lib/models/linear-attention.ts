@@ -127,15 +127,13 @@ function projected(
   const { keyHeads, keySize, valueHeads, valueSize } = shape;
   const group = valueHeads / keyHeads;
   const all = call(names.all, h);
-  const sizes = [keySize, keySize, group * valueSize, group * valueSize] as const;
-  const columns = headColumns(all.cols, sizes);
-  const pick = (...parts: readonly Int32Array[]) =>
-    pickColumns(device, all, Int32Array.from(parts.flatMap((part) => [...part])));
+  const ofValues = group * valueSize;
+  const [query, key, value, gate] = headColumns(keyHeads, [keySize, keySize, ofValues, ofValues]);
   const gates = device.matmul(h, weights.get(names.both));
   const [write, decay] = splitHeads(device, gates, [group, group]);
   return {
-    mixed: pick(...columns.slice(0, 3)),
-    gate: device.activate('silu', pick(...columns.slice(3))),
+    mixed: pickColumns(device, all, Int32Array.of(...query, ...key, ...value)),
+    gate: device.activate('silu', pickColumns(device, all, gate)),
     decay,
     write,
   };

@@ -1,5 +1,6 @@
 // The fields of config.json that say how a decoder's experts are, where several architectures have the same.
 
+import type { ExpertGroups } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { ConfigReader } from './config-reader.js';
 import { type Experts, usualNames } from './experts.js';
@@ -107,37 +108,88 @@ export function sharedExperts(count: number, size: number): Experts['shared'] {
   return count === 0 ? undefined : { name: 'mlp.shared_experts', size: count * size };
 }
 
-/**
- * Of DeepSeek-V3 and those that follow it (arXiv 2412.19437, section 2.1.2): scores are sigmoids, a bias that balances the
- * experts' load counts where they are chosen and not where they are weighed, and the first blocks are dense.
- */
-export function readBalancedExperts(
+/** What a class of small experts after dense blocks has where config.json lacks it. */
+interface SmallExperts {
+  readonly count?: number;
+  readonly perToken?: number;
+  readonly size?: number;
+  readonly shared?: number;
+  readonly dense: number;
+  readonly scale?: number;
+}
+
+/** Of DeepSeek and those that follow it (arXiv 2401.06066): many small experts, and shared ones besides, after dense blocks. */
+export function readSmallExperts(
   reader: ConfigReader,
   decoder: GatedDecoder,
-  defaults: {
-    readonly count?: number;
-    readonly perToken?: number;
-    readonly shared?: number;
-    readonly dense: number;
-    readonly normalized: boolean;
-  },
+  defaults: SmallExperts,
+  own: Pick<Experts, 'router' | 'scoring' | 'normalized'>,
 ): Experts {
-  reader.only('n_group', 1);
-  reader.only('topk_group', 1);
   const fields: ExpertFields = {
-    count: [reader.alias('n_routed_experts', 'num_local_experts'), defaults.count],
+    count: [reader.alias('n_routed_experts', 'num_local_experts', 'num_experts'), defaults.count],
     perToken: ['num_experts_per_tok', defaults.perToken],
   };
   const dense = reader.countOrNone('first_k_dense_replace', defaults.dense);
-  const size = reader.count('moe_intermediate_size', 1408);
+  const size = reader.count('moe_intermediate_size', defaults.size ?? 1408);
   const shared = reader.countOrNone('n_shared_experts', defaults.shared);
   return readExperts(reader, decoder, fields, {
     sparse: Array.from({ length: decoder.blocks }, (_, index) => index >= dense),
     size,
+    scale: reader.positive('routed_scaling_factor', defaults.scale ?? 1),
+    shared: sharedExperts(shared, size),
+    ...own,
+  });
+}
+
+/**
+ * Of DeepSeek-V3 and those that follow it (arXiv 2412.19437, section 2.1.2): scores are sigmoids, a bias that balances the
+ * experts' load counts where they are chosen and not where they are weighed; groups are worth their two best.
+ */
+export function readBalancedExperts(
+  reader: ConfigReader,
+  decoder: GatedDecoder,
+  defaults: SmallExperts & { readonly normalized: boolean; readonly groups?: GroupCounts },
+): Experts {
+  const experts = readSmallExperts(reader, decoder, defaults, {
     router: { weight: 'mlp.gate.weight', bias: 'mlp.gate.e_score_correction_bias' },
     scoring: 'sigmoid',
     normalized: reader.boolean('norm_topk_prob', defaults.normalized),
-    scale: reader.positive('routed_scaling_factor', 1),
-    shared: sharedExperts(shared, size),
   });
+  const groups = defaults.groups ?? { count: 1, kept: 1 };
+  return { ...experts, groups: readGroups(reader, experts, 2, groups) };
 }
+
+/** What such configurations say of it, where they do, though no class of transformers reads it. */
+export function expectBalanced(reader: ConfigReader): void {
+  reader.only('scoring_func', 'sigmoid');
+  reader.only('topk_method', 'noaux_tc');
+  reader.only('moe_layer_freq', 1);
+}
+
+type GroupCounts = Pick<ExpertGroups, 'count' | 'kept'>;
+
+/** The groups that experts are chosen by, worth their `best`; undefined where all are kept. */
+export function readGroups(
+  reader: ConfigReader,
+  { count, perToken }: Experts,
+  best: number,
+  defaults?: GroupCounts,
+): ExpertGroups | undefined {
+  const groups = reader.count('n_group', defaults?.count);
+  const kept = reader.count('topk_group', defaults?.kept);
+  const size = count / groups;
+  const many = Number.isInteger(size) && size >= best && kept <= groups && perToken <= kept * size;
+  if (!many) {
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected n_group to part ${count} experts into equal groups of ${best} at least, and topk_group to be at most n_group and ` +
+        `leave num_experts_per_tok, ${perToken}, to choose, in config.json but received ${groups} and ${kept}.`,
+    );
+  }
+  if (kept === groups) return undefined;
+  if (groups > mostGroups) throw reader.unsupported('n_group', `at most ${mostGroups}`);
+  return { count: groups, kept, best };
+}
+
+/** As many as `chooseExperts` takes. */
+const mostGroups = 64;

@@ -2,7 +2,7 @@
 // architecture's own file starts from.
 
 import { activations } from './activations.js';
-import { readAttentionShape } from './attention-shape.js';
+import { type AttentionShape, readAttentionShape } from './attention-shape.js';
 import type { ConfigReader } from './config-reader.js';
 import type { GatedDecoder } from './gated-decoder.js';
 import { biasByConfig, withoutBias } from './linear-bias.js';
@@ -16,6 +16,8 @@ export interface GatedDefaults {
   readonly eps?: number;
   /** Of the plain MLP, where config.json need not have one. */
   readonly mlpSize?: number;
+  /** Instead of what `head_dim` and its like say. */
+  readonly shape?: AttentionShape;
   readonly rotary?: Omit<RotaryFields, keyof RotarySizes>;
   /** Instead, where what config.json says of rotary positions is read otherwise. */
   readonly readRotary?: (sizes: RotarySizes) => Rotary;
@@ -27,7 +29,7 @@ export function readGatedDecoder(
   modelType: string,
   defaults: GatedDefaults = {},
 ): GatedDecoder {
-  const shape = readAttentionShape(reader, defaults.headSize);
+  const shape = defaults.shape ?? readAttentionShape(reader, defaults.headSize);
   const blocks = reader.depth('num_hidden_layers');
   const maxPositions = reader.count('max_position_embeddings');
   const sizes = { headSize: shape.headSize, maxPositions };

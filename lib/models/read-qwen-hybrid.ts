@@ -6,18 +6,11 @@ import type { ConfigReader } from './config-reader.js';
 import type { GatedDecoder } from './gated-decoder.js';
 import type { LinearAttention } from './linear-attention.js';
 import { attentionLinears } from './linear-bias.js';
-import type { LanguageModel } from './model.js';
 import { readSharedQwenExperts } from './read-experts.js';
 import { type GatedDefaults, readBiases, readGatedDecoder } from './read-gated-decoder.js';
 
 /** vLLM looks for another field than attention_bias, which is never there. */
 export const hybridBiasesNotRead = { vllm: attentionLinears };
-
-/** The model with what predicts tokens further ahead as another part, where the checkpoint has that. */
-export function withPrediction(model: LanguageModel, tensors: ReadonlySet<string>): LanguageModel {
-  const held = [...tensors].some((name) => name.startsWith('mtp.'));
-  return held ? { ...model, otherParts: [...(model.otherParts ?? []), 'mtp'] } : model;
-}
 
 export function readQwenHybrid(
   reader: ConfigReader,

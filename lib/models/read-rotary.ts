@@ -101,7 +101,7 @@ function rotatedChannels(headSize: number, share: number): number {
     throw new BallastError(
       'ERR_CHECKPOINT',
       `Expected rotary embeddings on an even number of a head's ${headSize} channels, ${mostChannels} at most, but config.json ` +
-        `puts them on ${channels} (head_dim, and the share of it that turns).`,
+        `puts them on ${channels} (head_dim or qk_rope_head_dim, and the share of it that turns).`,
     );
   }
   return channels;

@@ -4,6 +4,8 @@ import { BallastError } from '../errors.js';
 import { bloom } from './architectures/bloom.js';
 import { cohere } from './architectures/cohere.js';
 import { cohere2 } from './architectures/cohere2.js';
+import { deepseekV2 } from './architectures/deepseek-v2.js';
+import { deepseekV3 } from './architectures/deepseek-v3.js';
 import { deit } from './architectures/deit.js';
 import { dots1 } from './architectures/dots1.js';
 import { ernie45 } from './architectures/ernie4-5.js';
@@ -16,6 +18,7 @@ import { gemma3Text } from './architectures/gemma3-text.js';
 import { glm } from './architectures/glm.js';
 import { glm4 } from './architectures/glm4.js';
 import { glm4Moe } from './architectures/glm4-moe.js';
+import { glm4MoeLite } from './architectures/glm4-moe-lite.js';
 import { gptBigcode } from './architectures/gpt-bigcode.js';
 import { gptNeox } from './architectures/gpt-neox.js';
 import { gpt2 } from './architectures/gpt2.js';
@@ -66,6 +69,8 @@ export const architectures: readonly Architecture[] = [
   bloom,
   cohere,
   cohere2,
+  deepseekV2,
+  deepseekV3,
   dots1,
   ernie45,
   ernie45Moe,
@@ -77,6 +82,7 @@ export const architectures: readonly Architecture[] = [
   glm,
   glm4,
   glm4Moe,
+  glm4MoeLite,
   gpt2,
   gptBigcode,
   gptNeox,

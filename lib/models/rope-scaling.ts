@@ -84,13 +84,19 @@ const yarn: RopeScaling = (plain, parameters) => {
   return { frequencies, attentionFactor: yarnAttentionFactor(parameters, factor) };
 };
 
+/** What stretching by `factor` asks queries and keys to be multiplied by, more or less of it by `scale`. */
+export function yarnMagnitude(factor: number, scale: number): number {
+  return factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1;
+}
+
 function yarnAttentionFactor(parameters: ConfigReader, factor: number): number {
   if (parameters.has('attention_factor')) return parameters.positive('attention_factor');
-  const magnitude = (scale: number) => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
   const scale = parameters.number('mscale', 0);
   const allChannels = parameters.number('mscale_all_dim', 0);
   const both = scale !== 0 && allChannels !== 0;
-  return both ? magnitude(scale) / magnitude(allChannels) : magnitude(1);
+  return both
+    ? yarnMagnitude(factor, scale) / yarnMagnitude(factor, allChannels)
+    : yarnMagnitude(factor, 1);
 }
 
 /** A factor for each channel pair, one list for sequences within the original context and one for longer ones. */

@@ -46,9 +46,11 @@ class Backend : public Memory {
   virtual void Scale(const View& in, double factor, const View& out) = 0;  // out = factor·in
   virtual void Activate(Activation kind, const View& in, const View& out) = 0;
   virtual void Softcap(const View& in, double cap, const View& out) = 0;  // cap·tanh(in/cap)
-  virtual void SelectColumns(const View& in, const View& index, const View& out) = 0;  // any dtype
-  virtual void SelectRows(const View& in, const View& index, const View& out) = 0;     // any dtype
-  virtual void Transpose(const View& in, const View& out) = 0;                         // any dtype
+  // Of any dtype; an index counts the columns of `in`, then those of `beside`, which may be absent.
+  virtual void SelectColumns(const View& in, const View& beside, const View& index,
+                             const View& out) = 0;
+  virtual void SelectRows(const View& in, const View& index, const View& out) = 0;  // any dtype
+  virtual void Transpose(const View& in, const View& out) = 0;                      // any dtype
 
   virtual void Matmul(const MatmulParams&) = 0;
   virtual void Attention(const AttentionParams&) = 0;

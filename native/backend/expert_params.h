@@ -15,11 +15,19 @@ enum class Scoring { kSoftmax, kSigmoid };
 // column first; always different ones, since NaN counts as lower than everything. Without a bias
 // the choice values are the logits, which both scores keep in order (arXiv 2401.04088, section
 // 2.1); with one score_j + bias_j (arXiv 2412.19437, section 2.1.2).
+// With groups, `groups` runs of as many columns each, only columns of the `kept_groups` best count.
+// What a group is worth is the sum of its `best_of_group` largest choice values: one of them by
+// arXiv 2405.04434, section 2.2.2, two by 2412.19437. NaN and equal values are as among columns.
 struct ChooseExpertsParams {
+  static constexpr std::int64_t kMostGroups = 64;
+
   View logits;  // [n, e] float32
   View bias;    // optional [e] float32
-  View chosen;  // out: [n, k] int32, 1 <= k <= e
+  View chosen;  // out: [n, k] int32, 1 <= k <= columns that count
   Scoring scoring = Scoring::kSoftmax;
+  std::int64_t groups = 1;
+  std::int64_t kept_groups = 1;
+  std::int64_t best_of_group = 1;  // 1 or 2, and no more than a group has
 };
 
 // out[t, j] = scale · score of expert chosen[t, j]. normalized: softmax is taken over the chosen

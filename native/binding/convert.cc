@@ -169,6 +169,9 @@ ChooseExpertsOptions FromJs(const Napi::Value& value, As<ChooseExpertsOptions>) 
   ChooseExpertsOptions options;
   Field(value, "count", options.count);
   Field(value, "scoring", options.scoring);
+  Field(value, "groups", options.groups);
+  Field(value, "keptGroups", options.kept_groups);
+  Field(value, "bestOfGroup", options.best_of_group);
   return options;
 }
 

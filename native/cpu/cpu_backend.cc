@@ -109,8 +109,9 @@ class CpuBackend final : public Backend {
   void Softcap(const View& in, double cap, const View& out) override {
     cpu::Softcap(context_, in, cap, out);
   }
-  void SelectColumns(const View& in, const View& index, const View& out) override {
-    cpu::SelectColumns(context_, in, index, out);
+  void SelectColumns(const View& in, const View& beside, const View& index,
+                     const View& out) override {
+    cpu::SelectColumns(context_, in, beside, index, out);
   }
   void SelectRows(const View& in, const View& index, const View& out) override {
     cpu::SelectRows(context_, in, index, out);

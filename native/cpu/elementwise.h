@@ -17,7 +17,8 @@ void Activate(const Context& context, Activation kind, const View& in, const Vie
 void Softcap(const Context& context, const View& in, double cap, const View& out);
 
 // Both throw Error{kShape} for an index out of range.
-void SelectColumns(const Context& context, const View& in, const View& index, const View& out);
+void SelectColumns(const Context& context, const View& in, const View& beside, const View& index,
+                   const View& out);
 void SelectRows(const Context& context, const View& in, const View& index, const View& out);
 // Of a matrix.
 void Transpose(const Context& context, const View& in, const View& out);

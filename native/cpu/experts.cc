@@ -3,6 +3,7 @@
 #include "native/cpu/experts.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -52,6 +53,47 @@ bool ComesBefore(const double* values, std::int32_t a, std::int32_t b) {
   return nan_a == nan_b ? a < b : nan_b;
 }
 
+bool Exceeds(double a, double b) { return a > b || (std::isnan(b) && !std::isnan(a)); }
+
+// What a group of so many choice values is worth.
+double GroupValue(const double* values, std::int64_t size, std::int64_t best) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  double first = kNone, second = kNone;
+  for (std::int64_t i = 0; i < size; ++i) {
+    if (Exceeds(values[i], first)) {
+      second = first;
+      first = values[i];
+    } else if (Exceeds(values[i], second)) {
+      second = values[i];
+    }
+  }
+  return best == 1 ? first : first + second;
+}
+
+// The first `count` of n columns to the front, in their order.
+void BringFirst(std::int32_t* columns, std::int64_t n, std::int64_t count, const double* values) {
+  std::partial_sort(columns, columns + count, columns + n,
+                    [values](std::int32_t a, std::int32_t b) { return ComesBefore(values, a, b); });
+}
+
+// Writes the columns that count and returns how many they are.
+std::int64_t OpenColumns(const ChooseExpertsParams& p, const double* values,
+                         std::int32_t* columns) {
+  const std::int64_t experts = p.logits.cols(), size = experts / p.groups;
+  std::array<double, ChooseExpertsParams::kMostGroups> worth;
+  std::array<std::int32_t, ChooseExpertsParams::kMostGroups> groups;
+  for (std::int64_t i = 0; i < p.groups && p.kept_groups < p.groups; ++i) {
+    worth[i] = GroupValue(values + i * size, size, p.best_of_group);
+  }
+  std::iota(groups.begin(), groups.begin() + p.groups, 0);
+  if (p.kept_groups < p.groups) BringFirst(groups.data(), p.groups, p.kept_groups, worth.data());
+  for (std::int64_t i = 0; i < p.kept_groups; ++i) {
+    std::int32_t* const own = columns + i * size;
+    std::iota(own, own + size, static_cast<std::int32_t>(groups[i] * size));
+  }
+  return p.kept_groups * size;
+}
+
 void WeighRow(const ExpertWeightsParams& p, std::int64_t row) {
   const std::int64_t experts = p.logits.cols(), count = p.chosen.cols();
   const float* logits = p.logits.f32() + row * experts;
@@ -86,10 +128,7 @@ void ChooseExperts(const Context& context, const ChooseExpertsParams& p) {
         std::int32_t* const all = columns.data();
         for (std::int64_t row = begin; row < end; ++row) {
           ChoiceValues(p, p.logits.f32() + row * experts, values.data());
-          std::iota(all, all + experts, 0);
-          std::partial_sort(all, all + count, all + experts, [&](std::int32_t a, std::int32_t b) {
-            return ComesBefore(values.data(), a, b);
-          });
+          BringFirst(all, OpenColumns(p, values.data(), all), count, values.data());
           std::copy(all, all + count, p.chosen.i32() + row * count);
         }
       },

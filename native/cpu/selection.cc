@@ -13,13 +13,21 @@ namespace {
 constexpr std::int64_t kTaskBytes = 1 << 18;
 
 template <class Word>
-void GatherColumns(const View& in, const View& index, const View& out, std::int64_t begin,
-                   std::int64_t end) {
-  const std::int64_t columns = out.cols();
+void GatherColumns(const View& in, const View& beside, const View& index, const View& out,
+                   std::int64_t begin, std::int64_t end) {
+  const std::int64_t columns = out.cols(), own = in.cols();
   for (std::int64_t row = begin; row < end; ++row) {
-    const Word* from = in.as<Word>() + row * in.cols();
+    const Word* from = in.as<Word>() + row * own;
     Word* to = out.as<Word>() + row * columns;
-    for (std::int64_t j = 0; j < columns; ++j) to[j] = from[index.i32()[j]];
+    if (beside.empty()) {
+      for (std::int64_t j = 0; j < columns; ++j) to[j] = from[index.i32()[j]];
+      continue;
+    }
+    const Word* other = beside.as<Word>() + row * beside.cols();
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const std::int32_t column = index.i32()[j];
+      to[j] = column < own ? from[column] : other[column - own];
+    }
   }
 }
 
@@ -29,13 +37,14 @@ std::int64_t RowBytes(const View& view) {
 
 }  // namespace
 
-void SelectColumns(const Context& context, const View& in, const View& index, const View& out) {
-  CheckIndex("columns", index, in.cols());
+void SelectColumns(const Context& context, const View& in, const View& beside, const View& index,
+                   const View& out) {
+  CheckIndex("columns", index, in.cols() + (beside.empty() ? 0 : beside.cols()));
   WithWord(in.dtype, [&](auto word) {
     context.pool.ParallelFor(
         out.rows(), RowsOfTask(RowBytes(out), kTaskBytes),
         [&](std::int64_t begin, std::int64_t end) {
-          GatherColumns<decltype(word)>(in, index, out, begin, end);
+          GatherColumns<decltype(word)>(in, beside, index, out, begin, end);
         },
         context.cancel);
   });

@@ -45,13 +45,20 @@ Tensor Softcap(Device& device, const Tensor& in, double cap) {
   return out;
 }
 
-Tensor SelectColumns(Device& device, const Tensor& in, const Tensor& index) {
+Tensor SelectColumns(Device& device, const Tensor& in, const Tensor& index,
+                     const OptionalTensor& beside) {
   ExpectRank("in", in, 2);
+  if (beside) {
+    ExpectDType("what is beside it", *beside, in.dtype());
+    ExpectRank("what is beside it", *beside, 2);
+    ExpectThat(beside->rows() == in.rows(), "Expected tensors side by side to have as many rows.");
+  }
   ExpectDType("index", index, DType::kInt32);
   ExpectRank("index", index, 1);
   Tensor out = device.Empty(in.dtype(), {in.rows(), index.cols()});
-  device.Enqueue(
-      [=](Backend& backend) { backend.SelectColumns(in.Read(), index.Read(), out.Write()); });
+  device.Enqueue([=](Backend& backend) {
+    backend.SelectColumns(in.Read(), ReadOptional(beside), index.Read(), out.Write());
+  });
   return out;
 }
 

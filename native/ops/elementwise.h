@@ -17,8 +17,10 @@ Tensor Binary(Device& device, BinaryKind kind, const Tensor& a, const Tensor& b,
 Tensor Scale(Device& device, const Tensor& in, double factor);
 Tensor Activate(Device& device, Activation kind, const Tensor& in);
 Tensor Softcap(Device& device, const Tensor& in, double cap);
-// index int32, every entry in range: checked by the task.
-Tensor SelectColumns(Device& device, const Tensor& in, const Tensor& index);
+// index int32, every entry in range: checked by the task. Columns may be those of `in` and, beside
+// them, those of another tensor of as many rows.
+Tensor SelectColumns(Device& device, const Tensor& in, const Tensor& index,
+                     const OptionalTensor& beside);
 Tensor SelectRows(Device& device, const Tensor& in, const Tensor& index);
 Tensor Transpose(Device& device, const Tensor& in);
 

@@ -1,21 +1,45 @@
 #include "native/ops/experts.h"
 
 namespace ballast {
+namespace {
+
+// Returns how many columns there are to choose from.
+std::int64_t ExpectGroups(std::int64_t experts, const ChooseExpertsOptions& options) {
+  const auto [count, scoring, groups, kept, best] = options;
+  ExpectThat(groups >= 1 && groups <= ChooseExpertsParams::kMostGroups && experts % groups == 0,
+             "Expected a number of groups, " + std::to_string(ChooseExpertsParams::kMostGroups) +
+                 " at most, that divides " + std::to_string(experts) + " experts but received " +
+                 std::to_string(groups) + ".");
+  ExpectThat(kept >= 1 && kept <= groups, "Expected a number of kept groups from 1 to " +
+                                              std::to_string(groups) + " but received " +
+                                              std::to_string(kept) + ".");
+  const std::int64_t size = experts / groups;
+  ExpectThat(best >= 1 && best <= 2 && best <= size,
+             "Expected groups to be worth their 1 or 2 best of " + std::to_string(size) +
+                 " experts but received " + std::to_string(best) + ".");
+  return kept * size;
+}
+
+}  // namespace
 
 Tensor ChooseExperts(Device& device, const Tensor& logits, const OptionalTensor& bias,
                      const ChooseExpertsOptions& options) {
   ExpectDType("logits", logits, DType::kFloat32);
   ExpectRank("logits", logits, 2);
   if (bias) ExpectFloat32("bias", *bias, {logits.cols()});
-  ExpectThat(options.count >= 1 && options.count <= logits.cols(),
-             "Expected a number of chosen experts from 1 to " + std::to_string(logits.cols()) +
+  const std::int64_t most = ExpectGroups(logits.cols(), options);
+  ExpectThat(options.count >= 1 && options.count <= most,
+             "Expected a number of chosen experts from 1 to " + std::to_string(most) +
                  " but received " + std::to_string(options.count) + ".");
   Tensor chosen = device.Empty(DType::kInt32, {logits.rows(), options.count});
   device.Enqueue([=](Backend& backend) {
     backend.ChooseExperts({.logits = logits.Read(),
                            .bias = ReadOptional(bias),
                            .chosen = chosen.Write(),
-                           .scoring = options.scoring});
+                           .scoring = options.scoring,
+                           .groups = options.groups,
+                           .kept_groups = options.kept_groups,
+                           .best_of_group = options.best_of_group});
   });
   return chosen;
 }

@@ -10,6 +10,9 @@ namespace ballast {
 struct ChooseExpertsOptions {
   std::int64_t count = 1;
   Scoring scoring = Scoring::kSoftmax;
+  std::int64_t groups = 1;
+  std::int64_t kept_groups = 1;
+  std::int64_t best_of_group = 1;
 };
 // [n, count] int32.
 Tensor ChooseExperts(Device& device, const Tensor& logits, const OptionalTensor& bias,

@@ -146,6 +146,23 @@ HYBRID = dict(
 HYBRID_ROPE = dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5)
 # Experts are narrower than dense blocks, where there are some.
 MIXTURE = dict(GATED, moe_intermediate_size=24, num_experts_per_tok=2)
+# Latent attention, with experts after a dense block; every width is another one, even where numbers are read in pairs.
+LATENT = dict(
+    MIXTURE,
+    num_hidden_layers=3,
+    num_key_value_heads=4,
+    q_lora_rank=40,
+    kv_lora_rank=16,
+    qk_nope_head_dim=8,
+    qk_rope_head_dim=6,
+    v_head_dim=10,
+    n_routed_experts=4,
+    n_shared_experts=1,
+    first_k_dense_replace=1,
+)
+GROUPS = dict(n_routed_experts=12, num_experts_per_tok=3, n_group=4, topk_group=2)
+NO_GROUPS = dict(n_group=1, topk_group=1)
+LATENT_YARN = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, **CONTEXT)
 HYBRID_MIXTURE = dict(
     {name: value for name, value in {**MIXTURE, **HYBRID}.items() if name != "intermediate_size"},
     rope_parameters=HYBRID_ROPE,
@@ -497,6 +514,49 @@ VARIANTS = {
             sliding_window=None,
         ),
     ),
+    "deepseek-v2": (
+        "DeepseekV2",
+        dict(
+            LATENT,
+            q_lora_rank=None,
+            n_shared_experts=2,
+            routed_scaling_factor=1.5,
+            rope_parameters=dict(LATENT_YARN, mscale=0.707, mscale_all_dim=0.707),
+        ),
+    ),
+    "deepseek-v2-groups-biases": (
+        "DeepseekV2",
+        dict(LATENT, **GROUPS, topk_method="group_limited_greedy", attention_bias=True),
+    ),
+    # Norms of latents keep an epsilon of their own.
+    "deepseek-v3": (
+        "DeepseekV3",
+        dict(
+            LATENT,
+            **GROUPS,
+            attention_bias=True,
+            rms_norm_eps=1e-2,
+            rope_parameters=dict(LATENT_YARN, mscale=1.5, mscale_all_dim=1.0),
+        ),
+    ),
+    # Values have larger heads than queries and keys.
+    "deepseek-v3-halves": (
+        "DeepseekV3",
+        dict(
+            LATENT,
+            **NO_GROUPS,
+            q_lora_rank=None,
+            v_head_dim=16,
+            rope_interleave=False,
+            norm_topk_prob=False,
+            rope_parameters=dict(rope_type="linear", rope_theta=500.0, factor=4.0, mscale_all_dim=1.5),
+        ),
+    ),
+    "glm4-moe-lite": (
+        "Glm4MoeLite",
+        dict(LATENT, **NO_GROUPS, mlp_layer_types=["sparse", "dense", "sparse"]),
+    ),
+    "glm4-moe-lite-groups": ("Glm4MoeLite", dict(LATENT, **GROUPS, rope_interleave=False)),
     "qwen3-next": (
         "Qwen3Next",
         dict(
@@ -563,22 +623,38 @@ def randomize(model: torch.nn.Module, generator: torch.Generator) -> None:
             buffer.data = 0.1 * torch.randn(buffer.shape, generator=generator)
 
 
+def first(values: torch.Tensor, count: int) -> tuple[torch.Tensor, float]:
+    """The columns of each row's largest values, and how little the last of a row is above the next."""
+    ordered = values.sort(descending=True)
+    least = (ordered.values[:, count - 1] - ordered.values[:, count]).min()
+    return ordered.indices[:, :count], float(least)
+
+
 def watch_routers(model: torch.nn.Module) -> list[float]:
     """Each router that runs adds the least margin of a token, or 0 where an expert has no token or all of them."""
     margins = []
 
     def watch(router: torch.nn.Module, _: tuple, output: tuple) -> None:
         logits, _, chosen = output
-        scores = logits.sigmoid() if hasattr(router, "routed_scaling_factor") else logits.softmax(-1)
+        # DeepSeek-V2's alone names its method: a softmax, and groups that are worth their best expert.
+        method = getattr(router, "topk_method", None)
+        sigmoid = hasattr(router, "routed_scaling_factor") and method is None
+        scores = logits.sigmoid() if sigmoid else logits.softmax(-1)
         for name, value in router.state_dict().items():
             if CORRECTION in name:
                 scores = scores + value.flatten()
-        count = chosen.shape[-1]
-        ordered = scores.sort(descending=True)
-        assert torch.equal(ordered.indices[:, :count].sort().values, chosen.sort().values)
-        least = (ordered.values[:, count - 1] - ordered.values[:, count]).min()
+        least = 1.0
+        if method != "greedy" and getattr(router, "topk_group", 1) < getattr(router, "num_group", 1):
+            worth = scores.unflatten(-1, (router.num_group, -1)).topk(1 if method else 2).values.sum(-1)
+            groups, least = first(worth, router.topk_group)
+            closed = torch.ones_like(worth).scatter(-1, groups, 0).bool()
+            size = logits.shape[-1] // router.num_group
+            scores = scores.masked_fill(closed.repeat_interleave(size, -1), -torch.inf)
+        own, margin = first(scores, chosen.shape[-1])
+        assert torch.equal(own.sort().values, chosen.sort().values)
         tokens = chosen.flatten().bincount(minlength=logits.shape[-1])
-        margins.append(float(least) if 0 < tokens.min() and tokens.max() < len(chosen) else 0.0)
+        even = 0 < tokens.min() and tokens.max() < len(chosen)
+        margins.append(min(least, margin) if even else 0.0)
 
     for module in model.modules():
         if type(module).__name__.lower().endswith("topkrouter"):

@@ -229,6 +229,10 @@ test('which linears can be given a bias', () => {
   expect(givable('ministral3')).toEqual([]);
   expect(givable('qwen2')).toEqual([]);
   expect(givable('phi3')).toEqual([]);
+  const latent = ['q_a_proj', 'kv_a_proj_with_mqa', 'o_proj'].map((name) => `self_attn.${name}`);
+  expect(givable('deepseek-v2')).toEqual(latent.slice(1));
+  expect(givable('deepseek-v3')).toEqual(latent);
+  expect(givable('glm4-moe-lite')).toEqual(latent);
   expect(openModelOf('qwen2').linears.map(({ bias }) => bias)).toEqual([
     true,
     true,

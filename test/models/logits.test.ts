@@ -166,6 +166,22 @@ describe('fields that older configurations wrote otherwise', () => {
     expect(await differenceOf('qwen2-5-vl-window', config)).toBeLessThan(tolerance);
   });
 
+  test.each([
+    ['deepseek-v2', {}],
+    ['deepseek-v3', { head_dim: undefined, num_key_value_heads: undefined }],
+  ])('%s: positions as published, by type in rope_scaling', async (variant, fields) => {
+    const { rope_parameters, ...rest } = configOf(variant);
+    const { rope_type: type, rope_theta, ...factors } = rope_parameters as Config;
+    const config = { ...rest, ...fields, rope_theta, rope_scaling: { type, ...factors } };
+    expect(await differenceOf(variant, config)).toBeLessThan(tolerance);
+  });
+
+  test('glm4-moe-lite: the first block is dense where no list says which are', async () => {
+    const { mlp_layer_types: _, ...config } = configOf('glm4-moe-lite-groups');
+    const fields = { ...config, first_k_dense_replace: 1 };
+    expect(await differenceOf('glm4-moe-lite-groups', fields)).toBeLessThan(tolerance);
+  });
+
   test('gemma: gelu is its approximation', async () => {
     const config = { ...configOf('gemma'), hidden_act: 'gelu', hidden_activation: null };
     expect(await differenceOf('gemma', config)).toBeLessThan(tolerance);
@@ -187,6 +203,11 @@ describe('fields that older configurations wrote otherwise', () => {
 
 describe('what the checkpoints can tell apart', () => {
   const yarn = configOf('qwen2-yarn').rope_parameters as Config;
+  const latentYarn = {
+    ...(configOf('deepseek-v2').rope_parameters as Config),
+    mscale: 1.5,
+    mscale_all_dim: 1.5,
+  };
   const inner = configOf('qwen2-5-vl-window').text_config as Config;
 
   test.each<[string, string, Config]>([
@@ -250,6 +271,13 @@ describe('what the checkpoints can tell apart', () => {
     ['the scale by depth', 'gpt2-scaled', { scale_attn_by_inverse_layer_idx: false }],
     ['the parallel residual', 'gpt-neox', { use_parallel_residual: false }],
     ['the epsilon of norms', 'qwen3', { rms_norm_eps: 1e-2 }],
+    ['the sharpness of all channels', 'deepseek-v2', { rope_parameters: latentYarn }],
+    ['groups', 'deepseek-v2-groups-biases', { topk_method: 'greedy' }],
+    ['groups', 'deepseek-v3', { topk_group: 4 }],
+    ['which channels turn together', 'deepseek-v3', { rope_interleave: false }],
+    ['weights over their sum', 'deepseek-v3', { norm_topk_prob: false }],
+    ['the factor of experts', 'deepseek-v2', { routed_scaling_factor: 1 }],
+    ['which channels turn together', 'glm4-moe-lite-groups', { rope_interleave: true }],
   ])('%s (%s)', async (_, variant, fields) => {
     const difference = await differenceOf(variant, { ...configOf(variant), ...fields });
     expect(difference).toBeGreaterThan(10 * tolerance);

@@ -43,6 +43,9 @@ const subjects = [
   { variant: 'phi', ...usual },
   { variant: 'phi3', ...usual },
   { variant: 'opt-pre-norm', ...usual },
+  { variant: 'deepseek-v2', ...usual },
+  { variant: 'deepseek-v3', ...usual },
+  { variant: 'glm4-moe-lite-groups', ...usual },
 ];
 
 let device: Device;
@@ -116,7 +119,8 @@ describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
   test('heads that do not divide', () => {
     const fields = { [heads]: 5, head_dim: undefined };
     const withOwnHeads = ['qwen3', 'gemma', 'gemma2', 'gemma3-text', 'glm', 'glm4-no-biases'];
-    const odd = [...withOwnHeads, 'ernie4-5', 'seed-oss', 'helium'].includes(variant)
+    const latent = ['deepseek-v2', 'deepseek-v3', 'glm4-moe-lite-groups'];
+    const odd = [...withOwnHeads, ...latent, 'ernie4-5', 'seed-oss', 'helium'].includes(variant)
       ? 'num_key_value_heads'
       : heads;
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', 'divide', 'config.json'));
@@ -199,6 +203,18 @@ describe('variants that are not implemented are refused by the name of their fie
     ['phi3', { rope_parameters: undefined, rope_scaling: { type: 'yarn' } }, 'rope_scaling.type'],
     ['gpt2', { add_cross_attention: true }, 'add_cross_attention'],
     ['bloom', { slow_but_exact: true }, 'slow_but_exact'],
+    ['deepseek-v2', { topk_method: 'noaux_tc' }, 'topk_method'],
+    ['deepseek-v2', { scoring_func: 'sigmoid' }, 'scoring_func'],
+    ['deepseek-v2', { norm_topk_prob: true }, 'norm_topk_prob'],
+    ['deepseek-v2', { mlp_bias: true }, 'mlp_bias'],
+    ['deepseek-v2', { rope_interleave: false }, 'rope_interleave'],
+    ['deepseek-v2', { num_key_value_heads: 2 }, 'num_key_value_heads'],
+    ['deepseek-v3', { topk_method: 'greedy' }, 'topk_method'],
+    ['deepseek-v3', { scoring_func: 'softmax' }, 'scoring_func'],
+    ['deepseek-v3', { moe_layer_freq: 2 }, 'moe_layer_freq'],
+    ['deepseek-v3', { n_routed_experts: 256, n_group: 128 }, 'n_group'],
+    ['glm4-moe-lite', { first_k_dense_replace: 2, mlp_layer_types: null }, 'first_k_dense_replace'],
+    ['glm4-moe-lite', { partial_rotary_factor: 0.5 }, 'partial_rotary_factor'],
   ])('%s with %j', (variant, fields, field) => {
     expect(read(variant, fields)).toThrow(error('ERR_UNSUPPORTED', field, 'config.json'));
   });
@@ -271,6 +287,19 @@ describe('fields that contradict', () => {
     ['smollm3', { no_rope_layers: [1] }, 'no_rope_layers'],
     ['smollm3', { no_rope_layers: [1, 2] }, 'no_rope_layers'],
     ['gpt-neox', { rope_parameters: { partial_rotary_factor: 1.5 } }, 'even number'],
+    ['deepseek-v2', { qk_rope_head_dim: 5 }, 'qk_rope_head_dim'],
+    ['deepseek-v2', { q_lora_rank: 0 }, 'q_lora_rank'],
+    ['deepseek-v2', { topk_method: 'group_limited_greedy' }, 'n_group'],
+    ['deepseek-v2-groups-biases', { topk_group: 5 }, 'topk_group'],
+    ['deepseek-v3', { n_group: 5 }, 'n_group'],
+    ['deepseek-v3', { n_group: 12 }, 'n_group'],
+    ['deepseek-v3', { topk_group: 1, num_experts_per_tok: 4 }, 'num_experts_per_tok'],
+    [
+      'deepseek-v3',
+      { rope_parameters: { rope_type: 'yarn', mscale_all_dim: 1 } },
+      'rope_parameters.factor',
+    ],
+    ['glm4-moe-lite', { mlp_layer_types: ['dense', 'sparse'] }, 'mlp_layer_types'],
   ])('%s with %j', (variant, fields, part) => {
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', part));
   });

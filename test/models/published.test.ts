@@ -3,18 +3,8 @@
 
 import { expect, test } from 'vitest';
 import { readModel, shapeOf } from '../../lib/models/index.js';
+import { mixtures, sizes } from './published-mixtures.js';
 import type { Config } from './tiny.js';
-
-const fields = [
-  'hidden_size',
-  'intermediate_size',
-  'num_hidden_layers',
-  'num_attention_heads',
-  'num_key_value_heads',
-  'vocab_size',
-];
-const sizes = (...counts: number[]): Config =>
-  Object.fromEntries(fields.map((field, i) => [field, counts[i]]));
 
 const gemma3 = {
   model_type: 'gemma3_text',
@@ -28,19 +18,6 @@ const gemma3 = {
   final_logit_softcapping: null,
 };
 const phi3 = { model_type: 'phi3', rms_norm_eps: 1e-5, attention_bias: false };
-const hybrid = {
-  head_dim: 256,
-  max_position_embeddings: 262144,
-  rope_parameters: { rope_type: 'default', rope_theta: 1e7, partial_rotary_factor: 0.25 },
-  full_attention_interval: 4,
-  linear_conv_kernel_dim: 4,
-  linear_key_head_dim: 128,
-  linear_value_head_dim: 128,
-  linear_num_key_heads: 16,
-  linear_num_value_heads: 32,
-  moe_intermediate_size: 512,
-  shared_expert_intermediate_size: 512,
-};
 const factors = Array.from({ length: 48 }, (_, i) => 1 + i);
 
 const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
@@ -212,157 +189,9 @@ const published: [string, number, Config][] = [
       use_sliding_window: false,
     },
   ],
-  [
-    'Mixtral 8x7B',
-    46_702_792_704,
-    {
-      model_type: 'mixtral',
-      ...sizes(4096, 14336, 32, 32, 8, 32000),
-      max_position_embeddings: 32768,
-      num_local_experts: 8,
-      num_experts_per_tok: 2,
-      sliding_window: null,
-    },
-  ],
-  [
-    'Qwen1.5-MoE-A2.7B',
-    14_315_784_192,
-    {
-      model_type: 'qwen2_moe',
-      ...sizes(2048, 5632, 24, 16, 16, 151936),
-      max_position_embeddings: 8192,
-      moe_intermediate_size: 1408,
-      shared_expert_intermediate_size: 5632,
-      num_experts: 60,
-      num_experts_per_tok: 4,
-      norm_topk_prob: false,
-    },
-  ],
-  [
-    'Qwen3-30B-A3B',
-    30_532_122_624,
-    {
-      model_type: 'qwen3_moe',
-      ...sizes(2048, 6144, 48, 32, 4, 151936),
-      head_dim: 128,
-      max_position_embeddings: 40960,
-      moe_intermediate_size: 768,
-      mlp_only_layers: [],
-      decoder_sparse_step: 1,
-      num_experts: 128,
-      num_experts_per_tok: 8,
-      norm_topk_prob: true,
-    },
-  ],
-  [
-    'OLMoE 1B-7B',
-    6_919_161_856,
-    {
-      model_type: 'olmoe',
-      ...sizes(2048, 1024, 16, 16, 16, 50304),
-      max_position_embeddings: 4096,
-      num_experts: 64,
-      num_experts_per_tok: 8,
-      norm_topk_prob: false,
-      clip_qkv: null,
-    },
-  ],
-  [
-    // Without the layer that predicts a second token, which is not run.
-    'GLM-4.5-Air',
-    106_852_251_264,
-    {
-      model_type: 'glm4_moe',
-      ...sizes(4096, 10944, 46, 96, 8, 151552),
-      head_dim: 128,
-      max_position_embeddings: 131072,
-      partial_rotary_factor: 0.5,
-      attention_bias: true,
-      moe_intermediate_size: 1408,
-      n_routed_experts: 128,
-      n_shared_experts: 1,
-      num_experts_per_tok: 8,
-      first_k_dense_replace: 1,
-      n_group: 1,
-      topk_group: 1,
-    },
-  ],
-  [
-    'dots.llm1',
-    142_774_381_696,
-    {
-      model_type: 'dots1',
-      ...sizes(4096, 10944, 62, 32, 32, 152064),
-      head_dim: 128,
-      max_position_embeddings: 32768,
-      rope_theta: 1e7,
-      attention_bias: false,
-      sliding_window: null,
-      moe_intermediate_size: 1408,
-      n_routed_experts: 128,
-      n_shared_experts: 2,
-      num_experts_per_tok: 6,
-      first_k_dense_replace: 1,
-      n_group: 1,
-      topk_group: 1,
-      norm_topk_prob: true,
-      routed_scaling_factor: 2.5,
-    },
-  ],
-  [
-    'ERNIE 4.5 21B-A3B',
-    21_825_437_888,
-    {
-      model_type: 'ernie4_5_moe',
-      ...sizes(2560, 12288, 28, 20, 4, 103424),
-      max_position_embeddings: 131072,
-      rope_theta: 5e5,
-      use_bias: false,
-      moe_num_experts: 64,
-      moe_k: 6,
-      moe_num_shared_experts: 2,
-      moe_intermediate_size: 1536,
-      moe_layer_start_index: 1,
-      moe_layer_end_index: 27,
-      moe_layer_interval: 1,
-    },
-  ],
-  [
-    'Qwen3-Next-80B-A3B',
-    79_674_391_296,
-    {
-      model_type: 'qwen3_next',
-      ...sizes(2048, 5632, 48, 16, 2, 151936),
-      ...hybrid,
-      num_experts: 512,
-      num_experts_per_tok: 10,
-      decoder_sparse_step: 1,
-      mlp_only_layers: [],
-    },
-  ],
-  [
-    'Qwen3.5-9B',
-    8_953_803_264,
-    {
-      model_type: 'qwen3_5_text',
-      ...sizes(4096, 12288, 32, 16, 4, 248320),
-      ...hybrid,
-    },
-  ],
-  [
-    'Qwen3.5-35B-A3B',
-    34_660_610_688,
-    {
-      model_type: 'qwen3_5_moe_text',
-      ...sizes(2048, 512, 40, 16, 2, 248320),
-      ...hybrid,
-      num_experts: 256,
-      num_experts_per_tok: 8,
-    },
-  ],
 ];
 
-test.each(published)('%s has %i parameters', (_, parameters, config) => {
+test.each([...published, ...mixtures])('%s has %i parameters', (_, parameters, config) => {
   const model = readModel(config, new Set());
   const headDim = Number(config.head_dim ?? model.hiddenSize / Number(config.num_attention_heads));
   const whole = ['olmo2', 'olmoe'].includes(String(config.model_type));

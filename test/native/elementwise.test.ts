@@ -248,6 +248,31 @@ function moveTests(device: Device): void {
     );
   });
 
+  it('selects columns of two tensors side by side', async () => {
+    const values = Uint16Array.from({ length: rows * 2 }, (_, i) => 60000 + i);
+    const beside = device.upload('float16', [rows, 2], values);
+    const index = [45, 3, 46, 44];
+    const picked = device.selectColumns(tensor, int32(device, index), beside);
+    expect(picked.shape).toEqual([rows, 4]);
+    expect(await words(picked)).toEqual(
+      Uint16Array.from({ length: rows * 4 }, (_, i) => {
+        const [row, column] = [Math.floor(i / 4), at(index, i % 4)];
+        return column < 45 ? cell(row, column) : 60000 + 2 * row + column - 45;
+      }),
+    );
+    const beyond = device.selectColumns(tensor, int32(device, [47]), beside);
+    await expect(beyond.read()).rejects.toThrow('columns from 0 to 46 but received 47');
+  });
+
+  it('refuses what does not stand side by side', () => {
+    const index = int32(device, [0]);
+    const few = device.zeros(tensor.dtype, [rows - 1, 2]);
+    expect(() => device.selectColumns(tensor, index, few)).toThrow('to have as many rows');
+    const other = device.zeros('float64', [rows, 2]);
+    expect(() => device.selectColumns(tensor, index, other)).toThrow('beside');
+    expect(() => device.selectColumns(tensor, index, index)).toThrow('beside');
+  });
+
   it('refuses an index out of range', async () => {
     const out = device.selectColumns(tensor, int32(device, [0, 45]));
     await expect(out.read()).rejects.toThrow(

@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Device, Scoring } from '../../lib/device/index.js';
+import { largest, largestOfGroups, rowsOf, scoresOf } from './expert-choice.js';
 import {
   at,
   describeDevices,
@@ -15,34 +16,6 @@ import {
 } from './harness.js';
 
 const scorings: readonly Scoring[] = ['softmax', 'sigmoid'];
-
-/** The scores of a row of logits. */
-function scoresOf(logits: readonly number[], scoring: Scoring): number[] {
-  if (scoring === 'sigmoid') return logits.map((x) => 1 / (1 + Math.exp(-x)));
-  const top = Math.max(...logits);
-  const powers = logits.map((x) => Math.exp(x - top));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
-}
-
-/** The `count` columns of the largest values: NaN last, of equal ones the lower first. */
-function largest(values: readonly number[], count: number): number[] {
-  const order = (x: number) => (Number.isNaN(x) ? [1, 0] : [0, -x]);
-  const columns = values.map((_, i) => i);
-  columns.sort((a, b) => {
-    const [nanA = 0, lowA = 0] = order(at(values, a));
-    const [nanB = 0, lowB = 0] = order(at(values, b));
-    // Infinities less themselves are NaN.
-    return nanA - nanB || (lowA < lowB ? -1 : lowA > lowB ? 1 : a - b);
-  });
-  return columns.slice(0, count);
-}
-
-function rowsOf(values: Float32Array, columns: number): number[][] {
-  return Array.from({ length: values.length / columns }, (_, row) => [
-    ...values.subarray(row * columns, (row + 1) * columns),
-  ]);
-}
 
 /** Within float32's rounding of each number by itself, however small it is. */
 function expectNear(actual: Float32Array, expected: readonly number[]): void {
@@ -88,6 +61,51 @@ function choiceTests(device: Device, threads: Device): void {
       });
       expect(await alike.readInt32()).toEqual(found);
     }
+  });
+
+  // Rows, experts, chosen, groups, of which are kept, worth so many of their best.
+  it.each([
+    [50, 16, 4, 4, 2, 2],
+    [9, 256, 8, 8, 4, 2],
+    [70, 160, 6, 8, 3, 1],
+    [5, 66, 10, 33, 5, 2],
+    [4, 128, 3, 64, 40, 2],
+    [3, 64, 20, 64, 64, 1],
+    [8, 12, 8, 3, 2, 1],
+  ])('[%i, %i] → %i, of %i groups the best %i, by their %i best', async (...numbers) => {
+    const [n, e, count, all, kept, best] = numbers;
+    const groups = { count: all, kept, best };
+    const logits = normals(n * e, n + e, 2);
+    const bias = normals(e, 3, 0.2);
+    const x = float32(device, [n, e], logits);
+    const plain = device.chooseExperts(x, { count, scoring: 'softmax', groups });
+    expect([...(await plain.readInt32())]).toEqual(
+      rowsOf(logits, e).flatMap((row) => largestOfGroups(row, count, groups)),
+    );
+    for (const scoring of scorings) {
+      const options = { count, scoring, groups };
+      const chosen = device.chooseExperts(x, { ...options, bias: float32(device, [e], bias) });
+      const biased = rowsOf(logits, e).map((row) =>
+        scoresOf(row, scoring).map((score, i) => score + at(bias, i)),
+      );
+      const found = await chosen.readInt32();
+      expect([...found]).toEqual(biased.flatMap((row) => largestOfGroups(row, count, groups)));
+    }
+  });
+
+  it('takes the lower of equal groups first, and NaN last', async () => {
+    const x = float32(device, [2, 6], [1, 1, 1, 1, 1, 1, NaN, 5, 1, 2, NaN, NaN]);
+    const choose = (best: number) => {
+      const groups = { count: 3, kept: 2, best };
+      return device.chooseExperts(x, { count: 4, scoring: 'softmax', groups }).readInt32();
+    };
+    expect([...(await choose(1))]).toEqual([0, 1, 2, 3, 1, 3, 2, 0]);
+    expect([...(await choose(2))]).toEqual([0, 1, 2, 3, 1, 3, 2, 0]);
+    const first = float32(device, [1, 4], [NaN, 9, 3, 2]);
+    const only = { count: 1, scoring: 'sigmoid' } as const;
+    const by = (best: number) =>
+      device.chooseExperts(first, { ...only, groups: { count: 2, kept: 1, best } }).readInt32();
+    expect([...(await by(1)), ...(await by(2))]).toEqual([1, 2]);
   });
 
   it('takes the lower of equal columns first', async () => {
@@ -235,6 +253,20 @@ function refusalTests(device: Device): void {
     for (const count of [0, 9, -1]) {
       expect(() => device.chooseExperts(x, { ...plain, count })).toThrow(
         refused('ERR_SHAPE', `chosen experts from 1 to 8 but received ${count}.`),
+      );
+    }
+    for (const [count, kept, best, sentence] of [
+      [3, 1, 1, 'a number of groups, 64 at most, that divides 8 experts but received 3.'],
+      [0, 1, 1, 'that divides 8 experts but received 0.'],
+      [4, 5, 1, 'kept groups from 1 to 4 but received 5.'],
+      [4, 0, 1, 'kept groups from 1 to 4 but received 0.'],
+      [2, 1, 3, 'worth their 1 or 2 best of 4 experts but received 3.'],
+      [8, 2, 2, 'worth their 1 or 2 best of 1 experts but received 2.'],
+      [8, 1, 1, 'chosen experts from 1 to 1 but received 2.'],
+    ] as const) {
+      const groups = { count, kept, best };
+      expect(() => device.chooseExperts(x, { ...plain, groups })).toThrow(
+        refused('ERR_SHAPE', sentence),
       );
     }
     const half = device.cast(x, 'float16');

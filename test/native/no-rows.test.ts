@@ -47,6 +47,8 @@ function elementTests(device: Device): void {
     }
     await expectNone(device.selectRows(none(device), int32(device, [])));
     await expectNone(device.selectColumns(none(device), int32(device, [3, 3, 0])), 3);
+    const beside = device.zeros('float32', [0, 2]);
+    await expectNone(device.selectColumns(none(device), int32(device, [0, 5]), beside), 2);
     expect(device.transpose(none(device)).shape).toEqual([channels, 0]);
     expect((await device.transpose(none(device)).read()).byteLength).toBe(0);
   });

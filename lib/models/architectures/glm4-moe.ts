@@ -5,6 +5,7 @@ import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import { biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
+import { withPredictionLayers } from '../prediction-layers.js';
 import { readBalancedExperts } from '../read-experts.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
@@ -18,7 +19,7 @@ export const glm4Moe: Architecture = {
       rotary: { share: { field: 'partial_rotary_factor', fallback: 0.5 } },
     });
     const projections = biasByConfig(reader, 'attention_bias');
-    return gatedDecoder(
+    const model = gatedDecoder(
       {
         ...decoder,
         queryKeyNorms: reader.boolean('use_qk_norm', false) ? 'heads' : 'none',
@@ -30,5 +31,6 @@ export const glm4Moe: Architecture = {
       },
       tensors,
     );
+    return withPredictionLayers(model, reader, tensors);
   },
 };

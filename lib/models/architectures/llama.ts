@@ -8,7 +8,7 @@ import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const llama: Architecture = {
   modelType: 'llama',
-  relatives: ['baichuan', 'deepseek_v2', 'deepseek_v3', 'internlm2', 'yi'],
+  relatives: ['baichuan', 'internlm2', 'yi'],
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'llama');

@@ -3,13 +3,14 @@
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import type { Architecture } from '../model.js';
-import { hybridBiasesNotRead, readQwenHybridExperts, withPrediction } from '../read-qwen-hybrid.js';
+import { withPredictionModule } from '../prediction-layers.js';
+import { hybridBiasesNotRead, readQwenHybridExperts } from '../read-qwen-hybrid.js';
 
 export const qwen35MoeText: Architecture = {
   modelType: 'qwen3_5_moe_text',
   biasesNotRead: hybridBiasesNotRead,
   read(config, tensors) {
     const decoder = readQwenHybridExperts(new ConfigReader(config), 'qwen3_5_moe_text');
-    return withPrediction(gatedDecoder(decoder, tensors), tensors);
+    return withPredictionModule(gatedDecoder(decoder, tensors), tensors);
   },
 };

@@ -3,8 +3,9 @@
 import { ConfigReader } from '../config-reader.js';
 import { innerDecoder } from '../inner-decoder.js';
 import type { Architecture } from '../model.js';
+import { withPredictionModule } from '../prediction-layers.js';
 import { qwenParts } from '../qwen-vision.js';
-import { hybridBiasesNotRead, readQwenHybridExperts, withPrediction } from '../read-qwen-hybrid.js';
+import { hybridBiasesNotRead, readQwenHybridExperts } from '../read-qwen-hybrid.js';
 
 export const qwen35Moe: Architecture = {
   modelType: 'qwen3_5_moe',
@@ -13,7 +14,7 @@ export const qwen35Moe: Architecture = {
     const reader = new ConfigReader(config);
     const decoder = readQwenHybridExperts(reader.section('text_config'), 'qwen3_5_moe');
     const tiedHead = reader.boolean('tie_word_embeddings', false);
-    return withPrediction(
+    return withPredictionModule(
       innerDecoder({ ...decoder, tiedHead }, config, tensors, qwenParts),
       tensors,
     );

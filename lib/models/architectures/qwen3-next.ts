@@ -3,8 +3,9 @@
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import type { Architecture } from '../model.js';
+import { withPredictionModule } from '../prediction-layers.js';
 import { readSharedQwenExperts, readSparseSteps } from '../read-experts.js';
-import { hybridBiasesNotRead, readQwenHybrid, withPrediction } from '../read-qwen-hybrid.js';
+import { hybridBiasesNotRead, readQwenHybrid } from '../read-qwen-hybrid.js';
 
 export const qwen3Next: Architecture = {
   modelType: 'qwen3_next',
@@ -17,6 +18,6 @@ export const qwen3Next: Architecture = {
       normalized: reader.boolean('norm_topk_prob', true),
       sparse: readSparseSteps(reader, decoder.blocks),
     });
-    return withPrediction(gatedDecoder({ ...decoder, mixture }, tensors), tensors);
+    return withPredictionModule(gatedDecoder({ ...decoder, mixture }, tensors), tensors);
   },
 };
