@@ -12,11 +12,8 @@ export function splitColumns<const Widths extends readonly number[]>(
   const parts = widths.map((width) => {
     const first = next;
     next += width;
-    return pickColumns(
-      device,
-      fused,
-      indices(width, (channel) => first + channel),
-    );
+    const columns = columnsOf(width, (channel) => first + channel);
+    return selected(device, fused, columns);
   });
   return parts as { [Part in keyof Widths]: Tensor };
 }
@@ -27,28 +24,32 @@ export function splitHeads(
   fused: Tensor,
   headSize: number,
 ): [query: Tensor, key: Tensor, value: Tensor] {
+  const heads = fused.cols / (3 * headSize);
   const part = (which: number) =>
-    pickColumns(
-      device,
-      fused,
-      indices(fused.cols / 3, (channel) => {
-        const head = Math.floor(channel / headSize);
-        return (3 * head + which) * headSize + (channel % headSize);
-      }),
-    );
+    pickHeads(device, fused, heads, headSize, (head, i) => (3 * head + which) * headSize + i);
   return [part(0), part(1), part(2)];
 }
 
-/** Columns of x, and of what is `beside` it where they are counted on. */
-export function pickColumns(
+/** Heads side by side of `size` channels each, from columns of x, and of what is `beside` it where they are counted on. */
+export function pickHeads(
   device: Device,
   x: Tensor,
-  columns: Int32Array,
+  heads: number,
+  size: number,
+  columnOf: (head: number, channel: number) => number,
   beside?: Tensor,
 ): Tensor {
+  const columns = columnsOf(heads * size, (i) => columnOf(Math.floor(i / size), i % size));
+  return selected(device, x, columns, beside);
+}
+
+function selected(device: Device, x: Tensor, columns: Int32Array, beside?: Tensor): Tensor {
   return device.selectColumns(x, device.upload('int32', [columns.length], columns), beside);
 }
 
-function indices(width: number, columnOf: (channel: number) => number): Int32Array {
-  return Int32Array.from({ length: width }, (_, channel) => columnOf(channel));
+/** A loop: heads have tens of thousands of channels, and each call of a block asks anew. */
+function columnsOf(width: number, columnOf: (channel: number) => number): Int32Array {
+  const columns = new Int32Array(width);
+  for (let channel = 0; channel < width; channel++) columns[channel] = columnOf(channel);
+  return columns;
 }

@@ -4,7 +4,7 @@
 
 import type { Tensor } from '../device/index.js';
 import { attend } from './attend.js';
-import { pickColumns, splitColumns } from './fused-projection.js';
+import { pickHeads, splitColumns } from './fused-projection.js';
 import { type LinearBias, linear, withoutBias } from './linear-bias.js';
 import type { BlockContext, Linear, LinearSpec } from './model.js';
 import { decoderNorm } from './norms.js';
@@ -94,48 +94,26 @@ export function latentAttention(
   const keyValue = call('self_attn.kv_b_proj', normed(latent, keyValueNorm));
 
   const querySize = nopeSize + ropeSize;
-  const turning = pickColumns(
+  const pairSize = nopeSize + valueSize;
+  const turning = pickHeads(
     device,
     query,
-    headColumns(heads, ropeSize, (head, channel) => head * querySize + nopeSize + channel),
+    heads,
+    ropeSize,
+    (head, i) => head * querySize + nopeSize + i,
   );
   const [turnedQuery, turnedKey] = rotary.rotate(turning, sharedKey, context);
-  /** Heads whose first channels are those of `all`, a head's at every `stride`, and whose last ones are in `turned`. */
-  const assembled = (all: Tensor, stride: number, turned: Tensor, turnedStride: number) =>
-    pickColumns(
-      device,
-      all,
-      headColumns(heads, querySize, (head, channel) =>
-        channel < nopeSize
-          ? head * stride + channel
-          : all.cols + head * turnedStride + channel - nopeSize,
-      ),
-      turned,
-    );
-  const value = pickColumns(
-    device,
-    keyValue,
-    headColumns(
-      heads,
-      valueSize,
-      (head, channel) => head * (nopeSize + valueSize) + nopeSize + channel,
-    ),
-  );
+  /** The first channels of a head from `all`, a head's at every `stride`, and the last ones from what has turned. */
+  const assembled = (all: Tensor, stride: number, turned: Tensor, turnedStride: number) => {
+    const columnOf = (head: number, i: number) =>
+      i < nopeSize ? head * stride + i : all.cols + head * turnedStride + i - nopeSize;
+    return pickHeads(device, all, heads, querySize, columnOf, turned);
+  };
   return attend(
     context,
     assembled(query, querySize, turnedQuery, ropeSize),
-    assembled(keyValue, nopeSize + valueSize, turnedKey, 0),
-    value,
+    assembled(keyValue, pairSize, turnedKey, 0),
+    pickHeads(device, keyValue, heads, valueSize, (head, i) => head * pairSize + nopeSize + i),
     { sequence, heads, scale },
-  );
-}
-
-function headColumns(
-  heads: number,
-  size: number,
-  columnOf: (head: number, channel: number) => number,
-): Int32Array {
-  return Int32Array.from({ length: heads * size }, (_, i) =>
-    columnOf(Math.floor(i / size), i % size),
   );
 }
