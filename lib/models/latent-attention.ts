@@ -34,7 +34,7 @@ export const latentBiasesNotRead = {
   vllm: [queryDown, keyValueDown, 'self_attn.o_proj'],
 } as const;
 
-/** Whatever the decoder's own epsilon. */
+/** Whatever the decoder's own epsilon: transformers' classes leave these norms the usual one. */
 const latentNorm = { kind: 'rms', eps: 1e-6, offset: 0 } as const;
 
 /** In order of execution; `bias` is of those that read hidden states to make latents, and `outputBias` of the last. */
