@@ -3,7 +3,7 @@
 // add nothing to a score, or give zeros that are dropped.
 
 import type { AttentionOptions, Tensor } from '../device/index.js';
-import { pickColumns } from './fused-projection.js';
+import { pickHeads } from './fused-projection.js';
 import type { BlockContext } from './model.js';
 
 /** Gives [tokens, heads · channels of a value]. */
@@ -40,11 +40,10 @@ function onDevice(
 
 /** The first channels of each head, and zeros where it has no more. */
 function withHeadSize(x: Tensor, heads: number, size: number): Tensor {
-  const { device, rows, cols } = x;
+  const { device, dtype, rows, cols } = x;
   const own = cols / heads;
   if (own === size) return x;
-  const columns = Int32Array.from({ length: heads * size }, (_, i) =>
-    i % size < own ? Math.floor(i / size) * own + (i % size) : cols,
-  );
-  return pickColumns(device, x, columns, own < size ? device.zeros(x.dtype, [rows, 1]) : undefined);
+  const zeros = own < size ? device.zeros(dtype, [rows, 1]) : undefined;
+  const columnOf = (head: number, i: number) => (i < own ? head * own + i : cols);
+  return pickHeads(device, x, heads, size, columnOf, zeros);
 }

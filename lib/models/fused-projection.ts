@@ -16,7 +16,7 @@ export function splitColumns<const Widths extends readonly number[]>(
     return pickColumns(
       device,
       fused,
-      indices(width, (channel) => first + channel),
+      columnsOf(width, (channel) => first + channel),
     );
   });
   return parts as { [Part in keyof Widths]: Tensor };
@@ -45,7 +45,7 @@ export function headColumns<const Sizes extends readonly number[]>(
   const parts = sizes.map((size) => {
     const first = next;
     next += size;
-    return indices(
+    return columnsOf(
       heads * size,
       (channel) => Math.floor(channel / size) * headSize + first + (channel % size),
     );
@@ -53,7 +53,19 @@ export function headColumns<const Sizes extends readonly number[]>(
   return parts as { [Part in keyof Sizes]: Int32Array };
 }
 
-/** Columns of x, and of what is `beside` it where they are counted on. */
+/** Heads side by side of `size` channels each, from columns of x, and of what is `beside` it where they are counted on. */
+export function pickHeads(
+  device: Device,
+  x: Tensor,
+  heads: number,
+  size: number,
+  columnOf: (head: number, channel: number) => number,
+  beside?: Tensor,
+): Tensor {
+  const columns = columnsOf(heads * size, (i) => columnOf(Math.floor(i / size), i % size));
+  return pickColumns(device, x, columns, beside);
+}
+
 export function pickColumns(
   device: Device,
   x: Tensor,
@@ -63,6 +75,9 @@ export function pickColumns(
   return device.selectColumns(x, device.upload('int32', [columns.length], columns), beside);
 }
 
-function indices(width: number, columnOf: (channel: number) => number): Int32Array {
-  return Int32Array.from({ length: width }, (_, channel) => columnOf(channel));
+/** A loop: heads have tens of thousands of channels, and each call of a block asks anew. */
+function columnsOf(width: number, columnOf: (channel: number) => number): Int32Array {
+  const columns = new Int32Array(width);
+  for (let channel = 0; channel < width; channel++) columns[channel] = columnOf(channel);
+  return columns;
 }

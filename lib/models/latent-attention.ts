@@ -4,7 +4,7 @@
 
 import type { Tensor } from '../device/index.js';
 import { attend } from './attend.js';
-import { headColumns, pickColumns, splitColumns } from './fused-projection.js';
+import { pickHeads, splitColumns } from './fused-projection.js';
 import { type LinearBias, linear, withoutBias } from './linear-bias.js';
 import type { BlockContext, Linear, LinearSpec } from './model.js';
 import { decoderNorm } from './norms.js';
@@ -34,7 +34,7 @@ export const latentBiasesNotRead = {
   vllm: [queryDown, keyValueDown, 'self_attn.o_proj'],
 } as const;
 
-/** Whatever the decoder's own epsilon. */
+/** Whatever the decoder's own epsilon: transformers' classes leave these norms the usual one. */
 const latentNorm = { kind: 'rms', eps: 1e-6, offset: 0 } as const;
 
 /** In order of execution; `bias` is of those that read hidden states to make latents, and `outputBias` of the last. */
@@ -94,28 +94,26 @@ export function latentAttention(
   const keyValue = call('self_attn.kv_b_proj', normed(latent, keyValueNorm));
 
   const querySize = nopeSize + ropeSize;
-  const [, turning] = headColumns(heads, [nopeSize, ropeSize]);
-  const [, ofValues] = headColumns(heads, [nopeSize, valueSize]);
-  const [turnedQuery, turnedKey] = rotary.rotate(
-    pickColumns(device, query, turning),
-    sharedKey,
-    context,
+  const pairSize = nopeSize + valueSize;
+  const turning = pickHeads(
+    device,
+    query,
+    heads,
+    ropeSize,
+    (head, i) => head * querySize + nopeSize + i,
   );
-  /** Heads whose first channels are those of `all`, a head's at every `stride`, and whose last ones are in `turned`. */
+  const [turnedQuery, turnedKey] = rotary.rotate(turning, sharedKey, context);
+  /** The first channels of a head from `all`, a head's at every `stride`, and the last ones from what has turned. */
   const assembled = (all: Tensor, stride: number, turned: Tensor, turnedStride: number) => {
-    const columns = Int32Array.from({ length: heads * querySize }, (_, i) => {
-      const [head, channel] = [Math.floor(i / querySize), i % querySize];
-      return channel < nopeSize
-        ? head * stride + channel
-        : all.cols + head * turnedStride + channel - nopeSize;
-    });
-    return pickColumns(device, all, columns, turned);
+    const columnOf = (head: number, i: number) =>
+      i < nopeSize ? head * stride + i : all.cols + head * turnedStride + i - nopeSize;
+    return pickHeads(device, all, heads, querySize, columnOf, turned);
   };
   return attend(
     context,
     assembled(query, querySize, turnedQuery, ropeSize),
-    assembled(keyValue, nopeSize + valueSize, turnedKey, 0),
-    pickColumns(device, keyValue, ofValues),
+    assembled(keyValue, pairSize, turnedKey, 0),
+    pickHeads(device, keyValue, heads, valueSize, (head, i) => head * pairSize + nopeSize + i),
     { sequence, heads, scale },
   );
 }

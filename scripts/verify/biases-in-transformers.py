@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 FIELDS = {
     "cohere": ["attention_bias"],
     "cohere2": ["attention_bias"],
+    "deepseek_v2": ["attention_bias"],
+    "deepseek_v3": ["attention_bias"],
     "dots1": ["attention_bias"],
     "ernie4_5": ["use_bias"],
     "gemma": ["attention_bias"],
@@ -27,6 +29,7 @@ FIELDS = {
     "glm": ["attention_bias"],
     "glm4": ["attention_bias"],
     "glm4_moe": ["attention_bias"],
+    "glm4_moe_lite": ["attention_bias"],
     "gpt_neox": ["attention_bias"],
     "granite": ["attention_bias", "mlp_bias"],
     "helium": ["attention_bias", "mlp_bias"],
