@@ -85,7 +85,7 @@ export async function quantizeBlock(
     if (choosesAnew(work)) {
       routes = await clock.measure('propagate', () => routesOn(work, quantizedPath(work), true));
     }
-    await clock.measure('propagate', () => advance(work, outputs, bias));
+    await clock.measure('propagate', () => leaveBlock(work, outputs, bias));
     const dispose = () => disposeBlock(linears, bias);
     return { index, linears, bias, activations, [Symbol.dispose]: dispose };
   } catch (error) {
@@ -217,7 +217,11 @@ function choosesAnew({ run, index }: Work): boolean {
 }
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
-async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
+async function leaveBlock(
+  work: Work,
+  outputs: Tensor[],
+  bias: BlockBias | undefined,
+): Promise<void> {
   const { run, index, paths, replicas, heldQuantized } = work;
   if (!advancesQuantized(run, index)) {
     paths.advance(outputs, outputs);
