@@ -33,6 +33,7 @@ export {
   type LayerReport,
   type MemoryPart,
   type MemoryPlan,
+  type ObservationPasses,
   type PhaseMemory,
   type PhaseSeconds,
   planMemory,

@@ -1,6 +1,7 @@
 // A worker thread that answers messages in their order. An idle one does not keep the process alive.
 
 import { Worker } from 'node:worker_threads';
+import { onAbort } from './on-abort.js';
 
 interface Waiting<Reply> {
   resolve(reply: Reply): void;
@@ -18,14 +19,12 @@ export class WorkerConnection<Reply> {
     this.#worker = new Worker(script, { workerData, execArgv: [] });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error: Error) => this.#end(error));
-    const close = () => void this.close();
+    const waiting = onAbort(signal, () => void this.close());
     this.#worker.on('exit', () => {
-      signal?.removeEventListener('abort', close);
+      waiting[Symbol.dispose]();
       this.#end(new Error('it was closed'));
     });
     this.#worker.unref();
-    signal?.addEventListener('abort', close);
-    if (signal?.aborted) close();
   }
 
   /** How many replies are awaited. */

@@ -4,7 +4,8 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { BallastError, expectNotAborted } from '../errors.js';
+import { aborted, BallastError, expectNotAborted } from '../errors.js';
+import { onAbort } from '../on-abort.js';
 import { sharedDefaults } from '../shared-defaults.js';
 import { valueAt } from './field.js';
 import { readParquetTexts } from './parquet.js';
@@ -83,7 +84,9 @@ async function readJsonLines(path: string, field: string, signal?: AbortSignal):
 /** Bytes between line feeds. Lines are cut before they are decoded: other characters that end lines may stand in JSON. */
 async function* linesOf(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   let parts: Uint8Array[] = [];
-  for await (const chunk of createReadStream(path, { signal }) as AsyncIterable<Buffer>) {
+  const stream = createReadStream(path);
+  using _waiting = onAbort(signal, () => stream.destroy(aborted(`The reading of ${path}`)));
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
     let begin = 0;
     for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, begin)) {
       yield Buffer.concat([...parts, chunk.subarray(begin, end)]);

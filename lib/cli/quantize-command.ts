@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import {
   type LayerReport,
   type MemoryPlan,
+  type ObservationPasses,
   planMemory,
   type QuantizeEvent,
   type QuantizeOptions,
@@ -127,12 +128,17 @@ function printPlan(plan: MemoryPlan, json: boolean): void {
       ...plan.parts.map((part) => [part.what, bytes(part.bytes)]),
       ['together', bytes(plan.bytes)],
       ['besides, where there is room', bytes(plan.heldBytes)],
+      ...(plan.passes === undefined ? [] : [['passes to observe a block', told(plan.passes)]]),
     ],
     [
       `memory for ${plan.tokens} tokens${plan.devices > 1 ? `, each of ${plan.devices} devices` : ''}`,
       'size',
     ],
   );
+}
+
+function told({ most, fewest }: ObservationPasses): string {
+  return most === fewest ? `${most}` : `${most}, ${fewest} with all of that besides`;
 }
 
 /** How many layers the summary shows. */

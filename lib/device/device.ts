@@ -84,6 +84,11 @@ export class Device extends QuantizationOperations {
     return this.scopes.keep(tensor);
   }
 
+  /** Gives a tensor that was kept to the scope at work, which disposes it at its end; where there is none, it goes now. */
+  release(tensor: Tensor): void {
+    this.scopes.release(tensor);
+  }
+
   /** @internal */
   async readBytes(tensor: Tensor, into: ArrayBuffer | undefined): Promise<ArrayBuffer> {
     try {

@@ -3,6 +3,7 @@
 
 import { BallastError } from '../errors.js';
 import { type DeviceInfo, native } from '../native.js';
+import { onAbort } from '../on-abort.js';
 import { Device, type DeviceOptions } from './device.js';
 import { translate } from './operations.js';
 
@@ -57,8 +58,9 @@ export function openDevices(
   const cancel = () => {
     for (const device of devices) device.cancel();
   };
+  const waiting = onAbort(signal, cancel);
   const close = () => {
-    signal?.removeEventListener('abort', cancel);
+    waiting[Symbol.dispose]();
     for (const device of devices) device.close();
   };
   try {
@@ -67,6 +69,5 @@ export function openDevices(
     close();
     throw error;
   }
-  signal?.addEventListener('abort', cancel);
   return { devices, [Symbol.dispose]: close };
 }

@@ -30,6 +30,13 @@ export class Scopes {
     return tensor;
   }
 
+  /** Disposes a kept tensor when the innermost scope ends; at once where there is none. */
+  release(tensor: Tensor): void {
+    const innermost = this.#stack.at(-1);
+    if (innermost === undefined) tensor.dispose();
+    else innermost.add(tensor);
+  }
+
   run<T>(body: () => T): T {
     const made = new Set<Tensor>();
     this.#stack.push(made);

@@ -105,7 +105,7 @@ export function expertLinears(experts: Experts, hiddenSize: number): LinearSpec[
     sizes: [number, number],
   ) => {
     const own = linear(`${prefix}.${part}`, ...sizes, withoutBias);
-    return { ...own, stage, ...(routed && { routed }) };
+    return { ...own, stage, expert: prefix, ...(routed && { routed }) };
   };
   const first = all.flatMap((expert) =>
     [names.gate, names.up].map((part) =>
@@ -149,26 +149,33 @@ export function expertMlp(
   });
   const own = device.reshape(indices(device, chosen), [g.rows, perToken]);
   const shares = device.expertWeights(logits, own, { scoring, normalized, scale });
-  const ofExpert = (all: Tensor, i: number) =>
-    device.sliceRows(all, starts[i] ?? 0, starts[i + 1] ?? 0);
+  const startOf = (i: number) => starts[i] ?? 0;
+  const isRun = ({ prefix }: Expert) => context.experts?.has(prefix) ?? true;
+  const all = expertsOf(experts);
 
   // What reads hidden states comes first in all experts, as those linears are one stage.
-  const gathered = once(() => device.selectRows(g, indices(device, tokens)));
-  const inner = expertsOf(experts).map(({ prefix }, i) =>
+  const ran = all.slice(0, count).map(isRun);
+  const [begin, end] = [startOf(ran.indexOf(true)), startOf(ran.lastIndexOf(true) + 1)];
+  const gathered = once(() => device.selectRows(g, indices(device, tokens.slice(begin, end))));
+  const innerOf = ({ prefix }: Expert, i: number) =>
     hold(context, `inner of ${prefix}`, () => {
-      const x = i < count ? ofExpert(gathered(), i) : g;
+      const x =
+        i < count ? device.sliceRows(gathered(), startOf(i) - begin, startOf(i + 1) - begin) : g;
       const own = { gate: `${prefix}.${names.gate}`, up: `${prefix}.${names.up}` };
       return gateTimesUp(call, own, x, experts.activation, context);
-    }),
-  );
+    });
+  const inner = all.map((expert, i) => (isRun(expert) ? innerOf(expert, i) : undefined));
   const sum = device.zeros('float32', [g.rows, g.cols]);
   const places = indices(device, slots);
   for (let i = 0; i < count; i++) {
-    const y = call(`${names.list}.${i}.${names.down}`, inner[i] as Tensor);
-    device.addExpert(sum, y, ofExpert(places, i), shares);
+    const x = inner[i];
+    if (x === undefined) continue;
+    const y = call(`${names.list}.${i}.${names.down}`, x);
+    device.addExpert(sum, y, device.sliceRows(places, startOf(i), startOf(i + 1)), shares);
   }
-  if (shared === undefined) return sum;
-  const y = call(`${shared.name}.${names.down}`, inner[count] as Tensor);
+  const x = inner[count];
+  if (shared === undefined || x === undefined) return sum;
+  const y = call(`${shared.name}.${names.down}`, x);
   return shared.gate === undefined
     ? device.add(sum, y)
     : addGated(sum, y, device.matmul(g, weights.get(shared.gate)));

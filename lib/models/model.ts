@@ -36,6 +36,8 @@ export interface LinearSpec {
   readonly layout?: WeightLayout;
   /** Linears with the same word here read nothing of each other, though their inputs differ: experts stand side by side. */
   readonly stage?: string;
+  /** The expert that it belongs to, by its name inside the block. */
+  readonly expert?: string;
   /** Whether a router chooses the tokens that it reads. */
   readonly routed?: true;
 }
@@ -77,6 +79,8 @@ export interface BatchContext {
   readonly hold?: Hold | undefined;
   /** A block with experts is not run without; see routes.ts. */
   readonly route?: Route | undefined;
+  /** Experts that are run, by their names inside the block; default all. Without the others what the MLP gives is of no use. */
+  readonly experts?: ReadonlySet<string> | undefined;
 }
 
 export interface BlockContext extends BatchContext {

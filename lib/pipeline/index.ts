@@ -6,7 +6,7 @@ export type {
   RunReport,
   Seconds,
 } from './events.js';
-export type { MemoryPart, MemoryPlan } from './memory/memory-plan.js';
+export type { MemoryPart, MemoryPlan, ObservationPasses } from './memory/memory-plan.js';
 export { planMemory } from './memory/plan-memory.js';
 export type {
   QuantizeOptions,

@@ -1,20 +1,12 @@
 // What every job over a model's blocks begins and ends with: options checked, checkpoint and calibration data read,
 // devices of its own opened and closed, and the caller's signal heeded.
 
-import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { expectFloatWeights } from '../checkpoint/float-weights.js';
 import { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
-import { BallastError, expectNotAborted } from '../errors.js';
-import { BlockLoader, expectTensors, operandTypeOf, PerDevice } from '../execution/index.js';
+import { expectNotAborted } from '../errors.js';
+import { BlockLoader, operandTypeOf, PerDevice } from '../execution/index.js';
 import { findFormat, readByUsAlone } from '../export/index.js';
-import {
-  type BlockModel,
-  countLinears,
-  type Rewrite,
-  readBlockModel,
-  rewriteModel,
-} from '../models/index.js';
+import { type BlockModel, countLinears } from '../models/index.js';
 import { batchesOf, type CalibrationData, readCalibrationData } from './calibration-data.js';
 import { Clock } from './clock.js';
 import type { QuantizeEvent } from './events.js';
@@ -22,7 +14,7 @@ import { fetchWithEvents } from './fetch.js';
 import { LossGradients } from './grids/loss-gradients.js';
 import { memoryPlanOf } from './memory/memory-plan.js';
 import { SpareMemory } from './memory/spare-memory.js';
-import { expectExperts } from './options/expect-experts.js';
+import { openModel } from './open-model.js';
 import type { QuantizeOptions, ResolvedOptions } from './options/options.js';
 import { resolveOptions } from './options/resolve-options.js';
 import type { Run } from './run.js';
@@ -87,15 +79,6 @@ export async function* withRun<Event, Result>(
   }
 }
 
-/** Of a model that the format can hold, in groups that divide it. */
-async function openModel(directory: string, options: ResolvedOptions) {
-  const found = modelOf(await Checkpoint.open(directory), options);
-  await findFormat(options.format).expectModel?.(found.model, found.config, options);
-  expectGroups(found.model, options);
-  expectExperts(found.model, options);
-  return found;
-}
-
 function startOf(
   model: string,
   definition: BlockModel,
@@ -113,41 +96,4 @@ function startOf(
     dropped,
     unread,
   };
-}
-
-/**
- * The checkpoint's model and the config.json of its result, under the architecture that was asked for. Errors: those of
- * reading either, and of `expectTensors`.
- */
-export function modelOf(source: Checkpoint, { architecture }: ResolvedOptions) {
-  const { config, tensors, directory } = source;
-  expectFloatWeights(config, directory);
-  const names = new Set(tensors.keys());
-  const { parts = [], ...result }: Rewrite & { readonly model: BlockModel } =
-    architecture === undefined
-      ? { config, model: readBlockModel(config, names) }
-      : rewriteModel(config, names, architecture);
-  const checkpoint = source.takenApart([...parts, ...(result.model.parts ?? [])]);
-  expectTensors(checkpoint, result.model);
-  return { ...result, checkpoint };
-}
-
-/** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
-export function expectGroups(model: BlockModel, { groupSize }: ResolvedOptions): void {
-  if (groupSize === 0) return;
-  const linears = (model.shapes ?? [model]).flatMap((shape) => shape.linears);
-  const undivided = linears.find(({ inChannels }) => inChannels % groupSize !== 0);
-  if (undivided === undefined) return;
-  const fitting = linears.map(({ inChannels }) => inChannels).reduce(greatestDivisor);
-  throw new BallastError(
-    'ERR_ARGUMENT',
-    `Expected a groupSize that divides the ${undivided.inChannels} input channels of ${undivided.name} but received ` +
-      `${groupSize}; choose ${fitting} or a divisor of it, which every linear's can be divided by, or 0 for one scale ` +
-      'per output channel.',
-  );
-}
-
-/** Of two numbers (Euclid). */
-function greatestDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestDivisor(b, a % b);
 }

@@ -16,28 +16,13 @@ import {
 } from '../../lib/execution/index.js';
 import { evaluate, exportResult, type QuantizeOptions, verify } from '../../lib/index.js';
 import { readModel, shapeOf } from '../../lib/models/index.js';
-import { randomLlama } from '../export/random-llama.js';
 import { routeOf } from '../models/tiny.js';
 import { gpus } from '../native/harness.js';
 import { exampleTestText, exampleText, temporaryFolder } from '../places.js';
 import { windowsOf } from './forward.js';
+import { randomExperts, run, withoutLast } from './random-experts.js';
 import { type Finished, filesOf, finish } from './runs.js';
 
-/** One dense block, then two of six experts and one that all tokens go through. */
-const shared = {
-  model_type: 'qwen2_moe',
-  architectures: ['Qwen2MoeForCausalLM'],
-  num_hidden_layers: 3,
-  mlp_only_layers: [0],
-  num_experts: 6,
-  num_experts_per_tok: 2,
-  moe_intermediate_size: 32,
-  shared_expert_intermediate_size: 64,
-};
-
-const randomExperts = async () => (await randomLlama(shared, 'float32', 0.2)).directory;
-
-const run = { bits: 4, groupSize: 32, samples: 8, sequenceLength: 64, heldOut: 0.25 } as const;
 const evaluation = { texts: [exampleTestText], sequenceLength: 64 };
 
 let device: Device;
@@ -144,15 +129,7 @@ it('measures each expert on the tokens that the router sends there', async () =>
 });
 
 it('rounds an expert that no token reaches to nearest', async () => {
-  // Its bias never lets it be chosen.
-  const balanced = {
-    ...{ model_type: 'glm4_moe', architectures: ['Glm4MoeForCausalLM'], head_dim: 16 },
-    ...{ n_routed_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32 },
-    ...{ n_shared_experts: 1, first_k_dense_replace: 1 },
-  };
-  const { directory: model } = await randomLlama(balanced, 'float32', 0.2, (name, values) => {
-    if (name.endsWith('correction_bias')) values[3] = -10;
-  });
+  const model = await withoutLast();
   const source = await Checkpoint.open(model);
   /** ‖W − Q‖² of one of the experts. */
   const changeOf = async (method: string) => {

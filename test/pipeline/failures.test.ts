@@ -232,10 +232,12 @@ describe('what is told before any work', () => {
     const output = join(folder, 'result');
     for (const format of ['gguf', 'onnx']) {
       const options = { ...sampling, calibration: '/nowhere/text.txt', output, format };
-      await expect(quantize(model, options).next()).rejects.toMatchObject({
+      const refused = {
         code: 'ERR_UNSUPPORTED',
         message: expect.stringMatching(/Expected a model of type .* but received opt/),
-      });
+      };
+      await expect(quantize(model, options).next()).rejects.toMatchObject(refused);
+      await expect(planMemory(model, options)).rejects.toMatchObject(refused);
     }
   });
 

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { planMemory, type QuantizeOptions } from '../../lib/index.js';
+import { randomLlama } from '../export/random-llama.js';
 import { exampleText, temporaryFolder } from '../places.js';
 import { quoted, runProgram } from './child.js';
 import { randomOpt } from './random-opt.js';
@@ -10,10 +11,12 @@ import { randomOpt } from './random-opt.js';
 const small = { blocks: 1, hiddenSize: 64, mlpSize: 64 };
 
 async function measured(shape: typeof small, options: Partial<QuantizeOptions>) {
-  const folder = await temporaryFolder();
-  const model = await randomOpt(folder, shape);
+  return await measuredOf(await randomOpt(await temporaryFolder(), shape), options);
+}
+
+async function measuredOf(model: string, options: Partial<QuantizeOptions>) {
   const given = {
-    output: join(folder, 'result'),
+    output: join(await temporaryFolder(), 'result'),
     calibration: exampleText,
     threads: 2,
     ...options,
@@ -43,6 +46,25 @@ it.each([
   expect(ratio).toBeGreaterThan(0.6);
   // Freed memory that is kept for later counts as taken.
   expect(ratio).toBeLessThan(2);
+});
+
+it("statistics of experts, one's at a time or as many as there is room for", async () => {
+  const experts = { ...{ num_local_experts: 16, num_experts_per_tok: 2 }, intermediate_size: 1024 };
+  const mixtral = { model_type: 'mixtral', architectures: ['MixtralForCausalLM'] };
+  const { directory } = await randomLlama({ ...mixtral, ...experts, num_hidden_layers: 1 });
+  const options = { samples: 8, sequenceLength: 32, method: 'gptq', target: 'float' } as const;
+  const { heldBytes, passes } = await planMemory(directory, {
+    ...{ ...options, output: 'result', calibration: exampleText },
+  });
+  expect(passes).toEqual({ most: 17, fewest: 2 });
+  const [least, most] = [
+    await measuredOf(directory, { ...options, spareBytes: 0 }),
+    await measuredOf(directory, { ...options, spareBytes: heldBytes }),
+  ];
+  expect(least.plan.bytes).toBe(most.plan.bytes);
+  const ratio = (most.peak - least.peak) / heldBytes;
+  expect(ratio).toBeGreaterThan(0.6);
+  expect(ratio).toBeLessThan(1.5);
 });
 
 it("a GPU holds the next block's weights too, where there is a next; the host a result", async () => {

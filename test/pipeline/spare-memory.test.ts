@@ -42,6 +42,20 @@ describe('without a number', () => {
   });
 });
 
+it('what is claimed is taken from all devices and given back', () => {
+  const other = Device.open('cpu', { threads: 1 });
+  const spare = SpareMemory.of([device, other], 16, 0);
+  expect(spare.left).toBe(16);
+  const x = other.zeros('float32', [2]);
+  {
+    using _claimed = spare.claim(12);
+    expect([spare.left, spare.take(x)]).toEqual([4, false]);
+  }
+  expect([spare.left, spare.take(x), spare.left]).toEqual([16, true, 8]);
+  expect(SpareMemory.of([device], 16, 20).left).toBe(16);
+  other.close();
+});
+
 it.each([{}, { method: 'gptq', target: 'float', sites: ['linear', 'mlp', 'block'] }] as const)(
   'a run comes to the same with all, some and none: %o',
   async (given) => {

@@ -15,6 +15,8 @@ type Held = Map<HoldPoint, { readonly tensor: Tensor; readonly spare: boolean }>
 interface HeldRunner extends Pick<PathRunner, 'run' | 'linear'> {
   /** Linears that are not executed, so that nothing behind them can be held. */
   readonly unread?: ReadonlyMap<string, unknown> | undefined;
+  /** Where not all experts are run. */
+  readonly experts?: ReadonlySet<string> | undefined;
 }
 
 export class HeldStates implements Disposable {
@@ -37,7 +39,7 @@ export class HeldStates implements Disposable {
   run(
     batch: number,
     x: Tensor,
-    { run, linear, unread }: HeldRunner,
+    { run, linear, unread, experts }: HeldRunner,
     keep: boolean,
     route: Route | undefined = this.#routeOf(batch),
   ): Tensor {
@@ -53,7 +55,7 @@ export class HeldStates implements Disposable {
       if (final) this.#add(batch, x, point, tensor);
       return tensor;
     };
-    return run(x, watched, { hold, route });
+    return run(x, watched, { hold, route, experts });
   }
 
   /** Lets go of a mini-batch. */
@@ -81,6 +83,7 @@ export class HeldStates implements Disposable {
     if (held === undefined) return;
     this.#held.get(batch)?.delete(point);
     if (held.spare) this.#spare.give(held.tensor);
-    held.tensor.dispose();
+    // The pass at work may have read it.
+    held.tensor.device.release(held.tensor);
   }
 }

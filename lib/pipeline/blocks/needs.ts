@@ -14,7 +14,10 @@ export interface GroupPlan extends GroupNeeds {
 }
 
 /** What of a run decides. */
-type Asked = Pick<Run, 'options' | 'quantizer' | 'sites' | 'model' | 'prepared' | 'keepsStates'>;
+export type Asked = Pick<
+  Run,
+  'options' | 'quantizer' | 'sites' | 'model' | 'prepared' | 'keepsStates'
+>;
 
 /** Which paths' hidden states move through the model. */
 export function neededPaths({ options, quantizer, sites, model, prepared, keepsStates }: Asked): {

@@ -102,15 +102,20 @@ interface Observation {
   readonly momentTokens: number;
   /** Whether the float path's outputs are wanted too; otherwise it is left after the last group. */
   readonly outputs: boolean;
-  /**
-   * Output channels of linears that read nothing of each other, where all that is observed are such: what they make is read by
-   * nobody then, and not computed.
-   */
-  readonly unread: ReadonlyMap<string, number> | undefined;
+  /** How passes that end with the last group are run. */
+  readonly cut: CutPass;
   /** On which paths passes over the same block follow. */
   readonly more: { readonly float: boolean; readonly quantized: boolean };
   /** Called before each mini-batch; throws to stop. */
   readonly throwIfAborted: () => void;
+}
+
+/** What need not be run of a block that is left after the last group. */
+export interface CutPass {
+  /** Output channels of linears that read nothing of each other: what they make is read by nobody then, and not computed. */
+  readonly unread: ReadonlyMap<string, number>;
+  /** Those of which something is observed; see `BatchContext`. */
+  readonly experts: ReadonlySet<string>;
 }
 
 /** What one group read. */
@@ -172,7 +177,7 @@ export async function observe(observation: Observation): Promise<ObservedBlock> 
 }
 
 function observeBatch(
-  { float, quantized, outputs, more, heldOutFrom, momentTokens, unread }: Observation,
+  { float, quantized, outputs, more, heldOutFrom, momentTokens, cut }: Observation,
   batch: number,
   device: Device,
   sums: BlockSums,
@@ -183,7 +188,7 @@ function observeBatch(
     if (path === undefined || x === undefined) return undefined;
     const runner = { ...path.on(device), held: path.held };
     const keep = path === float ? more.float : more.quantized;
-    return recordReads(runner, { batch, x, keep, unread }, leaders, toTheEnd);
+    return recordReads(runner, { batch, x, keep, ...(!toTheEnd && cut) }, leaders, toTheEnd);
   };
   const onFloat = pass(float, outputs);
   const onQuantized = quantized === float ? onFloat : pass(quantized, false);
@@ -206,7 +211,7 @@ interface Read {
   readonly seen: Tensor;
 }
 
-interface RecordedPass extends Pick<Observation, 'unread'> {
+interface RecordedPass extends Partial<CutPass> {
   readonly batch: number;
   readonly x: Tensor;
   readonly keep: boolean;
@@ -215,7 +220,7 @@ interface RecordedPass extends Pick<Observation, 'unread'> {
 /** What the groups' first linears read, and the output unless the block was left early. */
 function recordReads(
   { run, linear, seen, held }: PathRunner & Pick<ObservedPath, 'held'>,
-  { batch, x, keep, unread }: RecordedPass,
+  { batch, x, keep, unread, experts }: RecordedPass,
   leaders: ReadonlySet<string>,
   toTheEnd: boolean,
 ): { reads: Map<string, Read>; output: Tensor | undefined } {
@@ -231,7 +236,7 @@ function recordReads(
       : input.device.zeros('float32', [input.rows, width]);
   };
   try {
-    const output = held.run(batch, x, { run, linear: recording, unread }, keep);
+    const output = held.run(batch, x, { run, linear: recording, unread, experts }, keep);
     return { reads, output: toTheEnd ? output : undefined };
   } catch (error) {
     if (error instanceof EndOfObservation) return { reads, output: undefined };

@@ -1,13 +1,12 @@
-// One block, in stages: statistics of what the stage's linears read, then each of them quantized and compensated.
-// A true-sequential block has a stage for each input group, so that a linear's statistics are those of inputs that
-// the quantized linears before it produce (experts, which read nothing of each other, share two stages); otherwise, and
-// where no path runs through quantized linears, all groups are one stage. At the end the block's output is compensated if asked for, and both paths move on. Grids that are found
-// before linears are quantized come first.
+// One block, in stages: statistics of what the stage's linears read, then each of them quantized and compensated, part by
+// part of the stage where memory wants it, and executed as it is from there on. At the end the block's output is compensated
+// if asked for, and both paths move on. Grids that are found before linears are quantized come first.
 
 import type { BlockQuantizers } from '../../activations/index.js';
 import type { Device, Tensor } from '../../device/index.js';
 import { disposeAll, mapBatches, onEach, PerDevice } from '../../execution/index.js';
-import { type BlockShape, type Routes, shapeOf } from '../../models/index.js';
+import { type Routes, shapeOf } from '../../models/index.js';
+import type { GroupParameters } from '../../quantizers/index.js';
 import { calibrateGrids } from '../grids/grid-calibration.js';
 import { disposeParameters } from '../grids/linear-search.js';
 import type { Paths, Run } from '../run.js';
@@ -15,17 +14,11 @@ import { type BlockBias, compensateBlock } from '../sites/block-site.js';
 import { findRoutes, type RouteOf } from './find-routes.js';
 import { HeldStates } from './held-states.js';
 import { neededPaths, needsOf } from './needs.js';
-import {
-  disposeObserved,
-  type InputGroup,
-  inputGroups,
-  leaderOf,
-  type ObservedPath,
-  observe,
-} from './observe.js';
+import { disposeObserved, inputGroups, type ObservedPath, observe } from './observe.js';
 import { disposeLinear, type QuantizedLinear } from './quantize-linear.js';
 import { quantizeStage } from './quantize-stage.js';
 import { Replica, shareLinear } from './replica.js';
+import { cutPass, type Stage, stagesOf } from './stages.js';
 
 export interface QuantizedBlock extends Disposable {
   readonly index: number;
@@ -42,7 +35,7 @@ interface Work {
   readonly paths: Paths;
   readonly replicas: PerDevice<Replica>;
   readonly activations: BlockQuantizers | undefined;
-  /** What has been quantized so far. */
+  /** What has been quantized so far, stage by stage, and is executed. */
   readonly linears: Map<string, QuantizedLinear>;
   readonly heldFloat: HeldStates;
   readonly heldQuantized: HeldStates;
@@ -76,30 +69,23 @@ export async function quantizeBlock(
   let bias: BlockBias | undefined;
   try {
     for (const replica of replicas.all) replica.quantizeActivations(activations);
-    for (const stage of stagesOf(work)) {
-      const { groups } = stage;
+    for (const stage of stagesOf(run, index, groupsOf(work))) {
       if (routes.length === 0) {
         routes = await clock.measure('calibrate', () => routesFor(work, stage));
       }
-      const observed = await clock.measure('calibrate', () => observeStage(work, stage));
-      outputs = observed.outputs;
-      try {
-        const { weights: parameters } = grids;
-        const given = { run, index, groups, replicas, parameters, observed: observed.groups };
-        for (const linear of await quantizeStage(given)) {
-          linears.set(linear.name, linear);
-          onLayer(linear);
-        }
-      } finally {
-        for (const group of observed.groups.values()) disposeObserved(group);
+      const done = await quantizeParts(work, stage, grids.weights);
+      outputs = done.outputs;
+      for (const linear of done.linears) {
+        linears.set(linear.name, linear);
+        onLayer(linear);
       }
-      await clock.measure('propagate', () => share(work, groups.flat()));
+      await clock.measure('propagate', () => share(work, done.linears));
     }
     bias = await clock.measure('compensate', () => compensateBlock({ ...work, outputs }));
     if (choosesAnew(work)) {
       routes = await clock.measure('propagate', () => routesOn(work, quantizedPath(work), true));
     }
-    await clock.measure('propagate', () => advance(work, outputs, bias));
+    await clock.measure('propagate', () => leaveBlock(work, outputs, bias));
     const dispose = () => disposeBlock(linears, bias);
     return { index, linears, bias, activations, [Symbol.dispose]: dispose };
   } catch (error) {
@@ -111,44 +97,47 @@ export async function quantizeBlock(
   }
 }
 
-/** Has all devices execute what was quantized. */
-async function share(work: Work, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    const linear = work.linears.get(name);
-    if (linear !== undefined) await shareLinear(work.run, work.replicas, name, linear);
+/** What the stage leaves, in the order of execution, and the float path's outputs where it is the last. */
+async function quantizeParts(
+  work: Work,
+  stage: Stage,
+  parameters: ReadonlyMap<string, GroupParameters>,
+): Promise<{ linears: QuantizedLinear[]; outputs: Tensor[] }> {
+  const { run, index, replicas } = work;
+  const linears: QuantizedLinear[] = [];
+  let outputs: Tensor[] = [];
+  using _claimed = run.spare.claim(stage.spareBytes);
+  try {
+    for (const groups of stage.parts) {
+      const last = stage.last && groups === stage.parts.at(-1);
+      const observed = await run.clock.measure('calibrate', () =>
+        observePart(work, stage, groups, last),
+      );
+      outputs = observed.outputs;
+      try {
+        const given = { run, index, groups, replicas, parameters, observed: observed.groups };
+        linears.push(...(await quantizeStage(given)));
+      } finally {
+        for (const group of observed.groups.values()) disposeObserved(group);
+      }
+    }
+    return { linears, outputs };
+  } catch (error) {
+    disposeAll(outputs);
+    for (const linear of linears) disposeLinear(linear);
+    throw error;
   }
 }
 
-/** What is observed, and then quantized, together. */
-interface Stage {
-  readonly groups: readonly InputGroup[];
-  /** Of linears that read nothing of each other; see `LinearSpec`. */
-  readonly name: string | undefined;
-  readonly last: boolean;
+/** Has all devices execute what was quantized. */
+async function share({ run, replicas }: Work, linears: readonly QuantizedLinear[]): Promise<void> {
+  for (const linear of linears) await shareLinear(run, replicas, linear.name, linear);
 }
 
-function stagesOf({ run, index, paths, replicas }: Work): Stage[] {
+function groupsOf({ run, index, paths, replicas }: Work) {
   const first = paths.quantized[0] ?? paths.float[0];
   if (first === undefined) throw new RangeError('No mini-batch to observe.');
-  const groups = inputGroups(run, index, replicas.first.float, first);
-  const each = run.options.trueSequential && neededPaths(run).quantized;
-  const stages = each
-    ? sideBySide(shapeOf(run.model, index), groups)
-    : [{ groups, name: undefined }];
-  return stages.map((stage, i) => ({ ...stage, last: i === stages.length - 1 }));
-}
-
-/** Groups in their order, those of one named stage together. */
-function sideBySide({ linears }: BlockShape, groups: readonly InputGroup[]) {
-  const stages = new Map<string, { name: string | undefined; groups: InputGroup[] }>();
-  for (const group of groups) {
-    const leader = leaderOf(group);
-    const name = linears.find((linear) => linear.name === leader)?.stage;
-    const stage = stages.get(name ?? leader);
-    if (stage === undefined) stages.set(name ?? leader, { name, groups: [group] });
-    else stage.groups.push(group);
-  }
-  return [...stages.values()];
+  return inputGroups(run, index, replicas.first.float, first);
 }
 
 /** Found when a stage comes to the experts, which is a named one or all; none before. */
@@ -177,14 +166,8 @@ const quantizedPath = ({ paths, replicas, heldQuantized }: Work): ObservedPath =
   held: heldQuantized,
 });
 
-/** Output channels of the linears of a named stage. */
-function channelsOf({ linears }: BlockShape, stage: string | undefined) {
-  if (stage === undefined) return undefined;
-  const own = linears.filter((linear) => linear.stage === stage);
-  return new Map(own.map(({ name, outChannels }) => [name, outChannels]));
-}
-
-function observeStage(work: Work, { name, groups, last }: Stage) {
+/** One part of a stage; `last` says whether it is the block's last. */
+function observePart(work: Work, stage: Stage, groups: Stage['parts'][number], last: boolean) {
   const { run, index, paths, linears, activations } = work;
   const { devices, model, context, heldOutFrom, throwIfAborted } = run;
   const needed = neededPaths(run);
@@ -211,10 +194,10 @@ function observeStage(work: Work, { name, groups, last }: Stage) {
     heldOutFrom,
     momentTokens: certificateSamples * sequence,
     outputs: needed.float && last,
-    unread: last ? undefined : channelsOf(shapeOf(model, index), name),
+    cut: cutPass(shapeOf(model, index), stage.name, groups),
     more: {
       float: !last,
-      quantized: !last || (!one && advancesQuantized(run, index) && !choosesAnew(work)),
+      quantized: !stage.last || (!one && advancesQuantized(run, index) && !choosesAnew(work)),
     },
     throwIfAborted,
   });
@@ -234,7 +217,11 @@ function choosesAnew({ run, index }: Work): boolean {
 }
 
 /** Float outputs are there already; the quantized path runs through what was just quantized. */
-async function advance(work: Work, outputs: Tensor[], bias: BlockBias | undefined): Promise<void> {
+async function leaveBlock(
+  work: Work,
+  outputs: Tensor[],
+  bias: BlockBias | undefined,
+): Promise<void> {
   const { run, index, paths, replicas, heldQuantized } = work;
   if (!advancesQuantized(run, index)) {
     paths.advance(outputs, outputs);

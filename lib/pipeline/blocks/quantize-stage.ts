@@ -1,6 +1,7 @@
-// The linears of one stage, on several devices at once where there are several: none of them reads what another makes.
-// Each is quantized by one device, which is given the statistics of the group and leaves its result on the first, so that
-// the result is what the first alone would make. Only devices of the first's kind take part: another would be waited for.
+// Linears of one stage that were observed together, on several devices at once where there are several: none of them reads
+// what another makes. Each is quantized by one device, which is given the statistics of the group and leaves its result on
+// the first, so that the result is what the first alone would make. Only devices of the first's kind take part: another would
+// be waited for.
 
 import { allOrNothing } from '../../all-or-nothing.js';
 import type { Device } from '../../device/index.js';

@@ -1,7 +1,8 @@
 // What a run will hold in memory, told before it begins: from the headers of the checkpoint and the options alone, no weight
 // and no text is read. Counted is what grows with the model or the samples and stands at the same time in the largest
-// block; the process itself, and memory that an allocator keeps for later, come on top. Of several devices the first is
-// counted, which holds the most: it has as many samples as any, and takes in the others' statistics.
+// block, with one input group observed at a time; the process itself, and memory that an allocator keeps for later, come on
+// top. Of several devices the first is counted, which holds the most: it has as many samples as any, and takes in the others'
+// statistics.
 
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { bytesPerElement } from '../../checkpoint/dtypes.js';
@@ -16,11 +17,19 @@ import {
   shapeOf,
   type VisionModel,
 } from '../../models/index.js';
-import { type GroupPlan, neededPaths, needsOf } from '../blocks/needs.js';
+import { neededPaths } from '../blocks/needs.js';
 import { judgesOf, sequenceLengthOf } from '../calibration-data.js';
 import type { ResolvedOptions } from '../options/options.js';
 import type { Run } from '../run.js';
 import { batchTokensOf } from './batch-tokens.js';
+import {
+  leastMomentBytes,
+  type MomentCounts,
+  momentBytes,
+  momentCounts,
+  passesOver,
+  plannedStages,
+} from './moment-memory.js';
 
 export interface MemoryPart {
   /** Such as 'hidden states'. */
@@ -34,10 +43,20 @@ export interface MemoryPlan {
   readonly bytes: number;
   /** What besides is held at most where memory is to spare, see `spareBytes`. */
   readonly heldBytes: number;
+  /** Where linears of a block may be observed together that read different inputs, such as all experts'. */
+  readonly passes: ObservationPasses | undefined;
   /** Tokens of the samples, those that judge included. */
   readonly tokens: number;
   /** How many share them; no other holds more than what is told. */
   readonly devices: number;
+}
+
+/** Over the mini-batches, to observe those of the block that takes most; an upper bound without `trueSequential`. */
+export interface ObservationPasses {
+  /** With nothing besides `bytes`. */
+  readonly most: number;
+  /** With `heldBytes` besides. */
+  readonly fewest: number;
 }
 
 /** What the parts are counted from. */
@@ -48,13 +67,11 @@ interface Plan {
   readonly model: BlockModel;
   readonly options: ResolvedOptions;
   readonly paths: { readonly float: boolean; readonly quantized: boolean };
-  readonly needs: GroupPlan;
-  readonly needsFactor: boolean;
+  readonly moments: MomentCounts;
   /** Of a device, those that judge included. */
   readonly samples: number;
   /** Of a mini-batch. */
   readonly batchTokens: number;
-  readonly devices: number;
 }
 
 const float32 = 4;
@@ -63,7 +80,7 @@ const float32 = 4;
 type Planned = Pick<Run, 'checkpoint' | 'model' | 'options' | 'quantizer' | 'sites'>;
 
 export function memoryPlanOf(planned: Planned): MemoryPlan {
-  const { checkpoint, model, options, quantizer } = planned;
+  const { checkpoint, model, options } = planned;
   const sequence = isLanguageModel(model)
     ? sequenceLengthOf(model, options)
     : (model as VisionModel).sequence;
@@ -74,21 +91,20 @@ export function memoryPlanOf(planned: Planned): MemoryPlan {
   const size = batchSize(sequence, batchTokens);
   const samples = sum(kinds.map((count) => shareOf(count, size, devices)));
   const run = { ...planned, keepsStates: false };
-  const linears = model.linears.map(({ name }) => name);
   const plan: Plan = {
-    ...{ checkpoint, model, options, samples, devices, batchTokens },
+    ...{ checkpoint, model, options, samples, batchTokens },
     loadsAhead: names[0] !== 'cpu',
     paths: neededPaths(run),
-    needs: needsOf(run, linears, true),
-    needsFactor: quantizer.needsMoment,
+    moments: momentCounts(run),
   };
   const blocks = Array.from({ length: model.blocks }, (_, index) => {
     const parts = partsOf(plan, index, sequence);
-    const heldBytes = heldBytesOf(plan, index, sequence);
-    return { parts, bytes: sum(parts.map(({ bytes }) => bytes)), heldBytes };
+    return { parts, bytes: sum(parts.map(({ bytes }) => bytes)), ...heldOf(plan, index, sequence) };
   });
-  const largest = blocks.reduce((most, block) => (block.bytes > most.bytes ? block : most));
-  return { ...largest, tokens: sum(kinds) * sequence, devices };
+  const { parts, bytes } = mostBy(blocks, (block) => block.bytes);
+  const { heldBytes } = mostBy(blocks, (block) => block.heldBytes);
+  const { passes } = mostBy(blocks, (block) => block.passes?.most ?? 0);
+  return { parts, bytes, heldBytes, passes, tokens: sum(kinds) * sequence, devices };
 }
 
 /** Samples of the device that is dealt the first mini-batch. */
@@ -108,14 +124,28 @@ function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
     ...(next ? [{ what: 'weights of the next', bytes: storedBytes(plan, index + 1) }] : []),
     ...(onHost ? [{ what: 'a result on its way', bytes: storedBytes(plan, index) }] : []),
     { what: 'hidden states', bytes: stateBytes(plan, shape, sequence) },
-    { what: 'statistics', bytes: statisticsBytes(plan, shape) },
+    { what: 'statistics', bytes: leastMomentBytes(plan.moments, shape) },
     { what: 'a linear at work', bytes: linearBytes(shape) },
     { what: 'a mini-batch at work', bytes: batchBytes(plan, shape, sequence) },
   ];
 }
 
+/** What memory to spare is for in a block: states, and statistics of all groups of a stage at once. */
+function heldOf(plan: Plan, index: number, embedded: number) {
+  const { model, options, paths, moments } = plan;
+  const shape = shapeOf(model, index);
+  const stages = plannedStages(shape, options.trueSequential && paths.quantized);
+  const least = leastMomentBytes(moments, shape);
+  const atOnce = Math.max(...stages.map((widths) => momentBytes(moments, widths)));
+  const wanted = heldStateBytes(plan, index, embedded) + atOnce - least;
+  const heldBytes = Math.min(wanted, options.spareBytes ?? Number.POSITIVE_INFINITY);
+  const passesWith = (bytes: number) => passesOver(stages, moments, least + bytes);
+  const most = passesWith(0);
+  return { heldBytes, passes: most === 0 ? undefined : { most, fewest: passesWith(heldBytes) } };
+}
+
 /** What the widest linear reads, of each token, or all experts' last ones: see held-states.ts. */
-function heldBytesOf({ model, options, paths, samples }: Plan, index: number, embedded: number) {
+function heldStateBytes({ model, options, paths, samples }: Plan, index: number, embedded: number) {
   if (!options.trueSequential || !paths.quantized) return 0;
   const { precision, activationBits } = options;
   const { linears, experts, hiddenSize, sequence = embedded } = shapeOf(model, index);
@@ -152,33 +182,6 @@ function stateBytes({ paths, samples }: Plan, { hiddenSize }: BlockShape, sequen
   return copies * samples * sequence * hiddenSize * float32;
 }
 
-/**
- * Matrices [c, c] of the inputs of a group: sums of all that are observed together, and of the one at work what is formed of
- * them, and the quantizer's factor.
- */
-function statisticsBytes(plan: Plan, { linears }: BlockShape): number {
-  const { options, paths, needs, needsFactor, devices } = plan;
-  const sums =
-    (needs.drift ? 3 : 1) * (options.heldOut > 0 ? 2 : 1) + Number(needs.quantizerMoment);
-  // Beside the sums, while they are taken in: another device's, and what both make.
-  const taken = devices > 1 ? 2 : 0;
-  const atWork = sums + Math.max(needsFactor ? 2 : 0, taken);
-  const inStages = options.trueSequential && paths.quantized;
-  /** Of each stage, the sizes of its groups. Without stages all are one. */
-  const stages = new Map<string, Map<string, number>>();
-  for (const { name, stage, inChannels } of linears) {
-    const key = inStages ? (stage ?? name) : '';
-    // What an expert's linears of a stage read is one tensor; others that share theirs are counted apart: a bound.
-    const group = stage === undefined ? name : `${stage} ${name.slice(0, name.lastIndexOf('.'))}`;
-    stages.set(key, (stages.get(key) ?? new Map()).set(group, inChannels ** 2));
-  }
-  const elements = Array.from(stages.values(), (groups) => {
-    const sizes = [...groups.values()];
-    return sums * sum(sizes) + atWork * Math.max(...sizes);
-  });
-  return Math.max(...elements) * float32;
-}
-
 /** The target, what the quantizer makes of it, and the difference of both weights. */
 function linearBytes({ linears }: BlockShape): number {
   const copies = 4;
@@ -212,6 +215,11 @@ function widestOf(
   const widest = (isRouted: boolean) =>
     Math.max(0, ...linears.filter(({ routed = false }) => routed === isRouted).map(widthOf));
   return (experts?.perToken ?? 0) * widest(true) + widest(false);
+}
+
+/** The first of the items of which `figure` is the most. */
+function mostBy<Item>(items: readonly Item[], figure: (item: Item) => number): Item {
+  return items.reduce((most, item) => (figure(item) > figure(most) ? item : most));
 }
 
 function sum(values: readonly number[]): number {

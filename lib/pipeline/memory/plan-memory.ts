@@ -1,12 +1,10 @@
 // The plan of a run that is not begun: what memory-plan.ts counts, for a model and options as `quantize` takes them.
 
-import { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { fetchModel } from '../../checkpoint/hub/fetch-model.js';
-import { expectExperts } from '../options/expect-experts.js';
+import { openModel } from '../open-model.js';
 import type { QuantizeOptions } from '../options/options.js';
 import { resolveOptions } from '../options/resolve-options.js';
 import { findSites } from '../sites/sites.js';
-import { expectGroups, modelOf } from '../with-run.js';
 import { type MemoryPlan, memoryPlanOf } from './memory-plan.js';
 
 /**
@@ -15,9 +13,6 @@ import { type MemoryPlan, memoryPlanOf } from './memory-plan.js';
  */
 export async function planMemory(name: string, given: QuantizeOptions): Promise<MemoryPlan> {
   const { options, quantizer } = resolveOptions(given);
-  const source = await Checkpoint.open(await fetchModel(name, given));
-  const { model, checkpoint } = modelOf(source, options);
-  expectGroups(model, options);
-  expectExperts(model, options);
+  const { model, checkpoint } = await openModel(await fetchModel(name, given), options);
   return memoryPlanOf({ checkpoint, model, options, quantizer, sites: findSites(model, options) });
 }

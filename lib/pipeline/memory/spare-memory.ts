@@ -1,5 +1,6 @@
-// Memory beyond what a run needs, for what it can hold instead of computing it again. Each device has some; what it comes to
-// is settled when the run begins, so that no later allocation is in its way.
+// Memory beyond what a run needs, for what it can hold instead of computing it again: states inside a block, and statistics of
+// more groups at once, which saves passes. Each device has some; what it comes to is settled when the run begins, so that no
+// later allocation is in its way.
 
 import { bytesPerElement } from '../../checkpoint/dtypes.js';
 import type { Device, Tensor } from '../../device/index.js';
@@ -34,6 +35,22 @@ export class SpareMemory {
       return { left: used / sharing - planned, reserve: free - used };
     };
     return new SpareMemory(new Map(devices.map((device) => [device, spareOn(device)])));
+  }
+
+  /** What is left on every device. */
+  get left(): number {
+    return Math.max(0, Math.min(...Array.from(this.#spare.values(), ({ left }) => left)));
+  }
+
+  /** Counts so many bytes on every device until it is disposed. */
+  claim(bytes: number): Disposable {
+    const spare = [...this.#spare.values()];
+    for (const device of spare) device.left -= bytes;
+    return {
+      [Symbol.dispose]: () => {
+        for (const device of spare) device.left += bytes;
+      },
+    };
   }
 
   /** Counts a tensor, unless it is too large for what is left. */

@@ -112,7 +112,7 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly precision?: 'float32' | 'bfloat16';
   /**
    * Bytes that each device may hold beyond what `planMemory` counts, so that what the last linear of an MLP reads is not
-   * computed twice. Results are the same. Default: half of the memory that is free on the host as the run begins, seven eighths
+   * computed twice, and as many experts are observed in a pass as fit. Results are the same. Default: half of the memory that is free on the host as the run begins, seven eighths
    * on a GPU, less the plan.
    */
   readonly spareBytes?: number;
