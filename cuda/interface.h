@@ -105,6 +105,7 @@ struct Functions {
   Operation<FindScalesParams> find_scales;
   Operation<QuantizeParams> quantize;
   Operation<DequantizeParams> dequantize;
+  Operation<DequantizeFloat8Params> dequantize_float8;
   Operation<CodeWordsParams> pack_codes;
   Operation<CodeWordsParams> unpack_codes;
   Operation<CodeBlocksParams> pack_blocks;
@@ -136,10 +137,10 @@ constexpr std::uint64_t kLayout =
              RopeParams, EmbeddingParams, CrossEntropyParams, ChooseExpertsParams,
              ExpertWeightsParams, AddExpertParams, ChannelSumParams, SecondMomentParams,
              MomentParams, MatvecParams, QuadraticFormParams, FakeQuantizeParams, FindScalesParams,
-             QuantizeParams, DequantizeParams, CodeWordsParams, CodeBlocksParams, FactorizeParams,
-             GptqParams, DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams,
-             SoftmaxParams, TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
-             ActivationGradientParams>();
+             QuantizeParams, DequantizeParams, DequantizeFloat8Params, CodeWordsParams,
+             CodeBlocksParams, FactorizeParams, GptqParams, DescendParams, RefitScalesParams,
+             RefitSweptParams, HeadProductParams, SoftmaxParams, TwinQuantizeParams,
+             SoftmaxGradientParams, LayerNormGradientParams, ActivationGradientParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.
 constexpr const char* kEntryPoint = "ballast_cuda_functions";
