@@ -8,7 +8,8 @@ import { BallastError } from '../errors.js';
 import { isRecord, readJsonObject } from './bounded-json.js';
 import { fingerprintOf } from './fingerprint.js';
 import { errnoOf, ioError } from './io-error.js';
-import { readHeader, type TensorInfo } from './safetensors-header.js';
+import { readHeader } from './safetensors-header.js';
+import { rowsOf, type TensorInfo } from './tensor-info.js';
 
 const singleFile = 'model.safetensors';
 export const indexFile = 'model.safetensors.index.json';
@@ -71,6 +72,11 @@ export class Checkpoint {
     return this.source?.fingerprint() ?? fingerprintOf(this.config, this.tensors.values());
   }
 
+  /** The same files under another config.json and as other tensors; the fingerprint stays. */
+  seenAs(config: Record<string, unknown>, tensors: ReadonlyMap<string, TensorInfo>): Checkpoint {
+    return new Checkpoint(this.directory, config, tensors, this);
+  }
+
   /**
    * The same files with rows of some tensors under names of their own instead; the fingerprint stays. Error
    * ERR_CHECKPOINT for a tensor that is absent or has other rows than its parts together.
@@ -81,20 +87,12 @@ export class Checkpoint {
     const rows = new Map<string, number>();
     for (const { name, source, firstRow, rows: count } of parts) {
       const info = this.tensor(source);
-      const [total = 1, ...rest] = info.shape;
-      const bytes = info.bytes / total;
-      rows.set(source, (rows.get(source) ?? total) - count);
+      rows.set(source, (rows.get(source) ?? info.shape[0] ?? 1) - count);
       tensors.delete(source);
-      tensors.set(name, {
-        ...info,
-        name,
-        shape: [count, ...rest],
-        offset: info.offset + firstRow * bytes,
-        bytes: count * bytes,
-      });
+      tensors.set(name, rowsOf(info, name, firstRow, count));
     }
     const [odd] = [...rows].find(([, left]) => left !== 0) ?? [];
-    if (odd === undefined) return new Checkpoint(this.directory, this.config, tensors, this);
+    if (odd === undefined) return this.seenAs(this.config, tensors);
     throw new BallastError(
       'ERR_CHECKPOINT',
       `Expected as many rows of ${odd} as config.json says but the checkpoint holds ${this.tensor(odd).shape[0]}.`,

@@ -3,7 +3,7 @@
 import { open } from 'node:fs/promises';
 import { ioError } from './io-error.js';
 import { expectFully } from './read-fully.js';
-import type { TensorInfo } from './safetensors-header.js';
+import type { TensorInfo } from './tensor-info.js';
 
 /** In memory of its own, from its beginning. Error ERR_IO. */
 export async function readTensor({ file, offset, bytes, name }: TensorInfo): Promise<Uint8Array> {

@@ -2,7 +2,7 @@
 // devices of its own opened and closed, and the caller's signal heeded.
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { expectFloatWeights } from '../checkpoint/float-weights.js';
+import { withFloatWeights } from '../checkpoint/float-weights.js';
 import { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import { type Device, openDevices } from '../device/index.js';
 import { BallastError, expectNotAborted } from '../errors.js';
@@ -119,9 +119,9 @@ function startOf(
  * The checkpoint's model and the config.json of its result, under the architecture that was asked for. Errors: those of
  * reading either, and of `expectTensors`.
  */
-export function modelOf(source: Checkpoint, { architecture }: ResolvedOptions) {
-  const { config, tensors, directory } = source;
-  expectFloatWeights(config, directory);
+export function modelOf(stored: Checkpoint, { architecture }: ResolvedOptions) {
+  const source = withFloatWeights(stored);
+  const { config, tensors } = source;
   const names = new Set(tensors.keys());
   const { parts, ...result }: Rewrite & { readonly model: BlockModel } =
     architecture === undefined
