@@ -20,9 +20,21 @@ static inline Ints Widened(Shorts x) {
 #endif
 }
 
+static inline Ints Widened(Bytes x) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Ints>(_mm512_maskz_cvtepu8_epi32(0xffff, reinterpret_cast<__m128i>(x)));
+#elif defined(__AVX2__)
+  long long bytes;
+  std::memcpy(&bytes, &x, sizeof x);
+  return reinterpret_cast<Ints>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(bytes)));
+#else
+  return __builtin_convertvector(x, Ints);
+#endif
+}
+
 // float8_e4m3fn (DequantizeFloat8Params): what its exponent lacks to float32's is added.
 static inline Floats FromFloat8(Bytes float8) {
-  const Ints code = __builtin_convertvector(float8, Ints);
+  const Ints code = Widened(float8);
   const Ints magnitude = code & 0x7f;
   const Ints tiny = Bits(__builtin_convertvector(magnitude, Floats) * 0x1p-9f);
   const Ints normal = (magnitude << 20) + (120 << 23);
