@@ -1,7 +1,7 @@
 // How a checkpoint holds weights as float8_e4m3fn, by its quantization_config: which tensor has the scales of a weight, and
-// which rows and columns share one. Two layouts are published: that of DeepSeek-V3 (arXiv 2412.19437, section 3.3; `fp8` in
-// transformers 5), a scale for each block of a matrix or one for all of it, and the float formats of the package
-// compressed-tensors 0.20. How activations were quantized is no part of it: a float model computes with float ones.
+// which rows and columns share one. Published are that of DeepSeek-V3 (arXiv 2412.19437, section 3.3; `fp8` in transformers
+// 5), a scale for each block of a matrix or one for all of it, the float formats of the package compressed-tensors 0.20, and
+// that of FBGEMM, a scale for each row. How activations were quantized is no part of it: a float model has float ones.
 
 import { BallastError } from '../errors.js';
 import { isRecord } from './bounded-json.js';
@@ -17,6 +17,7 @@ export interface Float8Layout {
 export type Float8Block = readonly [rows: number, cols: number];
 
 const wholeTensor: Float8Block = [0, 0];
+const channel: Float8Block = [1, 0];
 /** Of transformers, where the field is absent; others leave it out where there are no blocks. */
 const usualBlock: Float8Block = [128, 128];
 
@@ -28,6 +29,7 @@ export function float8LayoutOf(
   const fields = new Fields(quantization, 'quantization_config', directory);
   const { quant_method: method, format } = quantization;
   if (method === 'fp8') return scaledBlocks(fields);
+  if (method === 'fbgemm_fp8') return { suffixes: ['_scale'], blocks: [channel] };
   const isFloat = format === 'float-quantized' || format === 'naive-quantized';
   return method === 'compressed-tensors' && isFloat ? scaledGroups(fields) : undefined;
 }
@@ -67,7 +69,7 @@ function groupOf(weights: Fields): Float8Block {
     case 'tensor':
       return wholeTensor;
     case 'channel':
-      return [1, 0];
+      return channel;
     case 'group':
       return [1, weights.count('group_size')];
     case 'block':
@@ -113,9 +115,11 @@ class Fields {
     throw this.unsupported(field, 'a positive whole number');
   }
 
+  /** Earlier versions wrote "128x128". */
   block(field: string): Float8Block {
     const value = this.get(field);
-    if (isPair(value)) return value;
+    const pair = typeof value === 'string' ? value.split('x').map(Number) : value;
+    if (isPair(pair)) return pair;
     throw this.unsupported(field, 'two positive whole numbers');
   }
 

@@ -2,9 +2,10 @@
 
 For every layout: a directory with config.json and model.safetensors, in which the linears of a model of
 test/models/tiny/ are float8_e4m3fn beside scales as the layout has them, and golden.safetensors with the weights of the
-model that transformers loads from it, dequantized, under the names of the checkpoint. Run by hand:
+model that transformers loads from it, dequantized, under the names of the checkpoint. Of another model where one is
+given. Run by hand:
 
-    python scripts/verify/make-float8-models.py [output directory] && npm run format
+    python scripts/verify/make-float8-models.py [output directory [model directory]] && npm run format
 """
 
 import json
@@ -119,6 +120,8 @@ def make(target: pathlib.Path, source: pathlib.Path, quantization: dict, block, 
     config = json.loads((source / "config.json").read_text())
     config |= dict(dtype="bfloat16", quantization_config=quantization)
     (target / "config.json").write_text(json.dumps(config, indent=2))
+    for companion in source.glob("tokenizer*.json"):
+        shutil.copy(companion, target / companion.name)
     golden = loaded_weights(target, quantization["quant_method"])
     named = {name: golden[name] for name in tensors if name in golden}
     assert all(name in named for name in tensors if name.endswith("weight")), set(tensors) - set(named)
@@ -131,9 +134,9 @@ def main() -> None:
     directory = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root / "test/checkpoint/float8"
     shutil.rmtree(directory, ignore_errors=True)
     transformers.logging.disable_progress_bar()
-    for seed, (name, (model, quantization, *how)) in enumerate(LAYOUTS.items()):
-        torch.manual_seed(seed)
-        make(directory / name, root / "test/models/tiny" / model, quantization, *how)
+    given = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    for name, (model, quantization, *how) in LAYOUTS.items():
+        make(directory / name, given or root / "test/models/tiny" / model, quantization, *how)
         print(name)
 
 

@@ -99,6 +99,7 @@ describe('scales', () => {
     ['of no blocks', { ...blocks, weight_block_size: null }, 'a.weight_scale_inv', [], 1],
     ['of the older name', { quant_method: 'fp8' }, 'a.weight_scale', [1], 1],
     ['of usual blocks', { quant_method: 'fp8' }, 'a.weight_scale_inv', [1, 1], 1],
+    ['of rows', { quant_method: 'fbgemm_fp8' }, 'a.weight_scale', [3, 1], [1, 2, 3]],
     ['of a tensor', group({}), 'a.weight_scale', [1], 1],
     ['of channels', group({ strategy: 'channel' }), 'a.weight_scale', [3, 1], [1, 2, 3]],
     ['of channels, a vector', group({ group_size: -1 }), 'a.weight_scale', [3], [1, 2, 3]],
@@ -108,6 +109,13 @@ describe('scales', () => {
       'a.weight_scale',
       [3, 2],
       [1, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 5, 6, 6],
+    ],
+    [
+      'of blocks in words',
+      group({ strategy: 'block', block_structure: '3x4' }),
+      'a.weight_scale',
+      [1, 2],
+      [1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2],
     ],
     [
       'of blocks of another tool',
