@@ -26,7 +26,7 @@ export class Checkpoint {
   private constructor(
     /** Absolute path. */
     readonly directory: string,
-    /** config.json as it stands. */
+    /** config.json as it stands; of another view, what that is to be seen as. */
     readonly config: Record<string, unknown>,
     /** By name, in the order of files and headers. */
     readonly tensors: ReadonlyMap<string, TensorInfo>,

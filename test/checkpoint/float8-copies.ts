@@ -80,10 +80,7 @@ function quantized(weights: Float32Array, shape: readonly number[], copy: Float8
   return { codes, scales: stored, grid, floats };
 }
 
-/**
- * Writes both below a temporary folder. `edit` changes the FP8 one's tensors; `extra` bfloat16 ones (zeros but for their first
- * row) are stored like linears, though no model reads them.
- */
+/** Writes both below a temporary folder. `edit` changes the FP8 one's tensors. */
 export async function float8Copies(
   source: Checkpoint,
   copy: Float8Copy = inBlocks,

@@ -1,5 +1,6 @@
 // Whole jobs on an FP8 checkpoint: they give what they give on the float checkpoint that it stands for, byte by byte.
 
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
@@ -91,7 +92,7 @@ it('is taken apart with its scales, from the middle of a block too', async () =>
 
 it('gives floats for what no model reads, and leaves nothing of the scales', async () => {
   const source = await randomLlama({ dtype: 'bfloat16' }, 'bfloat16');
-  // As of a block that only predicts further tokens: of three, two are run.
+  // As of a block that only predicts further tokens: of two, one is run.
   const config = { ...source.config, num_hidden_layers: 1 };
   const shorter = source.seenAs(config, source.tensors);
   const { stored, float } = await float8Copies(shorter, inBlocks, (entries) => [
@@ -107,6 +108,19 @@ it('gives floats for what no model reads, and leaves nothing of the scales', asy
 });
 
 const one = { shape: [1], bytes: new Uint8Array(Float32Array.of(0.5).buffer) };
+
+it('is refused where config.json does not tell its scales', async () => {
+  const { stored } = await copies();
+  const path = join(stored, 'config.json');
+  const { quantization_config: _lost, ...config } = JSON.parse(await readFile(path, 'utf8'));
+  await writeFile(path, JSON.stringify(config));
+  await expect(evaluate(stored, evaluation)).rejects.toMatchObject({
+    code: 'ERR_UNSUPPORTED',
+    message: expect.stringMatching(
+      /q_proj\.weight but .* holds float8_e4m3fn, whose scales quantization_config in config.json does not tell/,
+    ),
+  });
+});
 
 it('is told as what it is', async () => {
   const { stored } = await copies();
