@@ -109,6 +109,7 @@ struct Functions {
   Operation<FindScalesParams> find_scales;
   Operation<QuantizeParams> quantize;
   Operation<DequantizeParams> dequantize;
+  Operation<DequantizeFloat8Params> dequantize_float8;
   Operation<CodeWordsParams> pack_codes;
   Operation<CodeWordsParams> unpack_codes;
   Operation<CodeBlocksParams> pack_blocks;
@@ -141,8 +142,8 @@ constexpr std::uint64_t kLayout =
              ExpertWeightsParams, AddExpertParams, CausalConvolutionParams, GatedDeltaRuleParams,
              ChannelSumParams, SecondMomentParams, MomentParams, MatvecParams, QuadraticFormParams,
              FakeQuantizeParams, FindScalesParams, QuantizeParams, DequantizeParams,
-             CodeWordsParams, CodeBlocksParams, FactorizeParams, GptqParams, DescendParams,
-             RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
+             DequantizeFloat8Params, CodeWordsParams, CodeBlocksParams, FactorizeParams, GptqParams,
+             DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
              TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
              ActivationGradientParams>();
 

@@ -160,6 +160,7 @@ constexpr Functions kFunctions = {
     .find_scales = Run<FindScales>,
     .quantize = Run<Quantize>,
     .dequantize = Run<Dequantize>,
+    .dequantize_float8 = Run<DequantizeFloat8>,
     .pack_codes = Run<PackCodes>,
     .unpack_codes = Run<UnpackCodes>,
     .pack_blocks = Run<PackBlocks>,

@@ -42,6 +42,7 @@ void FakeQuantize(const Context& context, const FakeQuantizeParams& params);
 void FindScales(const Context& context, const FindScalesParams& params);
 void Quantize(const Context& context, const QuantizeParams& params);
 void Dequantize(const Context& context, const DequantizeParams& params);
+void DequantizeFloat8(const Context& context, const DequantizeFloat8Params& params);
 void PackCodes(const Context& context, const CodeWordsParams& params);
 void UnpackCodes(const Context& context, const CodeWordsParams& params);
 void PackBlocks(const Context& context, const CodeBlocksParams& params);

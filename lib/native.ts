@@ -250,6 +250,15 @@ interface NativeAddon {
     groupIndex: Optional,
     dtype: DType,
   ): NativeTensor;
+  dequantizeFloat8(
+    device: Device,
+    codes: Handle,
+    scales: Handle,
+    blockRows: number,
+    blockColumns: number,
+    firstRow: number,
+    dtype: DType,
+  ): NativeTensor;
   packCodes(device: Device, codes: Handle, bits: number): NativeTensor;
   unpackCodes(device: Device, words: Handle, bits: number, inChannels: number): NativeTensor;
   packBlocks(

@@ -108,6 +108,9 @@ class CudaBackend final : public Backend {
   void FindScales(const FindScalesParams& p) override { Run(library_.find_scales, p); }
   void Quantize(const QuantizeParams& p) override { Run(library_.quantize, p); }
   void Dequantize(const DequantizeParams& p) override { Run(library_.dequantize, p); }
+  void DequantizeFloat8(const DequantizeFloat8Params& p) override {
+    Run(library_.dequantize_float8, p);
+  }
   void PackCodes(const CodeWordsParams& p) override { Run(library_.pack_codes, p); }
   void UnpackCodes(const CodeWordsParams& p) override { Run(library_.unpack_codes, p); }
   void PackBlocks(const CodeBlocksParams& p) override { Run(library_.pack_blocks, p); }

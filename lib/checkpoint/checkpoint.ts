@@ -8,7 +8,8 @@ import { BallastError } from '../errors.js';
 import { isRecord, readJsonObject } from './bounded-json.js';
 import { fingerprintOf } from './fingerprint.js';
 import { errnoOf, ioError } from './io-error.js';
-import { readHeader, type TensorInfo } from './safetensors-header.js';
+import { readHeader } from './safetensors-header.js';
+import { rowCount, rowsOf, type TensorInfo } from './tensor-info.js';
 
 const singleFile = 'model.safetensors';
 export const indexFile = 'model.safetensors.index.json';
@@ -25,7 +26,7 @@ export class Checkpoint {
   private constructor(
     /** Absolute path. */
     readonly directory: string,
-    /** config.json as it stands. */
+    /** config.json as it stands; of another view, what that is to be seen as. */
     readonly config: Record<string, unknown>,
     /** By name, in the order of files and headers. */
     readonly tensors: ReadonlyMap<string, TensorInfo>,
@@ -71,6 +72,11 @@ export class Checkpoint {
     return this.source?.fingerprint() ?? fingerprintOf(this.config, this.tensors.values());
   }
 
+  /** The same files under another config.json and as other tensors; the fingerprint stays. */
+  seenAs(config: Record<string, unknown>, tensors: ReadonlyMap<string, TensorInfo>): Checkpoint {
+    return new Checkpoint(this.directory, config, tensors, this);
+  }
+
   /**
    * The same files with rows of some tensors under names of their own instead; the fingerprint stays. Error
    * ERR_CHECKPOINT for a tensor that is absent or has other rows than its parts together.
@@ -81,31 +87,17 @@ export class Checkpoint {
     const rows = new Map<string, number>();
     for (const { name, source, firstRow, rows: count } of parts) {
       const info = this.tensor(source);
-      const total = rowsOf(info);
-      const rest = info.shape.length > 1 ? info.shape.slice(-1) : [];
-      const bytes = info.bytes / total;
-      rows.set(source, (rows.get(source) ?? total) - count);
+      rows.set(source, (rows.get(source) ?? rowCount(info)) - count);
       tensors.delete(source);
-      tensors.set(name, {
-        ...info,
-        name,
-        shape: [count, ...rest],
-        offset: info.offset + firstRow * bytes,
-        bytes: count * bytes,
-      });
+      tensors.set(name, rowsOf(info, name, firstRow, count));
     }
     const [odd] = [...rows].find(([, left]) => left !== 0) ?? [];
-    if (odd === undefined) return new Checkpoint(this.directory, this.config, tensors, this);
+    if (odd === undefined) return this.seenAs(this.config, tensors);
     throw new BallastError(
       'ERR_CHECKPOINT',
-      `Expected as many rows of ${odd} as config.json says but the checkpoint holds ${rowsOf(this.tensor(odd))}.`,
+      `Expected as many rows of ${odd} as config.json says but the checkpoint holds ${rowCount(this.tensor(odd))}.`,
     );
   }
-}
-
-function rowsOf({ shape }: TensorInfo): number {
-  const leading = shape.length > 1 ? shape.slice(0, -1) : shape;
-  return leading.reduce((product, extent) => product * extent, 1);
 }
 
 async function readShards(directory: string, names: Set<string>): Promise<Map<string, TensorInfo>> {

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ioError } from './io-error.js';
 import { expectFully } from './read-fully.js';
-import type { TensorInfo } from './safetensors-header.js';
+import type { TensorInfo } from './tensor-info.js';
 
 const sampleBytes = 2048;
 

@@ -1,9 +1,11 @@
-// A checkpoint's tensor on a device: the file is mapped, never read into JavaScript, and cast if asked.
+// A checkpoint's tensor on a device: the file is mapped, never read into JavaScript, and cast if asked. Of an FP8 weight codes
+// and scales go there, which are half as many bytes, and the device makes the float tensor of them.
 
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { TensorDtype } from './dtypes.js';
+import type { TensorInfo } from './tensor-info.js';
 
 const deviceTypes: readonly DType[] = [
   'float32',
@@ -38,14 +40,47 @@ export function converted(stored: Tensor, dtype: DType): Tensor {
 
 /** The same in the tensor's own type. What uses it waits until it is there. */
 export function uploadTensor(device: Device, checkpoint: Checkpoint, name: string): Tensor {
-  const { dtype: stored, shape, file, offset } = checkpoint.tensor(name);
-  if (!isDeviceType(stored)) {
-    throw new BallastError(
-      'ERR_UNSUPPORTED',
-      `Expected one of ${deviceTypes.join(', ')} for tensor '${name}' but ${file} holds ${stored}; convert it first.`,
-    );
+  return startUpload(device, checkpoint, name).finish();
+}
+
+/** What a file holds of a tensor, on its way to a device; its owner finishes or disposes it. */
+export interface Upload extends Disposable {
+  /** The tensor in its own type, once. Queued: what is not there is waited for by what comes after it in the queue. */
+  finish(): Tensor;
+}
+
+/** Queues nothing. Errors: those of `loadTensor`. */
+export function startUpload(device: Device, checkpoint: Checkpoint, name: string): Upload {
+  const info = checkpoint.tensor(name);
+  const { float8, shape, file, offset } = info;
+  if (float8 === undefined) {
+    const stored = uploadStored(device, info);
+    return { finish: () => stored, [Symbol.dispose]: () => stored.dispose() };
   }
-  return device.uploadFile(stored, shape, file, offset);
+  const scales = uploadStored(device, float8.scales);
+  const codes = device.uploadFile('uint8', shape, file, offset);
+  const dispose = () => {
+    scales.dispose();
+    codes.dispose();
+  };
+  const dtype = info.dtype as DType;
+  const finish = () => {
+    try {
+      using exact = device.cast(scales, 'float32');
+      return device.dequantizeFloat8(codes, exact, dtype, float8);
+    } finally {
+      dispose();
+    }
+  };
+  return { finish, [Symbol.dispose]: dispose };
+}
+
+function uploadStored(device: Device, { name, dtype, shape, file, offset }: TensorInfo): Tensor {
+  if (isDeviceType(dtype)) return device.uploadFile(dtype, shape, file, offset);
+  throw new BallastError(
+    'ERR_UNSUPPORTED',
+    `Expected one of ${deviceTypes.join(', ')} for tensor '${name}' but ${file} holds ${dtype}; convert it first.`,
+  );
 }
 
 function isDeviceType(dtype: TensorDtype): dtype is TensorDtype & DType {

@@ -3,10 +3,12 @@
 import { open } from 'node:fs/promises';
 import { ioError } from './io-error.js';
 import { expectFully } from './read-fully.js';
-import type { TensorInfo } from './safetensors-header.js';
+import type { TensorInfo } from './tensor-info.js';
 
-/** In memory of its own, from its beginning. Error ERR_IO. */
-export async function readTensor({ file, offset, bytes, name }: TensorInfo): Promise<Uint8Array> {
+/** In memory of its own, from its beginning. Of an FP8 weight no file has them. Error ERR_IO. */
+export async function readTensor(info: TensorInfo): Promise<Uint8Array> {
+  const { file, offset, bytes, name, float8 } = info;
+  if (float8 !== undefined) throw new RangeError(`${name} is stored as codes.`);
   const data = Buffer.allocUnsafeSlow(bytes);
   try {
     await using handle = await open(file, 'r');

@@ -6,20 +6,10 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { BallastError } from '../errors.js';
 import { isRecord, maxJsonBytes, parseJsonObject } from './bounded-json.js';
-import { denseBytes, dtypeFromTag, knownTags, type TensorDtype } from './dtypes.js';
+import { denseBytes, dtypeFromTag, knownTags } from './dtypes.js';
 import { ioError } from './io-error.js';
 import { readFully } from './read-fully.js';
-
-export interface TensorInfo {
-  readonly name: string;
-  readonly dtype: TensorDtype;
-  readonly shape: number[];
-  /** Path of the file that holds the data. */
-  readonly file: string;
-  /** First byte of the data, counted from the start of the file; not always a multiple of the element size. */
-  readonly offset: number;
-  readonly bytes: number;
-}
+import type { TensorInfo } from './tensor-info.js';
 
 interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, TensorInfo>;

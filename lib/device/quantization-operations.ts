@@ -98,6 +98,29 @@ export abstract class QuantizationOperations extends Operations {
   }
 
   /**
+   * Codes [out, in] uint8 of float8_e4m3fn times the scales (float32, [rows, cols] of blocks) of their blocks, of which the
+   * last may be cut short. `firstRow`: where the codes begin in what the blocks cover.
+   */
+  dequantizeFloat8(
+    codes: Tensor,
+    scales: Tensor,
+    dtype: DType,
+    block: { readonly rows: number; readonly cols: number; readonly firstRow?: number },
+  ): Tensor {
+    return this.make(() =>
+      native().dequantizeFloat8(
+        this.native,
+        codes.handle,
+        scales.handle,
+        block.rows,
+        block.cols,
+        block.firstRow ?? 0,
+        dtype,
+      ),
+    );
+  }
+
+  /**
    * Codes [out, in] uint8 of 1 to 8 `bits` as words [out, ⌈in·bits / 32⌉] int32: code i of a row takes bits
    * i·bits … (i + 1)·bits − 1 of a stream, the lowest first; the last word is filled up with zeros.
    */

@@ -2,17 +2,16 @@
 // on their way, so that weights move beside the work and not between; memory holds no more than these two blocks' weights.
 
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import { uploadTensor } from '../checkpoint/load-tensor.js';
-import type { Device, Tensor } from '../device/index.js';
+import { startUpload, type Upload } from '../checkpoint/load-tensor.js';
+import type { Device } from '../device/index.js';
 import { type BlockModel, shapeOf } from '../models/index.js';
-import { disposeAll } from './hidden-states.js';
 import { type LoadedBlock, loadBlock } from './load-block.js';
 
 export class BlockLoader implements Disposable {
   /** Which block's tensors are on their way. */
   #index = -1;
-  /** In their own types, by full name. */
-  #uploaded = new Map<string, Tensor>();
+  /** By full name. */
+  #uploads = new Map<string, Upload>();
 
   constructor(
     readonly device: Device,
@@ -24,7 +23,7 @@ export class BlockLoader implements Disposable {
   async load(index: number): Promise<LoadedBlock> {
     const { device, checkpoint, model } = this;
     if (this.#index !== index) this.#drop();
-    const loading = loadBlock(device, checkpoint, model, index, this.#uploaded);
+    const loading = loadBlock(device, checkpoint, model, index, this.#uploads);
     const block = await loading.finally(() => this.#drop());
     this.#begin(index + 1);
     return block;
@@ -45,7 +44,7 @@ export class BlockLoader implements Disposable {
       for (const name of [...blockTensors, ...ofLinears]) {
         const full = `${model.blockName(index)}.${name}`;
         if (!checkpoint.tensors.has(full)) continue;
-        this.#uploaded.set(full, uploadTensor(device, checkpoint, full));
+        this.#uploads.set(full, startUpload(device, checkpoint, full));
       }
     } catch {
       this.#drop();
@@ -53,8 +52,8 @@ export class BlockLoader implements Disposable {
   }
 
   #drop(): void {
-    disposeAll([...this.#uploaded.values()]);
-    this.#uploaded.clear();
+    for (const upload of this.#uploads.values()) upload[Symbol.dispose]();
+    this.#uploads.clear();
     this.#index = -1;
   }
 }

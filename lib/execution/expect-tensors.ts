@@ -40,11 +40,12 @@ function expectTensor(checkpoint: Checkpoint, name: string, shape?: readonly num
       `Expected shape [${shape.join(', ')}] for ${name} as config.json says but ${info.file} holds [${info.shape.join(', ')}].`,
     );
   }
-  if (!floatTypes.includes(info.dtype)) {
-    throw new BallastError(
-      'ERR_UNSUPPORTED',
-      `Expected one of ${floatTypes.join(', ')} for ${name} but ${info.file} holds ${info.dtype}; convert the checkpoint to ` +
-        'one of these first (in transformers: model.bfloat16().save_pretrained(directory)).',
-    );
-  }
+  if (floatTypes.includes(info.dtype)) return;
+  const remedy = info.dtype.startsWith('float8')
+    ? ', whose scales quantization_config in config.json does not tell; pass the model that it was made from.'
+    : '; convert the checkpoint to one of these first (in transformers: model.bfloat16().save_pretrained(directory)).';
+  throw new BallastError(
+    'ERR_UNSUPPORTED',
+    `Expected one of ${floatTypes.join(', ')} for ${name} but ${info.file} holds ${info.dtype}${remedy}`,
+  );
 }

@@ -3,7 +3,7 @@
 
 import { allOrNothing } from '../all-or-nothing.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import { converted, loadTensor, uploadTensor } from '../checkpoint/load-tensor.js';
+import { converted, loadTensor, startUpload, type Upload } from '../checkpoint/load-tensor.js';
 import type { Device, Tensor } from '../device/index.js';
 import { type BlockModel, shapeOf, Weights } from '../models/index.js';
 import { expectFinite, expectFiniteBlock } from './expect-finite.js';
@@ -24,22 +24,23 @@ export function linearOf({ linears }: LoadedBlock, name: string): LinearWeights 
 
 /**
  * Loads a block of a checkpoint that `expectTensors` has passed. Error ERR_CHECKPOINT for NaN or infinity.
- * `uploaded` tensors, in their own types by full name, are not uploaded again; those that are used are taken out of it.
+ * Tensors whose `uploads` have begun, by full name, are not uploaded again; those that are used are taken out of it.
  */
 export async function loadBlock(
   device: Device,
   checkpoint: Checkpoint,
   model: BlockModel,
   index: number,
-  uploaded: Map<string, Tensor> = new Map(),
+  uploads: Map<string, Upload> = new Map(),
 ): Promise<LoadedBlock> {
   const block = model.blockName(index);
   const { blockTensors, linears: specs } = shapeOf(model, index);
   const loaded: Tensor[] = [];
   const load = (name: string, dtype?: 'float32') => {
     const full = `${block}.${name}`;
-    const stored = uploaded.get(full) ?? uploadTensor(device, checkpoint, full);
-    uploaded.delete(full);
+    const upload = uploads.get(full) ?? startUpload(device, checkpoint, full);
+    uploads.delete(full);
+    const stored = upload.finish();
     const tensor = converted(stored, dtype ?? stored.dtype);
     loaded.push(tensor);
     return tensor;

@@ -3,7 +3,8 @@
 
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readHeader, type TensorInfo } from '../checkpoint/safetensors-header.js';
+import { readHeader } from '../checkpoint/safetensors-header.js';
+import type { TensorInfo } from '../checkpoint/tensor-info.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { readJsonObject } from '../checkpoint/bounded-json.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { withFloatWeights } from '../checkpoint/float-weights.js';
 import { type FetchOptions, fetchModel } from '../checkpoint/hub/fetch-model.js';
 import { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import { reportFile } from '../checkpoint/output/result-files.js';
@@ -150,7 +151,8 @@ async function openSource(
 }
 
 /** A run's source, taken apart as the architecture has it that the run wrote. */
-function sourceAs(source: Checkpoint, modelType: string): Checkpoint {
+function sourceAs(stored: Checkpoint, modelType: string): Checkpoint {
+  const source = withFloatWeights(stored);
   const { config, tensors } = source;
   const names = new Set(tensors.keys());
   if (config.model_type === modelType) {

@@ -10,7 +10,7 @@ import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { ioError, isMissing } from '../checkpoint/io-error.js';
 import type { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import { editedFiles, recordFile } from '../checkpoint/output/result-files.js';
-import type { TensorInfo } from '../checkpoint/safetensors-header.js';
+import type { TensorInfo } from '../checkpoint/tensor-info.js';
 import { BallastError } from '../errors.js';
 import { type BlockModel, shapeOf } from '../models/index.js';
 import { gridFolder } from './grid-file.js';

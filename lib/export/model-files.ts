@@ -3,7 +3,7 @@
 
 import { allOrNothing } from '../all-or-nothing.js';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { expectFloatWeights } from '../checkpoint/float-weights.js';
+import { withFloatWeights } from '../checkpoint/float-weights.js';
 import { converted } from '../checkpoint/load-tensor.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
@@ -32,9 +32,8 @@ export async function openModelFiles(directory: string): Promise<ModelFiles> {
   const record = await readRecord(directory);
   const format = formats.find(({ name }) => name === record?.format);
   if (record === undefined || format?.plain === true) {
-    const checkpoint = await Checkpoint.open(directory);
+    const checkpoint = withFloatWeights(await Checkpoint.open(directory));
     const { config } = checkpoint;
-    expectFloatWeights(config, directory);
     const tensors = new Set(checkpoint.tensors.keys());
     return {
       config,

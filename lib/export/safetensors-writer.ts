@@ -1,13 +1,16 @@
 // Writes a format of safetensors files: planned from the source's headers, linear by linear as blocks are ready, the
 // rest copied at the end. The whole model is never in memory; a block's bytes go to the files while the next one is worked on.
 
+import { loadTensor } from '../checkpoint/load-tensor.js';
 import { SafetensorsWriter } from '../checkpoint/output/safetensors-writer.js';
 import type { PlannedTensor } from '../checkpoint/output/shard-plan.js';
 import { readTensor } from '../checkpoint/read-tensor.js';
+import type { TensorInfo } from '../checkpoint/tensor-info.js';
 import type { DType, Tensor } from '../device/index.js';
+import { expectFinite } from '../execution/index.js';
 import { type LinearSpec, shapeOf } from '../models/index.js';
 import { biasDtype } from './bias-dtype.js';
-import { bytesOfMade } from './bytes.js';
+import { bytesOfMade, bytesOfTensor } from './bytes.js';
 import { holdsBias, resultConfig } from './capabilities.js';
 import type { ExportedBlock, ExportedLinear, ExportInput, ExportWriter } from './format.js';
 import type { LinearLayout, LinearPlace } from './safetensors-layout.js';
@@ -32,7 +35,7 @@ class LayoutWriter implements ExportWriter {
     const infos = Array.from(remaining, (name) => checkpoint.tensor(name));
     const matrices = infos.filter(({ shape }) => shape.length === 2);
     this.#early = new Set(matrices.map(({ name }) => name));
-    for (const info of matrices) this.#writeBehind(info.name, () => readTensor(info));
+    for (const info of matrices) this.#writeBehind(info.name, () => this.#copyOf(info));
   }
 
   async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
@@ -59,7 +62,7 @@ class LayoutWriter implements ExportWriter {
     await this.#writing;
     for (const name of this.remaining) {
       if (this.#early.has(name)) continue;
-      await this.writer.write(name, await readTensor(checkpoint.tensor(name)));
+      await this.writer.write(name, await this.#copyOf(checkpoint.tensor(name)));
     }
     await this.writer.close();
     const { otherParts = [] } = model;
@@ -80,6 +83,15 @@ class LayoutWriter implements ExportWriter {
     this.#aborted = true;
     await this.#writing.catch(() => {});
     await this.writer.abort();
+  }
+
+  /** Bytes as they stand in the file; an FP8 weight that nobody has quantized is made a float one by the device. */
+  async #copyOf(info: TensorInfo): Promise<Uint8Array> {
+    if (info.float8 === undefined) return readTensor(info);
+    const { device, checkpoint } = this.input;
+    using weight = loadTensor(device, checkpoint, info.name);
+    await expectFinite([[info.name, weight]], () => info.file);
+    return bytesOfTensor(weight);
   }
 
   /** The first failure ends all that follow, and is told by whoever waits. */

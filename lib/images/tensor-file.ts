@@ -4,7 +4,8 @@
 import { open } from 'node:fs/promises';
 import { ioError } from '../checkpoint/io-error.js';
 import { expectFully } from '../checkpoint/read-fully.js';
-import { readHeader, type TensorInfo } from '../checkpoint/safetensors-header.js';
+import { readHeader } from '../checkpoint/safetensors-header.js';
+import type { TensorInfo } from '../checkpoint/tensor-info.js';
 import { BallastError } from '../errors.js';
 import type { VisionModel } from '../models/index.js';
 import { resizePixels } from './decode.js';

@@ -2,7 +2,7 @@
 // where the options ask what the format cannot hold, what does not divide its channels, or what its experts cannot have.
 
 import { Checkpoint } from '../checkpoint/checkpoint.js';
-import { expectFloatWeights } from '../checkpoint/float-weights.js';
+import { withFloatWeights } from '../checkpoint/float-weights.js';
 import { BallastError } from '../errors.js';
 import { expectTensors } from '../execution/index.js';
 import { findFormat } from '../export/index.js';
@@ -23,9 +23,9 @@ export async function openModel(directory: string, options: ResolvedOptions) {
  * The checkpoint's model and the config.json of its result, under the architecture that was asked for. Errors: those of
  * reading either, and of `expectTensors`.
  */
-function modelOf(source: Checkpoint, { architecture }: ResolvedOptions) {
-  const { config, tensors, directory } = source;
-  expectFloatWeights(config, directory);
+function modelOf(stored: Checkpoint, { architecture }: ResolvedOptions) {
+  const source = withFloatWeights(stored);
+  const { config, tensors } = source;
   const names = new Set(tensors.keys());
   const { parts = [], ...result }: Rewrite & { readonly model: BlockModel } =
     architecture === undefined

@@ -77,6 +77,7 @@ class Backend : public Memory {
   virtual void FindScales(const FindScalesParams&) = 0;
   virtual void Quantize(const QuantizeParams&) = 0;
   virtual void Dequantize(const DequantizeParams&) = 0;
+  virtual void DequantizeFloat8(const DequantizeFloat8Params&) = 0;
   virtual void PackCodes(const CodeWordsParams&) = 0;      // makes words
   virtual void UnpackCodes(const CodeWordsParams&) = 0;    // makes codes
   virtual void PackBlocks(const CodeBlocksParams&) = 0;    // makes blocks

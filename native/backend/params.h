@@ -134,6 +134,21 @@ struct DequantizeParams {
   View out;          // [out, in] weight type
 };
 
+// Weights that are stored as float8_e4m3fn, a scale for each block of block_rows × block_columns,
+// of which the last ones may be cut short: out = value(code) · its scale, in float32, rounded to
+// out's dtype. A code is a sign, 4 bits of exponent of bias 7 and 3 of mantissa; exponent 0 counts
+// units of 2^−9, 0x7f and 0xff are NaN, nothing is infinite (source: OCP 8-bit Floating Point
+// Specification; arXiv 2209.05433). Rows begin as row `first_row` of what the blocks cover.
+struct DequantizeFloat8Params {
+  View codes;   // [out, in] uint8
+  View scales;  // [blocks, ceil(in / block_columns)] float32, blocks >= (first_row + out) /
+                // block_rows
+  View out;     // [out, in] weight type
+  std::int64_t block_rows = 1;
+  std::int64_t block_columns = 1;
+  std::int64_t first_row = 0;
+};
+
 // Codes of 1 to 8 bits and the words that hold a row of them: code i takes bits i·b … i·b + b − 1
 // of a stream, the lowest first, that is cut into 32-bit words; the last is filled up with zeros.
 struct CodeWordsParams {

@@ -178,6 +178,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<FindScales>(exports, "findScales");
   Define<Quantize>(exports, "quantize");
   Define<Dequantize>(exports, "dequantize");
+  Define<DequantizeFloat8>(exports, "dequantizeFloat8");
   Define<PackCodes>(exports, "packCodes");
   Define<UnpackCodes>(exports, "unpackCodes");
   Define<PackBlocks>(exports, "packBlocks");

@@ -19,6 +19,7 @@
 #include "native/cpu/experts.h"
 #include "native/cpu/explicit_attention.h"
 #include "native/cpu/factorize.h"
+#include "native/cpu/float8.h"
 #include "native/cpu/gptq.h"
 #include "native/cpu/gradients.h"
 #include "native/cpu/instruction_set.h"
@@ -144,6 +145,9 @@ class CpuBackend final : public Backend {
   void FindScales(const FindScalesParams& p) override { cpu::FindScales(context_, p); }
   void Quantize(const QuantizeParams& p) override { cpu::Quantize(context_, p); }
   void Dequantize(const DequantizeParams& p) override { cpu::Dequantize(context_, p); }
+  void DequantizeFloat8(const DequantizeFloat8Params& p) override {
+    cpu::DequantizeFloat8(context_, p);
+  }
   void PackCodes(const CodeWordsParams& p) override { cpu::PackCodes(context_, p); }
   void UnpackCodes(const CodeWordsParams& p) override { cpu::UnpackCodes(context_, p); }
   void PackBlocks(const CodeBlocksParams& p) override { cpu::PackBlocks(context_, p); }

@@ -105,6 +105,33 @@ Tensor Dequantize(Device& device, const Tensor& codes, const Tensor& scales, con
   return out;
 }
 
+Tensor DequantizeFloat8(Device& device, const Tensor& codes, const Tensor& scales,
+                        std::int64_t block_rows, std::int64_t block_columns, std::int64_t first_row,
+                        DType dtype) {
+  ExpectDType("codes", codes, DType::kUint8);
+  ExpectRank("codes", codes, 2);
+  ExpectDType("scales", scales, DType::kFloat32);
+  ExpectRank("scales", scales, 2);
+  ExpectThat(block_rows > 0 && block_columns > 0 && first_row >= 0,
+             "Expected blocks of one row and column at least, and no negative first row.");
+  ExpectThat(scales.rows() >= DivideUp(first_row + codes.rows(), block_rows) &&
+                 scales.cols() == DivideUp(codes.cols(), block_columns),
+             "Expected a scale for each block of " + std::to_string(block_rows) + " by " +
+                 std::to_string(block_columns) + " of " + codes.shape().ToString() +
+                 " codes but received " + scales.shape().ToString() + ".");
+  Tensor out = device.Empty(dtype, codes.shape());
+  ExpectWeightType("the dequantized weight", out);
+  device.Enqueue([=](Backend& backend) {
+    backend.DequantizeFloat8({.codes = codes.Read(),
+                              .scales = scales.Read(),
+                              .out = out.Write(),
+                              .block_rows = block_rows,
+                              .block_columns = block_columns,
+                              .first_row = first_row});
+  });
+  return out;
+}
+
 Tensor PackCodes(Device& device, const Tensor& codes, std::int64_t bits) {
   ExpectDType("codes", codes, DType::kUint8);
   ExpectRank("codes", codes, 2);

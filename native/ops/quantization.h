@@ -25,6 +25,11 @@ Tensor Quantize(Device& device, const Tensor& weight, const Tensor& scales, cons
 Tensor Dequantize(Device& device, const Tensor& codes, const Tensor& scales, const Tensor& zeros,
                   const OptionalTensor& group_index, DType dtype);
 
+// Codes [out, in] uint8 of float8_e4m3fn times the scales of their blocks.
+Tensor DequantizeFloat8(Device& device, const Tensor& codes, const Tensor& scales,
+                        std::int64_t block_rows, std::int64_t block_columns, std::int64_t first_row,
+                        DType dtype);
+
 // Codes [out, in] uint8 of 1 to 8 bits as words [out, ceil(in·bits / 32)] int32, and back.
 Tensor PackCodes(Device& device, const Tensor& codes, std::int64_t bits);
 Tensor UnpackCodes(Device& device, const Tensor& words, std::int64_t bits, std::int64_t in);

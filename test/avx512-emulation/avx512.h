@@ -111,6 +111,11 @@ BALLAST_TWIN __m512i Widen(__m256i shorts) {
   return As<__m512i>(__builtin_convertvector(As<HalfOfShorts>(shorts), Ints));
 }
 
+BALLAST_TWIN __m512i WidenBytes(__m128i bytes) {
+  return As<__m512i>(Halves<__m256i>{_mm256_cvtepu8_epi32(bytes),
+                                     _mm256_cvtepu8_epi32(_mm_bsrli_si128(bytes, 8))});
+}
+
 BALLAST_TWIN __m256 ToSingle(Doubles a) {
   const auto halves = As<Halves<__m256d>>(a);
   return _mm256_set_m128(_mm256_cvtpd_ps(halves.high), _mm256_cvtpd_ps(halves.low));
@@ -203,6 +208,7 @@ BALLAST_TWIN Floats AddPairs(Floats sum, __m512bh a, __m512bh b) {
   avx512_twin::HaveCommonBits(avx512_twin::As<avx512_twin::Ints>(a), \
                               avx512_twin::As<avx512_twin::Ints>(b))
 #define _mm512_maskz_cvtepu16_epi32(mask, a) avx512_twin::Widen(a)
+#define _mm512_maskz_cvtepu8_epi32(mask, a) avx512_twin::WidenBytes(a)
 #define _mm512_maskz_cvtpd_ps(mask, a) avx512_twin::ToSingle(a)
 #define _mm512_maskz_cvtps_pd(mask, a) avx512_twin::ToDouble(a)
 #define _mm512_maskz_cvtph_ps(mask, a) avx512_twin::FromHalf(a)

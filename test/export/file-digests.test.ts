@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { OutputDirectory } from '../../lib/checkpoint/output/output-directory.js';
-import type { TensorInfo } from '../../lib/checkpoint/safetensors-header.js';
+import type { TensorInfo } from '../../lib/checkpoint/tensor-info.js';
 import { aborted } from '../../lib/errors.js';
 import { recordFiles, verifyFiles } from '../../lib/export/file-digests.js';
 import type { ExportRecord } from '../../lib/export/record.js';

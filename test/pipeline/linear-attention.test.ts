@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
 import { SafetensorsWriter } from '../../lib/checkpoint/output/safetensors-writer.js';
-import type { TensorInfo } from '../../lib/checkpoint/safetensors-header.js';
+import type { TensorInfo } from '../../lib/checkpoint/tensor-info.js';
 import {
   evaluate,
   exportResult,

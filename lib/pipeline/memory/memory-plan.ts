@@ -121,7 +121,7 @@ function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
   const onHost = !plan.loadsAhead;
   return [
     { what: 'weights of a block', bytes: blockBytes(plan, index) },
-    ...(next ? [{ what: 'weights of the next', bytes: storedBytes(plan, index + 1) }] : []),
+    ...(next ? [{ what: 'weights of the next', bytes: uploadedBytes(plan, index + 1) }] : []),
     ...(onHost ? [{ what: 'a result on its way', bytes: storedBytes(plan, index) }] : []),
     { what: 'hidden states', bytes: stateBytes(plan, shape, sequence) },
     { what: 'statistics', bytes: leastMomentBytes(plan.moments, shape) },
@@ -167,6 +167,15 @@ function blockBytes(plan: Plan, index: number): number {
 
 function storedBytes(plan: Plan, index: number): number {
   return sum(storedWeights(plan, index).map(({ bytes }) => bytes));
+}
+
+/** Of FP8 weights their codes, until the block is loaded. */
+function uploadedBytes(plan: Plan, index: number): number {
+  return sum(
+    storedWeights(plan, index).map(({ bytes, dtype, float8 }) =>
+      float8 === undefined ? bytes : bytes / bytesPerElement(dtype),
+    ),
+  );
 }
 
 function storedWeights({ checkpoint, model }: Plan, index: number) {

@@ -1,6 +1,6 @@
 // float16 and bfloat16 to and from float32, a vector at a time: round to nearest even, subnormals
 // kept, NaN stays NaN (made quiet, upper payload bits kept). Without F16C the same results come
-// from integer arithmetic.
+// from integer arithmetic. And float8_e4m3fn to float32.
 #pragma once
 
 #include "native/cpu/kernels/vector.h"
@@ -18,6 +18,29 @@ static inline Ints Widened(Shorts x) {
 #else
   return __builtin_convertvector(x, Ints);
 #endif
+}
+
+static inline Ints Widened(Bytes x) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Ints>(_mm512_maskz_cvtepu8_epi32(0xffff, reinterpret_cast<__m128i>(x)));
+#elif defined(__AVX2__)
+  long long bytes;
+  std::memcpy(&bytes, &x, sizeof x);
+  return reinterpret_cast<Ints>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(bytes)));
+#else
+  return __builtin_convertvector(x, Ints);
+#endif
+}
+
+// float8_e4m3fn (DequantizeFloat8Params): what its exponent lacks to float32's is added.
+static inline Floats FromFloat8(Bytes float8) {
+  const Ints code = Widened(float8);
+  const Ints magnitude = code & 0x7f;
+  const Ints tiny = Bits(__builtin_convertvector(magnitude, Floats) * 0x1p-9f);
+  const Ints normal = (magnitude << 20) + (120 << 23);
+  const Ints nan = Ints{} + 0x7fc00000;
+  const Ints value = magnitude < 8 ? tiny : (magnitude == 0x7f ? nan : normal);
+  return Bits(value | ((code & 0x80) << 24));
 }
 
 static inline Floats FromHalf(Shorts half) {

@@ -1,4 +1,5 @@
-// Rows of float16 and bfloat16 to and from float32, and of float32 past the caches.
+// Rows of float16 and bfloat16 to and from float32, of float8 to float32, and of float32 past the
+// caches.
 #include <string.h>
 
 #include "native/cpu/kernels/float_formats.h"
@@ -20,6 +21,12 @@ void Narrow(const float* in, std::int64_t n, std::uint16_t* out) {
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) Store(out + i, kConvert(Load<Floats>(in + i)));
   if (i < n) StorePart(out + i, kConvert(LoadPart<Floats>(in + i, n - i)), n - i);
+}
+
+void ScaledFloat8(const std::uint8_t* in, float scale, std::int64_t n, float* out) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) Store(out + i, FromFloat8(Load<Bytes>(in + i)) * scale);
+  if (i < n) StorePart(out + i, FromFloat8(LoadPart<Bytes>(in + i, n - i)) * scale, n - i);
 }
 
 #if defined(__AVX512F__)
@@ -46,6 +53,7 @@ void AddConversionKernels(RowKernels& table) {
   table.float_to_half = Narrow<ToHalf>;
   table.bfloat_to_float = Widen<FromBfloat>;
   table.float_to_bfloat = Narrow<ToBfloat>;
+  table.scaled_float8 = ScaledFloat8;
 }
 
 }  // namespace ballast::cpu::BALLAST_ISA

@@ -99,6 +99,8 @@ struct RowKernels {
   void (*float_to_half)(const float* in, std::int64_t n, std::uint16_t* out);
   void (*bfloat_to_float)(const std::uint16_t* in, std::int64_t n, float* out);
   void (*float_to_bfloat)(const float* in, std::int64_t n, std::uint16_t* out);
+  // float8_e4m3fn times a scale.
+  void (*scaled_float8)(const std::uint8_t* in, float scale, std::int64_t n, float* out);
 
   // Copies past the caches. Null where that is no gain: with AVX2 softmax lost a tenth.
   UnaryKernel stream;
