@@ -15,23 +15,26 @@ __device__ __forceinline__ float float8_value(std::uint32_t code) {
   return (code & 0x80) == 0 ? value : -value;
 }
 
-}  // namespace
-
-void DequantizeFloat8(const Context& context, const DequantizeFloat8Params& p) {
+template <class T>
+void DequantizeTo(const Context& context, const DequantizeFloat8Params& p) {
   const std::int64_t columns = p.codes.cols(), width = p.scales.cols();
   const std::int64_t block_rows = p.block_rows, block_columns = p.block_columns;
   const std::int64_t first_row = p.first_row;
   const std::uint8_t* codes = p.codes.u8();
   const float* scales = p.scales.f32();
-  WithWeightType(p.out.dtype, [&](auto type) {
-    using T = typename decltype(type)::type;
-    T* out = p.out.as<T>();
-    ForEach(context, "dequantizeFloat8", p.codes.shape.elements(), [=] __device__(std::int64_t i) {
-      const std::int64_t row = i / columns, column = i % columns;
-      const std::int64_t block = (first_row + row) / block_rows * width + column / block_columns;
-      out[i] = convert<T>(float8_value(codes[i]) * scales[block]);
-    });
+  T* out = p.out.as<T>();
+  ForEach(context, "dequantizeFloat8", p.codes.shape.elements(), [=] __device__(std::int64_t i) {
+    const std::int64_t row = i / columns, column = i % columns;
+    const std::int64_t block = (first_row + row) / block_rows * width + column / block_columns;
+    out[i] = convert<T>(float8_value(codes[i]) * scales[block]);
   });
+}
+
+}  // namespace
+
+void DequantizeFloat8(const Context& context, const DequantizeFloat8Params& p) {
+  WithWeightType(p.out.dtype,
+                 [&](auto type) { DequantizeTo<typename decltype(type)::type>(context, p); });
 }
 
 }  // namespace ballast::cuda

@@ -7,7 +7,7 @@
 
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
-import { type BlockModel, hasExperts } from '../models/index.js';
+import type { BlockModel } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import { packedShape } from './bit-packing.js';
 import { bytesOf, bytesOfMade } from './bytes.js';
@@ -117,12 +117,18 @@ function expectWholeWords({ model, grid: { bits } }: ExportInput): void {
 
 /** Clients take every linear of the model for quantized. */
 function expectModel(model: BlockModel): void {
-  const { modelType, otherParts = [] } = model;
-  const [part] = hasExperts(model) ? ['router'] : otherParts;
+  const { modelType, shapes = [model], otherParts = [] } = model;
+  // Routers, and what decays and write strengths are made by.
+  const matrices = shapes.flatMap(({ tensorShapes = {} }) =>
+    Object.keys(tensorShapes).filter(
+      (name) => name.endsWith('.weight') && tensorShapes[name]?.length === 2,
+    ),
+  );
+  const [part] = [...matrices, ...otherParts];
   if (part === undefined) return;
   throw new BallastError(
     'ERR_UNSUPPORTED',
-    `Expected a model whose linears are all quantized for format gptq but ${modelType} has a ${part}, which stays as it ` +
+    `Expected a model whose linears are all quantized for format gptq but ${modelType} has ${part}, which stays as it ` +
       'is; use format huggingface or compressed-tensors.',
   );
 }

@@ -40,7 +40,12 @@ FIELDS = {
     "opt": ["enable_bias"],
     "qwen2_moe": ["qkv_bias"],
     "qwen3": ["attention_bias"],
+    "qwen3_5": ["text_config.attention_bias"],
+    "qwen3_5_moe": ["text_config.attention_bias"],
+    "qwen3_5_moe_text": ["attention_bias"],
+    "qwen3_5_text": ["attention_bias"],
     "qwen3_moe": ["attention_bias"],
+    "qwen3_next": ["attention_bias"],
     "seed_oss": ["attention_bias", "attention_out_bias", "mlp_bias"],
     "qwen3_vl": ["text_config.attention_bias"],
     "smollm3": ["attention_bias", "mlp_bias"],
@@ -50,10 +55,13 @@ FIELDS = {
 # What names of the first block begin with.
 BLOCKS = ("layers.0.", "layer.0.", "h.0.")
 INNER_BLOCKS = ("language_model.model.layers.0.",)
+NESTED_BLOCKS = ("model.language_model.layers.0.",)
 OTHER_BLOCKS = {
     "gemma3": INNER_BLOCKS,
     "mistral3": INNER_BLOCKS,
-    "qwen3_vl": ("model.language_model.layers.0.",),
+    "qwen3_5": NESTED_BLOCKS,
+    "qwen3_5_moe": NESTED_BLOCKS,
+    "qwen3_vl": NESTED_BLOCKS,
     "swin": ("layers.0.blocks.0.",),
 }
 

@@ -131,12 +131,12 @@ QWEN25_ENCODER = dict(QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_b
 MROPE = dict(rope_type="default", rope_theta=500.0, mrope_section=[1, 1, 2])
 # Two thirds of heads of 12 channels turn, in pairs of neighbours.
 GLM_ROPE = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=2 / 3)
-# Linear attention in two blocks of three; half of each head turns in the others.
+# Linear attention in one block of three; half of each head turns in the others.
 HYBRID = dict(
     GATED,
     num_hidden_layers=3,
     head_dim=16,
-    layer_types=["linear_attention", "full_attention", "linear_attention"],
+    layer_types=["full_attention", "linear_attention", "full_attention"],
     linear_num_key_heads=2,
     linear_num_value_heads=4,
     linear_key_head_dim=6,

@@ -48,7 +48,12 @@ const notOwned: Readonly<Record<string, readonly string[]>> = {
   olmo3: attention,
   olmoe: attention,
   qwen3: ['self_attn.o_proj'],
+  qwen3_5: attention,
+  qwen3_5_moe: attention,
+  qwen3_5_moe_text: attention,
+  qwen3_5_text: attention,
   qwen3_moe: ['self_attn.o_proj'],
+  qwen3_next: attention,
   qwen3_vl: ['self_attn.o_proj'],
   seed_oss: ['self_attn.o_proj', ...mlp],
 };

@@ -95,7 +95,7 @@ it('gptq refuses a model that holds more than what is quantized', async () => {
   const checkpoint = await Checkpoint.open(directoryOf('gemma3'));
   const { config } = checkpoint;
   expect(() => findFormat('gptq').expectModel?.(openModel(checkpoint), config, baseGrid)).toThrow(
-    'Expected a model whose linears are all quantized for format gptq but gemma3 has a vision_tower, which stays as it ' +
+    'Expected a model whose linears are all quantized for format gptq but gemma3 has vision_tower, which stays as it ' +
       'is; use format huggingface or compressed-tensors.',
   );
 });
