@@ -25,6 +25,7 @@ import { gpt2 } from './architectures/gpt2.js';
 import { granite } from './architectures/granite.js';
 import { helium } from './architectures/helium.js';
 import { llama } from './architectures/llama.js';
+import { minimaxM2 } from './architectures/minimax-m2.js';
 import { ministral } from './architectures/ministral.js';
 import { ministral3 } from './architectures/ministral3.js';
 import { mistral } from './architectures/mistral.js';
@@ -50,6 +51,7 @@ import { qwen3Next } from './architectures/qwen3-next.js';
 import { qwen3Vl } from './architectures/qwen3-vl.js';
 import { seedOss } from './architectures/seed-oss.js';
 import { smollm3 } from './architectures/smollm3.js';
+import { solarOpen } from './architectures/solar-open.js';
 import { stablelm } from './architectures/stablelm.js';
 import { starcoder2 } from './architectures/starcoder2.js';
 import { swin } from './architectures/swin.js';
@@ -89,6 +91,7 @@ export const architectures: readonly Architecture[] = [
   granite,
   helium,
   llama,
+  minimaxM2,
   ministral,
   ministral3,
   mistral,
@@ -114,6 +117,7 @@ export const architectures: readonly Architecture[] = [
   qwen3Vl,
   seedOss,
   smollm3,
+  solarOpen,
   stablelm,
   starcoder2,
 ];

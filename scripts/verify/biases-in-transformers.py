@@ -48,6 +48,7 @@ FIELDS = {
     "qwen3_next": ["attention_bias"],
     "seed_oss": ["attention_bias", "attention_out_bias", "mlp_bias"],
     "qwen3_vl": ["text_config.attention_bias"],
+    "solar_open": ["attention_bias"],
     "smollm3": ["attention_bias", "mlp_bias"],
     "stablelm": ["use_qkv_bias"],
     "starcoder2": ["use_bias"],

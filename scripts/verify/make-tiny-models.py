@@ -593,6 +593,27 @@ VARIANTS = {
         ),
     ),
     "qwen3-5-moe-text": ("Qwen3_5MoeText", HYBRID_MIXTURE),
+    "minimax-m2": (
+        "MiniMaxM2",
+        dict(
+            GATED,
+            intermediate_size=24,
+            head_dim=12,
+            num_local_experts=4,
+            num_experts_per_tok=2,
+            rope_parameters=dict(HYBRID_ROPE),
+        ),
+    ),
+    "solar-open": (
+        "SolarOpen",
+        dict(
+            {name: value for name, value in MIXTURE.items() if name != "intermediate_size"},
+            head_dim=12,
+            attention_bias=True,
+            n_routed_experts=4,
+            routed_scaling_factor=1.5,
+        ),
+    ),
 }
 # Least difference of scores between the last expert that a token gets and the first that it does not.
 LEAST_MARGIN = 1e-3
@@ -634,15 +655,17 @@ def watch_routers(model: torch.nn.Module) -> list[float]:
     """Each router that runs adds the least margin of a token, or 0 where an expert has no token or all of them."""
     margins = []
 
-    def watch(router: torch.nn.Module, _: tuple, output: tuple) -> None:
+    def watch(router: torch.nn.Module, inputs: tuple, output: tuple) -> None:
         logits, _, chosen = output
+        # MiniMax-M2's alone is given its correction, and has sigmoids too.
+        corrections = list(inputs[1:])
+        corrections += [value for name, value in router.state_dict().items() if CORRECTION in name]
         # DeepSeek-V2's alone names its method: a softmax, and groups that are worth their best expert.
         method = getattr(router, "topk_method", None)
-        sigmoid = hasattr(router, "routed_scaling_factor") and method is None
+        sigmoid = len(inputs) > 1 or (hasattr(router, "routed_scaling_factor") and method is None)
         scores = logits.sigmoid() if sigmoid else logits.softmax(-1)
-        for name, value in router.state_dict().items():
-            if CORRECTION in name:
-                scores = scores + value.flatten()
+        for correction in corrections:
+            scores = scores + correction.flatten()
         least = 1.0
         if method != "greedy" and getattr(router, "topk_group", 1) < getattr(router, "num_group", 1):
             worth = scores.unflatten(-1, (router.num_group, -1)).topk(1 if method else 2).values.sum(-1)

@@ -194,10 +194,12 @@ const published: [string, number, Config][] = [
 test.each([...published, ...mixtures])('%s has %i parameters', (_, parameters, config) => {
   const model = readModel(config, new Set());
   const headDim = Number(config.head_dim ?? model.hiddenSize / Number(config.num_attention_heads));
-  const whole = ['olmo2', 'olmoe'].includes(String(config.model_type));
+  const whole = ['minimax_m2', 'olmo2', 'olmoe'].includes(String(config.model_type));
   const normSize = (name: string) => {
     if (!name.startsWith('self_attn.')) return model.hiddenSize;
-    return whole ? model.hiddenSize : headDim;
+    if (!whole) return headDim;
+    const { heads = 0, keyValueHeads = 0 } = model.decoder?.shape ?? {};
+    return headDim * (name.includes('q_norm') ? heads : keyValueHeads);
   };
   const inBlock = (index: number) => {
     const { linears, blockTensors, tensorShapes } = shapeOf(model, index);
