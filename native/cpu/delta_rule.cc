@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "native/cpu/rows.h"
 
@@ -44,7 +43,9 @@ class KeyHead {
         decays_(kTokens),
         writes_(kTokens),
         memory_size_(kernels.delta_rule_memory(p.key_size, ValueSize())),
-        memories_(static_cast<std::size_t>(memory_size_ * Group())) {}
+        memories_(memory_size_ * Group()) {
+    std::fill_n(memories_.data(), memory_size_ * Group(), 0.0f);
+  }
 
   void Run() {
     for (std::int64_t begin = 0; begin < p_.sequence; begin += kTokens) {
@@ -109,7 +110,7 @@ class KeyHead {
   Scratch<float> decays_;    // [tokens] α
   Scratch<float> writes_;    // [tokens] β
   const std::int64_t memory_size_;
-  std::vector<float> memories_;  // of each value head
+  Scratch<float> memories_;  // of each value head
 };
 
 }  // namespace
