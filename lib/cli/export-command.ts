@@ -1,6 +1,7 @@
 // `ballast export`: a finished run in another format.
 
 import { Command } from 'commander';
+import { clients } from '../clients.js';
 import { checkExportOptions, formats, resultDefaults } from '../export/index.js';
 import { type ExportOptions, exportResult } from '../index.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
@@ -16,6 +17,10 @@ const table: OptionTable<ExportOptions> = {
     required: true,
   },
   output: recurringOptions.output,
+  client: {
+    flags: `--client <${clients.join('|')}>`,
+    help: 'what will load the result: biases it would not read are refused',
+  },
   architecture: recurringOptions.architecture,
   device: recurringOptions.device,
   threads: recurringOptions.threads,

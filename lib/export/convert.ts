@@ -9,6 +9,7 @@ import { withFloatWeights } from '../checkpoint/float-weights.js';
 import { type FetchOptions, fetchModel } from '../checkpoint/hub/fetch-model.js';
 import { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import { reportFile } from '../checkpoint/output/result-files.js';
+import type { Client } from '../clients.js';
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import { openCompanions, runFiles } from '../execution/index.js';
@@ -20,7 +21,7 @@ import {
   rewriteModel,
   shapeOf,
 } from '../models/index.js';
-import { biasCapability } from './capabilities.js';
+import { biasCapability, expectClient } from './capabilities.js';
 import { loadPositionBiases } from './companions.js';
 import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './exactness.js';
 import { openExport } from './export-writer.js';
@@ -35,6 +36,8 @@ interface Conversion {
   /** A result of this library. */
   readonly directory: string;
   readonly format: ExportFormat;
+  /** What will load it; default the format's first. */
+  readonly client?: Client | undefined;
   /** A model type to write the model as. */
   readonly architecture?: string | undefined;
   readonly output: string;
@@ -54,10 +57,19 @@ interface Conversion {
  * nothing is left at `output`.
  */
 export async function convert(conversion: Conversion): Promise<number> {
-  const { device, directory, format, output: target, overwrite, maxShardBytes } = conversion;
+  const {
+    device,
+    directory,
+    format,
+    client,
+    output: target,
+    overwrite,
+    maxShardBytes,
+  } = conversion;
+  expectClient(format, client);
   const result = await openResult(device, directory, formats, { codes: true });
   await format.expectModel?.(result.model, result.config, result.record.grid);
-  expectGridHolds(result.record.grid, format);
+  expectGridHolds(result.record.grid, format, client);
   const report = (await readJsonObject(join(directory, reportFile))) ?? {};
   const checkpoint = await restOfModel(result, conversion, report);
   const output = await OutputDirectory.create(target, { overwrite, source: directory });
@@ -192,13 +204,13 @@ async function hasUnannouncedBiases({ model, record, reader }: OpenedResult): Pr
 }
 
 async function readBlock(
-  { device, format }: Conversion,
+  { device, format, client }: Conversion,
   { model, record, reader }: OpenedResult,
   written: BlockModel,
   index: number,
 ): Promise<Map<string, ExportedLinear>> {
   const linears = new Map<string, ExportedLinear>();
-  const capability = biasCapability(written, format);
+  const capability = biasCapability(written, format, client);
   try {
     for (const spec of shapeOf(model, index).linears) {
       const name = `${model.blockName(index)}.${spec.name}`;
@@ -208,7 +220,9 @@ async function readBlock(
       await expectDigest(name, stored, expected);
       const codes = expectCodes(name, stored, format);
       await expectSameGrid(device, name, codes, record.grid, format);
-      if (!capability.read.has(spec.name)) await expectNoBias(name, spec, stored.bias, format);
+      if (!capability.read.has(spec.name)) {
+        await expectNoBias(name, spec, stored.bias, format, capability.client);
+      }
     }
     return linears;
   } catch (error) {

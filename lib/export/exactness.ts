@@ -1,6 +1,7 @@
 // What a conversion may not change: the grid, the codes and the biases, which were fitted on each other. Each check
 // refuses, with what to do instead, a format that would.
 
+import type { Client } from '../clients.js';
 import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { LinearSpec } from '../models/index.js';
@@ -8,9 +9,13 @@ import type { QuantizedWeight } from '../quantizers/index.js';
 import type { ExportFormat, Grid, StoredLinear } from './format.js';
 
 /** Error ERR_UNSUPPORTED for a grid that the format cannot hold. */
-export function expectGridHolds(grid: Grid, { name, expectGrid }: ExportFormat): void {
+export function expectGridHolds(
+  grid: Grid,
+  { name, expectGrid }: ExportFormat,
+  client: Client | undefined,
+): void {
   try {
-    expectGrid?.(grid);
+    expectGrid?.(grid, client);
   } catch (error) {
     if (!(error instanceof BallastError)) throw error;
     const { message } = error;
@@ -68,11 +73,12 @@ export async function expectNoBias(
   { outChannels }: LinearSpec,
   bias: Tensor | undefined,
   format: ExportFormat,
+  client: Client,
 ): Promise<void> {
   const values = (await bias?.readFloat32()) ?? new Float32Array(outChannels);
   if (values.every((value) => value === 0)) return;
   throw new BallastError(
     'ERR_UNSUPPORTED',
-    `${name} has a bias that format ${format.name} has no place for; quantize again with that format.`,
+    `${name} has a bias that ${client} does not read in format ${format.name}; quantize again with that format, or name a client that does.`,
   );
 }

@@ -138,8 +138,8 @@ export interface ExportFormat {
   readonly weightDtype?: DType;
   /** Throws ERR_ARGUMENT for quantized activations that the format cannot hold: `dynamic` ranges are found for each input. */
   expectActivations?(dynamic: boolean): void;
-  /** Throws ERR_ARGUMENT for a grid that the format cannot hold, in the words of the options. */
-  expectGrid?(grid: Grid): void;
+  /** Throws ERR_ARGUMENT for a grid that the format cannot hold, or `client` cannot read in it, in the words of the options. */
+  expectGrid?(grid: Grid, client?: Client): void;
   /**
    * Moves codes and group parameters that are on the grid already to what the format can hold exactly. Called before
    * anything is computed from the weight, so that biases are fitted on what is written. Returns `weight` itself or a

@@ -5,6 +5,7 @@
 // Zero points less one is the format's oldest trouble: a zero point of 0 has no code, and readers that mask disagree
 // with readers that do not. So grids start at zero point 1 here, see `roundGrid`.
 
+import type { Client } from '../clients.js';
 import type { Device } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { BlockModel } from '../models/index.js';
@@ -86,7 +87,8 @@ const layout: LinearLayout = {
   },
 };
 
-function expectGrid({ bits, scaleDtype }: Grid): void {
+function expectGrid(grid: Grid, client?: Client): void {
+  const { bits, scaleDtype } = grid;
   if (!supportedBits.includes(bits)) {
     throw new BallastError(
       'ERR_ARGUMENT',
@@ -99,6 +101,22 @@ function expectGrid({ bits, scaleDtype }: Grid): void {
       `Expected float16 for scaleDtype with format gptq but received ${scaleDtype}.`,
     );
   }
+  if (client === 'vllm') expectGridOfVllm(grid);
+}
+
+/** Whatever the device: vLLM 0.32 loads no other. */
+function expectGridOfVllm({ bits, groupSize, symmetric, actOrder, staticGroups }: Grid): void {
+  const refuse = (expected: string, received: unknown) => {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected ${expected} for format gptq with client vllm, which loads no other, but received ${received}; ` +
+        'use format compressed-tensors.',
+    );
+  };
+  if (bits !== 4 && bits !== 8) refuse('4 or 8 for bits', bits);
+  if (!symmetric) refuse('true for symmetric', symmetric);
+  if (actOrder && !staticGroups && groupSize !== 0)
+    refuse('staticGroups with actOrder', 'actOrder alone');
 }
 
 /** Words have no room for parts of them: both axes must fill theirs. */

@@ -2,6 +2,7 @@
 // quantized.
 
 import type { FetchOptions } from '../checkpoint/hub/fetch-model.js';
+import { type Client, clients } from '../clients.js';
 import { type Device, openDevices } from '../device/index.js';
 import { expectNotAborted } from '../errors.js';
 import {
@@ -10,6 +11,7 @@ import {
   expectText,
   isBoolean,
   isFunction,
+  isOneOf,
   isSignal,
   isString,
   isThreadCount,
@@ -42,6 +44,8 @@ export interface ExportOptions extends VerifyOptions, FetchOptions {
   readonly output: string;
   /** Name of a format. */
   readonly format: string;
+  /** What will load the result; biases that it would not read are refused. Default: the format's first client. */
+  readonly client?: Client;
   /** The model type to write the model as, where that computes exactly the same; default its own. */
   readonly architecture?: string;
   /** Replace an existing result; default false. */
@@ -80,6 +84,7 @@ const exportChecks = {
   ...verifyChecks,
   output: isString,
   format: isString,
+  client: isOneOf(...clients),
   architecture: isString,
   overwrite: isBoolean,
   maxShardBytes: isWhole(1),
@@ -133,6 +138,7 @@ export async function exportResult(result: string, options: ExportOptions): Prom
       device,
       directory: result,
       format,
+      client: options.client,
       architecture: options.architecture,
       output,
       overwrite,

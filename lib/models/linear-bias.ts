@@ -14,6 +14,9 @@ export const attentionLinears = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${
 /** Those of its MLP. */
 export const mlpLinears = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
 
+/** Of an architecture whose class in vLLM is LLaMA's: the fields of `readBiases` give biases there, and nowhere else. */
+export const biasesOfVllmAlone = { transformers: [...attentionLinears, ...mlpLinears] };
+
 /** A linear of a block, with a bias unless it is said otherwise. */
 export function linear(
   name: string,

@@ -11,7 +11,7 @@ import { type Config, directoryOf, variants } from '../models/tiny.js';
 import { finish } from '../pipeline/runs.js';
 import { exampleModel } from '../places.js';
 import * as vision from '../vision/fixtures.js';
-import { randomLlama } from './random-llama.js';
+import { baseGrid, randomLlama } from './random-llama.js';
 
 type Found = Record<string, { fields: string[]; biases: string[] }>;
 const found: Found = JSON.parse(
@@ -39,13 +39,9 @@ const notOwned: Readonly<Record<string, readonly string[]>> = {
   cohere2: attention,
   deepseek_v2: latent,
   deepseek_v3: latent,
-  dots1: ['self_attn.o_proj'],
   ernie4_5: [...attention, ...mlp],
   gemma: attention,
   glm4_moe_lite: latent,
-  helium: [...attention.slice(0, 3), ...mlp],
-  olmo2: attention,
-  olmo3: attention,
   olmoe: attention,
   qwen3: ['self_attn.o_proj'],
   qwen3_5: attention,
@@ -55,8 +51,10 @@ const notOwned: Readonly<Record<string, readonly string[]>> = {
   qwen3_moe: ['self_attn.o_proj'],
   qwen3_next: attention,
   qwen3_vl: ['self_attn.o_proj'],
-  seed_oss: ['self_attn.o_proj', ...mlp],
 };
+
+/** Whose linears have biases in vLLM alone, where the class is LLaMA's. */
+const ofVllmAlone = ['exaone4', 'ministral3', 'mistral', 'mistral3'];
 
 /** And whose bias llama.cpp has no tensor for. */
 const notInLlamaCpp: Readonly<Record<string, readonly string[]>> = {
@@ -81,7 +79,8 @@ describe.each([...directories.keys()])('%s', (variant) => {
   it('keeps in transformers what its classes save', async () => {
     const model = await open(variant);
     const { fields = [], biases = [] } = found[variant] ?? {};
-    expect(announced(model.biasFields).sort()).toEqual(fields);
+    const expected = ofVllmAlone.includes(model.modelType) ? [] : announced(model.biasFields);
+    expect(expected.sort()).toEqual(fields);
     for (const format of ['huggingface', 'compressed-tensors', 'gptq']) {
       const { client, read } = biasCapability(model, findFormat(format));
       expect(client).toBe('transformers');
@@ -106,6 +105,8 @@ describe.each([...directories.keys()])('%s', (variant) => {
       // Queries are made of a latent or not.
       const own = missing.filter((name) => model.linears.some((linear) => linear.name === name));
       expect(lost).toEqual(own);
+      const gained = [...read].filter((name) => !inTransformers.has(name));
+      expect(gained).toEqual(ofVllmAlone.includes(model.modelType) ? [...attention, ...mlp] : []);
       expect([...read, ...dropped].sort()).toEqual(model.linears.map(({ name }) => name).sort());
     }
   });
@@ -145,6 +146,23 @@ it('a client that does not read the format is refused', async () => {
   });
 });
 
+it.each([
+  [{ bits: 3 }, '4 or 8 for bits', '3'],
+  [{ bits: 4, symmetric: false }, 'true for symmetric', 'false'],
+  [{ bits: 4, groupSize: 32, actOrder: true }, 'staticGroups with actOrder', 'actOrder alone'],
+])('a grid %j that vLLM does not load is refused for it', async (grid, expected, received) => {
+  const run = { format: 'gptq', method: 'gptq', symmetric: true, ...grid };
+  await expect(finish(exampleModel, { ...run, client: 'vllm' })).rejects.toMatchObject({
+    code: 'ERR_ARGUMENT',
+    message:
+      `Expected ${expected} for format gptq with client vllm, which loads no other, but received ${received}; ` +
+      'use format compressed-tensors.',
+  });
+  expect(() =>
+    findFormat('gptq').expectGrid?.({ ...baseGrid, symmetric: true, ...grid }),
+  ).not.toThrow();
+});
+
 describe('a run', () => {
   const run = { bits: 4, samples: 4, sequenceLength: 32, heldOut: 0 };
 
@@ -152,7 +170,12 @@ describe('a run', () => {
     ['qwen2', 'transformers', ['q_proj', 'k_proj', 'v_proj']],
     ['qwen3', 'transformers', ['q_proj', 'k_proj', 'v_proj', 'o_proj']],
     ['qwen3', 'vllm', ['q_proj', 'k_proj', 'v_proj']],
-    ['mistral', 'vllm', []],
+    ['mistral', 'transformers', []],
+    [
+      'mistral',
+      'vllm',
+      ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+    ],
   ] as const)(
     'of %s for %s fits those alone, and says which it does not',
     async (model_type, client, fitted) => {
@@ -168,7 +191,8 @@ describe('a run', () => {
         ),
       );
       const { tensors } = await Checkpoint.open(result);
-      expect(tensors.has('model.layers.0.mlp.up_proj.bias')).toBe(false);
+      const announced = (fitted as readonly string[]).includes('up_proj');
+      expect(tensors.has('model.layers.0.mlp.up_proj.bias')).toBe(announced);
     },
   );
 });

@@ -9,7 +9,6 @@ import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const dots1: Architecture = {
   modelType: 'dots1',
-  biasesNotRead: { vllm: ['self_attn.o_proj'] },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'dots1');

@@ -1,14 +1,16 @@
 // EXAONE 4 (arXiv 2507.11407): the gated decoder with norms on the outputs of attention and MLP instead of before them, and on each
-// head's query and key; where windows slide, the blocks that see all tokens have no rotary positions.
+// head's query and key; where windows slide, the blocks that see all tokens have no rotary positions. Fields give biases in vLLM.
 
 import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
+import { biasesOfVllmAlone } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
-import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const exaone4: Architecture = {
   modelType: 'exaone4',
+  biasesNotRead: biasesOfVllmAlone,
   relatives: ['exaone', 'exaone_moe'],
   read(config, tensors) {
     const reader = new ConfigReader(config);
@@ -20,6 +22,7 @@ export const exaone4: Architecture = {
     return gatedDecoder(
       {
         ...decoder,
+        ...readBiases(reader, { mlp: true }),
         norms: {
           attentionOutput: 'post_attention_layernorm',
           mlpOutput: 'post_feedforward_layernorm',

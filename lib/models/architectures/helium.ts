@@ -2,13 +2,12 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { attentionLinears, mlpLinears, withoutBias } from '../linear-bias.js';
+import { withoutBias } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const helium: Architecture = {
   modelType: 'helium',
-  biasesNotRead: { vllm: [...attentionLinears, ...mlpLinears] },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'helium', {

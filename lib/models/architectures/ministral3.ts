@@ -1,15 +1,20 @@
 // Ministral 3, the language model: Mistral with yarn, and queries that grow with their position beyond the original
-// context.
+// context; biases as in Mistral.
 
 import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
+import { biasesOfVllmAlone } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
-import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const ministral3: Architecture = {
   modelType: 'ministral3',
-  read: (config, tensors) =>
-    gatedDecoder(readMinistral3Decoder(new ConfigReader(config), 'ministral3'), tensors),
+  biasesNotRead: biasesOfVllmAlone,
+  read(config, tensors) {
+    const reader = new ConfigReader(config);
+    const decoder = readMinistral3Decoder(reader, 'ministral3');
+    return gatedDecoder({ ...decoder, ...readBiases(reader, { mlp: true }) }, tensors);
+  },
 };
 
 export function readMinistral3Decoder(reader: ConfigReader, modelType: string): GatedDecoder {

@@ -1,11 +1,13 @@
-// Mistral (arXiv 2310.06825): the gated decoder with one sliding window in every block, and no biases.
+// Mistral (arXiv 2310.06825): the gated decoder with one sliding window in every block. Fields give biases to its linears in vLLM,
+// which runs it as LLaMA; transformers has no place for them.
 
 import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
+import { biasesOfVllmAlone } from '../linear-bias.js';
 import { llamaConfig } from '../llama-config.js';
 import type { Architecture, Config } from '../model.js';
-import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export function readMistralDecoder(reader: ConfigReader, modelType: string): GatedDecoder {
   const decoder = readGatedDecoder(reader, modelType);
@@ -20,10 +22,14 @@ export function readMinistralDecoder(reader: ConfigReader, modelType: string): G
   return { ...decoder, windows: readWindows(reader, decoder.blocks, window, () => true) };
 }
 
-const readDecoder = (config: Config) => readMinistralDecoder(new ConfigReader(config), 'mistral');
+function readDecoder(config: Config): GatedDecoder {
+  const reader = new ConfigReader(config);
+  return { ...readMinistralDecoder(reader, 'mistral'), ...readBiases(reader, { mlp: true }) };
+}
 
 export const mistral: Architecture = {
   modelType: 'mistral',
+  biasesNotRead: biasesOfVllmAlone,
   read: (config, tensors) => gatedDecoder(readDecoder(config), tensors),
   rewrites: { llama: (config) => ({ config: llamaConfig(config, readDecoder(config)) }) },
 };

@@ -2,7 +2,9 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { innerDecoder } from '../inner-decoder.js';
+import { biasesOfVllmAlone } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
+import { readBiases } from '../read-gated-decoder.js';
 import { readMinistral3Decoder } from './ministral3.js';
 import { readMistralDecoder } from './mistral.js';
 
@@ -10,6 +12,7 @@ const readers = { mistral: readMistralDecoder, ministral3: readMinistral3Decoder
 
 export const mistral3: Architecture = {
   modelType: 'mistral3',
+  biasesNotRead: biasesOfVllmAlone,
   relatives: ['mistral4', 'pixtral'],
   read(config, tensors) {
     const reader = new ConfigReader(config);
@@ -18,6 +21,10 @@ export const mistral3: Architecture = {
     // A head that is there is a head of its own, as transformers has it; published checkpoints do not always say so.
     const tied = reader.boolean('tie_word_embeddings', true);
     const tiedHead = tied && ![...tensors].some((name) => name.endsWith('lm_head.weight'));
-    return innerDecoder({ ...decoder, tiedHead }, config, tensors);
+    return innerDecoder(
+      { ...decoder, ...readBiases(text, { mlp: true }), tiedHead },
+      config,
+      tensors,
+    );
   },
 };

@@ -110,8 +110,8 @@ export function resolveOptions(options: QuantizeOptions): {
       "Expected propagate 'quantized' with target 'float' and with the sites matmul, attention and mlp: on the float path nothing before a linear has been lost.",
     );
   }
-  format.expectGrid?.(resolved);
   expectClient(format, resolved.client);
+  format.expectGrid?.(resolved, resolved.client);
   if (resolved.activationBits > 0) {
     format.expectActivations?.(resolved.activationRange === 'dynamic');
   }
