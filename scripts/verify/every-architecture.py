@@ -10,9 +10,7 @@ transformers is from that of `ballast evaluate`, as a share of it; or the reason
 
 import json
 import pathlib
-import random
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -20,26 +18,9 @@ import torch
 import transformers
 
 from perplexity import perplexity
+from runs import SEQUENCE, TINY, add_tokenizer, ballast, draw_text, perplexity_of
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SEQUENCE = 24
 GRID = ["--bits", "4", "--group-size", "8", "--symmetric", "--scale-dtype", "float16"]
-CHARACTERS = [chr(code) for code in range(0x20, 0x7F)] + ["é"]
-
-
-def ballast(*arguments: object) -> dict | str:
-    command = ["node", str(ROOT / "dist/cli/main.js"), *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return json.loads(done.stdout) if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
-
-
-def prepare(source: pathlib.Path, target: pathlib.Path) -> None:
-    shutil.copytree(source, target)
-    vocabulary = {character: code for code, character in enumerate(CHARACTERS)}
-    model = dict(type="BPE", vocab=vocabulary, merges=[], unk_token=None, byte_fallback=False)
-    none = dict.fromkeys(("normalizer", "pre_tokenizer", "post_processor", "decoder"))
-    tokenizer = dict(version="1.0", added_tokens=[], model=model, **none)
-    (target / "tokenizer.json").write_text(json.dumps(tokenizer))
 
 
 def compare(model: pathlib.Path, name: str, text: pathlib.Path, ids: torch.Tensor) -> float | str:
@@ -48,8 +29,9 @@ def compare(model: pathlib.Path, name: str, text: pathlib.Path, ids: torch.Tenso
     report = ballast("quantize", model, "--output", output, "--format", name, *run)
     if isinstance(report, str):
         return report
-    evaluated = ballast("evaluate", output, "--text", text, "--sequence-length", SEQUENCE)
-    own = evaluated["results"][0]["perplexity"]
+    own = perplexity_of(output, text)
+    if isinstance(own, str):
+        return own
     (architecture,) = json.loads((output / "config.json").read_text())["architectures"]
     try:
         loaded, info = getattr(transformers, architecture).from_pretrained(
@@ -66,16 +48,14 @@ def compare(model: pathlib.Path, name: str, text: pathlib.Path, ids: torch.Tenso
 def main() -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    characters = random.Random(0).choices(CHARACTERS[:-1], k=4000)
-    ids = torch.tensor([CHARACTERS.index(character) for character in characters])
     figures = {}
-    tiny = ROOT / "test/models/tiny"
-    for source in [tiny / name for name in sys.argv[1:]] or sorted(tiny.iterdir()):
+    for source in [TINY / name for name in sys.argv[1:]] or sorted(TINY.iterdir()):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            prepare(source, folder / "model")
+            shutil.copytree(source, folder / "model")
+            add_tokenizer(folder / "model")
             text = folder / "text.txt"
-            text.write_text("".join(characters))
+            ids = torch.tensor(draw_text(text))
             formats = ("huggingface", "compressed-tensors")
             figures[source.name] = {
                 each: compare(folder / "model", each, text, ids) for each in formats
