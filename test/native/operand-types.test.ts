@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Device, DType, OperandType, Tensor } from '../../lib/device/index.js';
-import type { MatmulOptions } from '../../lib/device/operations.js';
+import type { MatmulOptions } from '../../lib/device/operation-options.js';
 import { biases, type Case, plain, slopes } from './attention-reference.js';
 import {
   describeDevices,
