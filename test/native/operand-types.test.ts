@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Device, DType, OperandType, Tensor } from '../../lib/device/index.js';
 import type { MatmulOptions } from '../../lib/device/operation-options.js';
-import { biases, type Case, plain, slopes } from './attention-reference.js';
+import { biases, type Case, plain, sinksOf, slopes } from './attention-reference.js';
 import {
   describeDevices,
   expectClose,
@@ -174,9 +174,11 @@ describeDevices('attention to operand types', productKinds, (kind) => {
           ? float32(device, [c.windows * c.heads * c.sequence, c.sequence], biases(c))
           : undefined;
       const alibiSlopes = c.alibi ? float32(device, [c.heads], slopes(c.heads)) : undefined;
+      const drawn = sinksOf(c);
+      const sinks = drawn && float32(device, [c.heads], drawn);
       const scale = 1 / Math.sqrt(c.headSize);
       await expectRounded(device, (dtype) =>
-        device.attention(query, key, value, { ...c, scale, alibiSlopes, bias, dtype }),
+        device.attention(query, key, value, { ...c, scale, alibiSlopes, bias, sinks, dtype }),
       );
     });
   });
