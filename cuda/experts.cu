@@ -176,6 +176,20 @@ void AddRowsOf(const Context& context, const AddExpertParams& p) {
   });
 }
 
+// Comparisons that keep a NaN.
+template <class Out>
+void ClampTo(const Context& context, const ClampedSwigluParams& p) {
+  const float* x = p.x.f32();
+  const auto slope = static_cast<float>(p.slope), limit = static_cast<float>(p.limit);
+  Out* out = p.out.as<Out>();
+  ForEach(context, "clampedSwiglu", p.out.shape.elements(), [=] __device__(std::int64_t i) {
+    const float gate = x[2 * i] > limit ? limit : x[2 * i];
+    const float above = x[2 * i + 1] < -limit ? -limit : x[2 * i + 1];
+    const float up = above > limit ? limit : above;
+    out[i] = convert<Out>((up + 1.0f) * (gate / (expf(gate * -slope) + 1.0f)));
+  });
+}
+
 }  // namespace
 
 void ChooseExperts(const Context& context, const ChooseExpertsParams& p) {
@@ -204,19 +218,8 @@ void ExpertWeights(const Context& context, const ExpertWeightsParams& p) {
 }
 
 void ClampedSwiglu(const Context& context, const ClampedSwigluParams& p) {
-  const float* x = p.x.f32();
-  const auto slope = static_cast<float>(p.slope), limit = static_cast<float>(p.limit);
-  WithOperandType(p.out.dtype, [&](auto type) {
-    using Out = typename decltype(type)::type;
-    Out* out = p.out.as<Out>();
-    ForEach(context, "clampedSwiglu", p.out.shape.elements(), [=] __device__(std::int64_t i) {
-      // Comparisons that keep a NaN.
-      const float gate = x[2 * i] > limit ? limit : x[2 * i];
-      const float above = x[2 * i + 1] < -limit ? -limit : x[2 * i + 1];
-      const float up = above > limit ? limit : above;
-      out[i] = convert<Out>((up + 1.0f) * (gate / (expf(gate * -slope) + 1.0f)));
-    });
-  });
+  WithOperandType(p.out.dtype,
+                  [&](auto type) { ClampTo<typename decltype(type)::type>(context, p); });
 }
 
 void AddExpert(const Context& context, const AddExpertParams& p) {

@@ -1,14 +1,14 @@
 // Tensors that a model runs as parts and a result holds as one: experts that clients know together alone.
 
 import type { PlannedTensor } from '../checkpoint/output/shard-plan.js';
-import type { BlockModel } from '../models/index.js';
+import { type BlockModel, joinedParts } from '../models/index.js';
 
 /** With all parts of a tensor, in their order, in the place of the first. They are of one type and shape. */
 export function joinParts(
   plan: readonly PlannedTensor[],
-  { parts = [], joinsParts }: BlockModel,
+  model: BlockModel,
 ): readonly PlannedTensor[] {
-  if (joinsParts !== true) return plan;
+  const parts = joinedParts(model);
   const sourceOf = new Map(parts.map(({ name, source }) => [name, source]));
   const partsOf = new Map<string, string[]>();
   for (const { name, source } of [...parts].sort((a, b) => a.firstRow - b.firstRow)) {

@@ -166,6 +166,11 @@ export function shapeOf(model: BlockModel, index: number): BlockShape {
   return model.shapes?.[index] ?? model;
 }
 
+/** Parts that are one tensor in results too. */
+export function joinedParts({ parts = [], joinsParts }: BlockModel): readonly TensorPart[] {
+  return joinsParts ? parts : [];
+}
+
 /** Whether any block's MLP is experts. */
 export function hasExperts(model: BlockModel): boolean {
   return (model.shapes ?? [model]).some(({ experts }) => experts !== undefined);

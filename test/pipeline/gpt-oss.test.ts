@@ -14,7 +14,14 @@ import {
   loadBlock,
   loadWeights,
 } from '../../lib/execution/index.js';
-import { evaluate, exportResult, inspect, type QuantizeOptions, verify } from '../../lib/index.js';
+import {
+  evaluate,
+  exportResult,
+  inspect,
+  type QuantizeOptions,
+  search,
+  verify,
+} from '../../lib/index.js';
 import { type LanguageModel, readModel, shapeOf } from '../../lib/models/index.js';
 import { randomLlama } from '../export/random-llama.js';
 import { readAs, routeOf } from '../models/tiny.js';
@@ -211,6 +218,17 @@ it('tells a changed byte of an expert', async () => {
   bytes[offset + size - 2] = (bytes[offset + size - 2] ?? 0) ^ 1;
   await writeFile(file, bytes);
   await expect(verify(directory)).rejects.toThrow(`${list}.3.down_proj: the weight or bias`);
+});
+
+it('is searched for the sites that help', async () => {
+  const output = join(await temporaryFolder(), 'result');
+  const options = { ...run, output, calibration: exampleText, method: 'rtn' } as const;
+  const results: string[] = [];
+  for await (const event of search(await randomModel(), options)) {
+    if (event.type === 'done') results.push(...event.report.layers.map(({ name }) => name));
+  }
+  expect(results).toContain(`${list}.3.down_proj`);
+  expect(await verify(output)).toMatchObject({ linears: 2 * (4 + 4 * 2) });
 });
 
 describe('a source in MXFP4', () => {
