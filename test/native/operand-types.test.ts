@@ -153,6 +153,7 @@ const attentions: [string, Partial<Case>][] = [
   ['odd head size', { headSize: 7, sequence: 33 }],
   ['grouped heads of 80', { heads: 4, headSize: 80, sequence: 40 }],
   ['a large head', { headSize: 200, sequence: 20 }],
+  ['sinks', { sinks: 1, sequence: 33, headSize: 64 }],
   ['a bias, not causal', { windows: 1, alibi: true, causal: false, sequence: 70 }],
 ];
 

@@ -25,6 +25,7 @@ import {
 import { type LanguageModel, readModel, shapeOf } from '../../lib/models/index.js';
 import { randomLlama } from '../export/random-llama.js';
 import { readAs, routeOf } from '../models/tiny.js';
+import { gpus } from '../native/harness.js';
 import { exampleTestText, exampleText, temporaryFolder } from '../places.js';
 import { windowsOf } from './forward.js';
 import { run } from './random-experts.js';
@@ -229,6 +230,21 @@ it('is searched for the sites that help', async () => {
   }
   expect(results).toContain(`${list}.3.down_proj`);
   expect(await verify(output)).toMatchObject({ linears: 2 * (4 + 4 * 2) });
+});
+
+it.skipIf(gpus.length === 0)('gives on a GPU what it gives on a CPU', async () => {
+  const model = await randomModel();
+  const options = { ...run, samples: 4, sequenceLength: 32, heldOut: 0, method: 'rtn' } as const;
+  const [cpu, gpu] = [
+    await finish(model, { ...options, device: 'cpu' }),
+    await finish(model, { ...options, device: gpus[0] ?? '' }),
+  ];
+  for (const [i, { name, error, errorWithBias }] of gpu.report.layers.entries()) {
+    const expected = cpu.report.layers[i];
+    expect(Math.abs(error / (expected?.error ?? Number.NaN) - 1), name).toBeLessThan(1e-3);
+    const ratio = errorWithBias / (expected?.errorWithBias ?? Number.NaN);
+    expect(Math.abs(ratio - 1), name).toBeLessThan(1e-3);
+  }
 });
 
 describe('a source in MXFP4', () => {
