@@ -1,6 +1,7 @@
 // Where a tensor of a checkpoint lies, and as what. A weight that is stored as codes of float8_e4m3fn or float4_e2m1 beside
 // scales is told as the float tensor that it stands for: only who reads its bytes has to know of the codes.
 
+import { BallastError } from '../errors.js';
 import { bytesPerElement, type TensorDtype } from './dtypes.js';
 
 export interface TensorInfo {
@@ -66,16 +67,19 @@ export function rowsOf(info: TensorInfo, name: string, firstRow: number, rows: n
   };
 }
 
-/** Of whole matrices: rows of others lie scattered. */
+/** Of one whole matrix: rows of others lie scattered. Error ERR_CHECKPOINT for other rows. */
 function scalesOf(
-  { name, shape }: TensorInfo,
+  { name, shape, file }: TensorInfo,
   { scales, values }: Float4Scales,
   firstRow: number,
   rows: number,
 ): TensorInfo {
   const [out = 0, inChannels = 1] = [shape.at(-1), shape.at(-2)];
   if (firstRow % inChannels !== 0 || rows !== inChannels) {
-    throw new RangeError(`Expected a whole matrix of ${name}.`);
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected ${rows} input channels for ${name} as config.json says but ${file} holds [${shape.join(', ')}].`,
+    );
   }
   const groups = inChannels / values;
   const bytes = out * groups;

@@ -111,6 +111,18 @@ describe('refuses', () => {
     },
   );
 
+  it('matrices of other channels than config.json says', async () => {
+    const seen = withFloatWeights(await Checkpoint.open(root));
+    const config = { ...seen.config, hidden_size: 32 };
+    const model = readModel(config, new Set(seen.tensors.keys()));
+    expect(() => seen.takenApart(model.parts ?? [])).toThrow(
+      expect.objectContaining({
+        code: 'ERR_CHECKPOINT',
+        message: expect.stringMatching(/Expected 32 input channels for .*gate_up_proj as config/),
+      }),
+    );
+  });
+
   it('experts of a block that config.json does not have', async () => {
     const seen = withFloatWeights(await Checkpoint.open(root));
     const info = seen.tensor('model.layers.0.mlp.experts.down_proj');
