@@ -37,7 +37,7 @@ export interface Inspection {
   readonly linears: number;
   /** Weights of those linears. */
   readonly linearParameters: number;
-  /** Elements of all tensors. */
+  /** Elements of all tensors as the files hold them: a byte of two MXFP4 codes is one. */
   readonly parameters: number;
   readonly tensors: number;
   /** Element types, the most frequent first; of a GGUF file block types too, such as Q4_0. */

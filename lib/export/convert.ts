@@ -17,6 +17,7 @@ import {
   type BlockModel,
   type Config,
   countLinears,
+  joinedParts,
   readBlockModel,
   rewriteModel,
   shapeOf,
@@ -125,17 +126,17 @@ export async function convert(conversion: Conversion): Promise<number> {
 
 /** Where tensors that are no linears come from: the result, or the run's source where it is in no safetensors. */
 async function restOfModel(
-  { model: { modelType } }: OpenedResult,
+  { model: written }: OpenedResult,
   { directory, fetching }: Conversion,
   report: Readonly<Record<string, unknown>>,
 ): Promise<Checkpoint> {
   try {
-    return await Checkpoint.open(directory);
+    return (await Checkpoint.open(directory)).takenApart(joinedParts(written));
   } catch (error) {
     const { model, fingerprint } = report;
     if (!(error instanceof BallastError) || typeof model !== 'string') throw error;
     const source = await openSource(model, directory, fetching);
-    if ((await source.fingerprint()) === fingerprint) return sourceAs(source, modelType);
+    if ((await source.fingerprint()) === fingerprint) return sourceAs(source, written.modelType);
     throw new BallastError(
       'ERR_CHECKPOINT',
       `Expected ${model} to be the model that ${directory} was made from, for this format does not hold all of its ` +

@@ -12,7 +12,7 @@ import type { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import { editedFiles, recordFile } from '../checkpoint/output/result-files.js';
 import type { TensorInfo } from '../checkpoint/tensor-info.js';
 import { BallastError } from '../errors.js';
-import { type BlockModel, shapeOf } from '../models/index.js';
+import { type BlockModel, joinedParts, shapeOf } from '../models/index.js';
 import { gridFolder } from './grid-file.js';
 import type { OpenedResult } from './opened-result.js';
 import { expectRecord } from './record.js';
@@ -75,7 +75,7 @@ async function executedWeights(
   model: BlockModel,
 ): Promise<TensorInfo[]> {
   if (findFormat(format).plain !== true) return [];
-  const checkpoint = await Checkpoint.open(directory);
+  const checkpoint = (await Checkpoint.open(directory)).takenApart(joinedParts(model));
   return Array.from({ length: model.blocks }, (_, block) =>
     shapeOf(model, block).linears.map(({ name }) =>
       checkpoint.tensor(`${model.blockName(block)}.${name}.weight`),

@@ -4,6 +4,7 @@ import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { loadTensor } from '../checkpoint/load-tensor.js';
 import { readTensor } from '../checkpoint/read-tensor.js';
 import { BallastError } from '../errors.js';
+import { joinedParts } from '../models/index.js';
 import type { ExportReader, ReadInput } from './format.js';
 import type { LinearLayout, StoredTensors } from './safetensors-layout.js';
 
@@ -11,7 +12,8 @@ export async function openLayoutReader(
   { device, directory, model, grid }: ReadInput,
   layout: LinearLayout,
 ): Promise<ExportReader> {
-  const checkpoint = await Checkpoint.open(directory);
+  const stored = await Checkpoint.open(directory);
+  const checkpoint = stored.takenApart(joinedParts(model));
   return {
     tensor: (name, dtype) =>
       loadTensor(device, checkpoint, name, dtype === undefined ? {} : { dtype }),

@@ -12,7 +12,7 @@ import {
 import { linear, linearSlot } from './linear-bias.js';
 import type { BlockShape, FoldSlot, LinearSpec } from './model.js';
 import { decoderNormTensors } from './norms.js';
-import { projections } from './rotary-attention.js';
+import { projections, sinkTensor } from './rotary-attention.js';
 
 type Shapes = Omit<BlockShape, 'slots'> & {
   readonly shapes?: readonly BlockShape[];
@@ -60,7 +60,7 @@ function shapeOfKind(
   experts: Experts | undefined,
   recurrent: LinearAttention | undefined,
 ): Shapes {
-  const { shape, norm, norms, queryKeyNorms, residualScale, latent } = decoder;
+  const { shape, norm, norms, queryKeyNorms, residualScale, latent, sinks } = decoder;
   const linears = [
     ...(recurrent ? linearAttentionLinears(recurrent) : attentionSpecs(decoder)),
     ...(experts ? expertLinears(experts, shape.hiddenSize) : mlpSpecs(decoder)),
@@ -76,6 +76,7 @@ function shapeOfKind(
   const hasHeadNorms = recurrent === undefined && queryKeyNorms !== 'none';
   const tensorShapes = {
     ...(recurrent ? linearAttentionTensors(recurrent) : latent && latentTensors(latent)),
+    ...(sinks && { [sinkTensor]: [shape.heads] }),
     ...(experts && expertTensors(experts, shape.hiddenSize)),
   };
   return {
