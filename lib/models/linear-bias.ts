@@ -14,6 +14,9 @@ export const attentionLinears = ['q', 'k', 'v', 'o'].map((name) => `self_attn.${
 /** Those of its MLP. */
 export const mlpLinears = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj`);
 
+/** All but those that llama.cpp reads a bias of, if there is one, in every gated decoder: query's, key's and value's. */
+export const behindProjections = ['self_attn.o_proj', ...mlpLinears];
+
 /** A linear of a block, with a bias unless it is said otherwise. */
 export function linear(
   name: string,

@@ -159,7 +159,7 @@ export async function exportRandom(
     using block = await loadBlock(device, checkpoint, model, index);
     const linears = new Map<string, ExportedLinear>();
     const hosts = new Map<string, HostLinear>();
-    for (const [place, { name, outChannels }] of model.linears.entries()) {
+    for (const [place, { name, outChannels }] of shapeOf(model, index).linears.entries()) {
       const source = block.linears.get(name);
       if (source === undefined) throw new RangeError(name);
       const found = device.findScales(source.weight, gridOptions(grid));

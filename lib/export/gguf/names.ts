@@ -2,6 +2,7 @@
 // Source: gguf-py's constants.
 
 import type { GatedDecoder } from '../../models/gated-decoder.js';
+import type { GgufArchitecture } from './architecture.js';
 
 /** Where a linear's weight lies. */
 export interface LinearTarget {
@@ -11,11 +12,21 @@ export interface LinearTarget {
   readonly expert?: number;
 }
 
+/** Where a tensor that is no linear's lies. */
+export interface TensorTarget {
+  readonly name: string;
+  /** Whether it is a norm's weight, which the file holds whole where the checkpoint holds it less one. */
+  readonly scales: boolean;
+}
+
 export const globalNames = {
   embedding: 'token_embd.weight',
   head: 'output.weight',
-  finalNorm: 'output_norm.weight',
+  headBias: 'output.bias',
+  finalNorm: 'output_norm',
   rotaryFactors: 'rope_freqs.weight',
+  longFactors: 'rope_factors_long.weight',
+  shortFactors: 'rope_factors_short.weight',
 } as const;
 
 export function inBlock(block: number, name: string): string {
@@ -28,9 +39,11 @@ export function linearTargets({ mixture }: GatedDecoder): ReadonlyMap<string, Li
     ['self_attn.q_proj', { name: 'attn_q' }],
     ['self_attn.k_proj', { name: 'attn_k' }],
     ['self_attn.v_proj', { name: 'attn_v' }],
+    ['self_attn.qkv_proj', { name: 'attn_qkv' }],
     ['self_attn.o_proj', { name: 'attn_output' }],
     ['mlp.gate_proj', { name: 'ffn_gate' }],
     ['mlp.up_proj', { name: 'ffn_up' }],
+    ['mlp.gate_up_proj', { name: 'ffn_up' }],
     ['mlp.down_proj', { name: 'ffn_down' }],
   ]);
   if (mixture === undefined) return targets;
@@ -45,15 +58,28 @@ export function linearTargets({ mixture }: GatedDecoder): ReadonlyMap<string, Li
 }
 
 /** Of norms and routers, by their names inside the block. */
-export function blockTensorNames({ mixture }: GatedDecoder): ReadonlyMap<string, string> {
-  const names = new Map([
-    ['input_layernorm.weight', 'attn_norm.weight'],
-    ['post_attention_layernorm.weight', 'ffn_norm.weight'],
-    ['self_attn.q_norm.weight', 'attn_q_norm.weight'],
-    ['self_attn.k_norm.weight', 'attn_k_norm.weight'],
-  ]);
+export function blockTensorNames(
+  { mixture, norms }: GatedDecoder,
+  { mlpNorm }: GgufArchitecture,
+): ReadonlyMap<string, TensorTarget> {
+  const places = [
+    [norms.attention, 'attn_norm'],
+    [norms.attentionOutput, 'post_attention_norm'],
+    [norms.mlp, mlpNorm ?? 'ffn_norm'],
+    [norms.mlpOutput, 'post_ffw_norm'],
+    ['self_attn.q_norm', 'attn_q_norm'],
+    ['self_attn.k_norm', 'attn_k_norm'],
+  ];
+  const names = new Map<string, TensorTarget>(
+    places.flatMap(([own, name]): [string, TensorTarget][] => [
+      [`${own}.weight`, { name: `${name}.weight`, scales: true }],
+      [`${own}.bias`, { name: `${name}.bias`, scales: false }],
+    ]),
+  );
   if (mixture === undefined) return names;
-  names.set(mixture.router.weight, 'ffn_gate_inp.weight');
-  if (mixture.shared?.gate) names.set(mixture.shared.gate, 'ffn_gate_inp_shexp.weight');
+  const { router, shared } = mixture;
+  names.set(router.weight, { name: 'ffn_gate_inp.weight', scales: false });
+  if (router.bias) names.set(router.bias, { name: 'exp_probs_b.bias', scales: false });
+  if (shared?.gate) names.set(shared.gate, { name: 'ffn_gate_inp_shexp.weight', scales: false });
   return names;
 }

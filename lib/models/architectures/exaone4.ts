@@ -4,11 +4,13 @@
 import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const exaone4: Architecture = {
   modelType: 'exaone4',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   relatives: ['exaone', 'exaone_moe'],
   read(config, tensors) {
     const reader = new ConfigReader(config);

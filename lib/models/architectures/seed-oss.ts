@@ -2,13 +2,13 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig, mlpLinears } from '../linear-bias.js';
+import { behindProjections, biasByConfig, mlpLinears } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const seedOss: Architecture = {
   modelType: 'seed_oss',
-  biasesNotRead: { vllm: ['self_attn.o_proj', ...mlpLinears] },
+  biasesNotRead: { vllm: ['self_attn.o_proj', ...mlpLinears], 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'seed_oss', { headSize: 128 });
