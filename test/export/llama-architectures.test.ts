@@ -74,7 +74,12 @@ const cases: [string, Changes, Changes?, Values?][] = [
     { lift: 0.7 },
   ],
   ['Helium', { model_type: 'helium', head_dim: 16 }],
-  ['Gemma', { model_type: 'gemma', head_dim: 32, hidden_act: 'gelu' }, { rope_theta: 100 }],
+  [
+    'Gemma',
+    { model_type: 'gemma', head_dim: 32, hidden_act: 'gelu' },
+    otherRotary,
+    { deviation: 0.15 },
+  ],
   [
     'Gemma 2, whose windows slide',
     { model_type: 'gemma2', head_dim: 16, query_pre_attn_scalar: 16, ...window },
@@ -268,6 +273,45 @@ const cases: [string, Changes, Changes?, Values?][] = [
     oneExpert,
   ],
   [
+    'StarCoder 2',
+    {
+      ...{ model_type: 'starcoder2', sliding_window: null, tie_word_embeddings: true },
+      hidden_act: 'gelu_pytorch_tanh',
+    },
+  ],
+  [
+    'StarCoder 2 without biases of its own',
+    { model_type: 'starcoder2', use_bias: false, hidden_act: 'gelu_pytorch_tanh' },
+  ],
+  [
+    'Phi-2',
+    { model_type: 'phi', tie_word_embeddings: false, hidden_act: 'gelu_new' },
+    { partial_rotary_factor: 1 },
+  ],
+  [
+    'GPT-2',
+    { model_type: 'gpt2', n_embd: 64, n_head: 4, n_layer: 2, n_positions: 128 },
+    { scale_attn_weights: false },
+  ],
+  [
+    'GPT-BigCode',
+    { model_type: 'gpt_bigcode', n_embd: 64, n_head: 4, n_layer: 2, n_positions: 128 },
+    { scale_attn_weights: false },
+  ],
+  [
+    'GPT-BigCode, each head with a key of its own',
+    {
+      ...{ model_type: 'gpt_bigcode', n_embd: 64, n_head: 4, n_layer: 2, n_positions: 128 },
+      multi_query: false,
+    },
+    { scale_attn_weights: false },
+  ],
+  [
+    'BLOOM',
+    { model_type: 'bloom', n_head: 4, n_layer: 2 },
+    { apply_residual_connection_post_layernorm: true },
+  ],
+  [
     'Mixtral',
     { model_type: 'mixtral', ...experts, num_local_experts: 6, rope_theta: 1e4 },
     oneExpert,
@@ -297,7 +341,7 @@ describe.skipIf(!hasClient)('llama.cpp', () => {
       const device = Device.open('cpu');
       const { deviation = 0.3, lift = 0 } = values;
       const source = await randomLlama(changes, 'float32', deviation, (name, tensor) => {
-        if (name.includes('input_layernorm')) tensor.set(tensor.map((value) => value + lift));
+        if (/input_layernorm|[qk]_norm/.test(name)) tensor.set(tensor.map((value) => value + lift));
       });
       const { directory } = await exportRandom(device, source, 'gguf');
       device.close();

@@ -63,6 +63,8 @@ export interface GgufArchitecture {
   /** Those that are not as usual. */
   readonly constants?: Readonly<Partial<Record<ConstantName, Constant>>>;
   readonly experts?: GgufExperts;
+  /** Whether every linear must have a bias, of zeros where nothing is added. */
+  readonly needsBiases?: true;
   /** The name of the norm before the MLP; default ffn_norm. */
   readonly mlpNorm?: 'post_attention_norm';
   /** Further metadata by keys, the architecture's name aside. */

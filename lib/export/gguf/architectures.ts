@@ -24,6 +24,15 @@ const gemma: GgufArchitecture = {
   constants: { embeddingScale: ({ shape }) => shape.hiddenSize ** 0.5 },
 };
 
+/** With a bias in every linear; GPT-2, without positions that turn. */
+const gpt2: GgufArchitecture = {
+  name: 'gpt2',
+  pairs: 'halves',
+  activation: 'gelu_tanh',
+  square: true,
+  needsBiases: true,
+};
+
 /** The largest model, told by its number of blocks, divides by the share of the hidden size that a head has. */
 const gemmaScale =
   (largest: number) =>
@@ -72,6 +81,7 @@ const glm4Moe: GgufArchitecture = {
 
 /** By model type. */
 export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
+  bloom: { ...gpt2, name: 'bloom' },
   cohere: commandR,
   cohere2: {
     ...commandR,
@@ -117,6 +127,8 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
   glm: { name: 'chatglm', pairs: 'neighbours', square: true, partialRotary: true },
   glm4: { name: 'glm4', pairs: 'neighbours', partialRotary: true },
   glm4_moe: glm4Moe,
+  gpt2,
+  gpt_bigcode: { ...gpt2, name: 'starcoder' },
   granite: {
     ...llama,
     name: 'granite',
@@ -155,6 +167,7 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     noSharedKeys: true,
     experts: { scoring: 'softmax', normalized: false },
   },
+  phi: { ...gpt2, name: 'phi2', head: 'own', partialRotary: true },
   phi3: {
     name: 'phi3',
     pairs: 'halves',
@@ -192,4 +205,5 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     square: true,
     partialRotary: true,
   },
+  starcoder2: { ...gpt2, name: 'starcoder2' },
 };

@@ -30,7 +30,7 @@ export function normOffset({ outline: { norm } }: GgufLayout): number {
 
 export function keptNames(model: BlockModel, layout: GgufLayout): KeptName[] {
   const { architecture, outline } = layout;
-  const [embedding = ''] = model.embedTensors;
+  const [embedding = '', ...embedded] = model.embedTensors;
   const [projection = '', ...others] = model.headTensors;
   const offset = normOffset(layout);
   const matrix = (name: string, source: string) => ({ name, source, matrix: true, offset: 0 });
@@ -39,8 +39,18 @@ export function keptNames(model: BlockModel, layout: GgufLayout): KeptName[] {
     offset: scales ? offset : 0,
   });
   const own = !outline.tiedHead || architecture.head === 'own';
+  const parameter = (name: string, source: string, scales: boolean) =>
+    vector(`${name}.${source.split('.').at(-1)}`, source, scales);
+  // Tables of positions have no bias, norms of embeddings do.
+  const first = embedded.map((source) =>
+    embedded.length === 1
+      ? vector(globalNames.positions, source, false)
+      : parameter(globalNames.embeddingNorm, source, false),
+  );
   const final = others.map((source) =>
-    vector(`${globalNames.finalNorm}.${source.split('.').at(-1)}`, source, true),
+    source.startsWith(projection.replace(/weight$/, ''))
+      ? vector(globalNames.headBias, source, false)
+      : parameter(globalNames.finalNorm, source, true),
   );
   const inBlocks = Array.from({ length: model.blocks }, (_, block) =>
     shapeOf(model, block).blockTensors.map((name) => {
@@ -51,6 +61,7 @@ export function keptNames(model: BlockModel, layout: GgufLayout): KeptName[] {
   return [
     matrix(globalNames.embedding, embedding),
     ...(own ? [matrix(globalNames.head, projection)] : []),
+    ...first,
     ...final,
     ...inBlocks.flat(),
   ];

@@ -15,6 +15,7 @@ import {
   blockTensorNames,
   inBlock,
   type LinearTarget,
+  layerNormTargets,
   linearTargets,
   type TensorTarget,
 } from './names.js';
@@ -34,18 +35,23 @@ export interface GgufLayout {
 export function ggufLayout(model: BlockModel, config: Config): GgufLayout {
   const { modelType } = model;
   const architecture = ggufArchitectures[modelType];
-  const { decoder } = model as LanguageModel;
+  const { decoder, layerNormDecoder } = model as LanguageModel;
   const outline = outlineOf(model as LanguageModel);
-  if (architecture === undefined || decoder === undefined || outline === undefined) {
+  const named = decoder ?? layerNormDecoder;
+  const targets = decoder
+    ? linearTargets(decoder)
+    : layerNormDecoder && layerNormTargets(layerNormDecoder);
+  if (!architecture || !named || !targets || !outline) {
     const known = architectures.find((other) => other.modelType === modelType);
     const others = known?.rewrites?.llama === undefined ? '' : '--as-llama, or ';
     const types = Object.keys(ggufArchitectures).join(', ');
     throw refused(`a model of type ${types}`, modelType, others);
   }
   expectShape(architecture, outline);
-  const targets = linearTargets(decoder);
-  const tensors = blockTensorNames(decoder, architecture);
-  const orders = rowOrders(architecture, outline);
+  const tensors = blockTensorNames(named, architecture);
+  const orders = layerNormDecoder?.sizes.headByHead
+    ? new Map([[layerNormDecoder.linears[0]?.name ?? '', headByHead(outline.shape)]])
+    : rowOrders(architecture, outline);
   const layout: GgufLayout = {
     architecture,
     outline,
@@ -71,6 +77,7 @@ function expectShape(architecture: GgufArchitecture, outline: Outline): void {
   if (outline.activation !== activation) {
     throw refused(`the activation ${activation} in ${name}`, outline.activation);
   }
+  if (outline.residualAfterNorm) throw refused('residuals that no norm gives', 'others');
   if (head === 'embedding' && !outline.tiedHead) {
     throw refused(`a head that is the embedding in ${name}`, 'one of its own');
   }
@@ -91,6 +98,14 @@ function rowOrders({ pairs }: GgufArchitecture, { rotary, shape }: Outline) {
     ['self_attn.q_proj', order(heads)],
     ['self_attn.k_proj', order(keyValueHeads)],
   ]);
+}
+
+/** All queries, then all keys and all values, of what has each head's in turn. */
+function headByHead({ heads, headSize }: Outline['shape']): Int32Array {
+  return Int32Array.from({ length: 3 * heads * headSize }, (_, row) => {
+    const [part, head] = [Math.floor(row / (heads * headSize)), Math.floor(row / headSize) % heads];
+    return (3 * head + part) * headSize + (row % headSize);
+  });
 }
 
 /** The first channels of a head turn: file row 2i + j is the row i + j · half of what stores halves, or the other way round. */

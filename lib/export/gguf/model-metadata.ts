@@ -38,10 +38,13 @@ export function modelMetadata(layout: GgufLayout, config: Config, fileType: numb
   };
 }
 
+/** Of models that see how far apart tokens are, whatever that is: what BLOOM was trained on. */
+const anyContext = 2048;
+
 /** Where an architecture does not slide, a context that fits into one window needs none. */
 function contextLength(layout: GgufLayout): number {
   const { architecture, outline } = layout;
-  const { maxPositions } = outline;
+  const maxPositions = Number.isFinite(outline.maxPositions) ? outline.maxPositions : anyContext;
   if (slidesIn(architecture, outline)) return maxPositions;
   return Math.min(maxPositions, ...windowsOf(outline));
 }

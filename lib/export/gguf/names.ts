@@ -1,7 +1,8 @@
-// What llama.cpp calls the tensors of a gated decoder. The weights of all experts of a block are one tensor, [experts, out, in].
+// What llama.cpp calls the tensors of a decoder. The weights of all experts of a block are one tensor, [experts, out, in].
 // Source: gguf-py's constants.
 
 import type { GatedDecoder } from '../../models/gated-decoder.js';
+import type { LayerNormDecoder } from '../../models/layer-norm-decoder.js';
 import type { GgufArchitecture } from './architecture.js';
 
 /** Where a linear's weight lies. */
@@ -21,6 +22,8 @@ export interface TensorTarget {
 
 export const globalNames = {
   embedding: 'token_embd.weight',
+  positions: 'position_embd.weight',
+  embeddingNorm: 'token_embd_norm',
   head: 'output.weight',
   headBias: 'output.bias',
   finalNorm: 'output_norm',
@@ -33,12 +36,34 @@ export function inBlock(block: number, name: string): string {
   return `blk.${block}.${name}`;
 }
 
+/** Of a decoder of layer norms, whose first linear gives query, key and value where no others do. */
+export function layerNormTargets({
+  linears,
+  output,
+  mlp,
+}: LayerNormDecoder): ReadonlyMap<string, LinearTarget> {
+  return new Map([
+    ...projectionTargets,
+    [linears[0]?.name ?? '', { name: linears.length === fusedLinears ? 'attn_qkv' : 'attn_q' }],
+    [output, { name: 'attn_output' }],
+    [mlp.first, { name: 'ffn_up' }],
+    [mlp.last, { name: 'ffn_down' }],
+  ]);
+}
+
+/** Of a block where one linear gives query, key and value, and the MLP is two. */
+const fusedLinears = 4;
+
+const projectionTargets: readonly (readonly [string, LinearTarget])[] = [
+  ['self_attn.q_proj', { name: 'attn_q' }],
+  ['self_attn.k_proj', { name: 'attn_k' }],
+  ['self_attn.v_proj', { name: 'attn_v' }],
+];
+
 /** By their names inside the block. */
 export function linearTargets({ mixture }: GatedDecoder): ReadonlyMap<string, LinearTarget> {
   const targets = new Map<string, LinearTarget>([
-    ['self_attn.q_proj', { name: 'attn_q' }],
-    ['self_attn.k_proj', { name: 'attn_k' }],
-    ['self_attn.v_proj', { name: 'attn_v' }],
+    ...projectionTargets,
     ['self_attn.qkv_proj', { name: 'attn_qkv' }],
     ['self_attn.o_proj', { name: 'attn_output' }],
     ['mlp.gate_proj', { name: 'ffn_gate' }],
@@ -59,13 +84,14 @@ export function linearTargets({ mixture }: GatedDecoder): ReadonlyMap<string, Li
 
 /** Of norms and routers, by their names inside the block. */
 export function blockTensorNames(
-  { mixture, norms }: GatedDecoder,
+  { norms, mixture }: Pick<GatedDecoder, 'norms' | 'mixture'>,
   { mlpNorm }: GgufArchitecture,
 ): ReadonlyMap<string, TensorTarget> {
   const places = [
+    [norms.mlp, mlpNorm ?? 'ffn_norm'],
+    // The MLP's too, where both read one.
     [norms.attention, 'attn_norm'],
     [norms.attentionOutput, 'post_attention_norm'],
-    [norms.mlp, mlpNorm ?? 'ffn_norm'],
     [norms.mlpOutput, 'post_ffw_norm'],
     ['self_attn.q_norm', 'attn_q_norm'],
     ['self_attn.k_norm', 'attn_k_norm'],

@@ -44,7 +44,7 @@ export class GgufWriter implements ExportWriter {
         continue;
       }
       await this.file.write(`${target}.weight`, bytes);
-      if (!hasBias(this.input, spec, this.read)) continue;
+      if (!hasBias(this.input, this.layout, spec, this.read)) continue;
       using zeros = device.zeros('float32', [outChannels]);
       using bias = reordered(linear.bias ?? zeros, order);
       await this.#write(`${target}.bias`, bias);
@@ -112,10 +112,11 @@ async function expectFinite(tensor: Tensor, source: string): Promise<void> {
 /** All that llama.cpp reads may have one here, whatever the architecture's own class allows. */
 function hasBias(
   { addBiases }: ExportInput,
+  { architecture }: GgufLayout,
   { name, bias }: LinearSpec,
   read: ReadonlySet<string>,
 ): boolean {
-  return bias || (addBiases && read.has(name));
+  return bias || architecture.needsBiases === true || (addBiases && read.has(name));
 }
 
 export function planTensors(
@@ -152,7 +153,7 @@ export function planTensors(
         return expert === 0 ? [all] : [];
       }
       const bias = floats(`${target}.bias`, [outChannels], 'float32');
-      return hasBias(input, spec, read) ? [weight, bias] : [weight];
+      return hasBias(input, layout, spec, read) ? [weight, bias] : [weight];
     }),
   );
   return [
