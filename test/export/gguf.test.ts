@@ -156,7 +156,7 @@ it('refuses a model of no architecture of llama.cpp', async () => {
     first_k_dense_replace: 1,
   });
   await expect(exportRandom(device, checkpoint, 'gguf')).rejects.toThrow(
-    /^Expected a model of type cohere, .*, stablelm for format gguf but received deepseek_v2; use format huggingface or compressed-tensors\.$/,
+    /^Expected a model of type bloom, .*, starcoder2 for format gguf but received deepseek_v2; use format huggingface or compressed-tensors\.$/,
   );
 });
 

@@ -29,6 +29,16 @@ const base = {
   ...{ rms_norm_eps: 1e-5, hidden_act: 'silu' },
 };
 
+/** Original positions so many, against the 96 tokens that are run in a context of 512. */
+const longrope = (original: number): Changes => ({
+  original_max_position_embeddings: original,
+  rope_scaling: {
+    type: 'longrope',
+    short_factor: [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5],
+    long_factor: [8, 9, 10, 11, 12, 13, 14, 15],
+  },
+});
+
 interface Values {
   /** Of all values. */
   readonly deviation?: number;
@@ -143,6 +153,12 @@ const cases: [string, Changes, Changes?, Values?][] = [
   ],
   ['Phi-3', { model_type: 'phi3' }],
   ['Phi-3 that turns half of each head', { model_type: 'phi3', partial_rotary_factor: 0.5 }],
+  ['Phi-3 with long factors', { model_type: 'phi3', ...longrope(64) }, otherRotary],
+  [
+    'Phi-3 with short factors',
+    { model_type: 'phi3', ...longrope(512), max_position_embeddings: 1024 },
+    { ...longrope(64), max_position_embeddings: 1024 },
+  ],
   ['GLM', { model_type: 'glm', head_dim: 16, attention_bias: true }],
   [
     'GLM-4',
@@ -305,6 +321,19 @@ const cases: [string, Changes, Changes?, Values?][] = [
       multi_query: false,
     },
     { scale_attn_weights: false },
+  ],
+  [
+    'GPT-NeoX in parallel',
+    { model_type: 'gpt_neox', hidden_act: 'gelu_fast', tie_word_embeddings: false },
+    { rotary_pct: 1 },
+  ],
+  [
+    'GPT-NeoX one after the other',
+    {
+      ...{ model_type: 'gpt_neox', hidden_act: 'gelu_fast', tie_word_embeddings: false },
+      use_parallel_residual: false,
+    },
+    { use_parallel_residual: true },
   ],
   [
     'BLOOM',

@@ -36,6 +36,8 @@ const large =
   '[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*';
 const paths = ` ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${line}`;
 
+const bloom = ' ?[^(\\s|[.,!?…。，、।۔،])]+';
+
 const rules: [string, object, boolean?][] = [
   ['gpt-2', byteLevel(true)],
   [
@@ -60,6 +62,7 @@ const rules: [string, object, boolean?][] = [
       `${english}|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+|\\s*[\r\n]+|\\s+(?!\\S)|\\s+`,
     ),
   ],
+  ['bloom', split(bloom)],
   ['tekken', split(`${small}|${large}|\\p{N}|${paths}`), true],
   ['gpt-4o', split(`${small}${english}?|${large}${english}?|\\p{N}{1,3}|${paths}`)],
 ];
@@ -115,6 +118,9 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     expect((await GgufFile.open(path)).values['tokenizer.ggml.pre']).toBe(name);
 
     const model = await llama.loadModel({ modelPath: path });
+    // The tokenizer that runs here knows no sets within sets.
+    const own = JSON.stringify(json).replace('[.,!?…。，、।۔،]', '.,!?…。，、।۔،');
+    writeFileSync(join(directory, 'tokenizer.json'), own);
     const tokenizer = await loadTokenizer(directory);
     for (const text of texts.map(name === 'smollm' ? withAsciiDigits : String)) {
       expect(model.tokenize(text, true)).toEqual([...(await tokenizer.encode(text))]);

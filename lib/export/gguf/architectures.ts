@@ -4,6 +4,7 @@
 
 import type { GgufArchitecture, GgufExperts } from './architecture.js';
 import { deepstackMetadata, positionSections } from './image-positions.js';
+import { bool } from './metadata.js';
 import type { Outline } from './outline.js';
 
 const llama: GgufArchitecture = { name: 'llama', pairs: 'neighbours', rotaryFactors: 'one' };
@@ -129,6 +130,10 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
   glm4_moe: glm4Moe,
   gpt2,
   gpt_bigcode: { ...gpt2, name: 'starcoder' },
+  gpt_neox: {
+    ...{ ...gpt2, name: 'gptneox', head: 'own', partialRotary: true },
+    metadata: ({ parallel }) => ({ use_parallel_residual: bool(parallel) }),
+  },
   granite: {
     ...llama,
     name: 'granite',

@@ -19,7 +19,8 @@ type Told =
   | 'embeddingScale'
   | 'residualScale'
   | 'logitScale'
-  | 'norm';
+  | 'norm'
+  | 'parallel';
 
 export interface Outline
   extends Pick<GatedDecoder, Told>,

@@ -17,8 +17,12 @@ const large = `[^\\r\\n\\p{L}\\p{N}]?${upper}+${lower}*`;
 
 const llama3 = `${contractions}|${words}|\\p{N}{1,3}|${rest}`;
 
-/** By the expression of the only step before bytes. llama.cpp's own for the last two takes marks for no letters. */
+/** Of BLOOM: words with the space before them, in a set within a set. */
+const bloom = ' ?[^(\\s|[.,!?…。，、।۔،])]+';
+
+/** By the expression of the only step before bytes. llama.cpp's own for tekken and gpt-4o takes marks for no letters. */
 const names = new Map([
+  [bloom, 'bloom'],
   [llama3, 'dbrx'],
   [`${contractions}|${words}|\\p{N}|${rest}`, 'qwen2'],
   [

@@ -16,8 +16,8 @@ export const gptNeox: Architecture = {
   relatives: ['codegen', 'gpt_neox_japanese', 'gptj'],
   read(config, tensors) {
     const reader = new ConfigReader(config);
-    const shape = readAttentionShape(reader);
-    const { hiddenSize, heads, headSize } = shape;
+    const { hiddenSize, heads, headSize } = readAttentionShape(reader);
+    const shape = { hiddenSize, heads, keyValueHeads: heads, headSize };
     const maxPositions = reader.count('max_position_embeddings');
     const mlpSize = reader.count('intermediate_size');
     const rotary = readRotary(reader, {
