@@ -97,10 +97,14 @@ export function blockTensorNames(
     ['self_attn.k_norm', 'attn_k_norm'],
   ];
   const names = new Map<string, TensorTarget>(
-    places.flatMap(([own, name]): [string, TensorTarget][] => [
-      [`${own}.weight`, { name: `${name}.weight`, scales: true }],
-      [`${own}.bias`, { name: `${name}.bias`, scales: false }],
-    ]),
+    places.flatMap(([own, name]): [string, TensorTarget][] =>
+      own === undefined
+        ? []
+        : [
+            [`${own}.weight`, { name: `${name}.weight`, scales: true }],
+            [`${own}.bias`, { name: `${name}.bias`, scales: false }],
+          ],
+    ),
   );
   if (mixture === undefined) return names;
   const { router, shared } = mixture;
