@@ -79,7 +79,7 @@ async function open(input: ExportInput): Promise<ExportWriter> {
   const layout = expectModel(model, config);
   const metadata = {
     ...modelMetadata(layout, config, type.fileType),
-    ...(await tokenizerMetadata(checkpoint.directory, config, layout.decoder.vocabularySize)),
+    ...(await tokenizerMetadata(checkpoint.directory, config, layout.outline.vocabularySize)),
   };
   const kept = keptTensors(input, layout);
   const { read } = biasCapability(model, gguf);

@@ -3,11 +3,25 @@
 // input). A variant says how its attention works, and the names and sizes of everything.
 
 import type { Activation, Tensor } from '../device/index.js';
+import type { AttentionShape } from './attention-shape.js';
 import { hold } from './hold.js';
 import { linearSlot } from './linear-bias.js';
 import type { BlockContext, LanguageModel, Linear, LinearSpec } from './model.js';
 import { layerNorm, normSlot, normTensors, vectorShapes } from './norms.js';
 import { once } from './once.js';
+import type { Rotary } from './rotary.js';
+
+export interface LayerNormSizes {
+  readonly shape: AttentionShape;
+  readonly mlpSize: number;
+  /** What query·key is multiplied by; where blocks differ, in the last. */
+  readonly scale: number;
+  readonly rotary?: Rotary;
+  /** Tokens that attention sees; absent or 0 for all. */
+  readonly window?: number;
+  /** Whether one linear gives each head's query, key and value in turn. */
+  readonly headByHead?: boolean;
+}
 
 export interface LayerNormDecoder
   extends Pick<
@@ -27,6 +41,8 @@ export interface LayerNormDecoder
   /** Linears that give the outputs of attention and MLP, and the one that opens the MLP. */
   readonly output: string;
   readonly mlp: { readonly first: string; readonly last: string };
+  /** Sizes of attention and MLP, for formats that write them down. */
+  readonly sizes: LayerNormSizes;
   /** From normed hidden states to what the output linear reads. */
   attend(h: Tensor, call: Linear, context: BlockContext, index: number): Tensor;
 
@@ -74,6 +90,7 @@ export function layerNormDecoder(decoder: LayerNormDecoder): LanguageModel {
     layerNorm(device, x, weights, finalNorm, eps);
   return {
     ...decoder,
+    layerNormDecoder: decoder,
     blockTensors: normTensors(...new Set(Object.values(norms))),
     embedTensors: [embedding, ...Object.keys(embeddingShapes)],
     headTensors,

@@ -17,6 +17,9 @@ export const mlpLinears = ['gate', 'up', 'down'].map((name) => `mlp.${name}_proj
 /** Of an architecture whose class in vLLM is LLaMA's: the fields of `readBiases` give biases there, and nowhere else. */
 export const biasesOfVllmAlone = { transformers: [...attentionLinears, ...mlpLinears] };
 
+/** All but those that llama.cpp reads a bias of, if there is one, in every gated decoder: query's, key's and value's. */
+export const behindProjections = ['self_attn.o_proj', ...mlpLinears];
+
 /** A linear of a block, with a bias unless it is said otherwise. */
 export function linear(
   name: string,

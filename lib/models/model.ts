@@ -14,6 +14,7 @@ import type {
   WeightLayout,
 } from '../device/index.js';
 import type { GatedDecoder } from './gated-decoder.js';
+import type { LayerNormDecoder } from './layer-norm-decoder.js';
 import type { Routes } from './routes.js';
 import type { Weights } from './weights.js';
 
@@ -188,8 +189,9 @@ export interface LanguageModel extends BlockModel {
   readonly vocabularySize: number;
   /** The longest sequence the checkpoint supports; Infinity where positions are relative. */
   readonly maxPositions: number;
-  /** What it was made of, where it is a gated decoder. */
+  /** What it was made of, where it is a gated decoder, or one of layer norms. */
   readonly decoder?: GatedDecoder;
+  readonly layerNormDecoder?: LayerNormDecoder;
 }
 
 /** What images a model reads. */

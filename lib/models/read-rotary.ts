@@ -3,7 +3,7 @@
 import { BallastError } from '../errors.js';
 import { ConfigReader } from './config-reader.js';
 import { type RopeScaling, ropeScalings } from './rope-scaling.js';
-import { Rotary } from './rotary.js';
+import { type QueryScale, Rotary } from './rotary.js';
 
 export interface RotarySizes {
   readonly headSize: number;
@@ -58,16 +58,14 @@ export function rotaryOf(
   const scaling = readScaling(parameters, fields.types ?? textTypes);
   const scaled = scaling({ wavelengths, base, maxPositions, context }, parameters);
   const queryScale = fields.queryScale && readQueryScale(parameters, context);
-  return new Rotary(headSize, scaled, { interleaved: fields.interleaved ?? false, queryScale });
+  const interleaved = fields.interleaved ?? false;
+  return new Rotary(headSize, scaled, { base, interleaved, queryScale });
 }
 
-function readQueryScale(
-  parameters: ConfigReader,
-  outside: number | undefined,
-): (position: number) => number {
+function readQueryScale(parameters: ConfigReader, outside: number | undefined): QueryScale {
   const beta = parameters.number('llama_4_scaling_beta');
   const context = outside ?? parameters.count('original_max_position_embeddings');
-  return (position) => 1 + beta * Math.log(1 + Math.floor(position / context));
+  return { beta, context };
 }
 
 function readScaling(parameters: ConfigReader, types: readonly string[]): RopeScaling {

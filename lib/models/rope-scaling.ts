@@ -19,6 +19,10 @@ export interface ScaledRotary {
   readonly frequencies: readonly number[];
   /** What cosines and sines are multiplied by; default 1. */
   readonly attentionFactor?: number;
+  /** By which word and parameters they were changed, for clients that know the word. */
+  readonly stretch?:
+    | { readonly type: 'linear'; readonly factor: number }
+    | { readonly type: 'yarn'; readonly factor: number; readonly context: number };
   /** What replaces `frequencies` in sequences of more than `context` tokens, for all their positions. */
   readonly long?: { readonly context: number; readonly frequencies: readonly number[] };
 }
@@ -37,7 +41,8 @@ const unscaled: RopeScaling = (plain) => ({ frequencies: frequenciesOf(plain) })
 
 const linear: RopeScaling = (plain, parameters) => {
   const factor = parameters.positive('factor');
-  return { frequencies: frequenciesOf(plain).map((frequency) => frequency / factor) };
+  const frequencies = frequenciesOf(plain).map((frequency) => frequency / factor);
+  return { frequencies, stretch: { type: 'linear', factor } };
 };
 
 /** Long waves are stretched by `factor`, short ones stay, those between move from one to the other. */
@@ -81,7 +86,8 @@ const yarn: RopeScaling = (plain, parameters) => {
       fround(fround(1 / wavelength) * kept)
     );
   });
-  return { frequencies, attentionFactor: yarnAttentionFactor(parameters, factor) };
+  const attentionFactor = yarnAttentionFactor(parameters, factor);
+  return { frequencies, attentionFactor, stretch: { type: 'yarn', factor, context } };
 };
 
 /** What stretching by `factor` asks queries and keys to be multiplied by, more or less of it by `scale`. */

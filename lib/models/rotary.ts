@@ -13,34 +13,49 @@ interface Tables {
   readonly sin: Float32Array;
 }
 
+/** Queries are multiplied by 1 + beta·log(1 + ⌊position / context⌋). */
+export interface QueryScale {
+  readonly beta: number;
+  readonly context: number;
+}
+
 interface RotaryVariant {
+  /** Plain wavelengths are its powers, over 2π. */
+  readonly base: number;
   /** Whether channels 2i and 2i + 1 turn together, not i and i + half. */
   readonly interleaved?: boolean;
-  /** What queries are multiplied by, where whole heads turn. */
-  readonly queryScale?: ((position: number) => number) | undefined;
+  /** Where whole heads turn. */
+  readonly queryScale?: QueryScale | undefined;
 }
 
 export class Rotary {
+  readonly base: number;
+  readonly interleaved: boolean;
+  readonly queryScale: QueryScale | undefined;
   readonly #headSize: number;
   readonly #scaled: ScaledRotary;
-  readonly #interleaved: boolean;
-  readonly #queryScale: ((position: number) => number) | undefined;
   #tables: { sequence: number; query: Tables; key: Tables } | undefined;
 
   constructor(
     headSize: number,
     scaled: ScaledRotary,
-    { interleaved = false, queryScale }: RotaryVariant = {},
+    { base, interleaved = false, queryScale }: RotaryVariant,
   ) {
+    this.base = base;
+    this.interleaved = interleaved;
+    this.queryScale = queryScale;
     this.#headSize = headSize;
     this.#scaled = scaled;
-    this.#interleaved = interleaved;
-    this.#queryScale = queryScale;
   }
 
   /** How many of a head's channels turn. */
   get channels(): number {
     return 2 * this.#scaled.frequencies.length;
+  }
+
+  /** How frequencies were stretched, where one word and its parameters say it. */
+  get stretch(): ScaledRotary['stretch'] {
+    return this.#scaled.stretch;
   }
 
   /** What cosines and sines are multiplied by. */
@@ -65,7 +80,7 @@ export class Rotary {
   rotate(query: Tensor, key: Tensor, { device, sequence }: BlockContext): [Tensor, Tensor] {
     const tables = this.#tablesOf(sequence);
     const shape = [sequence, this.channels / 2];
-    const options = { sequence, headSize: this.#headSize, interleaved: this.#interleaved };
+    const options = { sequence, headSize: this.#headSize, interleaved: this.interleaved };
     const turned = (x: Tensor, { cos, sin }: Tables) =>
       device.rope(
         x,
@@ -80,12 +95,12 @@ export class Rotary {
   #tablesOf(sequence: number): { query: Tables; key: Tables } {
     if (this.#tables?.sequence !== sequence) {
       const key = this.#keyTables(sequence);
-      const scale = this.#queryScale;
+      const scale = this.queryScale;
       const pairs = this.channels / 2;
       const scaled = (table: Float32Array) =>
         scale === undefined
           ? table
-          : table.map((value, i) => value * Math.fround(scale(Math.floor(i / pairs))));
+          : table.map((value, i) => value * Math.fround(scaleAt(scale, Math.floor(i / pairs))));
       this.#tables = { sequence, key, query: { cos: scaled(key.cos), sin: scaled(key.sin) } };
     }
     return this.#tables;
@@ -105,4 +120,8 @@ export class Rotary {
       angles.map((angle) => factor * Math.fround(of(angle)));
     return { cos: table(Math.cos), sin: table(Math.sin) };
   }
+}
+
+function scaleAt({ beta, context }: QueryScale, position: number): number {
+  return 1 + beta * Math.log(1 + Math.floor(position / context));
 }

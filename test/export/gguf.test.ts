@@ -148,29 +148,56 @@ it('writes rotary frequencies that were changed as factors', async () => {
   expectClose(factors, expected, 1e-4);
 });
 
-it.each([
-  ['phi3', '--as-llama, or format huggingface or compressed-tensors'],
-  ['granite', 'format huggingface or compressed-tensors'],
-])('refuses %s', async (model_type, remedy) => {
-  const checkpoint = await randomLlama({ model_type });
+it('refuses a model of no architecture of llama.cpp', async () => {
+  const latent = { q_lora_rank: null, kv_lora_rank: 32, qk_nope_head_dim: 16, v_head_dim: 16 };
+  const checkpoint = await randomLlama({
+    ...{ model_type: 'deepseek_v2', ...latent, qk_rope_head_dim: 16, num_key_value_heads: 4 },
+    ...{ n_routed_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32 },
+    first_k_dense_replace: 1,
+  });
   await expect(exportRandom(device, checkpoint, 'gguf')).rejects.toThrow(
-    'Expected a model of type llama, mistral, mixtral, olmoe, qwen2, qwen2_moe, qwen3, qwen3_moe for format gguf but received ' +
-      `${model_type}; use ${remedy}.`,
+    /^Expected a model of type bloom, .*, starcoder2 for format gguf but received deepseek_v2; use format huggingface or compressed-tensors\.$/,
   );
 });
+
+const untied = { tie_word_embeddings: false };
+const yarn = { type: 'yarn', factor: 4, original_max_position_embeddings: 32 };
+const llama3 = {
+  ...{ rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 },
+  original_max_position_embeddings: 32,
+};
 
 it.each<[string, Record<string, unknown>]>([
   ['norm_topk_prob true, as qwen3moe computes it,', { model_type: 'qwen3_moe', head_dim: 16 }],
   ['experts in every block', { model_type: 'qwen2_moe', mlp_only_layers: [1] }],
   ['4 heads of keys and values in olmoe', { model_type: 'olmoe' }],
-  ['no bias of self_attn.q_proj', { model_type: 'qwen3', attention_bias: true, head_dim: 16 }],
+  ['no bias of self_attn.o_proj', { model_type: 'qwen3', attention_bias: true, head_dim: 16 }],
   [
-    'no sliding window',
-    { model_type: 'qwen3', use_sliding_window: true, sliding_window: 32, max_window_layers: 0 },
+    "plain rotary frequencies, or linear or yarn's, in qwen3",
+    { model_type: 'qwen3', rope_scaling: llama3 },
   ],
   [
-    'plain rotary frequencies',
-    { model_type: 'qwen3', rope_scaling: { type: 'linear', factor: 2 } },
+    "plain rotary frequencies, or linear or yarn's, in qwen3",
+    { model_type: 'qwen3', rope_scaling: { ...yarn, beta_slow: 0.01 } },
+  ],
+  [
+    'a scale of attention scores of 0.25, as gemma2 computes it,',
+    { model_type: 'gemma2', hidden_act: 'gelu_pytorch_tanh', query_pre_attn_scalar: 32 },
+  ],
+  [
+    'a cap of attention scores above 0 in gemma2',
+    { model_type: 'gemma2', query_pre_attn_scalar: 16, attn_logit_softcapping: null },
+  ],
+  ['a head that is the embedding in gemma', { model_type: 'gemma', hidden_act: 'gelu', ...untied }],
+  ['the activation silu in granite', { model_type: 'granite', hidden_act: 'gelu' }],
+  ['heads that fill 64 channels in olmo2', { model_type: 'olmo2', head_dim: 32 }],
+  [
+    'rotary positions of block 1 to be as in the others in smollm3',
+    { model_type: 'smollm3', no_rope_layers: [1, 0] },
+  ],
+  [
+    'rotary positions of block 1 to be as in the others in exaone4',
+    { model_type: 'exaone4', sliding_window: 32, sliding_window_pattern: 2 },
   ],
 ])('expects %s', async (expected, changes) => {
   const experts = { num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32 };
@@ -203,6 +230,14 @@ describe('longrope', () => {
     const bytes = Buffer.from(await file.read('rope_freqs.weight', 32));
     expect(bytes.readFloatLE(12)).toBeCloseTo(2, 5);
   });
+});
+
+it('cuts a context to one window where llama.cpp does not slide', async () => {
+  const window = { use_sliding_window: true, sliding_window: 32, max_window_layers: 0 };
+  const checkpoint = await randomLlama({ model_type: 'qwen3', head_dim: 16, ...window });
+  const { directory } = await exportRandom(device, checkpoint, 'gguf');
+  const { metadata } = await parse(directory);
+  expect(metadata['qwen3.context_length']).toBe(32);
 });
 
 it('runs Qwen2 and Mistral as LLaMA, with biases in every linear', async () => {

@@ -47,16 +47,21 @@ export const baseGrid: Grid = {
   staticGroups: false,
 };
 
-/** Byte-level: the 256 bytes, one merge, one special token; ids up to the vocabulary's size are unused. */
-function tokenizer(): object {
-  // The alphabet of Radford et al. 2019: printable bytes stand for themselves, the others for letters from 256 on.
+/** The letter of each byte, by Radford et al. 2019: printable bytes stand for themselves, the others for letters from 256 on. */
+export const byteAlphabet: readonly string[] = letters();
+
+function letters(): string[] {
   const printable = (byte: number) =>
     (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
   let next = 256;
-  const alphabet = Array.from({ length: 256 }, (_, byte) =>
+  return Array.from({ length: 256 }, (_, byte) =>
     String.fromCodePoint(printable(byte) ? byte : next++),
   );
-  const vocab = Object.fromEntries([...alphabet, 'th'].map((token, id) => [token, id]));
+}
+
+/** Byte-level: the 256 bytes, one merge, one special token; ids up to the vocabulary's size are unused. */
+function tokenizer(): object {
+  const vocab = Object.fromEntries([...byteAlphabet, 'th'].map((token, id) => [token, id]));
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, use_regex: true };
   return {
     version: '1.0',
@@ -102,10 +107,7 @@ export async function randomLlama(
     for (const name of blockTensors)
       add(`${block}.${name}`, ...(tensorShapes?.[name] ?? [sizeOf(name)]));
   }
-  for (const name of new Set([...model.embedTensors, ...model.headTensors])) {
-    const vector = name.includes('norm');
-    add(name, ...(vector ? [model.hiddenSize] : [model.vocabularySize, model.hiddenSize]));
-  }
+  for (const [name, shape] of Object.entries(model.outerShapes)) add(name, ...shape);
   const writer = await SafetensorsWriter.create(
     directory,
     joinParts(
@@ -164,7 +166,7 @@ export async function exportRandom(
     using block = await loadBlock(device, checkpoint, model, index);
     const linears = new Map<string, ExportedLinear>();
     const hosts = new Map<string, HostLinear>();
-    for (const [place, { name, outChannels }] of model.linears.entries()) {
+    for (const [place, { name, outChannels }] of shapeOf(model, index).linears.entries()) {
       const source = block.linears.get(name);
       if (source === undefined) throw new RangeError(name);
       const found = device.findScales(source.weight, gridOptions(grid));

@@ -1,6 +1,7 @@
 // The tensors outside linears: embedding and head as 16-bit floats, norms and routers as 32-bit floats, under llama.cpp's names.
 
-import type { BlockModel } from '../../models/index.js';
+import type { Tensor } from '../../device/index.js';
+import { type BlockModel, shapeOf } from '../../models/index.js';
 import type { ExportInput } from '../format.js';
 import type { GgufLayout } from './layout.js';
 import { globalNames } from './names.js';
@@ -14,30 +15,55 @@ interface KeptName {
   /** What the checkpoint calls it. */
   readonly source: string;
   readonly matrix: boolean;
+  /** What the file's values are above the checkpoint's. */
+  readonly offset: number;
 }
 
 export interface Kept extends KeptName {
   readonly dtype: FloatDtype;
 }
 
-export function keptNames(
-  model: BlockModel,
-  { architecture, decoder, tensorName }: GgufLayout,
-): KeptName[] {
-  const [embedding = ''] = model.embedTensors;
-  const [projection = '', finalNorm = ''] = model.headTensors;
-  const matrix = (name: string, source: string) => ({ name, source, matrix: true });
-  const vector = (name: string, source: string) => ({ name, source, matrix: false });
-  const norms = Array.from({ length: model.blocks }, (_, block) =>
-    model.blockTensors.map((name) =>
-      vector(tensorName(block, name), `${model.blockName(block)}.${name}`),
-    ),
+/** What a norm's weights are stored less. */
+export function normOffset({ outline: { norm } }: GgufLayout): number {
+  return norm.kind === 'rms' ? norm.offset : 0;
+}
+
+export function keptNames(model: BlockModel, layout: GgufLayout): KeptName[] {
+  const { architecture, outline } = layout;
+  const [embedding = '', ...embedded] = model.embedTensors;
+  const [projection = '', ...others] = model.headTensors;
+  const offset = normOffset(layout);
+  const matrix = (name: string, source: string) => ({ name, source, matrix: true, offset: 0 });
+  const vector = (name: string, source: string, scales: boolean) => ({
+    ...{ name, source, matrix: false },
+    offset: scales ? offset : 0,
+  });
+  const own = !outline.tiedHead || architecture.head === 'own';
+  const parameter = (name: string, source: string, scales: boolean) =>
+    vector(`${name}.${source.split('.').at(-1)}`, source, scales);
+  // Tables of positions have no bias, norms of embeddings do.
+  const first = embedded.map((source) =>
+    embedded.length === 1
+      ? vector(globalNames.positions, source, false)
+      : parameter(globalNames.embeddingNorm, source, false),
+  );
+  const final = others.map((source) =>
+    source.startsWith(projection.replace(/weight$/, ''))
+      ? vector(globalNames.headBias, source, false)
+      : parameter(globalNames.finalNorm, source, true),
+  );
+  const inBlocks = Array.from({ length: model.blocks }, (_, block) =>
+    shapeOf(model, block).blockTensors.map((name) => {
+      const target = layout.tensorTarget(block, name);
+      return vector(target.name, `${model.blockName(block)}.${name}`, target.scales);
+    }),
   );
   return [
     matrix(globalNames.embedding, embedding),
-    ...(decoder.tiedHead && !architecture.needsHead ? [] : [matrix(globalNames.head, projection)]),
-    vector(globalNames.finalNorm, finalNorm),
-    ...norms.flat(),
+    ...(own ? [matrix(globalNames.head, projection)] : []),
+    ...first,
+    ...final,
+    ...inBlocks.flat(),
   ];
 }
 
@@ -47,5 +73,15 @@ export function keptTensors({ checkpoint, model }: ExportInput, layout: GgufLayo
     if (!kept.matrix) return { ...kept, dtype: 'float32' };
     const { dtype } = checkpoint.tensor(kept.source);
     return { ...kept, dtype: dtype === 'bfloat16' ? 'bfloat16' : 'float16' };
+  });
+}
+
+/** Every value of a vector raised by `offset`; a tensor of its own. */
+export function raised(tensor: Tensor, offset: number): Tensor {
+  const { device, shape, elements } = tensor;
+  if (offset === 0) return device.reshape(tensor, shape);
+  return device.scope(() => {
+    const values = new Float32Array(elements).fill(offset);
+    return device.add(tensor, device.upload('float32', shape, values));
   });
 }

@@ -1,64 +1,69 @@
-// How one of llama.cpp's architectures holds a model: names, metadata, and the order of rows of query and key, whose rotary
-// pairs stand side by side in some and half a head apart in Hugging Face checkpoints. Sources: llama.cpp's gguf-py constants
-// and its models.
+// How one of llama.cpp's architectures holds a model: names, and the order of rows of query and key, whose rotary pairs stand side
+// by side in some and half a head apart in others, as in checkpoints. Sources: llama.cpp's gguf-py constants and its models.
 
 import type { Tensor } from '../../device/index.js';
-import { BallastError } from '../../errors.js';
-import type { GatedDecoder } from '../../models/gated-decoder.js';
-import { architectures, type BlockModel, type LanguageModel } from '../../models/index.js';
-import { type GgufArchitecture, ggufArchitectures } from './architectures.js';
-import { rotaryFactors } from './model-metadata.js';
-import { blockTensorNames, inBlock, type LinearTarget, linearTargets } from './names.js';
+import {
+  architectures,
+  type BlockModel,
+  type Config,
+  type LanguageModel,
+} from '../../models/index.js';
+import type { GgufArchitecture } from './architecture.js';
+import { ggufArchitectures } from './architectures.js';
+import { modelMetadata } from './model-metadata.js';
+import {
+  blockTensorNames,
+  inBlock,
+  type LinearTarget,
+  layerNormTargets,
+  linearTargets,
+  type TensorTarget,
+} from './names.js';
+import { type Outline, outlineOf } from './outline.js';
+import { refused } from './refused.js';
 
 export interface GgufLayout {
   readonly architecture: GgufArchitecture;
-  readonly decoder: GatedDecoder;
+  readonly outline: Outline;
   /** Where a linear lies, and for one whose rows are in another order, row by row of the file, the checkpoint's. */
   targetOf(linear: string): LinearTarget & { readonly order: Int32Array | undefined };
-  /** The file's name of a tensor that is no linear's. */
-  tensorName(block: number, tensor: string): string;
+  /** Where a tensor lies that is no linear's. */
+  tensorTarget(block: number, tensor: string): TensorTarget;
 }
 
 /** Error ERR_UNSUPPORTED for a model that llama.cpp's architectures are not. */
-export function ggufLayout(
-  model: BlockModel,
-  config: Readonly<Record<string, unknown>>,
-): GgufLayout {
+export function ggufLayout(model: BlockModel, config: Config): GgufLayout {
   const { modelType } = model;
   const architecture = ggufArchitectures[modelType];
-  const { decoder } = model as LanguageModel;
-  if (architecture === undefined || decoder === undefined) {
+  const { decoder, layerNormDecoder } = model as LanguageModel;
+  const outline = outlineOf(model as LanguageModel);
+  const named = decoder ?? layerNormDecoder;
+  const targets = decoder
+    ? linearTargets(decoder)
+    : layerNormDecoder && layerNormTargets(layerNormDecoder);
+  if (!architecture || !named || !targets || !outline) {
     const known = architectures.find((other) => other.modelType === modelType);
     const others = known?.rewrites?.llama === undefined ? '' : '--as-llama, or ';
-    throw refused(
-      `a model of type ${Object.keys(ggufArchitectures).join(', ')}`,
-      modelType,
-      others,
-    );
+    const types = Object.keys(ggufArchitectures).join(', ');
+    throw refused(`a model of type ${types}`, modelType, others);
   }
-  if (decoder.activation !== 'silu') throw refused('the activation silu', decoder.activation);
-  expectOneRotation(decoder);
-  expectSameExperts(decoder, architecture);
-  expectPlain(decoder, architecture, config);
-  const { heads, keyValueHeads, headSize } = decoder.shape;
-  if (architecture.noSharedKeys && keyValueHeads !== heads) {
-    throw refused(`${heads} heads of keys and values in ${modelType}`, `${keyValueHeads}`);
-  }
-  const orders = architecture.pairsRows && {
-    'self_attn.q_proj': pairedRows(heads, headSize),
-    'self_attn.k_proj': pairedRows(keyValueHeads, headSize),
-  };
-  const targets = linearTargets(decoder);
-  const tensors = blockTensorNames(decoder);
-  return {
+  expectShape(architecture, outline);
+  const tensors = blockTensorNames(named, architecture);
+  const orders = layerNormDecoder?.sizes.headByHead
+    ? new Map([[layerNormDecoder.linears[0]?.name ?? '', headByHead(outline.shape)]])
+    : rowOrders(architecture, outline);
+  const layout: GgufLayout = {
     architecture,
-    decoder,
-    targetOf: (linear) => ({
-      ...found(targets.get(linear), linear),
-      order: orders?.[linear as keyof typeof orders],
-    }),
-    tensorName: (block, tensor) => inBlock(block, found(tensors.get(tensor), tensor)),
+    outline,
+    targetOf: (linear) => ({ ...found(targets.get(linear), linear), order: orders.get(linear) }),
+    tensorTarget(block, tensor) {
+      const target = found(tensors.get(tensor), tensor);
+      return { ...target, name: inBlock(block, target.name) };
+    },
   };
+  // What metadata cannot say is refused where it is made.
+  modelMetadata(layout, config, 0);
+  return layout;
 }
 
 function found<T>(value: T | undefined, name: string): T {
@@ -66,52 +71,59 @@ function found<T>(value: T | undefined, name: string): T {
   return value;
 }
 
-/** What no metadata says is fixed. */
-function expectSameExperts({ mixture }: GatedDecoder, { name, ...fixed }: GgufArchitecture): void {
-  if (mixture === undefined) return;
-  if (mixture.sparse.includes(false)) throw refused('experts in every block', 'some without');
-  const normalizes = fixed.normalizesExperts === true;
-  if (mixture.normalized === normalizes) return;
-  throw refused(`norm_topk_prob ${normalizes}, as ${name} computes it,`, `${mixture.normalized}`);
+function expectShape(architecture: GgufArchitecture, outline: Outline): void {
+  const { name, activation = 'silu', head, square, noSharedKeys } = architecture;
+  const { hiddenSize, heads, keyValueHeads, headSize } = outline.shape;
+  if (outline.activation !== activation) {
+    throw refused(`the activation ${activation} in ${name}`, outline.activation);
+  }
+  if (outline.residualAfterNorm) throw refused('residuals that no norm gives', 'others');
+  if (head === 'embedding' && !outline.tiedHead) {
+    throw refused(`a head that is the embedding in ${name}`, 'one of its own');
+  }
+  if (noSharedKeys && keyValueHeads !== heads) {
+    throw refused(`${heads} heads of keys and values in ${name}`, `${keyValueHeads}`);
+  }
+  if (square && heads * headSize !== hiddenSize) {
+    throw refused(`heads that fill ${hiddenSize} channels in ${name}`, `${heads} of ${headSize}`);
+  }
 }
 
-/** 'llama' alone reads factors of frequencies, and a context cut to one window is no window. */
-function expectPlain(
-  decoder: GatedDecoder,
-  architecture: GgufArchitecture,
-  config: Readonly<Record<string, unknown>>,
-): void {
-  if (architecture.name === 'llama') return;
-  const { windows, maxPositions } = decoder;
-  const window = windows.find((tokens) => tokens > 0 && tokens < maxPositions);
-  if (window !== undefined) throw refused('no sliding window', `one of ${window} tokens`);
-  if (rotaryFactors({ architecture, decoder }, config) === undefined) return;
-  throw refused('plain rotary frequencies', 'stretched ones');
+function rowOrders({ pairs }: GgufArchitecture, { rotary, shape }: Outline) {
+  const stored = rotary?.interleaved ? 'neighbours' : 'halves';
+  if (rotary === undefined || stored === pairs) return new Map<string, Int32Array>();
+  const { heads, keyValueHeads, headSize } = shape;
+  const order = (count: number) => turnedRows(count, headSize, rotary.channels, pairs);
+  return new Map([
+    ['self_attn.q_proj', order(heads)],
+    ['self_attn.k_proj', order(keyValueHeads)],
+  ]);
 }
 
-/** llama.cpp chooses between short and long factors by the size of its context, not by the length of a text. */
-function expectOneRotation({ rotary, maxPositions }: GatedDecoder): void {
-  if (rotary.context >= maxPositions) return;
-  throw refused(
-    'rotary frequencies that are the same for every sequence',
-    `others beyond ${rotary.context} tokens`,
-  );
-}
-
-/** File row 2i + j of a head is its row i + j · half. */
-function pairedRows(heads: number, headSize: number): Int32Array {
-  const half = headSize / 2;
-  return Int32Array.from({ length: heads * headSize }, (_, row) => {
-    const inHead = row % headSize;
-    return row - inHead + Math.floor(inHead / 2) + (inHead % 2) * half;
+/** All queries, then all keys and all values, of what has each head's in turn. */
+function headByHead({ heads, headSize }: Outline['shape']): Int32Array {
+  return Int32Array.from({ length: 3 * heads * headSize }, (_, row) => {
+    const [part, head] = [Math.floor(row / (heads * headSize)), Math.floor(row / headSize) % heads];
+    return (3 * head + part) * headSize + (row % headSize);
   });
 }
 
-function refused(expected: string, received: string, others = ''): BallastError {
-  return new BallastError(
-    'ERR_UNSUPPORTED',
-    `Expected ${expected} for format gguf but received ${received}; use ${others}format huggingface or compressed-tensors.`,
-  );
+/** The first channels of a head turn: file row 2i + j is the row i + j · half of what stores halves, or the other way round. */
+function turnedRows(
+  heads: number,
+  headSize: number,
+  channels: number,
+  pairs: GgufArchitecture['pairs'],
+): Int32Array {
+  const half = channels / 2;
+  const from = (row: number) =>
+    pairs === 'neighbours'
+      ? Math.floor(row / 2) + (row % 2) * half
+      : 2 * (row % half) + Math.floor(row / half);
+  return Int32Array.from({ length: heads * headSize }, (_, row) => {
+    const inHead = row % headSize;
+    return inHead < channels ? row - inHead + from(inHead) : row;
+  });
 }
 
 /** Rows of a [out] or [out, in] tensor in the file's order. */

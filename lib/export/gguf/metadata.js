@@ -10,6 +10,7 @@
  *   | { readonly type: 'string', readonly value: string }
  *   | { readonly type: 'strings', readonly value: readonly string[] }
  *   | { readonly type: 'int32s' | 'float32s', readonly value: readonly number[] }
+ *   | { readonly type: 'bools', readonly value: readonly boolean[] }
  *   | { readonly type: 'encoded', readonly value: Uint8Array }} MetadataValue
  * @typedef {Readonly<Record<string, MetadataValue>>} Metadata
  */
@@ -30,6 +31,8 @@ export const strings = (value) => ({ type: 'strings', value });
 export const int32s = (value) => ({ type: 'int32s', value });
 /** @type {(value: readonly number[]) => MetadataValue} */
 export const float32s = (value) => ({ type: 'float32s', value });
+/** @type {(value: readonly boolean[]) => MetadataValue} */
+export const bools = (value) => ({ type: 'bools', value });
 
 /** @param {number} value */
 export function encodeUint32(value) {
@@ -69,7 +72,7 @@ function encodeStrings(texts) {
 }
 
 /**
- * @param {'string' | 'int32' | 'float32'} type
+ * @param {'string' | 'int32' | 'float32' | 'bool'} type
  * @param {number} count
  * @param {Uint8Array} items
  */
@@ -102,6 +105,8 @@ export function encodeValue(metadata) {
       return encodeArray('int32', value.length, encodeInt32s(value));
     case 'float32s':
       return encodeArray('float32', value.length, encodeFloat32s(value));
+    case 'bools':
+      return encodeArray('bool', value.length, Buffer.from(value.map(Number)));
     case 'encoded':
       return value;
   }

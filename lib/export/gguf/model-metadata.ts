@@ -1,31 +1,27 @@
-// The sizes and constants of a model as GGUF metadata, and its rotary frequencies. Source: gguf-py's constants.
+// The sizes and constants of a model as GGUF metadata. Source: gguf-py's constants.
 
-import { ConfigReader } from '../../models/config-reader.js';
-import type { Experts } from '../../models/experts.js';
-import type { GatedDecoder } from '../../models/gated-decoder.js';
-import type { GgufArchitecture } from './architectures.js';
-import { float32, type Metadata, string, uint32 } from './metadata.js';
-
-interface Described {
-  readonly architecture: GgufArchitecture;
-  readonly decoder: GatedDecoder;
-}
+import type { Config } from '../../models/index.js';
+import { constantMetadata } from './constants.js';
+import { expertMetadata } from './expert-metadata.js';
+import type { GgufLayout } from './layout.js';
+import { bools, float32, type Metadata, string, uint32 } from './metadata.js';
+import type { Outline } from './outline.js';
+import { rotationMetadata, slidesIn } from './rotation.js';
 
 /** Sizes and constants; the tokenizer's part is tokenizer.ts's. */
-export function modelMetadata(
-  { architecture, decoder }: Described,
-  config: Readonly<Record<string, unknown>>,
-  fileType: number,
-): Metadata {
-  const { shape, blocks, mlpSize, norm, vocabularySize, rotary, mixture } = decoder;
+export function modelMetadata(layout: GgufLayout, config: Config, fileType: number): Metadata {
+  const { architecture, outline } = layout;
+  const { shape, blocks, mlpSize, norm, vocabularySize, mixture } = outline;
   const { name } = architecture;
+  const epsilon = norm.kind === 'rms' ? 'layer_norm_rms_epsilon' : 'layer_norm_epsilon';
+  const further = Object.entries(architecture.metadata?.(outline, config) ?? {});
   return {
     'general.architecture': string(name),
     'general.type': string('model'),
     'general.quantization_version': uint32(2),
     'general.file_type': uint32(fileType),
     [`${name}.vocab_size`]: uint32(vocabularySize),
-    [`${name}.context_length`]: uint32(contextLength(decoder)),
+    [`${name}.context_length`]: uint32(contextLength(layout)),
     [`${name}.embedding_length`]: uint32(shape.hiddenSize),
     [`${name}.block_count`]: uint32(blocks),
     [`${name}.feed_forward_length`]: uint32(mlpSize),
@@ -33,51 +29,40 @@ export function modelMetadata(
     [`${name}.attention.head_count_kv`]: uint32(shape.keyValueHeads),
     [`${name}.attention.key_length`]: uint32(shape.headSize),
     [`${name}.attention.value_length`]: uint32(shape.headSize),
-    [`${name}.attention.layer_norm_rms_epsilon`]: float32(norm.eps),
-    [`${name}.rope.dimension_count`]: uint32(rotary.channels),
-    [`${name}.rope.freq_base`]: float32(rotaryBase(config, architecture)),
-    ...(mixture && expertMetadata(name, mixture)),
-    ...(rotary.attentionFactor === 1
-      ? {}
-      : { [`${name}.rope.scaling.attn_factor`]: float32(rotary.attentionFactor) }),
+    [`${name}.attention.${epsilon}`]: float32(norm.eps),
+    ...windowMetadata(layout),
+    ...rotationMetadata(layout),
+    ...constantMetadata(architecture, outline),
+    ...(mixture && expertMetadata(architecture, mixture)),
+    ...Object.fromEntries(further.map(([key, value]) => [`${name}.${key}`, value])),
   };
 }
 
-function expertMetadata(name: string, { count, perToken, size, shared }: Experts): Metadata {
+/** Of models that see how far apart tokens are, whatever that is: what BLOOM was trained on. */
+const anyContext = 2048;
+
+/** Where an architecture does not slide, a context that fits into one window needs none. */
+function contextLength(layout: GgufLayout): number {
+  const { architecture, outline } = layout;
+  const maxPositions = Number.isFinite(outline.maxPositions) ? outline.maxPositions : anyContext;
+  if (slidesIn(architecture, outline)) return maxPositions;
+  return Math.min(maxPositions, ...windowsOf(outline));
+}
+
+function windowsOf({ windows }: Outline): number[] {
+  return windows.filter((tokens) => tokens > 0);
+}
+
+function windowMetadata(layout: GgufLayout): Metadata {
+  const { architecture, outline } = layout;
+  if (!slidesIn(architecture, outline)) return {};
+  // Absent, some architectures have one of their own.
+  const [window = outline.maxPositions] = windowsOf(outline);
+  const { name } = architecture;
   return {
-    [`${name}.expert_count`]: uint32(count),
-    [`${name}.expert_used_count`]: uint32(perToken),
-    [`${name}.expert_feed_forward_length`]: uint32(size),
-    ...(shared && { [`${name}.expert_shared_feed_forward_length`]: uint32(shared.size) }),
+    [`${name}.attention.sliding_window`]: uint32(window),
+    [`${name}.attention.sliding_window_pattern`]: bools(
+      outline.windows.map((tokens) => tokens > 0),
+    ),
   };
-}
-
-/** Sliding windows are not part of 'llama': a context that fits into one window needs none. */
-function contextLength({ windows, maxPositions }: GatedDecoder): number {
-  return Math.min(maxPositions, ...windows.filter((tokens) => tokens > 0));
-}
-
-function rotaryBase(
-  config: Readonly<Record<string, unknown>>,
-  { rotaryBase: usual = 10_000 }: GgufArchitecture,
-): number {
-  const reader = new ConfigReader(config);
-  const parameters = reader.object(reader.alias('rope_scaling', 'rope_parameters'));
-  return parameters?.has('rope_theta')
-    ? parameters.positive('rope_theta')
-    : reader.positive('rope_theta', usual);
-}
-
-/** What llama.cpp divides each pair's plain frequency by; undefined where that is 1 for all. */
-export function rotaryFactors(
-  { architecture, decoder }: Described,
-  config: Readonly<Record<string, unknown>>,
-): Float32Array | undefined {
-  const frequencies = decoder.rotary.frequencies(1);
-  const base = rotaryBase(config, architecture);
-  const factors = Float32Array.from(
-    frequencies,
-    (frequency, i) => base ** (-i / frequencies.length) / frequency,
-  );
-  return factors.every((factor) => Math.abs(factor - 1) < 1e-5) ? undefined : factors;
 }

@@ -9,13 +9,13 @@ import type { LinearSpec } from '../../models/index.js';
 import type { ExportReader, ReadInput, StoredLinear } from '../format.js';
 import { type BlockType, blockBytes, blockValues } from './block-types.js';
 import { GgufFile } from './file-reader.js';
-import { type FloatDtype, floatTypes, keptNames } from './kept-tensors.js';
+import { type FloatDtype, floatTypes, keptNames, raised } from './kept-tensors.js';
 import { type GgufLayout, ggufLayout, reordered } from './layout.js';
 import { inBlock } from './names.js';
 
 class GgufReader implements ExportReader {
   /** Names in the file by those of the checkpoint. */
-  readonly #kept: ReadonlyMap<string, string>;
+  readonly #kept: ReadonlyMap<string, ReturnType<typeof keptNames>[number]>;
 
   constructor(
     private readonly input: ReadInput,
@@ -24,17 +24,18 @@ class GgufReader implements ExportReader {
     private readonly file: GgufFile,
   ) {
     const names = keptNames(input.model, layout);
-    this.#kept = new Map(names.map(({ name, source }) => [source, name]));
+    this.#kept = new Map(names.map((kept) => [kept.source, kept]));
   }
 
   async linear(block: number, spec: LinearSpec, dtype: DType): Promise<StoredLinear> {
     const { file } = this;
-    const { device, model } = this.input;
+    const { device } = this.input;
     const { inChannels, outChannels } = spec;
     const { name, expert, order } = this.layout.targetOf(spec.name);
     const target = inBlock(block, name);
     const shape = [outChannels, inChannels];
-    const stacked = expert === undefined ? shape : [model.experts?.count ?? 0, ...shape];
+    const stacked =
+      expert === undefined ? shape : [this.layout.outline.mixture?.count ?? 0, ...shape];
     const type = this.#expectType(`${target}.weight`, stacked);
     const stored = order === undefined ? undefined : inverseOrder(order);
     const width = (inChannels / blockValues) * blockBytes(type);
@@ -55,7 +56,7 @@ class GgufReader implements ExportReader {
 
   readonly tensor = (source: string, dtype?: DType): Tensor => {
     const { device } = this.input;
-    const name = this.#kept.get(source);
+    const { name, offset: above = 0 } = this.#kept.get(source) ?? {};
     const { shape, type, offset } = this.file.tensors.get(name ?? '') ?? {};
     const stored = (Object.keys(floatTypes) as FloatDtype[]).find(
       (key) => floatTypes[key] === type,
@@ -63,7 +64,8 @@ class GgufReader implements ExportReader {
     if (stored === undefined || shape === undefined || offset === undefined) {
       throw this.#wrong(`floats for ${name ?? source}`, type, shape);
     }
-    const tensor = device.uploadFile(stored, shape, this.file.path, offset);
+    const held = device.uploadFile(stored, shape, this.file.path, offset);
+    const tensor = above === 0 ? held : lowered(held, above);
     return dtype === undefined ? tensor : converted(tensor, dtype);
   };
 
@@ -80,6 +82,11 @@ class GgufReader implements ExportReader {
       `Expected ${expected} but ${this.file.path} holds type ${type} [${shape}]; export it again.`,
     );
   }
+}
+
+function lowered(held: Tensor, above: number): Tensor {
+  using whole = held;
+  return raised(whole, -above);
 }
 
 export async function openGgufReader(

@@ -4,17 +4,17 @@
 import { loadTensor } from '../../checkpoint/load-tensor.js';
 import type { Tensor } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
-import type { LinearSpec } from '../../models/index.js';
+import { type LinearSpec, shapeOf } from '../../models/index.js';
 import type { QuantizedWeight } from '../../quantizers/index.js';
 import { bytesOf, bytesOfMade, bytesOfTensor } from '../bytes.js';
 import { resultConfig } from '../capabilities.js';
 import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
 import { type BlockType, blockBytes, blockValues } from './block-types.js';
 import type { GgufFileWriter, GgufTensor } from './file-writer.js';
-import { type FloatDtype, floatTypes, type Kept } from './kept-tensors.js';
+import { type FloatDtype, floatTypes, type Kept, normOffset, raised } from './kept-tensors.js';
 import { type GgufLayout, reordered } from './layout.js';
-import { rotaryFactors } from './model-metadata.js';
-import { globalNames, inBlock } from './names.js';
+import { inBlock } from './names.js';
+import { rotaryFactors } from './rotation.js';
 
 export class GgufWriter implements ExportWriter {
   readonly #replaced = new Set<string>();
@@ -32,7 +32,7 @@ export class GgufWriter implements ExportWriter {
   async writeBlock({ index, linears, replaced }: ExportedBlock): Promise<void> {
     const { model, device } = this.input;
     const ofExperts = new Map<string, Uint8Array[]>();
-    for (const spec of model.linears) {
+    for (const spec of shapeOf(model, index).linears) {
       const { name, outChannels } = spec;
       const linear = linears.get(name);
       if (linear === undefined) throw new RangeError(`No linear ${name}.`);
@@ -44,7 +44,7 @@ export class GgufWriter implements ExportWriter {
         continue;
       }
       await this.file.write(`${target}.weight`, bytes);
-      if (!hasBias(this.input, spec, this.read)) continue;
+      if (!hasBias(this.input, this.layout, spec, this.read)) continue;
       using zeros = device.zeros('float32', [outChannels]);
       using bias = reordered(linear.bias ?? zeros, order);
       await this.#write(`${target}.bias`, bias);
@@ -53,15 +53,16 @@ export class GgufWriter implements ExportWriter {
       await this.file.write(`${target}.weight`, Buffer.concat(parts));
     }
     for (const [name, tensor] of replaced) {
-      const own = this.layout.tensorName(index, name);
-      await this.#write(own, tensor);
-      this.#replaced.add(own);
+      const own = this.layout.tensorTarget(index, name);
+      using whole = raised(tensor, own.scales ? normOffset(this.layout) : 0);
+      await this.#write(own.name, whole);
+      this.#replaced.add(own.name);
     }
   }
 
   async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
-    const { device, checkpoint, config, output } = this.input;
-    for (const { name, source, dtype } of this.kept) {
+    const { device, checkpoint, output } = this.input;
+    for (const { name, source, dtype, offset } of this.kept) {
       if (this.#replaced.has(name)) continue;
       const changed = replaced.get(source);
       using tensor =
@@ -69,10 +70,12 @@ export class GgufWriter implements ExportWriter {
           ? loadTensor(device, checkpoint, source, { dtype })
           : device.cast(changed, dtype);
       await expectFinite(tensor, source);
-      await this.#write(name, tensor);
+      using whole = raised(tensor, offset);
+      await this.#write(name, whole);
     }
-    const factors = rotaryFactors(this.layout, config);
-    if (factors !== undefined) await this.file.write(globalNames.rotaryFactors, bytesOf(factors));
+    for (const [name, factors] of rotaryFactors(this.layout)) {
+      await this.file.write(name, bytesOf(factors));
+    }
     await this.file.close();
     await output.writeConfig(resultConfig(this.input), checkpoint.directory);
     await output.copyCompanions(checkpoint.directory);
@@ -109,10 +112,11 @@ async function expectFinite(tensor: Tensor, source: string): Promise<void> {
 /** All that llama.cpp reads may have one here, whatever the architecture's own class allows. */
 function hasBias(
   { addBiases }: ExportInput,
+  { architecture }: GgufLayout,
   { name, bias }: LinearSpec,
   read: ReadonlySet<string>,
 ): boolean {
-  return bias || (addBiases && read.has(name));
+  return bias || architecture.needsBiases === true || (addBiases && read.has(name));
 }
 
 export function planTensors(
@@ -122,7 +126,7 @@ export function planTensors(
   kept: readonly Kept[],
   read: ReadonlySet<string>,
 ): GgufTensor[] {
-  const { model, checkpoint, config } = input;
+  const { model, checkpoint } = input;
   const floats = (name: string, shape: readonly number[], dtype: FloatDtype): GgufTensor => {
     const elements = shape.reduce((product, extent) => product * extent, 1);
     return {
@@ -132,9 +136,11 @@ export function planTensors(
       bytes: elements * (dtype === 'float32' ? 4 : 2),
     };
   };
-  const factors = rotaryFactors(layout, config);
+  const factors = Array.from(rotaryFactors(layout), ([name, { length }]) =>
+    floats(name, [length], 'float32'),
+  );
   const linears = Array.from({ length: model.blocks }, (_, block) =>
-    model.linears.flatMap((spec) => {
+    shapeOf(model, block).linears.flatMap((spec) => {
       const { inChannels, outChannels } = spec;
       const { name, expert } = layout.targetOf(spec.name);
       const target = inBlock(block, name);
@@ -142,18 +148,16 @@ export function planTensors(
       const shape = [outChannels, inChannels];
       const weight = { name: `${target}.weight`, shape, type: type.id, bytes };
       if (expert !== undefined) {
-        const count = model.experts?.count ?? 0;
+        const count = layout.outline.mixture?.count ?? 0;
         const all = { ...weight, shape: [count, ...shape], bytes: count * bytes };
         return expert === 0 ? [all] : [];
       }
       const bias = floats(`${target}.bias`, [outChannels], 'float32');
-      return hasBias(input, spec, read) ? [weight, bias] : [weight];
+      return hasBias(input, layout, spec, read) ? [weight, bias] : [weight];
     }),
   );
   return [
-    ...(factors === undefined
-      ? []
-      : [floats(globalNames.rotaryFactors, [factors.length], 'float32')]),
+    ...factors,
     ...kept.map(({ name, source, dtype }) => floats(name, checkpoint.tensor(source).shape, dtype)),
     ...linears.flat(),
   ];

@@ -22,6 +22,8 @@ export const bloom: Architecture = {
     const heads = reader.count(headsField);
     reader.divides(headsField, sizeField);
     const headSize = hiddenSize / heads;
+    const scale = headSize ** -0.5;
+    const shape = { hiddenSize, heads, keyValueHeads: heads, headSize };
     const slopes = alibiSlopes(heads);
     const eps = reader.positive('layer_norm_epsilon', 1e-5);
 
@@ -42,6 +44,7 @@ export const bloom: Architecture = {
         linear('mlp.dense_h_to_4h', hiddenSize, 4 * hiddenSize),
         linear('mlp.dense_4h_to_h', 4 * hiddenSize, hiddenSize),
       ],
+      sizes: { shape, mlpSize: 4 * hiddenSize, scale, headByHead: true },
       blockList: `${root}h`,
       norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
       eps,
@@ -55,7 +58,7 @@ export const bloom: Architecture = {
         const fused = call('self_attention.query_key_value', h);
         const [query, key, value] = splitHeads(device, fused, [headSize, headSize, headSize]);
         const slopeTensor = device.upload('float32', [heads], slopes);
-        const options = { sequence, heads, scale: headSize ** -0.5, alibiSlopes: slopeTensor };
+        const options = { sequence, heads, scale, alibiSlopes: slopeTensor };
         return attend(context, query, key, value, options);
       },
       embedding,

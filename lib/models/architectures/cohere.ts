@@ -3,13 +3,13 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
-import { attentionLinears } from '../linear-bias.js';
+import { attentionLinears, behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const cohere: Architecture = {
   modelType: 'cohere',
-  biasesNotRead: { vllm: attentionLinears },
+  biasesNotRead: { vllm: attentionLinears, 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     reader.only('use_qk_norm', false);

@@ -3,7 +3,7 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { attentionLinears } from '../linear-bias.js';
+import { attentionLinears, behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readSlidingWindows } from '../sliding-blocks.js';
 import { readCohereDecoder } from './cohere.js';
@@ -11,7 +11,7 @@ import { readCohereDecoder } from './cohere.js';
 export const cohere2: Architecture = {
   modelType: 'cohere2',
   relatives: ['cohere2_moe', 'cohere2_vision'],
-  biasesNotRead: { vllm: attentionLinears },
+  biasesNotRead: { vllm: attentionLinears, 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readCohereDecoder(reader, 'cohere2');

@@ -3,12 +3,14 @@
 import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBalancedExperts } from '../read-experts.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const dots1: Architecture = {
   modelType: 'dots1',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'dots1');

@@ -2,12 +2,14 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readExperts, sharedExperts } from '../read-experts.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const ernie45Moe: Architecture = {
   modelType: 'ernie4_5_moe',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     reader.only('use_bias', false);

@@ -2,13 +2,13 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { attentionLinears, biasByConfig, mlpLinears } from '../linear-bias.js';
+import { attentionLinears, behindProjections, biasByConfig, mlpLinears } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const ernie45: Architecture = {
   modelType: 'ernie4_5',
-  biasesNotRead: { vllm: [...attentionLinears, ...mlpLinears] },
+  biasesNotRead: { vllm: [...attentionLinears, ...mlpLinears], 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'ernie4_5', {

@@ -4,13 +4,13 @@
 import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { biasesOfVllmAlone } from '../linear-bias.js';
+import { behindProjections, biasesOfVllmAlone } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const exaone4: Architecture = {
   modelType: 'exaone4',
-  biasesNotRead: biasesOfVllmAlone,
+  biasesNotRead: { ...biasesOfVllmAlone, 'llama.cpp': behindProjections },
   relatives: ['exaone', 'exaone_moe'],
   read(config, tensors) {
     const reader = new ConfigReader(config);

@@ -4,12 +4,12 @@ import { activations } from '../activations.js';
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import { readGemmaDecoder } from '../gemma-decoder.js';
-import { attentionLinears } from '../linear-bias.js';
+import { attentionLinears, behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 
 export const gemma: Architecture = {
   modelType: 'gemma',
-  biasesNotRead: { vllm: attentionLinears },
+  biasesNotRead: { vllm: attentionLinears, 'llama.cpp': behindProjections },
   relatives: ['recurrent_gemma'],
   read(config, tensors) {
     const reader = new ConfigReader(config);

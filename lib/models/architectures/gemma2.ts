@@ -4,10 +4,12 @@ import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
 import { readGemmaDecoder } from '../gemma-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 
 export const gemma2: Architecture = {
   modelType: 'gemma2',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGemmaDecoder(reader, 'gemma2');

@@ -4,11 +4,13 @@
 import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
 import { readGemmaDecoder } from '../gemma-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGlobalRotary, readSlidingBlocks } from '../sliding-blocks.js';
 
 export const gemma3Text: Architecture = {
   modelType: 'gemma3_text',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   relatives: ['gemma3n', 'gemma3n_text'],
   read: (config, tensors) =>
     gatedDecoder(readGemma3Decoder(new ConfigReader(config), 'gemma3_text'), tensors),

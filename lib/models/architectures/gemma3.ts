@@ -2,6 +2,7 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { innerDecoder } from '../inner-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGemma3Decoder } from './gemma3-text.js';
 
@@ -15,6 +16,7 @@ const defaults = {
 
 export const gemma3: Architecture = {
   modelType: 'gemma3',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const text = reader.section('text_config', defaults);

@@ -9,6 +9,7 @@ import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const glm: Architecture = {
   modelType: 'glm',
+  biasesNotRead: { 'llama.cpp': ['self_attn.o_proj', 'mlp.gate_up_proj', 'mlp.down_proj'] },
   relatives: ['chatglm'],
   read: (config, tensors) => gatedDecoder(readGlmDecoder(new ConfigReader(config), 'glm'), tensors),
 };

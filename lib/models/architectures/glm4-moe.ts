@@ -3,7 +3,7 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig } from '../linear-bias.js';
+import { behindProjections, biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { withPredictionLayers } from '../prediction-layers.js';
 import { readBalancedExperts } from '../read-experts.js';
@@ -11,6 +11,7 @@ import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const glm4Moe: Architecture = {
   modelType: 'glm4_moe',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   relatives: ['glm4v_moe'],
   read(config, tensors) {
     const reader = new ConfigReader(config);

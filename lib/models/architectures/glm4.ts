@@ -7,6 +7,7 @@ import { readGlmDecoder } from './glm.js';
 
 export const glm4: Architecture = {
   modelType: 'glm4',
+  biasesNotRead: { 'llama.cpp': ['self_attn.o_proj', 'mlp.gate_up_proj', 'mlp.down_proj'] },
   relatives: ['glm4v'],
   read(config, tensors) {
     const decoder = readGlmDecoder(new ConfigReader(config), 'glm4');

@@ -13,12 +13,14 @@ export const gptBigcode: Architecture = {
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const { frame, sizes } = readGpt2(reader, tensors, 'gelu_pytorch_tanh');
-    const { hiddenSize, heads, headSize, scale } = sizes;
+    const { hiddenSize, mlpSize, heads, headSize, scale } = sizes;
     const shared = reader.boolean('multi_query', true);
     const keyValueHeads = shared ? 1 : heads;
+    const shape = { hiddenSize, heads, keyValueHeads, headSize };
     return layerNormDecoder({
       ...frame,
       modelType: 'gpt_bigcode',
+      sizes: { shape, mlpSize, scale, headByHead: !shared },
       linears: gpt2Linears(sizes, hiddenSize + 2 * keyValueHeads * headSize),
       attend(h, call, context) {
         const { device, sequence } = context;

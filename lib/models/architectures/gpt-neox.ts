@@ -17,6 +17,7 @@ export const gptNeox: Architecture = {
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const { hiddenSize, heads, headSize } = readAttentionShape(reader);
+    const shape = { hiddenSize, heads, keyValueHeads: heads, headSize };
     const maxPositions = reader.count('max_position_embeddings');
     const mlpSize = reader.count('intermediate_size');
     const rotary = readRotary(reader, {
@@ -25,6 +26,7 @@ export const gptNeox: Architecture = {
       baseField: reader.alias('rotary_emb_base', 'rope_theta'),
       share: { field: 'rotary_pct', fallback: 0.25 },
     });
+    const scale = headSize ** -0.5;
     const attentionBias = biasByConfig(reader, 'attention_bias', true);
     const root = tensors.has('embed_in.weight') ? '' : 'gpt_neox.';
     const embedding = `${root}embed_in.weight`;
@@ -42,6 +44,7 @@ export const gptNeox: Architecture = {
         linear('mlp.dense_4h_to_h', mlpSize, hiddenSize),
       ],
       biasFields: { attention_bias: true },
+      sizes: { shape, mlpSize, scale, rotary, headByHead: true },
       blockList: `${root}layers`,
       norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
       eps: reader.positive('layer_norm_eps', 1e-5),
@@ -54,7 +57,7 @@ export const gptNeox: Architecture = {
         const fused = call('attention.query_key_value', h);
         const [query, key, value] = splitHeads(device, fused, [headSize, headSize, headSize]);
         const [turnedQuery, turnedKey] = rotary.rotate(query, key, context);
-        const options = { sequence, heads, scale: headSize ** -0.5 };
+        const options = { sequence, heads, scale };
         return attend(context, turnedQuery, turnedKey, value, options);
       },
       embedding,

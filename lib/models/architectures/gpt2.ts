@@ -11,7 +11,7 @@ import { linear } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 
 /** Everything but how attention works and what its linears are. */
-type Gpt2Frame = Omit<LayerNormDecoder, 'modelType' | 'linears' | 'attend'>;
+type Gpt2Frame = Omit<LayerNormDecoder, 'modelType' | 'linears' | 'attend' | 'sizes'>;
 
 interface Gpt2Sizes {
   readonly hiddenSize: number;
@@ -82,18 +82,21 @@ export const gpt2: Architecture = {
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const { frame, sizes } = readGpt2(reader, tensors, 'gelu_new');
-    const { hiddenSize, heads, scale } = sizes;
+    const { hiddenSize, heads, headSize, mlpSize, scale } = sizes;
     const scaleByDepth = reader.boolean('scale_attn_by_inverse_layer_idx', false);
+    const scaleOf = (index: number) => (scaleByDepth ? scale / (index + 1) : scale);
+    const shape = { hiddenSize, heads, keyValueHeads: heads, headSize };
     return layerNormDecoder({
       ...frame,
       modelType: 'gpt2',
+      sizes: { shape, mlpSize, scale: scaleOf(frame.blocks - 1) },
       linears: gpt2Linears(sizes, 3 * hiddenSize).map((spec) => ({ ...spec, layout: 'in_out' })),
       attend(h, call, context, index) {
         const { device, sequence } = context;
         const fused = call('attn.c_attn', h);
         const widths = [hiddenSize, hiddenSize, hiddenSize] as const;
         const [query, key, value] = splitColumns(device, fused, widths);
-        const options = { sequence, heads, scale: scaleByDepth ? scale / (index + 1) : scale };
+        const options = { sequence, heads, scale: scaleOf(index) };
         return attend(context, query, key, value, options);
       },
     });

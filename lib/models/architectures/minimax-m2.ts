@@ -9,6 +9,7 @@ import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const minimaxM2: Architecture = {
   modelType: 'minimax_m2',
+  biasesNotRead: { 'llama.cpp': ['self_attn.o_proj'] },
   relatives: ['minimax'],
   read(config, tensors) {
     const reader = new ConfigReader(config);

@@ -3,11 +3,13 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { type GatedDefaults, readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const olmo2: Architecture = {
   modelType: 'olmo2',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   relatives: ['olmo'],
   read: (config, tensors) =>
     gatedDecoder(readOlmoDecoder(new ConfigReader(config), 'olmo2'), tensors),

@@ -3,6 +3,7 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGlobalRotary, readSlidingBlocks } from '../sliding-blocks.js';
 import { readOlmoDecoder } from './olmo2.js';
@@ -11,6 +12,7 @@ const base = 500_000;
 
 export const olmo3: Architecture = {
   modelType: 'olmo3',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     // Version 5 of transformers takes another for blocks that see all tokens alone, version 4 for all.

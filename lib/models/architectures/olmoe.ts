@@ -10,7 +10,7 @@ import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const olmoe: Architecture = {
   modelType: 'olmoe',
-  biasesNotRead: { vllm: attentionLinears, 'llama.cpp': attentionLinears },
+  biasesNotRead: { vllm: attentionLinears, 'llama.cpp': ['self_attn.o_proj'] },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     reader.absent('clip_qkv');

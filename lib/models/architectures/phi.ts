@@ -39,6 +39,7 @@ export const phi: Architecture = {
         linear('mlp.fc1', hiddenSize, mlpSize),
         linear('mlp.fc2', mlpSize, hiddenSize),
       ],
+      sizes: { ...attention, mlpSize, rotary },
       blockList: `${root}layers`,
       norms: { attention: 'input_layernorm', mlp: 'input_layernorm' },
       eps: reader.positive('layer_norm_eps', 1e-5),

@@ -12,6 +12,7 @@ import type { Rotary } from '../rotary.js';
 
 export const phi3: Architecture = {
   modelType: 'phi3',
+  biasesNotRead: { 'llama.cpp': ['self_attn.o_proj', 'mlp.gate_up_proj', 'mlp.down_proj'] },
   relatives: ['phi3_v', 'phi3small', 'phi4_multimodal', 'phi4mm', 'phimoe'],
   read: (config, tensors) => gatedDecoder(readDecoder(config), tensors),
   rewrites: { llama: asLlama },

@@ -2,7 +2,7 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { innerDecoder } from '../inner-decoder.js';
-import { withBias } from '../linear-bias.js';
+import { behindProjections, withBias } from '../linear-bias.js';
 import type { Architecture, Config, LanguageModel } from '../model.js';
 import { qwenParts, textRotary } from '../qwen-vision.js';
 import { readQwenWindows } from '../qwen-windows.js';
@@ -10,6 +10,7 @@ import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const qwen2Vl: Architecture = {
   modelType: 'qwen2_vl',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read: (config, tensors) => readQwen2Vl(config, tensors, 'qwen2_vl'),
 };
 

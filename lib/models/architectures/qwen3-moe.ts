@@ -2,7 +2,6 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { attentionLinears } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readQwenWindow } from '../qwen-windows.js';
 import { readSoftmaxExperts, readSparseSteps } from '../read-experts.js';
@@ -10,7 +9,7 @@ import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const qwen3Moe: Architecture = {
   modelType: 'qwen3_moe',
-  biasesNotRead: { vllm: ['self_attn.o_proj'], 'llama.cpp': attentionLinears },
+  biasesNotRead: { vllm: ['self_attn.o_proj'], 'llama.cpp': ['self_attn.o_proj'] },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'qwen3_moe');

@@ -2,6 +2,7 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { innerDecoder } from '../inner-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { qwenParts, textRotary } from '../qwen-vision.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
@@ -9,7 +10,7 @@ import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 export const qwen3Vl: Architecture = {
   modelType: 'qwen3_vl',
   relatives: ['qwen3_vl_moe'],
-  biasesNotRead: { vllm: ['self_attn.o_proj'] },
+  biasesNotRead: { vllm: ['self_attn.o_proj'], 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const text = reader.section('text_config');

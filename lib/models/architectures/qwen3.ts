@@ -2,7 +2,7 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { attentionLinears, mlpLinears } from '../linear-bias.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readQwenWindows } from '../qwen-windows.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
@@ -11,7 +11,7 @@ export const qwen3: Architecture = {
   modelType: 'qwen3',
   biasesNotRead: {
     vllm: ['self_attn.o_proj'],
-    'llama.cpp': [...attentionLinears, ...mlpLinears],
+    'llama.cpp': behindProjections,
   },
   read(config, tensors) {
     const reader = new ConfigReader(config);

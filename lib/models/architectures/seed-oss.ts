@@ -2,12 +2,13 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig } from '../linear-bias.js';
+import { behindProjections, biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const seedOss: Architecture = {
   modelType: 'seed_oss',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'seed_oss', { headSize: 128 });

@@ -3,11 +3,13 @@
 import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const smollm3: Architecture = {
   modelType: 'smollm3',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     const decoder = readGatedDecoder(reader, 'smollm3', {

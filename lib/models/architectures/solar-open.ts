@@ -2,13 +2,14 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig } from '../linear-bias.js';
+import { behindProjections, biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBalancedExperts } from '../read-experts.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const solarOpen: Architecture = {
   modelType: 'solar_open',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
     // transformers has neither, whatever config.json says.

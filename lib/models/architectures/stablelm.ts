@@ -3,12 +3,13 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig } from '../linear-bias.js';
+import { behindProjections, biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readGatedDecoder } from '../read-gated-decoder.js';
 
 export const stablelm: Architecture = {
   modelType: 'stablelm',
+  biasesNotRead: { 'llama.cpp': behindProjections },
   relatives: ['stablelm_epoch'],
   read(config, tensors) {
     const reader = new ConfigReader(config);

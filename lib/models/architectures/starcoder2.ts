@@ -38,6 +38,7 @@ export const starcoder2: Architecture = {
         linear('mlp.c_proj', mlpSize, hiddenSize, biases),
       ],
       biasFields: { use_bias: true },
+      sizes: { ...attention, mlpSize, rotary, window },
       blockList: `${root}layers`,
       norms: { attention: 'input_layernorm', mlp: 'post_attention_layernorm' },
       eps: reader.positive('norm_epsilon', 1e-5),
