@@ -125,6 +125,7 @@ export interface BlockShape {
 
 /** What every model is: a stack of blocks between `embed` and `head`. Hidden states are [tokens, hiddenSize] float32. */
 export interface BlockModel extends BlockShape {
+  /** That of the architecture, whose class clients have; `model_type` of config.json may be another name of it. */
   readonly modelType: string;
   readonly blocks: number;
   /**

@@ -24,6 +24,7 @@ import { gptNeox } from './architectures/gpt-neox.js';
 import { gpt2 } from './architectures/gpt2.js';
 import { granite } from './architectures/granite.js';
 import { helium } from './architectures/helium.js';
+import { kimiK2 } from './architectures/kimi-k2.js';
 import { llama } from './architectures/llama.js';
 import { minimaxM2 } from './architectures/minimax-m2.js';
 import { ministral } from './architectures/ministral.js';
@@ -90,6 +91,7 @@ export const architectures: readonly Architecture[] = [
   gptNeox,
   granite,
   helium,
+  kimiK2,
   llama,
   minimaxM2,
   ministral,

@@ -53,6 +53,8 @@ FIELDS = {
     "stablelm": ["use_qkv_bias"],
     "starcoder2": ["use_bias"],
 }
+# Names that checkpoints give a class of transformers, which has it under another.
+OTHER_NAMES = {"kimi_k2": "deepseek_v3"}
 # What names of the first block begin with.
 BLOCKS = ("layers.0.", "layer.0.", "h.0.")
 INNER_BLOCKS = ("language_model.model.layers.0.",)
@@ -68,7 +70,9 @@ OTHER_BLOCKS = {
 
 
 def biases(directory: pathlib.Path) -> dict:
-    config = transformers.AutoConfig.from_pretrained(directory)
+    stored = json.loads((directory / "config.json").read_text())
+    model_type = OTHER_NAMES.get(stored["model_type"], stored["model_type"])
+    config = transformers.AutoConfig.for_model(**{**stored, "model_type": model_type})
     fields = FIELDS.get(config.model_type, [])
     for field in fields:
         *sections, last = field.split(".")

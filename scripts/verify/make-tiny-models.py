@@ -614,7 +614,13 @@ VARIANTS = {
             routed_scaling_factor=1.5,
         ),
     ),
+    "kimi-k2": (
+        "DeepseekV3",
+        dict(LATENT, **NO_GROUPS, rope_parameters=dict(LATENT_YARN, mscale=1.0, mscale_all_dim=1.0)),
+    ),
 }
+# Names that checkpoints give a class of transformers, which has it under another.
+OTHER_NAMES = {"kimi-k2": "kimi_k2"}
 # Least difference of scores between the last expert that a token gets and the first that it does not.
 LEAST_MARGIN = 1e-3
 # Largest difference between two forms of linear attention: a norm makes much of what a token reads nearly nothing of.
@@ -724,6 +730,8 @@ def make(directory: pathlib.Path, name: str, family: str, sizes: dict, seed: int
     golden = dict(ids=ids.to(torch.int32), logits=logits.contiguous())
     save_file(golden, target / "golden.safetensors")
     check_complete(target, model)
+    if name in OTHER_NAMES:
+        rename(target / "config.json", OTHER_NAMES[name])
     if margins:
         print(f"{name}: seed {seed}, least margin of a router {min(margins):.2g}")
     return float(logits.abs().max())
@@ -735,6 +743,11 @@ def check_complete(target: pathlib.Path, model: torch.nn.Module) -> None:
     kept = {tensor.data_ptr(): tensor.numel() for tensor in model.state_dict().values()}
     assert saved == sum(kept.values()), (target, saved, sum(kept.values()))
     assert json.loads((target / "config.json").read_text())["model_type"]
+
+
+def rename(file: pathlib.Path, model_type: str) -> None:
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "model_type": model_type}, indent=2))
 
 
 def main() -> None:
