@@ -2,15 +2,15 @@
 
 import type { Tensor } from '../device/index.js';
 import { expertMlp } from './experts.js';
-import { splitColumns } from './fused-projection.js';
+import { pickColumns, splitColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
 import { gateTimesUp } from './gated-mlp.js';
-import { linearAttentionOf, mixtureOf } from './gated-shape.js';
+import { attentionOf, linearAttentionOf, mixtureOf } from './gated-shape.js';
 import { hold } from './hold.js';
 import { latentAttention } from './latent-attention.js';
 import { linearAttention, linearAttentionOutput } from './linear-attention.js';
 import type { BlockContext, LanguageModel, Linear } from './model.js';
-import { decoderNorm } from './norms.js';
+import { decoderNorm, plainNorm } from './norms.js';
 import { once } from './once.js';
 import { rotaryAttention } from './rotary-attention.js';
 
@@ -29,8 +29,16 @@ export function scaled(x: Tensor, factor: number): Tensor {
   return factor === 1 ? x : x.device.scale(x, factor);
 }
 
+/** Each element times the one number that `factor` is, [1]. */
+function scaledBy(x: Tensor, factor: Tensor): Tensor {
+  const { device, cols } = x;
+  const row = pickColumns(device, device.reshape(factor, [1, 1]), new Int32Array(cols));
+  return device.multiply(x, device.reshape(row, [cols]));
+}
+
 export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
-  const { shape, norms, queryKeyNorms, windows, rotaries, residualScale, latent } = decoder;
+  const { shape, norms, queryKeyNorms, valueNorms, windows, rotaries, residualScale, latent } =
+    decoder;
   const attention = {
     ...decoder,
     softcap: decoder.attentionCap,
@@ -45,9 +53,13 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       name === undefined
         ? input
         : decoderNorm(device, input, weights, name, shape.hiddenSize, decoder.norm, operands);
-    const normed = (input: Tensor, name: 'q' | 'k') => {
+    const own = attentionOf(decoder, index);
+    const normed = (input: Tensor, name: 'q' | 'k' | 'v') => {
+      const { headSize } = own.shape;
+      if (name === 'v')
+        return valueNorms ? plainNorm(device, input, headSize, decoder.norm) : input;
       if (queryKeyNorms === 'none') return input;
-      const size = queryKeyNorms === 'heads' ? shape.headSize : input.cols;
+      const size = queryKeyNorms === 'heads' ? headSize : input.cols;
       return norm(input, `self_attn.${name}_norm`, size);
     };
     const add = (output: Tensor, residual: Tensor, outputNorm: string | undefined) =>
@@ -66,11 +78,17 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       if (latent !== undefined) {
         return latentAttention(h(), weights, call, context, latent, decoder);
       }
-      return rotaryAttention(h(), call, context, attention, {
-        rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
-        window: windows[index] ?? 0,
-        prepare: normed,
-      });
+      return rotaryAttention(
+        h(),
+        call,
+        context,
+        { ...attention, ...own },
+        {
+          rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
+          window: windows[index] ?? 0,
+          prepare: normed,
+        },
+      );
     };
     const y = hold(context, 'middle', () => {
       const mixed = hold(context, 'attended', attended);
@@ -83,6 +101,9 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       return add(expertMlp(experts, g(), weights, call, context), y, norms.mlpOutput);
     }
     const inner = hold(context, 'inner', () => gated(decoder, g(), call, context));
-    return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
+    const output = addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
+    return decoder.blockScale === undefined
+      ? output
+      : scaledBy(output, weights.get(decoder.blockScale));
   };
 }

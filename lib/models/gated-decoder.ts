@@ -30,6 +30,8 @@ export interface GatedDecoder {
   readonly tiedHead: boolean;
 
   readonly shape: AttentionShape;
+  /** Of each block, where not all have the same. */
+  readonly attentionShapes?: readonly AttentionShape[];
   /** Where query, key and value are made of latents; `shape` then has the heads of queries and keys. */
   readonly latent?: LatentShape;
   /** What some blocks have instead of scores. */
@@ -63,6 +65,12 @@ export interface GatedDecoder {
   };
   /** What of query and key has a norm: each head, or all heads together. */
   readonly queryKeyNorms: 'none' | 'heads' | 'whole';
+  /** Whether each head's value has a norm too, without weights. */
+  readonly valueNorms?: true;
+  /** Blocks that have no linear for values: they are what keys are before norms and positions. */
+  readonly keysAsValues?: readonly boolean[];
+  /** Name of a tensor of one number that what each block gives is multiplied by. */
+  readonly blockScale?: string;
   /** Whether query, key and value are one linear. */
   readonly fusedProjections: boolean;
   /** Whether gate and up are one linear. */

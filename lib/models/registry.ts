@@ -15,6 +15,8 @@ import { gemma } from './architectures/gemma.js';
 import { gemma2 } from './architectures/gemma2.js';
 import { gemma3 } from './architectures/gemma3.js';
 import { gemma3Text } from './architectures/gemma3-text.js';
+import { gemma4 } from './architectures/gemma4.js';
+import { gemma4Text } from './architectures/gemma4-text.js';
 import { glm } from './architectures/glm.js';
 import { glm4 } from './architectures/glm4.js';
 import { glm4Moe } from './architectures/glm4-moe.js';
@@ -82,6 +84,8 @@ export const architectures: readonly Architecture[] = [
   gemma2,
   gemma3,
   gemma3Text,
+  gemma4,
+  gemma4Text,
   glm,
   glm4,
   glm4Moe,

@@ -26,6 +26,8 @@ FIELDS = {
     "gemma2": ["attention_bias"],
     "gemma3": ["text_config.attention_bias"],
     "gemma3_text": ["attention_bias"],
+    "gemma4": ["text_config.attention_bias"],
+    "gemma4_text": ["attention_bias"],
     "glm": ["attention_bias"],
     "glm4": ["attention_bias"],
     "glm4_moe": ["attention_bias"],
@@ -61,6 +63,7 @@ INNER_BLOCKS = ("language_model.model.layers.0.",)
 NESTED_BLOCKS = ("model.language_model.layers.0.",)
 OTHER_BLOCKS = {
     "gemma3": INNER_BLOCKS,
+    "gemma4": NESTED_BLOCKS,
     "mistral3": INNER_BLOCKS,
     "qwen3_5": NESTED_BLOCKS,
     "qwen3_5_moe": NESTED_BLOCKS,

@@ -163,6 +163,19 @@ LATENT = dict(
 GROUPS = dict(n_routed_experts=12, num_experts_per_tok=3, n_group=4, topk_group=2)
 NO_GROUPS = dict(n_group=1, topk_group=1)
 LATENT_YARN = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, **CONTEXT)
+# Blocks that see all tokens have larger heads, fewer of keys, and no values of their own.
+GEMMA4 = dict(
+    GATED,
+    num_hidden_layers=3,
+    head_dim=12,
+    global_head_dim=16,
+    num_global_key_value_heads=1,
+    attention_k_eq_v=True,
+    hidden_size_per_layer_input=0,
+    sliding_window=6,
+    layer_types=["sliding_attention", "full_attention", "full_attention"],
+    final_logit_softcapping=5.0,
+)
 HYBRID_MIXTURE = dict(
     {name: value for name, value in {**MIXTURE, **HYBRID}.items() if name != "intermediate_size"},
     rope_parameters=HYBRID_ROPE,
@@ -618,6 +631,38 @@ VARIANTS = {
         "DeepseekV3",
         dict(LATENT, **NO_GROUPS, rope_parameters=dict(LATENT_YARN, mscale=1.0, mscale_all_dim=1.0)),
     ),
+    "gemma4-text": ("Gemma4Text", GEMMA4),
+    "gemma4-text-biases": (
+        "Gemma4Text",
+        dict(
+            GEMMA4,
+            attention_bias=True,
+            attention_k_eq_v=False,
+            layer_types=["full_attention", "sliding_attention", "full_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=500.0, factor=8.0),
+                sliding_attention=dict(
+                    rope_type="proportional", rope_theta=100.0, factor=2.0, partial_rotary_factor=0.5
+                ),
+            ),
+        ),
+    ),
+    "gemma4": (
+        "Gemma4",
+        dict(
+            text_config=dict(GEMMA4, pad_token_id=0, use_bidirectional_attention="vision"),
+            vision_config=dict(
+                hidden_size=8,
+                intermediate_size=8,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                num_key_value_heads=2,
+                head_dim=4,
+                patch_size=4,
+                position_embedding_size=4,
+            ),
+        ),
+    ),
 }
 # Names that checkpoints give a class of transformers, which has it under another.
 OTHER_NAMES = {"kimi-k2": "kimi_k2"}
@@ -648,6 +693,8 @@ def randomize(model: torch.nn.Module, generator: torch.Generator) -> None:
     for name, buffer in model.named_buffers():
         if CORRECTION in name:
             buffer.data = 0.1 * torch.randn(buffer.shape, generator=generator)
+        elif name.endswith("layer_scalar"):
+            buffer.data += 0.3 * torch.randn(buffer.shape, generator=generator)
 
 
 def first(values: torch.Tensor, count: int) -> tuple[torch.Tensor, float]:

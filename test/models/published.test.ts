@@ -17,6 +17,18 @@ const gemma3 = {
   attn_logit_softcapping: null,
   final_logit_softcapping: null,
 };
+/** What is not said is so in the class. */
+const gemma4 = {
+  model_type: 'gemma4_text',
+  head_dim: 256,
+  global_head_dim: 512,
+  attention_k_eq_v: true,
+  max_position_embeddings: 262144,
+  hidden_size_per_layer_input: 0,
+  sliding_window: 1024,
+  final_logit_softcapping: 30,
+  use_bidirectional_attention: 'vision',
+};
 const phi3 = { model_type: 'phi3', rms_norm_eps: 1e-5, attention_bias: false };
 const factors = Array.from({ length: 48 }, (_, i) => 1 + i);
 
@@ -58,6 +70,11 @@ const published: [string, number, Config][] = [
   ],
   ['Gemma 3 270M', 268_098_176, { ...gemma3, ...sizes(640, 2048, 18, 4, 1, 262144) }],
   ['Gemma 3 1B', 999_885_952, { ...gemma3, ...sizes(1152, 6912, 26, 4, 1, 262144) }],
+  [
+    'Gemma 4 31B, without what encodes images',
+    30_697_345_340,
+    { ...gemma4, ...sizes(5376, 21504, 60, 32, 16, 262144), num_global_key_value_heads: 4 },
+  ],
   [
     'Gemma 2B',
     2_506_172_416,
@@ -195,9 +212,9 @@ test.each([...published, ...mixtures])('%s has %i parameters', (_, parameters, c
   const model = readModel(config, new Set());
   const headDim = Number(config.head_dim ?? model.hiddenSize / Number(config.num_attention_heads));
   const whole = ['minimax_m2', 'olmo2', 'olmoe'].includes(String(config.model_type));
-  const normSize = (name: string) => {
+  const normSize = (name: string, index: number) => {
     if (!name.startsWith('self_attn.')) return model.hiddenSize;
-    if (!whole) return headDim;
+    if (!whole) return model.decoder?.attentionShapes?.[index]?.headSize ?? headDim;
     const { heads = 0, keyValueHeads = 0 } = model.decoder?.shape ?? {};
     return headDim * (name.includes('q_norm') ? heads : keyValueHeads);
   };
@@ -207,7 +224,7 @@ test.each([...published, ...mixtures])('%s has %i parameters', (_, parameters, c
       ({ inChannels, outChannels, bias }) => outChannels * (inChannels + (bias ? 1 : 0)),
     );
     const others = blockTensors.map(
-      (name) => tensorShapes?.[name]?.reduce((a, b) => a * b) ?? normSize(name),
+      (name) => tensorShapes?.[name]?.reduce((a, b) => a * b) ?? normSize(name, index),
     );
     return sum([...counts, ...others]);
   };
