@@ -46,6 +46,7 @@ void Attention(const Context& context, const AttentionParams& p) {
       .value = p.value.f32(),
       .slopes = p.alibi_slopes.f32(),
       .bias = p.bias.f32(),
+      .sinks = p.sinks.f32(),
       .bias_rows = p.bias.empty() ? 0 : p.bias.rows(),
       .batch = p.query.rows() / p.sequence,
       .sequence = static_cast<int>(p.sequence),

@@ -12,6 +12,7 @@ struct AttentionArguments {
   const float* value;
   const float* slopes;  // or null
   const float* bias;    // or null
+  const float* sinks;   // or null
   std::int64_t bias_rows;
   std::int64_t batch;
   int sequence;

@@ -194,7 +194,11 @@ __global__ void __launch_bounds__(kAttentionThreads)
   // 2. Tile by tile of keys.
   RunningRows<T> rows = {};
 #pragma unroll
-  for (int r = 0; r < T::kRows; ++r) rows.largest[r] = -INFINITY;
+  for (int r = 0; r < T::kRows; ++r) {
+    // A sink is a key that all have seen, whose value is zero.
+    rows.largest[r] = p.sinks == nullptr ? -INFINITY : p.sinks[head];
+    rows.sums[r] = p.sinks == nullptr ? 0.0f : 1.0f;
+  }
   const int begin = p.window > 0 ? max(first - p.window + 1, 0) / T::kKeys * T::kKeys : 0;
   const int end = p.causal ? min(first + T::kQueries, p.sequence) : p.sequence;
   for (int key0 = begin; key0 < end; key0 += T::kKeys) {

@@ -4,6 +4,7 @@
 #include "cuda/check.h"
 #include "cuda/grid_loop.cuh"
 #include "cuda/index_check.h"
+#include "cuda/numbers.cuh"
 #include "cuda/operations.h"
 #include "cuda/reduce.cuh"
 #include "cuda/row_shape.cuh"
@@ -175,6 +176,20 @@ void AddRowsOf(const Context& context, const AddExpertParams& p) {
   });
 }
 
+// Comparisons that keep a NaN.
+template <class Out>
+void ClampTo(const Context& context, const ClampedSwigluParams& p) {
+  const float* x = p.x.f32();
+  const auto slope = static_cast<float>(p.slope), limit = static_cast<float>(p.limit);
+  Out* out = p.out.as<Out>();
+  ForEach(context, "clampedSwiglu", p.out.shape.elements(), [=] __device__(std::int64_t i) {
+    const float gate = x[2 * i] > limit ? limit : x[2 * i];
+    const float above = x[2 * i + 1] < -limit ? -limit : x[2 * i + 1];
+    const float up = above > limit ? limit : above;
+    out[i] = convert<Out>((up + 1.0f) * (gate / (expf(gate * -slope) + 1.0f)));
+  });
+}
+
 }  // namespace
 
 void ChooseExperts(const Context& context, const ChooseExpertsParams& p) {
@@ -200,6 +215,11 @@ void ExpertWeights(const Context& context, const ExpertWeightsParams& p) {
       p.logits.f32(), p.chosen.i32(), rows, static_cast<int>(p.logits.cols()),
       static_cast<int>(p.chosen.cols()), p.scoring, p.normalized, p.scale, p.out.f32());
   CheckLaunch("expertWeights");
+}
+
+void ClampedSwiglu(const Context& context, const ClampedSwigluParams& p) {
+  WithOperandType(p.out.dtype,
+                  [&](auto type) { ClampTo<typename decltype(type)::type>(context, p); });
 }
 
 void AddExpert(const Context& context, const AddExpertParams& p) {

@@ -17,6 +17,7 @@ struct SoftmaxArguments {
   const float* scores;
   const float* slopes;  // or null
   const float* bias;    // or null
+  const float* sinks;   // or null
   float* out;
   std::int64_t bias_rows;
   std::int64_t rows;
@@ -34,7 +35,9 @@ __global__ void softmax_kernel(const SoftmaxArguments p) {
   const auto query = static_cast<int>(row % p.sequence);
   const float* scores = p.scores + row * p.sequence;
   const float* bias = p.bias == nullptr ? nullptr : p.bias + row % p.bias_rows * p.sequence;
-  const float slope = p.slopes == nullptr ? 0.0f : p.slopes[row / p.sequence % p.heads];
+  const std::int64_t head = row / p.sequence % p.heads;
+  const float slope = p.slopes == nullptr ? 0.0f : p.slopes[head];
+  const float sink = p.sinks == nullptr ? -INFINITY : p.sinks[head];
   const auto score = [=](int key) {
     float value = scores[key];
     if (p.softcap > 0) value = tanhf(value / p.softcap) * p.softcap;
@@ -46,8 +49,8 @@ __global__ void softmax_kernel(const SoftmaxArguments p) {
 
   float largest = -INFINITY;
   for (int key = begin + lane; key < end; key += kWarp) largest = fmaxf(largest, score(key));
-  const float top = warp_reduce(largest, Largest{});
-  double sum = 0;
+  const float top = fmaxf(warp_reduce(largest, Largest{}), sink);
+  double sum = lane == 0 && p.sinks != nullptr ? expf(sink - top) : 0.0f;
   for (int key = begin + lane; key < end; key += kWarp) sum += expf(score(key) - top);
   const auto factor = static_cast<float>(1 / warp_reduce(sum, Sum{}));
   float* out = p.out + row * p.sequence;
@@ -120,6 +123,7 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
       .scores = p.scores.f32(),
       .slopes = p.alibi_slopes.f32(),
       .bias = p.bias.f32(),
+      .sinks = p.sinks.f32(),
       .out = p.out.f32(),
       .bias_rows = p.bias.empty() ? 0 : p.bias.rows(),
       .rows = rows,

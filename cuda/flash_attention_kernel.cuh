@@ -206,8 +206,15 @@ __global__ void __launch_bounds__(kFlashThreads, 2)
   const int first = tile0 + row0, last = min(first + T::kRows, p.sequence) - 1;
   const float factor = (kPlain ? p.scale : 1.0f) * 1.44269504f;
   FlashRows<T> rows = {};
+  // A sink is a key that all have seen, whose value is zero: the first of a row's four lanes has
+  // it.
+  const float top = p.sinks == nullptr ? -INFINITY : p.sinks[head] / (kPlain ? p.scale : 1.0f);
+  const float sum = p.sinks == nullptr || threadIdx.x % 4 != 0 ? 0.0f : 1.0f;
 #pragma unroll
-  for (int m = 0; m < T::kFragments; ++m) rows.largest[m][0] = rows.largest[m][1] = -INFINITY;
+  for (int m = 0; m < T::kFragments; ++m) {
+    rows.largest[m][0] = rows.largest[m][1] = top;
+    rows.sums[m][0] = rows.sums[m][1] = sum;
+  }
   for (int tile = begin; tile < end; ++tile) {
     const int key0 = tile * T::kKeys;
     const bool sees = first <= last && (!p.causal || key0 <= last) &&

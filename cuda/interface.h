@@ -97,6 +97,7 @@ struct Functions {
   Operation<CrossEntropyParams> cross_entropy;
   Operation<ChooseExpertsParams> choose_experts;
   Operation<ExpertWeightsParams> expert_weights;
+  Operation<ClampedSwigluParams> clamped_swiglu;
   Operation<AddExpertParams> add_expert;
   Operation<CausalConvolutionParams> causal_convolution;
   Operation<GatedDeltaRuleParams> gated_delta_rule;
@@ -110,6 +111,7 @@ struct Functions {
   Operation<QuantizeParams> quantize;
   Operation<DequantizeParams> dequantize;
   Operation<DequantizeFloat8Params> dequantize_float8;
+  Operation<DequantizeFloat4Params> dequantize_float4;
   Operation<CodeWordsParams> pack_codes;
   Operation<CodeWordsParams> unpack_codes;
   Operation<CodeBlocksParams> pack_blocks;
@@ -139,13 +141,13 @@ constexpr std::uint64_t LayoutOf() {
 constexpr std::uint64_t kLayout =
     LayoutOf<Functions, View, SelectionParams, MatmulParams, AttentionParams, LayerNormParams,
              RmsNormParams, RopeParams, EmbeddingParams, CrossEntropyParams, ChooseExpertsParams,
-             ExpertWeightsParams, AddExpertParams, CausalConvolutionParams, GatedDeltaRuleParams,
-             ChannelSumParams, SecondMomentParams, MomentParams, MatvecParams, QuadraticFormParams,
-             FakeQuantizeParams, FindScalesParams, QuantizeParams, DequantizeParams,
-             DequantizeFloat8Params, CodeWordsParams, CodeBlocksParams, FactorizeParams, GptqParams,
-             DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
-             TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
-             ActivationGradientParams>();
+             ExpertWeightsParams, ClampedSwigluParams, AddExpertParams, CausalConvolutionParams,
+             GatedDeltaRuleParams, ChannelSumParams, SecondMomentParams, MomentParams, MatvecParams,
+             QuadraticFormParams, FakeQuantizeParams, FindScalesParams, QuantizeParams,
+             DequantizeParams, DequantizeFloat8Params, DequantizeFloat4Params, CodeWordsParams,
+             CodeBlocksParams, FactorizeParams, GptqParams, DescendParams, RefitScalesParams,
+             RefitSweptParams, HeadProductParams, SoftmaxParams, TwinQuantizeParams,
+             SoftmaxGradientParams, LayerNormGradientParams, ActivationGradientParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.
 constexpr const char* kEntryPoint = "ballast_cuda_functions";

@@ -27,6 +27,7 @@ void CrossEntropy(const Context& context, const CrossEntropyParams& params);
 
 void ChooseExperts(const Context& context, const ChooseExpertsParams& params);
 void ExpertWeights(const Context& context, const ExpertWeightsParams& params);
+void ClampedSwiglu(const Context& context, const ClampedSwigluParams& params);
 void AddExpert(const Context& context, const AddExpertParams& params);
 
 void CausalConvolution(const Context& context, const CausalConvolutionParams& params);
@@ -43,6 +44,7 @@ void FindScales(const Context& context, const FindScalesParams& params);
 void Quantize(const Context& context, const QuantizeParams& params);
 void Dequantize(const Context& context, const DequantizeParams& params);
 void DequantizeFloat8(const Context& context, const DequantizeFloat8Params& params);
+void DequantizeFloat4(const Context& context, const DequantizeFloat4Params& params);
 void PackCodes(const Context& context, const CodeWordsParams& params);
 void UnpackCodes(const Context& context, const CodeWordsParams& params);
 void PackBlocks(const Context& context, const CodeBlocksParams& params);

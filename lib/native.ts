@@ -4,6 +4,22 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { BallastError } from './errors.js';
+import type {
+  Activation,
+  AlgebraPrecision,
+  BinaryKind,
+  DType,
+  FakeQuantizeGranularity,
+  NativeHeadProduct,
+  NativeScheme,
+  NativeTwin,
+  OperandType,
+  Precision,
+  Scoring,
+  WeightLayout,
+} from './native-words.js';
+
+export type * from './native-words.js';
 
 declare const deviceTag: unique symbol;
 declare const tensorTag: unique symbol;
@@ -12,59 +28,10 @@ export type NativeDevice = { readonly [deviceTag]: never };
 /** An opaque native handle. */
 export type NativeTensorHandle = { readonly [tensorTag]: never };
 
-export type DType = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int32' | 'int64' | 'uint8';
-export type Activation =
-  | 'none'
-  | 'relu'
-  | 'gelu'
-  | 'gelu_tanh'
-  | 'quick_gelu'
-  | 'silu'
-  | 'sigmoid'
-  | 'tanh';
-export type Precision = 'float32' | 'bfloat16';
-/** Of the algebra on moments; `bfloat16x3` keeps two parts of each factor (native/backend/params.h). */
-export type AlgebraPrecision = Precision | 'bfloat16x3';
-/** Of what products read: operations that make such a thing may round it to bfloat16. */
-export type OperandType = 'float32' | 'bfloat16';
-export type WeightLayout = 'out_in' | 'in_out';
-export type BinaryKind = 'add' | 'subtract' | 'multiply';
-/** How a router's logits become scores (native/backend/expert_params.h). */
-export type Scoring = 'softmax' | 'sigmoid';
-export type FakeQuantizeGranularity = 'tensor' | 'row' | 'group';
-
 export interface NativeTensor {
   readonly handle: NativeTensorHandle;
   readonly dtype: DType;
   readonly shape: readonly number[];
-}
-
-interface NativeScheme {
-  bits: number;
-  groupSize: number;
-  symmetric: boolean;
-  clipSteps: number;
-  clipRange: number;
-  clipExponent: number;
-  scaleDtype: DType;
-}
-
-interface NativeHeadProduct {
-  kind: 'scores' | 'mix' | 'spread';
-  sequence: number;
-  heads: number;
-  keyValueHeads: number;
-  scale: number;
-  precision: Precision;
-}
-
-interface NativeTwin {
-  threshold: number;
-  lowScale: number;
-  lowMin: number;
-  lowMax: number;
-  highScale: number;
-  highMax: number;
 }
 
 export interface DeviceInfo {
@@ -130,6 +97,7 @@ interface NativeAddon {
     value: Handle,
     alibiSlopes: Optional,
     bias: Optional,
+    sinks: Optional,
     options: {
       sequence: number;
       heads: number;
@@ -184,6 +152,11 @@ interface NativeAddon {
     logits: Handle,
     chosen: Handle,
     options: { scoring: Scoring; normalized: boolean; scale: number },
+  ): NativeTensor;
+  clampedSwiglu(
+    device: Device,
+    x: Handle,
+    options: { slope: number; limit: number; dtype: OperandType },
   ): NativeTensor;
   addExpert(device: Device, sum: Handle, y: Handle, slots: Handle, weights: Handle): void;
   causalConvolution(
@@ -259,6 +232,7 @@ interface NativeAddon {
     firstRow: number,
     dtype: DType,
   ): NativeTensor;
+  dequantizeFloat4(device: Device, codes: Handle, scales: Handle, dtype: DType): NativeTensor;
   packCodes(device: Device, codes: Handle, bits: number): NativeTensor;
   unpackCodes(device: Device, words: Handle, bits: number, inChannels: number): NativeTensor;
   packBlocks(
@@ -352,6 +326,7 @@ interface NativeAddon {
     scores: Handle,
     alibiSlopes: Optional,
     bias: Optional,
+    sinks: Optional,
     options: { heads: number; softcap: number; window: number; causal: boolean },
   ): NativeTensor;
   twinQuantize(device: Device, x: Handle, options: NativeTwin): NativeTensor;

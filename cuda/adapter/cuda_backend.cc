@@ -94,6 +94,7 @@ class CudaBackend final : public Backend {
   void CrossEntropy(const CrossEntropyParams& p) override { Run(library_.cross_entropy, p); }
   void ChooseExperts(const ChooseExpertsParams& p) override { Run(library_.choose_experts, p); }
   void ExpertWeights(const ExpertWeightsParams& p) override { Run(library_.expert_weights, p); }
+  void ClampedSwiglu(const ClampedSwigluParams& p) override { Run(library_.clamped_swiglu, p); }
   void AddExpert(const AddExpertParams& p) override { Run(library_.add_expert, p); }
   void CausalConvolution(const CausalConvolutionParams& p) override {
     Run(library_.causal_convolution, p);
@@ -110,6 +111,9 @@ class CudaBackend final : public Backend {
   void Dequantize(const DequantizeParams& p) override { Run(library_.dequantize, p); }
   void DequantizeFloat8(const DequantizeFloat8Params& p) override {
     Run(library_.dequantize_float8, p);
+  }
+  void DequantizeFloat4(const DequantizeFloat4Params& p) override {
+    Run(library_.dequantize_float4, p);
   }
   void PackCodes(const CodeWordsParams& p) override { Run(library_.pack_codes, p); }
   void UnpackCodes(const CodeWordsParams& p) override { Run(library_.unpack_codes, p); }

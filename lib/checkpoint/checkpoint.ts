@@ -20,6 +20,8 @@ export interface TensorPart {
   readonly source: string;
   readonly firstRow: number;
   readonly rows: number;
+  /** Whether the tensor is one row alone and not a matrix of one. */
+  readonly isVector?: boolean;
 }
 
 export class Checkpoint {
@@ -85,11 +87,12 @@ export class Checkpoint {
     if (parts.length === 0) return this;
     const tensors = new Map(this.tensors);
     const rows = new Map<string, number>();
-    for (const { name, source, firstRow, rows: count } of parts) {
+    for (const { name, source, firstRow, rows: count, isVector = false } of parts) {
       const info = this.tensor(source);
       rows.set(source, (rows.get(source) ?? rowCount(info)) - count);
       tensors.delete(source);
-      tensors.set(name, rowsOf(info, name, firstRow, count));
+      const part = rowsOf(info, name, firstRow, count);
+      tensors.set(name, isVector ? { ...part, shape: part.shape.slice(-1) } : part);
     }
     const [odd] = [...rows].find(([, left]) => left !== 0) ?? [];
     if (odd === undefined) return this.seenAs(this.config, tensors);

@@ -1,10 +1,11 @@
 // Checkpoints whose weights another tool has quantized (GPTQ, AWQ, bitsandbytes, FP8 …): their config.json says so. Of most,
-// tensors are codes under names and in layouts of that tool. FP8 weights are floats, stored so that a scale is missing from
-// them: the checkpoint is seen as that of the float model.
+// tensors are codes under names and in layouts of that tool. FP8 and MXFP4 weights are floats, stored so that a scale is
+// missing from them: the checkpoint is seen as that of the float model.
 
 import { BallastError } from '../errors.js';
 import { isRecord } from './bounded-json.js';
 import type { Checkpoint } from './checkpoint.js';
+import { tensorsOfFloat4 } from './float4-weights.js';
 import { float8LayoutOf } from './float8-layout.js';
 import { floatTensors } from './float8-weights.js';
 
@@ -21,7 +22,7 @@ export function quantizationMethod(config: Config): string | undefined {
 }
 
 /**
- * The checkpoint itself, or that of the float model where it holds FP8 weights: in the type that config.json names, which is
+ * The checkpoint itself, or that of the float model where it holds FP8 or MXFP4 weights: in the type that config.json names, which is
  * what transformers computes in, else bfloat16. Errors: ERR_UNSUPPORTED for weights that are quantized otherwise,
  * ERR_CHECKPOINT for scales that are missing or of another shape.
  */
@@ -30,6 +31,10 @@ export function withFloatWeights(checkpoint: Checkpoint): Checkpoint {
   const method = quantizationMethod(config);
   if (method === undefined) return checkpoint;
   const quantization = quantizationOf(config);
+  const dtype = floatTypes.find((type) => type === dtypeOf(config)) ?? 'bfloat16';
+  if (method === 'mxfp4') {
+    return checkpoint.seenAs(withoutQuantization(config), tensorsOfFloat4(tensors, dtype));
+  }
   const layout = isRecord(quantization) ? float8LayoutOf(quantization, directory) : undefined;
   if (layout === undefined) {
     throw new BallastError(
@@ -38,7 +43,6 @@ export function withFloatWeights(checkpoint: Checkpoint): Checkpoint {
         `(${method}); pass the model that they were made from.`,
     );
   }
-  const dtype = floatTypes.find((type) => type === dtypeOf(config)) ?? 'bfloat16';
   return checkpoint.seenAs(withoutQuantization(config), floatTensors(tensors, layout, dtype));
 }
 

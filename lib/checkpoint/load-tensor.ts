@@ -1,5 +1,5 @@
-// A checkpoint's tensor on a device: the file is mapped, never read into JavaScript, and cast if asked. Of an FP8 weight codes
-// and scales go there, which are half as many bytes, and the device makes the float tensor of them.
+// A checkpoint's tensor on a device: the file is mapped, never read into JavaScript, and cast if asked. Of an FP8 or MXFP4
+// weight codes and scales go there, which are fewer bytes, and the device makes the float tensor of them.
 
 import type { Device, DType, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
@@ -52,22 +52,35 @@ export interface Upload extends Disposable {
 /** Queues nothing. Errors: those of `loadTensor`. */
 export function startUpload(device: Device, checkpoint: Checkpoint, name: string): Upload {
   const info = checkpoint.tensor(name);
-  const { float8, shape, file, offset } = info;
-  if (float8 === undefined) {
-    const stored = uploadStored(device, info);
-    return { finish: () => stored, [Symbol.dispose]: () => stored.dispose() };
+  const { float8, float4, shape, file, offset } = info;
+  const dtype = info.dtype as DType;
+  if (float8 !== undefined) {
+    const codes = device.uploadFile('uint8', shape, file, offset);
+    return coded(codes, uploadStored(device, float8.scales), (scales) => {
+      using exact = device.cast(scales, 'float32');
+      return device.dequantizeFloat8(codes, exact, dtype, float8);
+    });
   }
-  const scales = uploadStored(device, float8.scales);
-  const codes = device.uploadFile('uint8', shape, file, offset);
+  if (float4 !== undefined) {
+    const [inChannels = 0, out = 0] = shape;
+    const codes = device.uploadFile('uint8', [out, inChannels / 2], file, offset);
+    return coded(codes, uploadStored(device, float4.scales), (scales) => {
+      using weight = device.dequantizeFloat4(codes, scales, dtype);
+      return device.transpose(weight);
+    });
+  }
+  const stored = uploadStored(device, info);
+  return { finish: () => stored, [Symbol.dispose]: () => stored.dispose() };
+}
+
+function coded(codes: Tensor, scales: Tensor, decode: (scales: Tensor) => Tensor): Upload {
   const dispose = () => {
     scales.dispose();
     codes.dispose();
   };
-  const dtype = info.dtype as DType;
   const finish = () => {
     try {
-      using exact = device.cast(scales, 'float32');
-      return device.dequantizeFloat8(codes, exact, dtype, float8);
+      return decode(scales);
     } finally {
       dispose();
     }

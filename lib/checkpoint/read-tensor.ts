@@ -5,10 +5,10 @@ import { ioError } from './io-error.js';
 import { expectFully } from './read-fully.js';
 import type { TensorInfo } from './tensor-info.js';
 
-/** In memory of its own, from its beginning. Of an FP8 weight no file has them. Error ERR_IO. */
+/** In memory of its own, from its beginning. Of an FP8 or MXFP4 weight no file has them. Error ERR_IO. */
 export async function readTensor(info: TensorInfo): Promise<Uint8Array> {
-  const { file, offset, bytes, name, float8 } = info;
-  if (float8 !== undefined) throw new RangeError(`${name} is stored as codes.`);
+  const { file, offset, bytes, name, float8, float4 } = info;
+  if ((float8 ?? float4) !== undefined) throw new RangeError(`${name} is stored as codes.`);
   const data = Buffer.allocUnsafeSlow(bytes);
   try {
     await using handle = await open(file, 'r');

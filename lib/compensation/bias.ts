@@ -25,7 +25,7 @@ interface BiasInput {
   readonly quantized: Tensor;
   /** Of the tokens that are fitted on. */
   readonly fitted: GroupStatistics;
-  /** Of tokens that are not; without them every bias is kept. */
+  /** Of tokens that are not; without such every bias is kept. */
   readonly heldOut?: GroupStatistics | undefined;
   readonly granularity: BiasGranularity;
   /** Default 'output'. */
@@ -77,15 +77,25 @@ interface BiasCandidate {
   readonly onTrial?: boolean;
 }
 
+/**
+ * Whether tokens tell a bias and, where some are held out, others judge it: not of an expert that all of either went past.
+ */
+export function tellsBias({ fitted, heldOut }: Pick<BiasInput, 'fitted' | 'heldOut'>): boolean {
+  return fitted.inputs.isKnown && (heldOut === undefined || heldOut.inputs.isKnown);
+}
+
 export async function fitBias(input: BiasInput): Promise<FittedBias> {
   const { device, weight, granularity, fitted, heldOut } = input;
-  // All is queued before anything is waited for. Tokens that went elsewhere judge nothing.
+  // All is queued before anything is waited for.
+  const isTold = tellsBias(input);
   const [energy, fit, judge] = await Promise.all([
     outputEnergy(device, weight, fitted),
     fitOf(input, fitted),
-    heldOut && fitted.inputs.isKnown && heldOut.inputs.isKnown ? fitOf(input, heldOut) : undefined,
+    heldOut && isTold ? fitOf(input, heldOut) : undefined,
   ]);
-  if (granularity === 'none') return { certificate: uncompensated(fit, judge, energy) };
+  if (granularity === 'none' || !isTold) {
+    return { certificate: uncompensated(fit, judge, energy) };
+  }
   const onTrial = input.source === 'inputs';
   const mean = onTrial ? await driftOf(input) : fit.mean;
   const bias = shrunk(mean, fitted.inputs.count / fit.positions, input.shrinkage);

@@ -6,6 +6,7 @@ export {
   fitBias,
   judged,
   shrunk,
+  tellsBias,
 } from './bias.js';
 export { OutputSums, summedOutputs } from './output-sums.js';
 export { asymmetricTarget, minTargetDamping, ownTarget } from './target.js';

@@ -17,6 +17,6 @@ export {
   type OpenDevices,
   openDevices,
 } from './open-devices.js';
-export type { AttentionOptions, ExpertGroups, TwinOptions } from './operations.js';
+export type { AttentionOptions, ExpertGroups, TwinOptions } from './operation-options.js';
 export type { DescendOptions, GridOptions, SweepOptions } from './quantization-operations.js';
 export { Tensor, takeFloat64 } from './tensor.js';

@@ -13,74 +13,17 @@ import {
   type OperandType,
   type Precision,
   type Scoring,
-  type WeightLayout,
 } from '../native.js';
 import type { Device } from './device.js';
+import type {
+  AttentionOptions,
+  ChooseExpertsOptions,
+  ClampedSwigluOptions,
+  MatmulOptions,
+  TwinOptions,
+} from './operation-options.js';
 import { Scopes } from './scope.js';
 import { Tensor } from './tensor.js';
-
-export interface MatmulOptions {
-  /** [out] float32. */
-  readonly bias?: Tensor | undefined;
-  /** [n, out] float32, added after the activation. */
-  readonly residual?: Tensor | undefined;
-  /** Default 'none'. */
-  readonly activation?: Activation;
-  /** 'out_in' (default): weight [out, in]; 'in_out': weight [in, out]. */
-  readonly layout?: WeightLayout;
-  /** Of the result; default 'float32'. */
-  readonly dtype?: OperandType | undefined;
-}
-
-export interface AttentionOptions {
-  /** Tokens per sequence; rows are whole sequences. */
-  readonly sequence: number;
-  readonly heads: number;
-  /** Default: as many as heads. */
-  readonly keyValueHeads?: number;
-  /** What query·key is multiplied by. */
-  readonly scale: number;
-  /** Cap of tanh soft-capping; 0 (default) for none. */
-  readonly softcap?: number;
-  /** Tokens a query sees including itself; 0 (default) for all. */
-  readonly window?: number;
-  /** Default true. */
-  readonly causal?: boolean;
-  /** [heads] float32. */
-  readonly alibiSlopes?: Tensor | undefined;
-  /** [windows·heads·sequence, sequence] float32 on scores: sequence i has that of window i mod windows. */
-  readonly bias?: Tensor | undefined;
-  /** Of the result; default 'float32'. */
-  readonly dtype?: OperandType | undefined;
-}
-
-/** Runs of as many experts each, of which the best are chosen first. */
-export interface ExpertGroups {
-  readonly count: number;
-  readonly kept: number;
-  /** A group is worth the sum of so many of its largest choice values, 1 or 2. */
-  readonly best: number;
-}
-
-export interface ChooseExpertsOptions {
-  /** Of experts that are chosen. */
-  readonly count: number;
-  readonly scoring: Scoring;
-  /** [e] float32. */
-  readonly bias?: Tensor | undefined;
-  /** Absent where all experts are one group. */
-  readonly groups?: ExpertGroups | undefined;
-}
-
-/** Two uniform quantizers that meet at a threshold; see TwinQuantizeParams. */
-export interface TwinOptions {
-  readonly threshold: number;
-  readonly lowScale: number;
-  readonly lowMin: number;
-  readonly lowMax: number;
-  readonly highScale: number;
-  readonly highMax: number;
-}
 
 /** The device's error as BallastError. */
 export function translate(error: unknown): unknown {
@@ -181,6 +124,7 @@ export abstract class Operations {
         value.handle,
         options.alibiSlopes?.handle,
         options.bias?.handle,
+        options.sinks?.handle,
         {
           sequence: options.sequence,
           heads: options.heads,
@@ -271,6 +215,15 @@ export abstract class Operations {
     );
   }
 
+  /**
+   * [n, c]: (u + 1)·g·σ(slope·g) of gates g and what they multiply, u, side by side in x [n, 2c], g at most `limit` and u
+   * within ±limit.
+   */
+  clampedSwiglu(x: Tensor, options: ClampedSwigluOptions): Tensor {
+    const { slope, limit, dtype = 'float32' } = options;
+    return this.make(() => native().clampedSwiglu(this.native, x.handle, { slope, limit, dtype }));
+  }
+
   /** sum[t] += weights[t, j]·y[i] in place, for slots[i] = t·k + j: [m] int32, each of another token t. */
   addExpert(sum: Tensor, y: Tensor, slots: Tensor, weights: Tensor): void {
     this.call(() =>
@@ -326,14 +279,16 @@ export abstract class Operations {
 
   /** Scores [batch·heads·sequence, sequence] → probabilities. */
   softmax(scores: Tensor, options: AttentionOptions): Tensor {
-    const { heads, softcap = 0, window = 0, causal = true, alibiSlopes, bias } = options;
+    const { heads, softcap = 0, window = 0, causal = true, alibiSlopes, bias, sinks } = options;
     return this.make(() =>
-      native().softmax(this.native, scores.handle, alibiSlopes?.handle, bias?.handle, {
-        heads,
-        softcap,
-        window,
-        causal,
-      }),
+      native().softmax(
+        this.native,
+        scores.handle,
+        alibiSlopes?.handle,
+        bias?.handle,
+        sinks?.handle,
+        { heads, softcap, window, causal },
+      ),
     );
   }
 

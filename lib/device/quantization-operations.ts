@@ -121,6 +121,16 @@ export abstract class QuantizationOperations extends Operations {
   }
 
   /**
+   * Codes of float4_e2m1, two in a byte of [out, in / 2] uint8, times 2^(scale − 127) of the scales, uint8, of their blocks
+   * of 32.
+   */
+  dequantizeFloat4(codes: Tensor, scales: Tensor, dtype: DType): Tensor {
+    return this.make(() =>
+      native().dequantizeFloat4(this.native, codes.handle, scales.handle, dtype),
+    );
+  }
+
+  /**
    * Codes [out, in] uint8 of 1 to 8 `bits` as words [out, ⌈in·bits / 32⌉] int32: code i of a row takes bits
    * i·bits … (i + 1)·bits − 1 of a stream, the lowest first; the last word is filled up with zeros.
    */

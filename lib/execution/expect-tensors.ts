@@ -25,6 +25,19 @@ export function expectTensors(checkpoint: Checkpoint, model: BlockModel): void {
       expectTensor(checkpoint, `${block}.${linear.name}.bias`, [linear.outChannels]);
     }
   }
+  expectOwners(checkpoint);
+}
+
+/** Weights in MXFP4 are those of experts alone, and read an expert at a time. */
+function expectOwners({ tensors }: Checkpoint): void {
+  for (const { name, file, float4, shape } of tensors.values()) {
+    if (float4 === undefined || shape.length === 2) continue;
+    throw new BallastError(
+      'ERR_CHECKPOINT',
+      `Expected every MXFP4 weight to be of experts in a block but ${name} in ${file} is in none; config.json belongs to ` +
+        'another model.',
+    );
+  }
 }
 
 function storedShape({ inChannels, outChannels, layout }: LinearSpec): number[] {

@@ -61,7 +61,7 @@ export function readByUsAlone(
   ];
 }
 
-/** No client adds a bias to what experts give. */
+/** No client adds a bias to what experts give, where they have none of their own. */
 function mayHoldBias({ holdsAnyBias }: ExportFormat, spec: LinearSpec): boolean {
   const { bias, biasByConfig, stage } = spec;
   return bias || biasByConfig === true || (holdsAnyBias === true && stage === undefined);

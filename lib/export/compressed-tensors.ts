@@ -119,7 +119,14 @@ function expectGrid({ actOrder, staticGroups }: Grid): void {
 }
 
 function expectModel(model: BlockModel, _config: Config, { symmetric, actOrder }: Grid): void {
-  const { modelType, linears } = model;
+  const { modelType, linears, joinsParts } = model;
+  if (joinsParts) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected experts that clients read packed for format compressed-tensors but those of ${modelType} are one tensor, which ` +
+        'they read as floats alone; use format huggingface.',
+    );
+  }
   // Clients put the codes of all experts together and leave zero points and orders of columns behind.
   if (hasExperts(model) && (!symmetric || actOrder)) {
     throw new BallastError(

@@ -113,12 +113,12 @@ export async function convert(conversion: Conversion): Promise<number> {
 
 /** Where tensors that are no linears come from: the result, or the run's source where it is in no safetensors. */
 async function restOfModel(
-  { model: { modelType } }: OpenedResult,
+  { model: { modelType, parts = [] } }: OpenedResult,
   { directory, fetching }: Conversion,
   report: Readonly<Record<string, unknown>>,
 ): Promise<Checkpoint> {
   try {
-    return await Checkpoint.open(directory);
+    return (await Checkpoint.open(directory)).takenApart(parts);
   } catch (error) {
     const { model, fingerprint } = report;
     if (!(error instanceof BallastError) || typeof model !== 'string') throw error;

@@ -75,7 +75,7 @@ async function executedWeights(
   model: BlockModel,
 ): Promise<TensorInfo[]> {
   if (findFormat(format).plain !== true) return [];
-  const checkpoint = await Checkpoint.open(directory);
+  const checkpoint = (await Checkpoint.open(directory)).takenApart(model.parts ?? []);
   return Array.from({ length: model.blocks }, (_, block) =>
     shapeOf(model, block).linears.map(({ name }) =>
       checkpoint.tensor(`${model.blockName(block)}.${name}.weight`),

@@ -11,7 +11,8 @@ export async function openLayoutReader(
   { device, directory, model, grid }: ReadInput,
   layout: LinearLayout,
 ): Promise<ExportReader> {
-  const checkpoint = await Checkpoint.open(directory);
+  const stored = await Checkpoint.open(directory);
+  const checkpoint = stored.takenApart(model.parts ?? []);
   return {
     tensor: (name, dtype) =>
       loadTensor(device, checkpoint, name, dtype === undefined ? {} : { dtype }),

@@ -13,6 +13,7 @@ import { biasDtype } from './bias-dtype.js';
 import { bytesOfMade, bytesOfTensor } from './bytes.js';
 import { holdsBias, resultConfig } from './capabilities.js';
 import type { ExportedBlock, ExportedLinear, ExportInput, ExportWriter } from './format.js';
+import { joinParts } from './joined-parts.js';
 import type { LinearLayout, LinearPlace } from './safetensors-layout.js';
 
 class LayoutWriter implements ExportWriter {
@@ -141,7 +142,8 @@ export async function openLayoutWriter(
       planned.add(place.name);
     }
   }
-  const writer = await SafetensorsWriter.create(input.output.path, plan, { maxShardBytes });
+  const joined = joinParts(plan, input.model);
+  const writer = await SafetensorsWriter.create(input.output.path, joined, { maxShardBytes });
   return new LayoutWriter(input, layout, places, writer, remaining);
 }
 

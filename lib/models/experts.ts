@@ -2,11 +2,10 @@
 // are added as they are weighed; some models have one besides, through which all tokens go. Experts are linears as all
 // others; the router, a small matrix whose choice decides everything, stays float.
 
-import type { TensorPart } from '../checkpoint/checkpoint.js';
 import type { Activation, Device, ExpertGroups, Tensor } from '../device/index.js';
 import { gateTimesUp } from './gated-mlp.js';
 import { hold } from './hold.js';
-import { linear, withoutBias } from './linear-bias.js';
+import { type LinearBias, linear, withoutBias } from './linear-bias.js';
 import type { BlockContext, Linear, LinearSpec } from './model.js';
 import { once } from './once.js';
 import type { Weights } from './weights.js';
@@ -20,8 +19,11 @@ export interface Experts {
   /** Channels inside an expert. */
   readonly size: number;
   readonly activation: Activation;
-  /** The router's tensors, by their names inside the block; see `chooseExperts` for what the bias is for. */
-  readonly router: { readonly weight: string; readonly bias?: string };
+  /**
+   * The router's tensors, by their names inside the block; see `chooseExperts` for what the bias is for. That of logits is
+   * added to them.
+   */
+  readonly router: { readonly weight: string; readonly bias?: string; readonly logitBias?: string };
   /** Whether the bias is stored as a row, [1, count]. */
   readonly biasIsRow?: true;
   /** What scores become of logits, and whether those of the chosen are divided by their sum. */
@@ -32,7 +34,21 @@ export interface Experts {
   /** What weights of the chosen are multiplied by. */
   readonly scale: number;
   readonly names: ExpertNames;
+  /** Where gates and what they multiply are made otherwise; `activation` is then of no use. */
+  readonly paired?: PairedGates;
   readonly shared?: SharedExpert | undefined;
+}
+
+/**
+ * One linear gives gates and what they multiply in turns, for `clampedSwiglu`. Weights of all experts are one tensor
+ * [experts, in, out], and biases one [experts, out].
+ */
+export interface PairedGates {
+  /** The linear's name in an expert. */
+  readonly name: string;
+  readonly biases: LinearBias;
+  readonly slope: number;
+  readonly limit: number;
 }
 
 interface ExpertNames {
@@ -74,42 +90,27 @@ function expertsOf({ count, size, names, shared }: Experts): Expert[] {
   return shared === undefined ? routed : [...routed, { prefix: shared.name, size: shared.size }];
 }
 
-/** What each expert has of tensors that hold those of all, [experts, out, in], and of gate and up as one. */
-export function fusedExpertParts(
-  block: string,
-  { count, size, names }: Experts,
-  hiddenSize: number,
-) {
-  const list = `${block}.${names.list}`;
-  const part = (source: string, expert: number, name: string, firstRow: number, rows: number) => ({
-    name: `${list}.${expert}.${name}.weight`,
-    source: `${list}.${source}`,
-    firstRow,
-    rows,
-  });
-  return Array.from({ length: count }, (_, i): TensorPart[] => [
-    part('gate_up_proj', i, names.gate, 2 * i * size, size),
-    part('gate_up_proj', i, names.up, (2 * i + 1) * size, size),
-    part('down_proj', i, names.down, i * hiddenSize, hiddenSize),
-  ]).flat();
-}
-
 /** In order of execution: what reads hidden states, of all experts, then what gives them. */
 export function expertLinears(experts: Experts, hiddenSize: number): LinearSpec[] {
-  const { names } = experts;
+  const { names, paired } = experts;
   const all = expertsOf(experts);
+  const form = { ...(paired && { layout: 'in_out' as const }) };
   const spec = (
     stage: string,
     { prefix, routed }: Expert,
     part: string,
     sizes: [number, number],
   ) => {
-    const own = linear(`${prefix}.${part}`, ...sizes, withoutBias);
-    return { ...own, stage, expert: prefix, ...(routed && { routed }) };
+    const own = linear(`${prefix}.${part}`, ...sizes, paired?.biases ?? withoutBias);
+    return { ...own, ...form, stage, expert: prefix, ...(routed && { routed }) };
   };
+  const into = ({ size }: Expert): [string, number][] =>
+    paired === undefined
+      ? [names.gate, names.up].map((part) => [part, size])
+      : [[paired.name, 2 * size]];
   const first = all.flatMap((expert) =>
-    [names.gate, names.up].map((part) =>
-      spec('into experts', expert, part, [hiddenSize, expert.size]),
+    into(expert).map(([part, channels]) =>
+      spec('into experts', expert, part, [hiddenSize, channels]),
     ),
   );
   const last = all.map((expert) =>
@@ -126,6 +127,7 @@ export function expertTensors(
   return {
     [router.weight]: [count, hiddenSize],
     ...(router.bias !== undefined && { [router.bias]: biasIsRow ? [1, count] : [count] }),
+    ...(router.logitBias !== undefined && { [router.logitBias]: [count] }),
     ...(shared?.gate !== undefined && { [shared.gate]: [1, hiddenSize] }),
   };
 }
@@ -139,9 +141,11 @@ export function expertMlp(
   context: BlockContext,
 ): Tensor {
   const { count, perToken, router, scoring, normalized, groups, scale, names, shared } = experts;
-  const { device, route } = context;
+  const { paired } = experts;
+  const { device, route, operands } = context;
   if (route === undefined) throw new RangeError('A block with experts is run with routes.');
-  const logits = device.matmul(g, weights.get(router.weight));
+  const logitBias = router.logitBias === undefined ? undefined : weights.get(router.logitBias);
+  const logits = device.matmul(g, weights.get(router.weight), { bias: logitBias });
   const { chosen, slots, tokens, starts } = route(() => {
     const stored = router.bias === undefined ? undefined : weights.get(router.bias);
     const bias = stored && device.reshape(stored, [count]);
@@ -161,6 +165,10 @@ export function expertMlp(
     hold(context, `inner of ${prefix}`, () => {
       const x =
         i < count ? device.sliceRows(gathered(), startOf(i) - begin, startOf(i + 1) - begin) : g;
+      if (paired !== undefined) {
+        const pairs = call(`${prefix}.${paired.name}`, x);
+        return device.clampedSwiglu(pairs, { ...paired, dtype: operands });
+      }
       const own = { gate: `${prefix}.${names.gate}`, up: `${prefix}.${names.up}` };
       return gateTimesUp(call, own, x, experts.activation, context);
     });

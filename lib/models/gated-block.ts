@@ -12,7 +12,7 @@ import { linearAttention, linearAttentionOutput } from './linear-attention.js';
 import type { BlockContext, LanguageModel, Linear } from './model.js';
 import { decoderNorm, plainNorm } from './norms.js';
 import { once } from './once.js';
-import { rotaryAttention } from './rotary-attention.js';
+import { rotaryAttention, sinkTensor } from './rotary-attention.js';
 
 const usualNames = { gate: 'mlp.gate_proj', up: 'mlp.up_proj' };
 
@@ -86,6 +86,7 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
         {
           rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
           window: windows[index] ?? 0,
+          sinks: decoder.sinks && weights.get(sinkTensor),
           prepare: normed,
         },
       );

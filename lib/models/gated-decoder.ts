@@ -4,7 +4,8 @@
 
 import type { Activation } from '../device/index.js';
 import type { AttentionShape } from './attention-shape.js';
-import { type Experts, fusedExpertParts } from './experts.js';
+import { fusedExpertParts, pairedExpertParts } from './expert-parts.js';
+import type { Experts } from './experts.js';
 import { gatedBlock, scaled } from './gated-block.js';
 import { gatedShapes, mixtureOf } from './gated-shape.js';
 import type { LatentShape } from './latent-attention.js';
@@ -41,6 +42,8 @@ export interface GatedDecoder {
   readonly rotary: Rotary;
   /** Of each block, where not all turn alike; undefined for one that does not turn. */
   readonly rotaries?: readonly (Rotary | undefined)[];
+  /** Whether each head has one more score, of no key, that takes its share of a softmax's sum. */
+  readonly sinks?: true;
   /** What query·key is multiplied by. */
   readonly scale: number;
   /** Tokens that each block's attention sees; 0 for all. */
@@ -124,6 +127,7 @@ export function gatedDecoder(
     ...shapes,
     decoder,
     ...(parts.length > 0 && { parts }),
+    ...(decoder.mixture?.paired && { joinsParts: true }),
     embedTensors: [embedding],
     headTensors,
     outerShapes: {
@@ -156,7 +160,12 @@ function partsOf(
 ) {
   return Array.from({ length: decoder.blocks }, (_, index) => {
     const experts = mixtureOf(decoder, index);
-    const parts = experts && fusedExpertParts(blockName(index), experts, decoder.shape.hiddenSize);
-    return parts?.filter(({ source }) => tensors.has(source)) ?? [];
+    if (experts === undefined) return [];
+    const { hiddenSize } = decoder.shape;
+    if (experts.paired) {
+      return pairedExpertParts(blockName(index), experts, experts.paired, hiddenSize);
+    }
+    const parts = fusedExpertParts(blockName(index), experts, hiddenSize);
+    return parts.filter(({ source }) => tensors.has(source));
   }).flat();
 }

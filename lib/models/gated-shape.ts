@@ -12,7 +12,7 @@ import {
 import { linear, linearSlot } from './linear-bias.js';
 import type { BlockShape, FoldSlot, LinearSpec } from './model.js';
 import { decoderNormTensors } from './norms.js';
-import { projections } from './rotary-attention.js';
+import { projections, sinkTensor } from './rotary-attention.js';
 
 type Shapes = Omit<BlockShape, 'slots'> & {
   readonly shapes?: readonly BlockShape[];
@@ -72,7 +72,7 @@ function shapeOfKind(
   recurrent: LinearAttention | undefined,
   attention: Attention,
 ): Shapes {
-  const { shape, norm, norms, queryKeyNorms, residualScale, latent, blockScale } = decoder;
+  const { shape, norm, norms, queryKeyNorms, residualScale, latent, sinks, blockScale } = decoder;
   const linears = [
     ...(recurrent ? linearAttentionLinears(recurrent) : attentionSpecs(decoder, attention)),
     ...(experts ? expertLinears(experts, shape.hiddenSize) : mlpSpecs(decoder)),
@@ -88,6 +88,7 @@ function shapeOfKind(
   const hasHeadNorms = recurrent === undefined && queryKeyNorms !== 'none';
   const tensorShapes = {
     ...(recurrent ? linearAttentionTensors(recurrent) : latent && latentTensors(latent)),
+    ...(sinks && { [sinkTensor]: [shape.heads] }),
     ...(experts && expertTensors(experts, shape.hiddenSize)),
     ...(blockScale !== undefined && { [blockScale]: [1] }),
   };

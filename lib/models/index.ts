@@ -13,6 +13,7 @@ export {
   type HoldPoint,
   hasExperts,
   type ImageShape,
+  joinedParts,
   type LanguageModel,
   type Linear,
   type LinearSpec,

@@ -60,12 +60,15 @@ export function readGatedDecoder(
   };
 }
 
-/** Biases where fields say so: `attention_bias`, and `mlp_bias` where the architecture has that too. */
+/**
+ * Biases where fields say so: `attention_bias`, whose default is `attention`, and `mlp_bias` where the architecture has that
+ * too.
+ */
 export function readBiases(
   reader: ConfigReader,
-  { mlp }: { readonly mlp: boolean },
+  { mlp, attention: fallback = false }: { readonly mlp: boolean; readonly attention?: boolean },
 ): Pick<GatedDecoder, 'biases' | 'biasFields'> {
-  const attention = biasByConfig(reader, 'attention_bias');
+  const attention = biasByConfig(reader, 'attention_bias', fallback);
   return {
     biases: {
       projections: attention,

@@ -23,6 +23,7 @@ import { glm4Moe } from './architectures/glm4-moe.js';
 import { glm4MoeLite } from './architectures/glm4-moe-lite.js';
 import { gptBigcode } from './architectures/gpt-bigcode.js';
 import { gptNeox } from './architectures/gpt-neox.js';
+import { gptOss } from './architectures/gpt-oss.js';
 import { gpt2 } from './architectures/gpt2.js';
 import { granite } from './architectures/granite.js';
 import { helium } from './architectures/helium.js';
@@ -93,6 +94,7 @@ export const architectures: readonly Architecture[] = [
   gpt2,
   gptBigcode,
   gptNeox,
+  gptOss,
   granite,
   helium,
   kimiK2,

@@ -8,6 +8,9 @@ import { splitColumns, splitHeads } from './fused-projection.js';
 import type { BlockContext, Linear } from './model.js';
 import type { Rotary } from './rotary.js';
 
+/** By its name inside the block. */
+export const sinkTensor = 'self_attn.sinks';
+
 interface RotaryAttention {
   readonly shape: AttentionShape;
   readonly scale: number;
@@ -26,6 +29,8 @@ interface RotaryAttentionCall {
   readonly rotary: Rotary | undefined;
   /** Tokens that a query sees; 0 for all. */
   readonly window?: number;
+  /** See `GatedDecoder.sinks`. */
+  readonly sinks?: Tensor | undefined;
   /** What is done to queries and keys before they turn, and to values. */
   readonly prepare?: (x: Tensor, name: 'q' | 'k' | 'v') => Tensor;
 }
@@ -36,7 +41,7 @@ export function rotaryAttention(
   call: Linear,
   context: BlockContext,
   attention: RotaryAttention,
-  { rotary, window = 0, prepare = (x) => x }: RotaryAttentionCall,
+  { rotary, window = 0, sinks, prepare = (x) => x }: RotaryAttentionCall,
 ): Tensor {
   const { device, operands } = context;
   const {
@@ -68,6 +73,7 @@ export function rotaryAttention(
       scale,
       softcap,
       window,
+      sinks,
     },
   );
   if (gate === undefined) return mixed;

@@ -62,6 +62,7 @@ class Backend : public Memory {
 
   virtual void ChooseExperts(const ChooseExpertsParams&) = 0;
   virtual void ExpertWeights(const ExpertWeightsParams&) = 0;
+  virtual void ClampedSwiglu(const ClampedSwigluParams&) = 0;
   virtual void AddExpert(const AddExpertParams&) = 0;
 
   virtual void CausalConvolution(const CausalConvolutionParams&) = 0;
@@ -78,6 +79,7 @@ class Backend : public Memory {
   virtual void Quantize(const QuantizeParams&) = 0;
   virtual void Dequantize(const DequantizeParams&) = 0;
   virtual void DequantizeFloat8(const DequantizeFloat8Params&) = 0;
+  virtual void DequantizeFloat4(const DequantizeFloat4Params&) = 0;
   virtual void PackCodes(const CodeWordsParams&) = 0;      // makes words
   virtual void UnpackCodes(const CodeWordsParams&) = 0;    // makes codes
   virtual void PackBlocks(const CodeBlocksParams&) = 0;    // makes blocks

@@ -44,6 +44,15 @@ struct ExpertWeightsParams {
   double scale = 1;
 };
 
+// out[t, i] = (u + 1) · g · σ(slope·g), with g = min(x[t, 2i], limit) and u = x[t, 2i + 1] within
+// ±limit: what the last linear of an expert of gpt-oss reads (arXiv 2508.10925). A NaN stays one.
+struct ClampedSwigluParams {
+  View x;    // [m, 2c] float32
+  View out;  // [m, c] operand type
+  double slope = 1.702;
+  double limit = 7;
+};
+
 // sum[t] += weights[t, j] · y[i] for slots[i] = t·k + j: row i of y is what the j-th expert of
 // token t gave. No token may occur twice, so that rows can be added side by side.
 struct AddExpertParams {

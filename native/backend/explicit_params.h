@@ -26,12 +26,13 @@ struct HeadProductParams {
   Precision precision = Precision::kFloat32;
 };
 
-// out = softmax over each row of scores, capped, biased and masked as AttentionParams says; 0 where
-// masked.
+// out = softmax over each row of scores, capped, biased and masked as AttentionParams says, sinks
+// in its sum; 0 where masked.
 struct SoftmaxParams {
   View scores;
   View alibi_slopes;  // optional [heads] float32
   View bias;          // optional [windows·heads·T, T] float32
+  View sinks;         // optional [heads] float32
   View out;           // may alias scores
   std::int64_t heads = 0;
   double softcap = 0;

@@ -39,14 +39,17 @@ struct MatmulParams {
 // Query head h reads key/value head h / (heads / key_value_heads).
 // score = scale·q·k, then softcap·tanh(score/softcap) if softcap > 0, then + slope_h·(key − query)
 // with alibi, then + bias[b mod windows, h, query, key] for sequence b; masked where key > query
-// (causal) or query − key >= window (window > 0). With kBFloat16 q, k, the weights
-// exp(score − largest so far) and v are rounded to bfloat16, as for any product.
+// (causal) or query − key >= window (window > 0). Weights are a softmax over the keys and, with
+// sinks, one more score of the head whose value is zero: it takes its share of their sum (arXiv
+// 2309.17453, section 3.3). With kBFloat16 q, k, the weights exp(score − largest so far) and v are
+// rounded to bfloat16, as for any product.
 struct AttentionParams {
   View query;         // [batch·sequence, heads·head_size] float32
   View key;           // [batch·sequence, key_value_heads·head_size]
   View value;         // like key
   View alibi_slopes;  // optional [heads] float32
   View bias;          // optional [windows·heads·sequence, sequence] float32
+  View sinks;         // optional [heads] float32
   View out;           // shape of query, operand type
   std::int64_t sequence = 0;
   std::int64_t heads = 0;
@@ -147,6 +150,18 @@ struct DequantizeFloat8Params {
   std::int64_t block_rows = 1;
   std::int64_t block_columns = 1;
   std::int64_t first_row = 0;
+};
+
+// Weights that are stored as MXFP4, float4_e2m1 in blocks of 32 along a row: out = value(code) ·
+// 2^(scale − 127), in float32, rounded to out's dtype; a scale of 255 is NaN. Of a byte's two codes
+// the low one is first. A code is a sign and one of 0, ½, 1, 1½, 2, 3, 4, 6 (source: OCP
+// Microscaling Formats Specification, 1.0).
+struct DequantizeFloat4Params {
+  static constexpr std::int64_t kValues = 32;
+
+  View codes;   // [out, in / 2] uint8
+  View scales;  // [out, in / 32] uint8
+  View out;     // [out, in] weight type
 };
 
 // Codes of 1 to 8 bits and the words that hold a row of them: code i takes bits i·b … i·b + b − 1

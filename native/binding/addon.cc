@@ -167,6 +167,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<CrossEntropy>(exports, "crossEntropy");
   Define<ChooseExperts>(exports, "chooseExperts");
   Define<ExpertWeights>(exports, "expertWeights");
+  Define<ClampedSwiglu>(exports, "clampedSwiglu");
   Define<AddExpert>(exports, "addExpert");
   Define<CausalConvolution>(exports, "causalConvolution");
   Define<GatedDeltaRule>(exports, "gatedDeltaRule");
@@ -179,6 +180,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<Quantize>(exports, "quantize");
   Define<Dequantize>(exports, "dequantize");
   Define<DequantizeFloat8>(exports, "dequantizeFloat8");
+  Define<DequantizeFloat4>(exports, "dequantizeFloat4");
   Define<PackCodes>(exports, "packCodes");
   Define<UnpackCodes>(exports, "unpackCodes");
   Define<PackBlocks>(exports, "packBlocks");

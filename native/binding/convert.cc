@@ -183,6 +183,14 @@ ExpertWeightsOptions FromJs(const Napi::Value& value, As<ExpertWeightsOptions>) 
   return options;
 }
 
+ClampedSwigluOptions FromJs(const Napi::Value& value, As<ClampedSwigluOptions>) {
+  ClampedSwigluOptions options;
+  Field(value, "slope", options.slope);
+  Field(value, "limit", options.limit);
+  Field(value, "dtype", options.dtype);
+  return options;
+}
+
 CausalConvolutionOptions FromJs(const Napi::Value& value, As<CausalConvolutionOptions>) {
   CausalConvolutionOptions options;
   Field(value, "sequence", options.sequence);

@@ -44,6 +44,7 @@ AttentionOptions FromJs(const Napi::Value& value, As<AttentionOptions>);
 RopeOptions FromJs(const Napi::Value& value, As<RopeOptions>);
 ChooseExpertsOptions FromJs(const Napi::Value& value, As<ChooseExpertsOptions>);
 ExpertWeightsOptions FromJs(const Napi::Value& value, As<ExpertWeightsOptions>);
+ClampedSwigluOptions FromJs(const Napi::Value& value, As<ClampedSwigluOptions>);
 CausalConvolutionOptions FromJs(const Napi::Value& value, As<CausalConvolutionOptions>);
 GatedDeltaRuleOptions FromJs(const Napi::Value& value, As<GatedDeltaRuleOptions>);
 MomentOptions FromJs(const Napi::Value& value, As<MomentOptions>);

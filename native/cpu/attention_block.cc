@@ -29,14 +29,18 @@ void AttentionBlock::Run(std::int64_t sequence, std::int64_t head, std::int64_t 
   const AttentionParams& p = params_;
   const std::int64_t stride = p.query.cols();
   const std::int64_t offset = (sequence * p.sequence + first) * stride + head * heads_.head_size();
-  head_ = head;
   first_ = first;
   rows_ = std::min(most_rows_, p.sequence - first);
   bias_row_ = p.bias.empty() ? 0 : (sequence * p.heads + head) * p.sequence % p.bias.rows();
   PackQueries(p.query.f32() + offset);
   std::fill_n(out_.data(), padded_head_ * most_rows_, 0.0f);
-  std::fill_n(largest_.data(), most_rows_, -FLT_MAX);
-  std::fill_n(sums_.data(), most_rows_, 0.0f);
+  slope_ = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head];
+  only_scales_ = p.scale > 0 && p.softcap <= 0 && slope_ == 0 && p.bias.empty();
+  // A sink is a key that all have seen, whose value is zero.
+  const bool has_sink = !p.sinks.empty();
+  const auto unit = static_cast<float>(only_scales_ ? p.scale : 1);
+  std::fill_n(largest_.data(), most_rows_, has_sink ? p.sinks.f32()[head] / unit : -FLT_MAX);
+  std::fill_n(sums_.data(), most_rows_, has_sink ? 1.0f : 0.0f);
   const std::int64_t from = p.window > 0 ? std::max<std::int64_t>(first - p.window + 1, 0) : 0;
   const std::int64_t to = p.causal ? first + rows_ : p.sequence;
   const std::int64_t tile_keys = heads_.tile_keys();
@@ -123,7 +127,8 @@ void AttentionBlock::Weigh(std::int64_t panel, PackedHeads::Part keys) {
                        .bias_stride = p.sequence,
                        .scale = static_cast<float>(p.scale),
                        .softcap = static_cast<float>(p.softcap),
-                       .slope = p.alibi_slopes.empty() ? 0.0f : p.alibi_slopes.f32()[head_],
+                       .slope = slope_,
+                       .only_scales = only_scales_,
                        .rounded = p.precision == Precision::kBFloat16,
                        .weights = reinterpret_cast<float*>(weights),
                        .words = gemm_.panel_bytes(seen_[panel]) / (gemm_.panel_columns * 4),

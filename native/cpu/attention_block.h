@@ -51,7 +51,8 @@ class AttentionBlock {
   Scratch<float> largest_;           // [most_rows]
   Scratch<float> sums_;              // [most_rows]
   Scratch<float> result_;            // [a panel's queries, padded_head]
-  std::int64_t head_ = 0;
+  float slope_ = 0;                  // of alibi
+  bool only_scales_ = false;
   std::int64_t first_ = 0;  // position of the first query
   std::int64_t rows_ = 0;
   std::int64_t bias_row_ = 0;       // of the sequence's first query

@@ -19,6 +19,7 @@
 #include "native/cpu/experts.h"
 #include "native/cpu/explicit_attention.h"
 #include "native/cpu/factorize.h"
+#include "native/cpu/float4.h"
 #include "native/cpu/float8.h"
 #include "native/cpu/gptq.h"
 #include "native/cpu/gradients.h"
@@ -129,6 +130,7 @@ class CpuBackend final : public Backend {
 
   void ChooseExperts(const ChooseExpertsParams& p) override { cpu::ChooseExperts(context_, p); }
   void ExpertWeights(const ExpertWeightsParams& p) override { cpu::ExpertWeights(context_, p); }
+  void ClampedSwiglu(const ClampedSwigluParams& p) override { cpu::ClampedSwiglu(context_, p); }
   void AddExpert(const AddExpertParams& p) override { cpu::AddExpert(context_, p); }
   void CausalConvolution(const CausalConvolutionParams& p) override {
     cpu::CausalConvolution(context_, p);
@@ -147,6 +149,9 @@ class CpuBackend final : public Backend {
   void Dequantize(const DequantizeParams& p) override { cpu::Dequantize(context_, p); }
   void DequantizeFloat8(const DequantizeFloat8Params& p) override {
     cpu::DequantizeFloat8(context_, p);
+  }
+  void DequantizeFloat4(const DequantizeFloat4Params& p) override {
+    cpu::DequantizeFloat4(context_, p);
   }
   void PackCodes(const CodeWordsParams& p) override { cpu::PackCodes(context_, p); }
   void UnpackCodes(const CodeWordsParams& p) override { cpu::UnpackCodes(context_, p); }

@@ -141,6 +141,15 @@ void ExpertWeights(const Context& context, const ExpertWeightsParams& p) {
              [&](std::int64_t row) { WeighRow(p, row); });
 }
 
+void ClampedSwiglu(const Context& context, const ClampedSwigluParams& p) {
+  const std::int64_t channels = p.out.cols();
+  const auto slope = static_cast<float>(p.slope);
+  const auto limit = static_cast<float>(p.limit);
+  MakeRows(context, p.out, RowsOfTask(2 * channels), [&](std::int64_t row, float* out) {
+    context.kernels.row.clamped_swiglu(p.x.f32() + row * 2 * channels, slope, limit, channels, out);
+  });
+}
+
 void AddExpert(const Context& context, const AddExpertParams& p) {
   const std::int64_t channels = p.sum.cols(), count = p.weights.cols();
   CheckIndex("slots", p.slots, p.weights.shape.elements());

@@ -8,6 +8,7 @@ namespace ballast::cpu {
 
 void ChooseExperts(const Context& context, const ChooseExpertsParams& params);
 void ExpertWeights(const Context& context, const ExpertWeightsParams& params);
+void ClampedSwiglu(const Context& context, const ClampedSwigluParams& params);
 void AddExpert(const Context& context, const AddExpertParams& params);
 
 }  // namespace ballast::cpu

@@ -101,7 +101,8 @@ void Softmax(const Context& context, const SoftmaxParams& p) {
       kernels.add(scores + begin, bias + begin, seen, out + begin);
       scores = out;
     }
-    kernels.softmax(scores + begin, seen, out + begin);
+    kernels.softmax(scores + begin, seen, p.sinks.empty() ? nullptr : p.sinks.f32() + head,
+                    out + begin);
     std::fill(out, out + begin, 0.0f);
     std::fill(out + end, out + sequence, 0.0f);
   });

@@ -64,6 +64,21 @@ Tensor ExpertWeights(Device& device, const Tensor& logits, const Tensor& chosen,
   return out;
 }
 
+Tensor ClampedSwiglu(Device& device, const Tensor& x, const ClampedSwigluOptions& options) {
+  ExpectOperandType("the result", options.dtype);
+  ExpectDType("x", x, DType::kFloat32);
+  ExpectRank("x", x, 2);
+  ExpectThat(x.cols() % 2 == 0,
+             "Expected an even number of channels but received " + std::to_string(x.cols()) + ".");
+  ExpectThat(options.limit > 0, "Expected a limit above 0.");
+  Tensor out = device.Empty(options.dtype, {x.rows(), x.cols() / 2});
+  device.Enqueue([=](Backend& backend) {
+    backend.ClampedSwiglu(
+        {.x = x.Read(), .out = out.Write(), .slope = options.slope, .limit = options.limit});
+  });
+  return out;
+}
+
 void AddExpert(Device& device, const Tensor& sum, const Tensor& y, const Tensor& slots,
                const Tensor& weights) {
   ExpectDType("sum", sum, DType::kFloat32);

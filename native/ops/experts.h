@@ -27,6 +27,14 @@ struct ExpertWeightsOptions {
 Tensor ExpertWeights(Device& device, const Tensor& logits, const Tensor& chosen,
                      const ExpertWeightsOptions& options);
 
+// x [m, 2c] float32 → [m, c] of an operand type.
+struct ClampedSwigluOptions {
+  double slope = 1.702;
+  double limit = 7;
+  DType dtype = DType::kFloat32;
+};
+Tensor ClampedSwiglu(Device& device, const Tensor& x, const ClampedSwigluOptions& options);
+
 // sum [n, c] float32 += weighted rows of y.
 void AddExpert(Device& device, const Tensor& sum, const Tensor& y, const Tensor& slots,
                const Tensor& weights);

@@ -46,7 +46,8 @@ Tensor HeadProduct(Device& device, const Tensor& x, const Tensor& y,
 }
 
 Tensor Softmax(Device& device, const Tensor& scores, const OptionalTensor& alibi_slopes,
-               const OptionalTensor& bias, const SoftmaxOptions& options) {
+               const OptionalTensor& bias, const OptionalTensor& sinks,
+               const SoftmaxOptions& options) {
   ExpectDType("scores", scores, DType::kFloat32);
   ExpectRank("scores", scores, 2);
   ExpectThat(options.heads > 0 && scores.cols() > 0 &&
@@ -54,11 +55,13 @@ Tensor Softmax(Device& device, const Tensor& scores, const OptionalTensor& alibi
              "Expected a row of scores for each sequence, head and query.");
   if (alibi_slopes) ExpectFloat32("alibi slopes", *alibi_slopes, {options.heads});
   if (bias) ExpectScoreBias(*bias, scores.rows(), options.heads, scores.cols());
+  if (sinks) ExpectFloat32("sinks", *sinks, {options.heads});
   Tensor out = device.Empty(DType::kFloat32, scores.shape());
   device.Enqueue([=](Backend& backend) {
     backend.Softmax({.scores = scores.Read(),
                      .alibi_slopes = ReadOptional(alibi_slopes),
                      .bias = ReadOptional(bias),
+                     .sinks = ReadOptional(sinks),
                      .out = out.Write(),
                      .heads = options.heads,
                      .softcap = options.softcap,

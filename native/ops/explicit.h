@@ -26,7 +26,8 @@ struct SoftmaxOptions {
   bool causal = false;
 };
 Tensor Softmax(Device& device, const Tensor& scores, const OptionalTensor& alibi_slopes,
-               const OptionalTensor& bias, const SoftmaxOptions& options);
+               const OptionalTensor& bias, const OptionalTensor& sinks,
+               const SoftmaxOptions& options);
 
 struct TwinOptions {
   double threshold = 0;

@@ -32,7 +32,7 @@ Tensor Matmul(Device& device, const Tensor& x, const Tensor& weight, const Optio
 
 Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const Tensor& value,
                  const OptionalTensor& alibi_slopes, const OptionalTensor& bias,
-                 const AttentionOptions& options) {
+                 const OptionalTensor& sinks, const AttentionOptions& options) {
   ExpectOperandType("the result", options.dtype);
   ExpectDType("query", query, DType::kFloat32);
   ExpectRank("query", query, 2);
@@ -47,6 +47,7 @@ Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const T
   ExpectFloat32("value", value, key.shape());
   if (alibi_slopes) ExpectFloat32("alibi slopes", *alibi_slopes, {options.heads});
   if (bias) ExpectScoreBias(*bias, query.rows() * options.heads, options.heads, options.sequence);
+  if (sinks) ExpectFloat32("sinks", *sinks, {options.heads});
   Tensor out = device.Empty(options.dtype, query.shape());
   device.Enqueue([=](Backend& backend) {
     backend.Attention({.query = query.Read(),
@@ -54,6 +55,7 @@ Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const T
                        .value = value.Read(),
                        .alibi_slopes = ReadOptional(alibi_slopes),
                        .bias = ReadOptional(bias),
+                       .sinks = ReadOptional(sinks),
                        .out = out.Write(),
                        .sequence = options.sequence,
                        .heads = options.heads,

@@ -29,7 +29,7 @@ struct AttentionOptions {
 };
 Tensor Attention(Device& device, const Tensor& query, const Tensor& key, const Tensor& value,
                  const OptionalTensor& alibi_slopes, const OptionalTensor& bias,
-                 const AttentionOptions& options);
+                 const OptionalTensor& sinks, const AttentionOptions& options);
 
 Tensor LayerNorm(Device& device, const Tensor& x, const OptionalTensor& weight,
                  const OptionalTensor& bias, double eps, DType dtype);

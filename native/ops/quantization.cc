@@ -132,6 +132,23 @@ Tensor DequantizeFloat8(Device& device, const Tensor& codes, const Tensor& scale
   return out;
 }
 
+Tensor DequantizeFloat4(Device& device, const Tensor& codes, const Tensor& scales, DType dtype) {
+  ExpectDType("codes", codes, DType::kUint8);
+  ExpectRank("codes", codes, 2);
+  constexpr std::int64_t kBytes = DequantizeFloat4Params::kValues / 2;
+  ExpectThat(codes.cols() % kBytes == 0,
+             "Expected whole blocks of " + std::to_string(DequantizeFloat4Params::kValues) +
+                 " codes, two in a byte, but received " + codes.shape().ToString() + " bytes.");
+  ExpectDType("scales", scales, DType::kUint8);
+  ExpectShape("scales", scales, {codes.rows(), codes.cols() / kBytes});
+  Tensor out = device.Empty(dtype, {codes.rows(), codes.cols() * 2});
+  ExpectWeightType("the dequantized weight", out);
+  device.Enqueue([=](Backend& backend) {
+    backend.DequantizeFloat4({.codes = codes.Read(), .scales = scales.Read(), .out = out.Write()});
+  });
+  return out;
+}
+
 Tensor PackCodes(Device& device, const Tensor& codes, std::int64_t bits) {
   ExpectDType("codes", codes, DType::kUint8);
   ExpectRank("codes", codes, 2);

@@ -30,6 +30,9 @@ Tensor DequantizeFloat8(Device& device, const Tensor& codes, const Tensor& scale
                         std::int64_t block_rows, std::int64_t block_columns, std::int64_t first_row,
                         DType dtype);
 
+// Codes of float4_e2m1, two in a byte of [out, in / 2], times the powers of two of their blocks.
+Tensor DequantizeFloat4(Device& device, const Tensor& codes, const Tensor& scales, DType dtype);
+
 // Codes [out, in] uint8 of 1 to 8 bits as words [out, ceil(in·bits / 32)] int32, and back.
 Tensor PackCodes(Device& device, const Tensor& codes, std::int64_t bits);
 Tensor UnpackCodes(Device& device, const Tensor& words, std::int64_t bits, std::int64_t in);

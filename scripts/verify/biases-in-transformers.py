@@ -33,6 +33,7 @@ FIELDS = {
     "glm4_moe": ["attention_bias"],
     "glm4_moe_lite": ["attention_bias"],
     "gpt_neox": ["attention_bias"],
+    "gpt_oss": ["attention_bias"],
     "granite": ["attention_bias", "mlp_bias"],
     "helium": ["attention_bias", "mlp_bias"],
     "llama": ["attention_bias", "mlp_bias"],
@@ -72,6 +73,13 @@ OTHER_BLOCKS = {
 }
 
 
+def experts_of(tensors: dict) -> list[str]:
+    """Those of experts whose weights are one tensor, by names of their own."""
+    fused = [name for name, tensor in tensors.items() if tensor.ndim == 3 and f"{name}_bias" in tensors]
+    each = [(name.rsplit(".", 1), len(tensors[name])) for name in fused]
+    return [f"{module}.{expert}.{part}" for (module, part), count in each for expert in range(count)]
+
+
 def biases(directory: pathlib.Path) -> dict:
     stored = json.loads((directory / "config.json").read_text())
     model_type = OTHER_NAMES.get(stored["model_type"], stored["model_type"])
@@ -84,7 +92,9 @@ def biases(directory: pathlib.Path) -> dict:
         getattr(transformers, config.architectures[0])(config).save_pretrained(folder)
         tensors = load_file(pathlib.Path(folder) / "model.safetensors")
     names = [name.removesuffix(".bias") for name in tensors if name.endswith(".bias")]
-    linears = [name for name in names if tensors[f"{name}.weight"].ndim == 2]
+    # What chooses experts is never quantized.
+    linears = [name for name in names if tensors[f"{name}.weight"].ndim == 2 and not name.endswith(".router")]
+    linears += experts_of(tensors)
     blocks = OTHER_BLOCKS.get(config.model_type, BLOCKS)
     first = sorted(name for name in linears if any(f".{block}" in f".{name}" for block in blocks))
     return {"fields": fields, "biases": first}

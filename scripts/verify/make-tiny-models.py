@@ -131,6 +131,25 @@ QWEN25_ENCODER = dict(QWEN_ENCODER, hidden_size=8, out_hidden_size=32, fullatt_b
 MROPE = dict(rope_type="default", rope_theta=500.0, mrope_section=[1, 1, 2])
 # Two thirds of heads of 12 channels turn, in pairs of neighbours.
 GLM_ROPE = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=2 / 3)
+# Gates and what they multiply reach the limit.
+GPT_OSS = dict(
+    GATED,
+    intermediate_size=24,
+    head_dim=12,
+    num_local_experts=4,
+    num_experts_per_tok=2,
+    sliding_window=6,
+    swiglu_limit=1.0,
+    rope_parameters=dict(
+        rope_type="yarn",
+        rope_theta=500.0,
+        factor=4.0,
+        beta_fast=4.0,
+        beta_slow=1.0,
+        truncate=False,
+        **CONTEXT,
+    ),
+)
 # Linear attention in one block of three; half of each head turns in the others.
 HYBRID = dict(
     GATED,
@@ -625,6 +644,18 @@ VARIANTS = {
             attention_bias=True,
             n_routed_experts=4,
             routed_scaling_factor=1.5,
+        ),
+    ),
+    "gpt-oss": ("GptOss", GPT_OSS),
+    "gpt-oss-no-biases-windows": (
+        "GptOss",
+        dict(
+            GPT_OSS,
+            intermediate_size=32,
+            attention_bias=False,
+            tie_word_embeddings=True,
+            swiglu_alpha=1.3,
+            layer_types=["full_attention", "sliding_attention"],
         ),
     ),
     "kimi-k2": (

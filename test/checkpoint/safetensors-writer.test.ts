@@ -50,6 +50,25 @@ describe('SafetensorsWriter', () => {
     }
   });
 
+  it('writes a tensor in parts, in any order, and knows it by its own name', async () => {
+    const directory = await modelDirectory({});
+    const parts = ['first', 'second', 'third'];
+    const whole: PlannedTensor = { name: 'whole', dtype: 'float16', shape: [3, 2], parts };
+    const options = { maxShardBytes: 12 };
+    const writer = await SafetensorsWriter.create(directory, [whole, ...plan], options);
+    for (const [i, name] of [...parts.entries()].reverse()) {
+      await writer.write(name, Buffer.alloc(4, 9 - i));
+    }
+    await expect(writer.write('whole', Buffer.alloc(12))).rejects.toThrow("received 'whole'");
+    for (const [name, bytes] of contents) await writer.write(name, bytes);
+    await writer.close();
+    const read = await readBack(directory);
+    expect([...read.keys()].sort()).toEqual(['byte', 'full', 'half', 'whole']);
+    expect(read.get('whole')).toEqual(Buffer.from([9, 9, 9, 9, 8, 8, 8, 8, 7, 7, 7, 7]));
+    const { tensors } = await Checkpoint.open(directory);
+    expect(tensors.get('whole')).toMatchObject({ dtype: 'float16', shape: [3, 2] });
+  });
+
   it('shards by size, with an index', async () => {
     const directory = await modelDirectory({});
     await writeAll(directory, 22);

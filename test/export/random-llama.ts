@@ -10,6 +10,7 @@ import type { Device } from '../../lib/device/index.js';
 import { loadBlock } from '../../lib/execution/index.js';
 import type { ExportedLinear, Grid } from '../../lib/export/format.js';
 import { biasCapability, findFormat, openExport } from '../../lib/export/index.js';
+import { joinParts } from '../../lib/export/joined-parts.js';
 import { readModel, shapeOf } from '../../lib/models/index.js';
 import { gridOptions } from '../../lib/quantizers/quantizer.js';
 
@@ -87,8 +88,9 @@ export async function randomLlama(
   for (let index = 0; index < model.blocks; index++) {
     const block = model.blockName(index);
     const { linears, blockTensors, tensorShapes } = shapeOf(model, index);
-    for (const { name, inChannels, outChannels, bias } of linears) {
-      add(`${block}.${name}.weight`, outChannels, inChannels);
+    for (const { name, inChannels, outChannels, bias, layout } of linears) {
+      const shape = [outChannels, inChannels];
+      add(`${block}.${name}.weight`, ...(layout === 'in_out' ? shape.reverse() : shape));
       if (bias) add(`${block}.${name}.bias`, outChannels);
     }
     const sizeOf = (name: string) => {
@@ -106,7 +108,10 @@ export async function randomLlama(
   }
   const writer = await SafetensorsWriter.create(
     directory,
-    plan.map((tensor) => ({ ...tensor, dtype })),
+    joinParts(
+      plan.map((tensor) => ({ ...tensor, dtype })),
+      model,
+    ),
   );
   for (const [seed, { name, shape }] of plan.entries()) {
     const elements = shape.reduce((product, extent) => product * extent, 1);

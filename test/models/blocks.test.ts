@@ -20,6 +20,7 @@ import {
   largestDifference,
   logitsOf,
   openModel,
+  readAs,
   routeOf,
   variants,
 } from './tiny.js';
@@ -44,7 +45,7 @@ interface Subject {
 async function open(variant: string, index = 1): Promise<Subject> {
   const checkpoint = await Checkpoint.open(directoryOf(variant));
   const model = openModel(checkpoint);
-  const block = await loadBlock(device, checkpoint, model, index);
+  const block = await loadBlock(device, readAs(model, checkpoint), model, index);
   const rows = 2 * sequence;
   const values = Float32Array.from({ length: rows * model.hiddenSize }, (_, i) => Math.sin(7 * i));
   const x = device.upload('float32', [rows, model.hiddenSize], values);

@@ -20,7 +20,7 @@ import {
   visionArchitectures,
 } from '../../lib/models/index.js';
 import * as vision from '../vision/fixtures.js';
-import { type Config, directoryOf, variants } from './tiny.js';
+import { type Config, directoryOf, readAs, variants } from './tiny.js';
 
 const directories = [
   ...variants.map(directoryOf),
@@ -105,7 +105,7 @@ function damaged(source: Checkpoint, name: string, how: 'absent' | 'short'): Che
 /** Runs one sample through the whole model. */
 async function run(checkpoint: Checkpoint): Promise<void> {
   const model = readBlockModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
-  const stored = checkpointModel(device, checkpoint, model);
+  const stored = checkpointModel(device, readAs(model, checkpoint), model);
   const sequence = isLanguageModel(model) ? 8 : (model as unknown as { sequence: number }).sequence;
   const context = { device, sequence };
   const { image } = model as unknown as { image: Record<'channels' | 'height' | 'width', number> };

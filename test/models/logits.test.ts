@@ -48,6 +48,7 @@ describe('fields that older configurations wrote otherwise', () => {
     return rest;
   };
   const scaled = configOf('llama-biases-llama3').rope_parameters as Config;
+  const stretched = configOf('gpt-oss').rope_parameters as Config;
 
   test.each<[string, string, Config]>([
     ['rope_theta', 'llama', { rope_theta: 10000 }],
@@ -61,6 +62,11 @@ describe('fields that older configurations wrote otherwise', () => {
       'its type',
       'llama-tied-linear',
       { rope_theta: 10000, rope_scaling: { type: 'linear', factor: 4 } },
+    ],
+    [
+      'rope_scaling of a class whose frequencies are stretched',
+      'gpt-oss',
+      { rope_theta: 500, rope_scaling: { ...stretched, rope_theta: undefined } },
     ],
     ['rotary_pct', 'gpt-neox-sequential', { rotary_pct: 0.5, rotary_emb_base: 10000 }],
     ['partial_rotary_factor', 'phi', { partial_rotary_factor: 0.5, rope_theta: 10000 }],
@@ -287,6 +293,9 @@ describe('what the checkpoints can tell apart', () => {
     ['weights over their sum', 'deepseek-v3', { norm_topk_prob: false }],
     ['the factor of experts', 'deepseek-v2', { routed_scaling_factor: 1 }],
     ['which channels turn together', 'glm4-moe-lite-groups', { rope_interleave: true }],
+    ['the limit of gates', 'gpt-oss', { swiglu_limit: 7 }],
+    ['the slope of gates', 'gpt-oss-no-biases-windows', { swiglu_alpha: 1.702 }],
+    ['the window', 'gpt-oss', { sliding_window: 7 }],
   ])('%s (%s)', async (_, variant, fields) => {
     const difference = await differenceOf(variant, { ...configOf(variant), ...fields });
     expect(difference).toBeGreaterThan(10 * tolerance);

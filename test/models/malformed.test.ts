@@ -227,6 +227,8 @@ describe('variants that are not implemented are refused by the name of their fie
     ['deepseek-v3', { n_routed_experts: 256, n_group: 128 }, 'n_group'],
     ['glm4-moe-lite', { first_k_dense_replace: 2, mlp_layer_types: null }, 'first_k_dense_replace'],
     ['glm4-moe-lite', { partial_rotary_factor: 0.5 }, 'partial_rotary_factor'],
+    ['gpt-oss', { hidden_act: 'gelu' }, 'hidden_act'],
+    ['gpt-oss', { rope_parameters: { full_attention: {} } }, 'full_attention'],
   ])('%s with %j', (variant, fields, field) => {
     expect(read(variant, fields)).toThrow(error('ERR_UNSUPPORTED', field, 'config.json'));
   });
@@ -323,6 +325,9 @@ describe('fields that contradict', () => {
       'rope_parameters.factor',
     ],
     ['glm4-moe-lite', { mlp_layer_types: ['dense', 'sparse'] }, 'mlp_layer_types'],
+    ['gpt-oss', { num_experts_per_tok: 5 }, 'num_experts_per_tok'],
+    ['gpt-oss', { swiglu_limit: 0 }, 'swiglu_limit'],
+    ['gpt-oss', { sliding_window: null }, 'layer_types'],
   ])('%s with %j', (variant, fields, part) => {
     expect(read(variant, fields)).toThrow(error('ERR_CHECKPOINT', part));
   });

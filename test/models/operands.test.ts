@@ -23,7 +23,7 @@ import {
   variants as classifiers,
   directoryOf as directoryOfClassifier,
 } from '../vision/fixtures.js';
-import { directoryOf, openModel, routeOf, variants } from './tiny.js';
+import { directoryOf, openModel, readAs, routeOf, variants } from './tiny.js';
 
 let device: Device;
 beforeAll(() => {
@@ -77,7 +77,7 @@ async function expectSameDigits(subject: Subject, others: readonly string[]): Pr
   using embedding = await loadWeights(device, checkpoint, model.embedTensors);
   let x = device.scope(() => model.embed(input(), embedding, { device, sequence }));
   for (let index = 0; index < model.blocks; index++) {
-    using block = await loadBlock(device, checkpoint, model, index);
+    using block = await loadBlock(device, readAs(model, checkpoint), model, index);
     const route = await routeOf(shapeOf(model, index), (toRouter) => {
       const plain = executor(device, (name) => linearOf(block, name));
       const run = blockRunner(model, block.weights, { device, sequence }, index);

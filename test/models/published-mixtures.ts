@@ -47,6 +47,31 @@ const hybrid = {
   shared_expert_intermediate_size: 512,
 };
 
+/** Those fields of gpt-oss that both sizes share. */
+const gptOss = {
+  model_type: 'gpt_oss',
+  attention_bias: true,
+  head_dim: 64,
+  hidden_act: 'silu',
+  initial_context_length: 4096,
+  max_position_embeddings: 131072,
+  num_experts_per_tok: 4,
+  experts_per_token: 4,
+  rms_norm_eps: 1e-5,
+  rope_theta: 150000,
+  rope_scaling: {
+    beta_fast: 32,
+    beta_slow: 1,
+    factor: 32,
+    original_max_position_embeddings: 4096,
+    rope_type: 'yarn',
+    truncate: false,
+  },
+  sliding_window: 128,
+  swiglu_limit: 7,
+  tie_word_embeddings: false,
+};
+
 /** Name, parameters, config.json. */
 export const mixtures: readonly [string, number, Config][] = [
   [
@@ -347,5 +372,15 @@ export const mixtures: readonly [string, number, Config][] = [
       num_experts_per_tok: 8,
       norm_topk_prob: true,
     },
+  ],
+  [
+    'gpt-oss-20b',
+    20_914_757_184,
+    { ...gptOss, ...sizes(2880, 2880, 24, 64, 8, 201088), num_local_experts: 32 },
+  ],
+  [
+    'gpt-oss-120b',
+    116_829_156_672,
+    { ...gptOss, ...sizes(2880, 2880, 36, 64, 8, 201088), num_local_experts: 128 },
   ],
 ];

@@ -233,6 +233,28 @@ test.each([...published, ...mixtures])('%s has %i parameters', (_, parameters, c
   expect(sum(blocks) + sum(outer)).toBe(parameters);
 });
 
+test('gpt-oss, whose class stretches its frequencies where its configuration says nothing of them', () => {
+  const [, , published = {}] = mixtures.find(([name]) => name === 'gpt-oss-20b') ?? [];
+  const { rope_theta: _base, rope_scaling: _scaling, ...config } = published;
+  const [plain, said] = [config, published].map((each) => readModel(each, new Set()));
+  const rotary = plain?.decoder?.rotary;
+  expect(rotary?.attentionFactor).toBe(0.1 * Math.log(32) + 1);
+  expect(rotary?.frequencies(1)).toEqual(said?.decoder?.rotary.frequencies(1));
+  // As transformers 5.23 has them.
+  for (const [pair, expected] of [
+    [0, 1],
+    [5, 0.15532298386096954],
+    [10, 0.019334999844431877],
+    [15, 0.00105260219424963],
+    [20, 1.818833698052913e-5],
+    [31, 3.023511396804679e-7],
+  ] as const) {
+    const frequency = rotary?.frequencies(1)[pair] ?? Number.NaN;
+    expect(Math.abs(frequency / expected - 1)).toBeLessThan(2 ** -23);
+  }
+  expect(plain?.decoder?.windows.slice(0, 3)).toEqual([128, 0, 128]);
+});
+
 test('Gemma 3 4B, whose configuration leaves out what is so in its class', () => {
   const text_config = {
     model_type: 'gemma3_text',

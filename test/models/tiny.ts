@@ -10,6 +10,7 @@ import type { Device } from '../../lib/device/index.js';
 import { runBlocks } from '../../lib/evaluate/index.js';
 import { checkpointModel, disposeAll, loadWeights } from '../../lib/execution/index.js';
 import {
+  type BlockModel,
   type BlockShape,
   chosenExperts,
   type LanguageModel,
@@ -31,6 +32,10 @@ export const configOf = (variant: string): Config =>
 
 export const openModel = (checkpoint: Checkpoint, config: Config = checkpoint.config) =>
   readModel(config, new Set(checkpoint.tensors.keys()));
+
+/** As the model reads it: with experts that are one tensor taken apart. */
+export const readAs = ({ parts = [] }: BlockModel, checkpoint: Checkpoint) =>
+  checkpoint.takenApart(parts);
 
 /** What a block with experts is run with, given what runs it; undefined for others. */
 export async function routeOf(
@@ -78,7 +83,8 @@ export async function logitsOf(
   sequence: number,
 ): Promise<Float32Array> {
   const context = { device, sequence };
-  const states = await runBlocks(checkpointModel(device, checkpoint, model), model, [ids], context);
+  const stored = checkpointModel(device, readAs(model, checkpoint), model);
+  const states = await runBlocks(stored, model, [ids], context);
   using head = await loadWeights(device, checkpoint, model.headTensors);
   const [state] = states;
   if (state === undefined) throw new Error('No hidden states.');

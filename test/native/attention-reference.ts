@@ -15,6 +15,8 @@ export interface Case {
   alibi: boolean;
   /** Windows of the bias on scores; 0 for no bias. */
   windows: number;
+  /** Mean of the heads' sinks; undefined for none. */
+  sinks: number | undefined;
 }
 
 export const plain: Case = {
@@ -28,6 +30,7 @@ export const plain: Case = {
   softcap: 0,
   alibi: false,
   windows: 0,
+  sinks: undefined,
 };
 
 export const cases: [string, Partial<Case>][] = [
@@ -61,10 +64,19 @@ export const cases: [string, Partial<Case>][] = [
     { headSize: 132, sequence: 70, softcap: 3, windows: 1, window: 40 },
   ],
   ['one token', { sequence: 1, batch: 3 }],
+  ['sinks', { sinks: 1, batch: 2, heads: 4, sequence: 150, headSize: 64 }],
+  ['sinks that take nearly all', { sinks: 30, sequence: 20 }],
+  ['sinks that take nothing', { sinks: -200, window: 20, sequence: 90, headSize: 128 }],
+  ['sinks beside all else', { sinks: 2, softcap: 3, windows: 1, window: 40, alibi: true }],
+  ['sinks of a window', { sinks: 1, window: 20, sequence: 200, keyValueHeads: 1, headSize: 200 }],
 ];
 
 export const slopes = (heads: number) =>
   Array.from({ length: heads }, (_, head) => 2 ** -(head + 1));
+
+/** [heads]. */
+export const sinksOf = ({ sinks, heads }: Pick<Case, 'sinks' | 'heads'>) =>
+  sinks === undefined ? undefined : normals(heads, 5, 1, sinks);
 
 /** [windows, heads, sequence, sequence]; a few pairs are out of sight. */
 export const biases = ({ windows, heads, sequence }: Case) =>
@@ -117,6 +129,7 @@ function reference(c: Case, q: Float32Array, k: Float32Array, v: Float32Array): 
     Float64Array,
   ];
   const bias = biases(c);
+  const sinks = sinksOf(c);
   const row = (data: Float32Array, token: number, heads: number, head: number) =>
     data.subarray((token * heads + head) * c.headSize, (token * heads + head + 1) * c.headSize);
   for (let index = 0; index < c.batch * c.heads * c.sequence; ++index) {
@@ -138,9 +151,10 @@ function reference(c: Case, q: Float32Array, k: Float32Array, v: Float32Array): 
       const pair = (((sequence % (c.windows || 1)) * c.heads + head) * c.sequence + i) * c.sequence;
       return scoreOf(c, head, product, i, j, bias[pair + j] ?? 0);
     });
-    const top = Math.max(...scores);
+    const sink = sinks === undefined ? -Infinity : at(sinks, head);
+    const top = Math.max(...scores, sink);
     const weights = scores.map((score) => Math.exp(score - top));
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const total = weights.reduce((sum, weight) => sum + weight, Math.exp(sink - top));
     const begin = ((sequence * c.sequence + i) * c.heads + head) * c.headSize;
     const sumOver = (into: Float64Array, f: (value: number, d: number) => number) =>
       weights.forEach((weight, j) => {

@@ -9,6 +9,7 @@ import {
   type Operands,
   plain,
   referenceOf,
+  sinksOf,
   slopes,
 } from './attention-reference.js';
 import {
@@ -40,6 +41,7 @@ async function attend(
 ): Promise<Float32Array> {
   const device = openDevice(instructionSet, threads, precision);
   const tokens = c.batch * c.sequence;
+  const sinks = sinksOf(c);
   const out = device.attention(
     float32(device, [tokens, c.heads * c.headSize], q),
     float32(device, [tokens, c.keyValueHeads * c.headSize], k),
@@ -52,6 +54,7 @@ async function attend(
         c.windows > 0
           ? float32(device, [c.windows * c.heads * c.sequence, c.sequence], biases(c))
           : undefined,
+      sinks: sinks && float32(device, [c.heads], sinks),
     },
   );
   return out.readFloat32();

@@ -19,6 +19,7 @@ interface Case extends AttentionOptions {
   readonly headSize: number;
   readonly alibi?: boolean;
   readonly windows?: number;
+  readonly hasSinks?: boolean;
 }
 
 const plain: Case = {
@@ -39,6 +40,8 @@ const cases: [string, Partial<Case>][] = [
   ['alibi', { alibi: true, causal: true }],
   ['a bias for each window', { windows: 2, batch: 4, softcap: 3 }],
   ['one token', { sequence: 1 }],
+  ['sinks', { hasSinks: true }],
+  ['sinks beside a window and a cap', { hasSinks: true, causal: true, window: 5, softcap: 2 }],
   ['a sequence of a photograph', { sequence: 197, headSize: 64, batch: 1 }],
 ];
 
@@ -55,7 +58,8 @@ describeDevices('attention step by step', instructionSets, (instructionSet) => {
     const rows = (c.windows ?? 0) * c.heads * c.sequence;
     const bias =
       rows > 0 ? float32(device, [rows, c.sequence], normals(rows * c.sequence, 5)) : undefined;
-    const options = { ...c, alibiSlopes, bias };
+    const sinks = c.hasSinks ? float32(device, [c.heads], normals(c.heads, 6, 2, 1)) : undefined;
+    const options = { ...c, alibiSlopes, bias, sinks };
     const probabilities = device.softmax(device.headProduct(q, k, 'scores', options), options);
     const mixed = device.headProduct(probabilities, v, 'mix', { ...options, scale: 1 });
     const whole = await device.attention(q, k, v, options).readFloat32();

@@ -139,6 +139,10 @@ function elementTests(device: Device): void {
         await expectNone(device.expertWeights(logits, chosen, options), 3);
       }
     }
+    for (const dtype of operandTypes) {
+      const pairs = device.clampedSwiglu(none(device), { slope: 1.702, limit: 7, dtype });
+      await expectNone(pairs, channels / 2, dtype);
+    }
     const before = normals(4 * channels);
     const sum = float32(device, [4, channels], before);
     const weights = float32(device, [4, 3], normals(12));

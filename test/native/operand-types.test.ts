@@ -3,8 +3,8 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Device, DType, OperandType, Tensor } from '../../lib/device/index.js';
-import type { MatmulOptions } from '../../lib/device/operations.js';
-import { biases, type Case, plain, slopes } from './attention-reference.js';
+import type { MatmulOptions } from '../../lib/device/operation-options.js';
+import { biases, type Case, plain, sinksOf, slopes } from './attention-reference.js';
 import {
   describeDevices,
   expectClose,
@@ -153,6 +153,7 @@ const attentions: [string, Partial<Case>][] = [
   ['odd head size', { headSize: 7, sequence: 33 }],
   ['grouped heads of 80', { heads: 4, headSize: 80, sequence: 40 }],
   ['a large head', { headSize: 200, sequence: 20 }],
+  ['sinks', { sinks: 1, sequence: 33, headSize: 64 }],
   ['a bias, not causal', { windows: 1, alibi: true, causal: false, sequence: 70 }],
 ];
 
@@ -174,9 +175,11 @@ describeDevices('attention to operand types', productKinds, (kind) => {
           ? float32(device, [c.windows * c.heads * c.sequence, c.sequence], biases(c))
           : undefined;
       const alibiSlopes = c.alibi ? float32(device, [c.heads], slopes(c.heads)) : undefined;
+      const drawn = sinksOf(c);
+      const sinks = drawn && float32(device, [c.heads], drawn);
       const scale = 1 / Math.sqrt(c.headSize);
       await expectRounded(device, (dtype) =>
-        device.attention(query, key, value, { ...c, scale, alibiSlopes, bias, dtype }),
+        device.attention(query, key, value, { ...c, scale, alibiSlopes, bias, sinks, dtype }),
       );
     });
   });

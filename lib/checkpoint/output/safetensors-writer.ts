@@ -41,7 +41,9 @@ export class SafetensorsWriter {
   ) {
     this.unwritten = new UnwrittenTensors(
       shards.flatMap(({ plan, file }) =>
-        plan.tensors.map(({ name, offset, bytes }) => [name, { file, offset, bytes }] as const),
+        plan.tensors
+          .flatMap(({ parts }) => parts)
+          .map(({ name, offset, bytes }) => [name, { file, offset, bytes }] as const),
       ),
     );
   }
@@ -73,7 +75,7 @@ export class SafetensorsWriter {
     return new SafetensorsWriter(directory, shards);
   }
 
-  /** Writes the data of one planned tensor, once. Errors: ERR_ARGUMENT (name, size, second time), ERR_IO. */
+  /** Writes the data of one planned tensor, or of one of its parts, once. Errors: ERR_ARGUMENT (name, size, second time), ERR_IO. */
   async write(name: string, bytes: Uint8Array): Promise<void> {
     await this.unwritten.write(name, bytes, ({ file, offset }) => file.write(name, bytes, offset));
   }

@@ -9,13 +9,20 @@ export interface PlannedTensor {
   readonly name: string;
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
+  /** Names of equal parts, one after the other, that its data come in; absent where they come whole. */
+  readonly parts?: readonly string[];
 }
 
-interface PlacedTensor {
+interface Place {
   readonly name: string;
   /** Offset in the file. */
   readonly offset: number;
   readonly bytes: number;
+}
+
+interface PlacedTensor extends Place {
+  /** What it is written as. */
+  readonly parts: readonly Place[];
 }
 
 export interface Shard {
@@ -77,15 +84,20 @@ function placeShard(file: string, group: Sized[], metadata: Record<string, strin
   const ordered = group.toSorted((a, b) => bytesPerElement(b.dtype) - bytesPerElement(a.dtype));
   let end = 0;
   const entries: [string, unknown][] = [['__metadata__', metadata]];
-  const relative = ordered.map(({ name, dtype, shape, bytes }) => {
+  const relative = ordered.map(({ name, dtype, shape, bytes, parts }) => {
     const begin = end;
     end += bytes;
     entries.push([name, { dtype: tagOf(dtype), shape, data_offsets: [begin, end] }]);
-    return { name, offset: begin, bytes };
+    return { name, offset: begin, bytes, parts: parts ?? [name] };
   });
   const header = encodeHeader(JSON.stringify(Object.fromEntries(entries)));
   const start = header.length;
-  const tensors = relative.map((tensor) => ({ ...tensor, offset: start + tensor.offset }));
+  const tensors = relative.map(({ parts, ...tensor }) => {
+    const offset = start + tensor.offset;
+    const bytes = tensor.bytes / parts.length;
+    const places = parts.map((name, i) => ({ name, offset: offset + i * bytes, bytes }));
+    return { ...tensor, offset, parts: places };
+  });
   return { file, header, tensors, fileBytes: start + end };
 }
 

@@ -1,6 +1,11 @@
 // Linears of one input group on one device: they share statistics, a factorisation and the target's correction.
 
-import { asymmetricTarget, minTargetDamping, ownTarget } from '../../compensation/index.js';
+import {
+  asymmetricTarget,
+  minTargetDamping,
+  ownTarget,
+  tellsBias,
+} from '../../compensation/index.js';
 import type { LinearWeights } from '../../execution/index.js';
 import { shapeOf } from '../../models/index.js';
 import type { GroupParameters } from '../../quantizers/index.js';
@@ -52,6 +57,7 @@ export async function quantizeGroup(work: GroupWork): Promise<QuantizedLinear[]>
   // "Joint fit".
   const centred =
     options.fit === 'joint' &&
+    tellsBias(observed) &&
     group.every((name) => run.sites.compensates(name) && run.sites.sourceOf(name) === 'output');
   const done: QuantizedLinear[] = [];
   let current = names[0] ?? leaderOf(group);

@@ -6,6 +6,7 @@
 
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { bytesPerElement } from '../../checkpoint/dtypes.js';
+import { storedBytes } from '../../checkpoint/tensor-info.js';
 import { deviceNames } from '../../device/index.js';
 import { batchSize, operandTypeOf } from '../../execution/index.js';
 import {
@@ -122,7 +123,7 @@ function partsOf(plan: Plan, index: number, embedded: number): MemoryPart[] {
   return [
     { what: 'weights of a block', bytes: blockBytes(plan, index) },
     ...(next ? [{ what: 'weights of the next', bytes: uploadedBytes(plan, index + 1) }] : []),
-    ...(onHost ? [{ what: 'a result on its way', bytes: storedBytes(plan, index) }] : []),
+    ...(onHost ? [{ what: 'a result on its way', bytes: weightBytes(plan, index) }] : []),
     { what: 'hidden states', bytes: stateBytes(plan, shape, sequence) },
     { what: 'statistics', bytes: leastMomentBytes(plan.moments, shape) },
     { what: 'a linear at work', bytes: linearBytes(shape) },
@@ -162,20 +163,16 @@ function heldStateBytes({ model, options, paths, samples }: Plan, index: number,
 /** As stored, and the quantized weight and its codes beside it. */
 function blockBytes(plan: Plan, index: number): number {
   const sizes = storedWeights(plan, index).map(({ shape }) => shape.reduce((a, b) => a * b, 1));
-  return 2 * storedBytes(plan, index) + sum(sizes);
+  return 2 * weightBytes(plan, index) + sum(sizes);
 }
 
-function storedBytes(plan: Plan, index: number): number {
+function weightBytes(plan: Plan, index: number): number {
   return sum(storedWeights(plan, index).map(({ bytes }) => bytes));
 }
 
-/** Of FP8 weights their codes, until the block is loaded. */
+/** Of FP8 and MXFP4 weights their codes, until the block is loaded. */
 function uploadedBytes(plan: Plan, index: number): number {
-  return sum(
-    storedWeights(plan, index).map(({ bytes, dtype, float8 }) =>
-      float8 === undefined ? bytes : bytes / bytesPerElement(dtype),
-    ),
-  );
+  return sum(storedWeights(plan, index).map(storedBytes));
 }
 
 function storedWeights({ checkpoint, model }: Plan, index: number) {

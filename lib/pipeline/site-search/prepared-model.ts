@@ -5,6 +5,7 @@
 import type { BlockQuantizers } from '../../activations/index.js';
 import { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { BlockLoader, linearOf, readActivations } from '../../execution/index.js';
+import { joinedParts } from '../../models/index.js';
 import type { CalibrationData } from '../calibration-data.js';
 import { quantizeBlocks } from '../quantize.js';
 import type { PreparedBlock, Run } from '../run.js';
@@ -24,7 +25,8 @@ export async function prepareModel(
   const once = { ...run, options: { ...run.options, output, format: 'huggingface' } };
   for await (const _event of quantizeBlocks(once, data)) run.throwIfAborted();
   const activations = await readActivations(output, run.model.blocks);
-  const blocks = new BlockLoader(run.device, await Checkpoint.open(output), run.model);
+  const checkpoint = (await Checkpoint.open(output)).takenApart(joinedParts(run.model));
+  const blocks = new BlockLoader(run.device, checkpoint, run.model);
   return { blocks, activations, [Symbol.dispose]: () => blocks[Symbol.dispose]() };
 }
 

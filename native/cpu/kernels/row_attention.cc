@@ -30,11 +30,6 @@ inline Floats Distance(const AttentionPanel& panel, int vector, std::int64_t j) 
   return Load<Floats>(kLane) + static_cast<float>(panel.ahead + vector * kLanes - j);
 }
 
-// Where nothing but a positive factor is done to scores, the weights are told by them as they are.
-bool OnlyScales(const AttentionPanel& panel) {
-  return panel.scale > 0 && panel.softcap <= 0 && panel.slope == 0 && panel.bias == nullptr;
-}
-
 void ScaleAndCap(const AttentionPanel& panel) {
   const float scale = panel.scale;
   const float cap = panel.softcap;
@@ -173,14 +168,14 @@ void Correct(const AttentionSums& sums, const Lanes& factor) {
 }
 
 void Attend(const AttentionPanel& panel) {
-  const bool only_scales = OnlyScales(panel);
-  if (!only_scales) {
+  // Where nothing but a positive factor is done to scores, weights are told by them as they are.
+  if (!panel.only_scales) {
     ScaleAndCap(panel);
     if (panel.slope != 0) AddSlope(panel);
     if (panel.bias != nullptr) AddBias(panel);
   }
   Mask(panel);
-  const float unit = kLog2E * (only_scales ? panel.scale : 1);
+  const float unit = kLog2E * (panel.only_scales ? panel.scale : 1);
   const Lanes here = LargestOf(panel);
   const Lanes before = LoadPanel(panel.sums.largest);
   Lanes top, factor;

@@ -70,6 +70,28 @@ void TanhRow(const float* in, std::int64_t n, float* out) {
   Map(in, n, out, [](Floats x) { return Tanh(x); });
 }
 
+// The pairs of a vector of results: what is even, what is odd.
+inline void LoadPairs(const float* x, std::int64_t n, Floats* even, Floats* odd) {
+  float halves[2][kLanes] = {};
+  for (std::int64_t i = 0; i < n; ++i) {
+    halves[0][i] = x[2 * i];
+    halves[1][i] = x[2 * i + 1];
+  }
+  *even = Load<Floats>(halves[0]);
+  *odd = Load<Floats>(halves[1]);
+}
+
+void ClampedSwiglu(const float* x, float slope, float limit, std::int64_t n, float* out) {
+  for (std::int64_t i = 0; i < n; i += kLanes) {
+    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
+    Floats gate, up;
+    LoadPairs(x + 2 * i, count, &gate, &up);
+    gate = Min(Splat(limit), gate);
+    up = Min(Splat(limit), Max(Splat(-limit), up));
+    StorePart(out + i, (up + 1.0f) * (gate / (Exp(gate * -slope) + 1.0f)), count);
+  }
+}
+
 void RotatePair(float a, float b, float cos, float sin, float* first, float* second) {
   *first = a * cos - b * sin;
   *second = b * cos + a * sin;
@@ -109,6 +131,7 @@ void AddElementwiseKernels(RowKernels& table) {
   table.silu = Silu;
   table.sigmoid = Sigmoid;
   table.tanh = TanhRow;
+  table.clamped_swiglu = ClampedSwiglu;
   table.rope = Rope;
 }
 

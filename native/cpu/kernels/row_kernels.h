@@ -13,8 +13,9 @@ struct AttentionSums {
   float* out;            // [size][·], rows `stride` apart: weights times values
   std::int64_t stride;
   std::int64_t size;
-  float* largest;  // [·] score, before the scale where all of it is a scale; first the least number
-  float* weight_sums;  // [·]
+  // [·] score, before the scale where all of it is a scale; first the least number, or the sink.
+  float* largest;
+  float* weight_sums;  // [·]; first 0, or with a sink 1
 };
 
 // The scores of such a panel with some keys.
@@ -28,10 +29,11 @@ struct AttentionPanel {
   std::int64_t window;  // nor any as many positions before it, or more; 0: no such limit
   const float* bias;    // optional [queries, keys], rows `bias_stride` apart
   std::int64_t bias_stride;
-  float scale;    // of scores, before all else
-  float softcap;  // 0: none
-  float slope;    // of alibi; 0: none
-  bool rounded;   // weights to bfloat16 before they are summed
+  float scale;       // of scores, before all else
+  float softcap;     // 0: none
+  float slope;       // of alibi; 0: none
+  bool only_scales;  // nothing but the scale, a positive one, is done to scores
+  bool rounded;      // weights to bfloat16 before they are summed
   // Out: exp(score − largest), 0 for keys that a query does not see and from `keys` on, as a panel
   // of a product's right operand (gemm.h).
   float* weights;  // [words][·]
@@ -118,6 +120,8 @@ struct RowKernels {
   UnaryKernel silu;
   UnaryKernel sigmoid;
   UnaryKernel tanh;
+  // x [2n], out [n]; as ClampedSwigluParams.
+  void (*clamped_swiglu)(const float* x, float slope, float limit, std::int64_t n, float* out);
 
   // weight and bias may be null.
   void (*layer_norm)(const float* x, const float* weight, const float* bias, double eps,
@@ -128,8 +132,8 @@ struct RowKernels {
   void (*rope)(const float* x, const float* cos, const float* sin, std::int64_t half,
                bool interleaved, float* out);
 
-  // out = exp(x) / Σ exp(x); out may be x.
-  void (*softmax)(const float* x, std::int64_t n, float* out);
+  // out = exp(x) / Σ exp(x), `sink` one more of what is summed where it is not null; out may be x.
+  void (*softmax)(const float* x, std::int64_t n, const float* sink, float* out);
   // log Σ exp(x)
   double (*log_sum_exp)(const float* x, std::int64_t n);
   // sum[c] += Σ_rows x[row, c], rows in order.

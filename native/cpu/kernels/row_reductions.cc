@@ -68,15 +68,17 @@ double LogSumExp(const float* x, std::int64_t n) {
   return static_cast<double>(top) + log(sum);
 }
 
-void Softmax(const float* x, std::int64_t n, float* out) {
-  const double sum =
-      SumExponentials(x, n, LargestOf(x, n), [out](std::int64_t i, std::int64_t count, Floats e) {
-        if (count == kLanes) {
-          Store(out + i, e);
-        } else {
-          StorePart(out + i, e, count);
-        }
-      });
+void Softmax(const float* x, std::int64_t n, const float* sink, float* out) {
+  const float largest = LargestOf(x, n);
+  const float top = sink != nullptr && *sink > largest ? *sink : largest;
+  double sum = SumExponentials(x, n, top, [out](std::int64_t i, std::int64_t count, Floats e) {
+    if (count == kLanes) {
+      Store(out + i, e);
+    } else {
+      StorePart(out + i, e, count);
+    }
+  });
+  if (sink != nullptr) sum += exp(static_cast<double>(*sink) - top);
   const auto factor = static_cast<float>(1 / sum);
   Map(out, n, out, [factor](Floats e) { return e * factor; });
 }

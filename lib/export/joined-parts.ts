@@ -1,0 +1,24 @@
+// Tensors that a model runs as parts and a result holds as one: experts that clients know together alone.
+
+import type { PlannedTensor } from '../checkpoint/output/shard-plan.js';
+import { type BlockModel, joinedParts } from '../models/index.js';
+
+/** With all parts of a tensor, in their order, in the place of the first. They are of one type and shape. */
+export function joinParts(
+  plan: readonly PlannedTensor[],
+  model: BlockModel,
+): readonly PlannedTensor[] {
+  const parts = joinedParts(model);
+  const sourceOf = new Map(parts.map(({ name, source }) => [name, source]));
+  const partsOf = new Map<string, string[]>();
+  for (const { name, source } of [...parts].sort((a, b) => a.firstRow - b.firstRow)) {
+    partsOf.set(source, [...(partsOf.get(source) ?? []), name]);
+  }
+  return plan.flatMap((tensor) => {
+    const name = sourceOf.get(tensor.name);
+    const own = name === undefined ? undefined : partsOf.get(name);
+    if (name === undefined || own === undefined) return tensor;
+    if (own[0] !== tensor.name) return [];
+    return { ...tensor, name, shape: [own.length, ...tensor.shape], parts: own };
+  });
+}
