@@ -3,7 +3,7 @@
 // others; the router, a small matrix whose choice decides everything, stays float.
 
 import type { Activation, Device, ExpertGroups, Tensor } from '../device/index.js';
-import { gateTimesUp } from './gated-mlp.js';
+import { gateTimesUp, gateTimesUpOf } from './gated-mlp.js';
 import { hold } from './hold.js';
 import { type LinearBias, linear, withoutBias } from './linear-bias.js';
 import type { BlockContext, Linear, LinearSpec } from './model.js';
@@ -34,21 +34,18 @@ export interface Experts {
   /** What weights of the chosen are multiplied by. */
   readonly scale: number;
   readonly names: ExpertNames;
-  /** Where gates and what they multiply are made otherwise; `activation` is then of no use. */
+  /** Where one linear gives gates and what they multiply. */
   readonly paired?: PairedGates;
   readonly shared?: SharedExpert | undefined;
 }
 
-/**
- * One linear gives gates and what they multiply in turns, for `clampedSwiglu`. Weights of all experts are one tensor
- * [experts, in, out], and biases one [experts, out].
- */
+/** Weights of all experts are one tensor [experts, in, out], and biases one [experts, out]. */
 export interface PairedGates {
   /** The linear's name in an expert. */
   readonly name: string;
   readonly biases: LinearBias;
-  readonly slope: number;
-  readonly limit: number;
+  /** Where gates and what they multiply come in turns, for `clampedSwiglu`; otherwise all gates come first. */
+  readonly clamped?: { readonly slope: number; readonly limit: number };
 }
 
 interface ExpertNames {
@@ -166,8 +163,10 @@ export function expertMlp(
       const x =
         i < count ? device.sliceRows(gathered(), startOf(i) - begin, startOf(i + 1) - begin) : g;
       if (paired !== undefined) {
-        const pairs = call(`${prefix}.${paired.name}`, x);
-        return device.clampedSwiglu(pairs, { ...paired, dtype: operands });
+        const both = call(`${prefix}.${paired.name}`, x);
+        return paired.clamped === undefined
+          ? gateTimesUpOf(both, experts.activation, context)
+          : device.clampedSwiglu(both, { ...paired.clamped, dtype: operands });
       }
       const own = { gate: `${prefix}.${names.gate}`, up: `${prefix}.${names.up}` };
       return gateTimesUp(call, own, x, experts.activation, context);

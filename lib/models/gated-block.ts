@@ -2,9 +2,9 @@
 
 import type { Tensor } from '../device/index.js';
 import { expertMlp } from './experts.js';
-import { pickColumns, splitColumns } from './fused-projection.js';
+import { pickColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
-import { gateTimesUp } from './gated-mlp.js';
+import { gateTimesUp, gateTimesUpOf } from './gated-mlp.js';
 import { attentionOf, linearAttentionOf, mixtureOf } from './gated-shape.js';
 import { hold } from './hold.js';
 import { latentAttention } from './latent-attention.js';
@@ -18,11 +18,10 @@ const usualNames = { gate: 'mlp.gate_proj', up: 'mlp.up_proj' };
 
 /** What the MLP's last linear reads: activation(gate) · up. */
 function gated(decoder: GatedDecoder, g: Tensor, call: Linear, context: BlockContext): Tensor {
-  const { activation, mlpSize, fusedMlp } = decoder;
-  const { device, operands } = context;
-  if (!fusedMlp) return gateTimesUp(call, usualNames, g, activation, context);
-  const [gate, up] = splitColumns(device, call('mlp.gate_up_proj', g), [mlpSize, mlpSize]);
-  return device.multiply(device.activate(activation, gate), up, operands);
+  const { activation, fusedMlp } = decoder;
+  return fusedMlp
+    ? gateTimesUpOf(call('mlp.gate_up_proj', g), activation, context)
+    : gateTimesUp(call, usualNames, g, activation, context);
 }
 
 export function scaled(x: Tensor, factor: number): Tensor {

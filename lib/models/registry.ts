@@ -53,6 +53,7 @@ import { qwen35Text } from './architectures/qwen3-5-text.js';
 import { qwen3Moe } from './architectures/qwen3-moe.js';
 import { qwen3Next } from './architectures/qwen3-next.js';
 import { qwen3Vl } from './architectures/qwen3-vl.js';
+import { qwen3VlMoe } from './architectures/qwen3-vl-moe.js';
 import { seedOss } from './architectures/seed-oss.js';
 import { smollm3 } from './architectures/smollm3.js';
 import { solarOpen } from './architectures/solar-open.js';
@@ -123,6 +124,7 @@ export const architectures: readonly Architecture[] = [
   qwen3Moe,
   qwen3Next,
   qwen3Vl,
+  qwen3VlMoe,
   seedOss,
   smollm3,
   solarOpen,

@@ -51,6 +51,7 @@ FIELDS = {
     "qwen3_next": ["attention_bias"],
     "seed_oss": ["attention_bias", "attention_out_bias", "mlp_bias"],
     "qwen3_vl": ["text_config.attention_bias"],
+    "qwen3_vl_moe": ["text_config.attention_bias"],
     "solar_open": ["attention_bias"],
     "smollm3": ["attention_bias", "mlp_bias"],
     "stablelm": ["use_qkv_bias"],
@@ -69,6 +70,7 @@ OTHER_BLOCKS = {
     "qwen3_5": NESTED_BLOCKS,
     "qwen3_5_moe": NESTED_BLOCKS,
     "qwen3_vl": NESTED_BLOCKS,
+    "qwen3_vl_moe": NESTED_BLOCKS,
     "swin": ("layers.0.blocks.0.",),
 }
 

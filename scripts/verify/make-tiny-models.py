@@ -694,7 +694,30 @@ VARIANTS = {
             ),
         ),
     ),
+    "qwen3-vl-moe": (
+        "Qwen3VLMoe",
+        dict(
+            text_config=dict(
+                MIXTURE,
+                num_hidden_layers=3,
+                head_dim=12,
+                num_experts=4,
+                mlp_only_layers=[1],
+                attention_bias=True,
+                rope_parameters=dict(MROPE, mrope_section=[2, 2, 2], mrope_interleaved=True),
+            ),
+            vision_config=dict(
+                QWEN_ENCODER,
+                hidden_size=8,
+                out_hidden_size=32,
+                num_position_embeddings=16,
+                deepstack_visual_indexes=[0],
+            ),
+        ),
+    ),
 }
+# Experts of these are published with the other order of axes than version 5 of transformers saves them in.
+TRANSPOSED_EXPERTS = {"qwen3-vl-moe"}
 # Names that checkpoints give a class of transformers, which has it under another.
 OTHER_NAMES = {"kimi-k2": "kimi_k2"}
 # Least difference of scores between the last expert that a token gets and the first that it does not.
@@ -808,6 +831,8 @@ def make(directory: pathlib.Path, name: str, family: str, sizes: dict, seed: int
     golden = dict(ids=ids.to(torch.int32), logits=logits.contiguous())
     save_file(golden, target / "golden.safetensors")
     check_complete(target, model)
+    if name in TRANSPOSED_EXPERTS:
+        transpose_experts(target / "model.safetensors")
     if name in OTHER_NAMES:
         rename(target / "config.json", OTHER_NAMES[name])
     if margins:
@@ -821,6 +846,15 @@ def check_complete(target: pathlib.Path, model: torch.nn.Module) -> None:
     kept = {tensor.data_ptr(): tensor.numel() for tensor in model.state_dict().values()}
     assert saved == sum(kept.values()), (target, saved, sum(kept.values()))
     assert json.loads((target / "config.json").read_text())["model_type"]
+
+
+def transpose_experts(file: pathlib.Path) -> None:
+    tensors = load_file(file)
+    changed = {
+        name: tensor.transpose(1, 2).contiguous() if ".mlp.experts." in name else tensor
+        for name, tensor in tensors.items()
+    }
+    save_file(changed, file, metadata={"format": "pt"})
 
 
 def rename(file: pathlib.Path, model_type: str) -> None:

@@ -56,6 +56,7 @@ const notOwned: Readonly<Record<string, readonly string[]>> = {
   qwen3_moe: ['self_attn.o_proj'],
   qwen3_next: attention,
   qwen3_vl: ['self_attn.o_proj'],
+  qwen3_vl_moe: ['self_attn.o_proj'],
   seed_oss: ['self_attn.o_proj', ...mlp],
 };
 

@@ -63,6 +63,8 @@ afterAll(async () => {
 const read = (variant: string, fields: Config) => () =>
   readModel({ ...configOf(variant), ...fields }, new Set());
 
+const nested = (variant: string): Config => configOf(variant).text_config as Config;
+
 const error = (code: string, ...parts: string[]) =>
   expect.objectContaining({
     code,
@@ -196,6 +198,11 @@ describe('variants that are not implemented are refused by the name of their fie
       'rope_parameters.full_attention.rope_type',
     ],
     ['gemma3', { tie_word_embeddings: false }, 'tie_word_embeddings'],
+    [
+      'qwen3-vl-moe',
+      { text_config: { ...nested('qwen3-vl-moe'), norm_topk_prob: false } },
+      'text_config.norm_topk_prob',
+    ],
     ['gemma4-text', { use_bidirectional_attention: 'all' }, 'use_bidirectional_attention'],
     ['gemma4-text', { hidden_size_per_layer_input: 256 }, 'hidden_size_per_layer_input'],
     ['gemma4-text', { hidden_size_per_layer_input: undefined }, 'hidden_size_per_layer_input'],

@@ -135,6 +135,30 @@ const published: [string, number, Config][] = [
     },
   ],
   [
+    'Qwen3-VL-30B-A3B, without what encodes images',
+    30_532_122_624,
+    {
+      model_type: 'qwen3_vl_moe',
+      text_config: {
+        ...sizes(2048, 6144, 48, 32, 4, 151936),
+        head_dim: 128,
+        max_position_embeddings: 262144,
+        rope_theta: 5e6,
+        rope_scaling: {
+          rope_type: 'default',
+          mrope_section: [24, 20, 20],
+          mrope_interleaved: true,
+        },
+        moe_intermediate_size: 768,
+        mlp_only_layers: [],
+        decoder_sparse_step: 1,
+        num_experts: 128,
+        num_experts_per_tok: 8,
+        norm_topk_prob: true,
+      },
+    },
+  ],
+  [
     'StableLM 2 1.6B',
     1_644_515_328,
     {
@@ -210,13 +234,13 @@ const published: [string, number, Config][] = [
 
 test.each([...published, ...mixtures])('%s has %i parameters', (_, parameters, config) => {
   const model = readModel(config, new Set());
-  const headDim = Number(config.head_dim ?? model.hiddenSize / Number(config.num_attention_heads));
   const whole = ['minimax_m2', 'olmo2', 'olmoe'].includes(String(config.model_type));
   const normSize = (name: string, index: number) => {
     if (!name.startsWith('self_attn.')) return model.hiddenSize;
-    if (!whole) return model.decoder?.attentionShapes?.[index]?.headSize ?? headDim;
-    const { heads = 0, keyValueHeads = 0 } = model.decoder?.shape ?? {};
-    return headDim * (name.includes('q_norm') ? heads : keyValueHeads);
+    const { shape, attentionShapes } = model.decoder ?? {};
+    const { heads = 0, keyValueHeads = 0, headSize = 0 } = attentionShapes?.[index] ?? shape ?? {};
+    if (!whole) return headSize;
+    return headSize * (name.includes('q_norm') ? heads : keyValueHeads);
   };
   const inBlock = (index: number) => {
     const { linears, blockTensors, tensorShapes } = shapeOf(model, index);
