@@ -1,7 +1,7 @@
 // What one block of a gated decoder computes; what it holds is in gated-shape.ts.
 
 import type { Tensor } from '../device/index.js';
-import { expertMlp } from './experts.js';
+import { type Experts, expertMlp } from './experts.js';
 import { pickColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
 import { gateTimesUp, gateTimesUpOf } from './gated-mlp.js';
@@ -97,11 +97,23 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
     });
     const g = () => (decoder.parallel ? h() : operand(y, norms.mlp));
     const experts = mixtureOf(decoder, index);
-    if (experts !== undefined) {
-      return add(expertMlp(experts, g(), weights, call, context), y, norms.mlpOutput);
-    }
-    const inner = hold(context, 'inner', () => gated(decoder, g(), call, context));
-    const output = addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
+    const ofExperts = (mixture: Experts) => {
+      const shared = g();
+      const inputs =
+        mixture.norms === undefined
+          ? { router: shared, routed: shared, shared }
+          : { router: y, routed: operand(y, mixture.norms.input), shared };
+      return expertMlp(mixture, inputs, weights, call, context, norm);
+    };
+    const output =
+      experts !== undefined
+        ? add(ofExperts(experts), y, norms.mlpOutput)
+        : addOutput(
+            'mlp.down_proj',
+            hold(context, 'inner', () => gated(decoder, g(), call, context)),
+            y,
+            norms.mlpOutput,
+          );
     return decoder.blockScale === undefined
       ? output
       : scaledBy(output, weights.get(decoder.blockScale));

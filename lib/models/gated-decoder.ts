@@ -109,7 +109,7 @@ export function gatedDecoder(
   tensors: ReadonlySet<string>,
   places: readonly [Place, ...Place[]] = usualPlaces,
 ): LanguageModel {
-  const { shape } = decoder;
+  const { shape, mixture } = decoder;
   const isPlace = ({ root }: Place) => tensors.has(`${root}embed_tokens.weight`);
   const { root, head } = places.find(isPlace) ?? places[0];
   const embedding = `${root}embed_tokens.weight`;
@@ -127,7 +127,7 @@ export function gatedDecoder(
     ...shapes,
     decoder,
     ...(parts.length > 0 && { parts }),
-    ...(decoder.mixture?.paired && { joinsParts: true }),
+    ...((mixture?.paired || mixture?.joined) && { joinsParts: mixture.count }),
     embedTensors: [embedding],
     headTensors,
     outerShapes: {

@@ -715,6 +715,10 @@ VARIANTS = {
             ),
         ),
     ),
+    "gemma4-text-experts": (
+        "Gemma4Text",
+        dict(GEMMA4, enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=24),
+    ),
 }
 # Experts of these are published with the other order of axes than version 5 of transformers saves them in.
 TRANSPOSED_EXPERTS = {"qwen3-vl-moe"}
@@ -770,7 +774,9 @@ def watch_routers(model: torch.nn.Module) -> list[float]:
         # DeepSeek-V2's alone names its method: a softmax, and groups that are worth their best expert.
         method = getattr(router, "topk_method", None)
         sigmoid = len(inputs) > 1 or (hasattr(router, "routed_scaling_factor") and method is None)
-        scores = logits.sigmoid() if sigmoid else logits.softmax(-1)
+        # Gemma 4's gives its scores and no logits.
+        given = hasattr(router, "per_expert_scale")
+        scores = logits if given else logits.sigmoid() if sigmoid else logits.softmax(-1)
         for correction in corrections:
             scores = scores + correction.flatten()
         least = 1.0
@@ -787,7 +793,7 @@ def watch_routers(model: torch.nn.Module) -> list[float]:
         margins.append(min(least, margin) if even else 0.0)
 
     for module in model.modules():
-        if type(module).__name__.lower().endswith("topkrouter"):
+        if type(module).__name__.lower().endswith(("topkrouter", "gemma4textrouter")):
             module.register_forward_hook(watch)
     return margins
 

@@ -207,7 +207,6 @@ describe('variants that are not implemented are refused by the name of their fie
     ['gemma4-text', { hidden_size_per_layer_input: 256 }, 'hidden_size_per_layer_input'],
     ['gemma4-text', { hidden_size_per_layer_input: undefined }, 'hidden_size_per_layer_input'],
     ['gemma4-text', { num_kv_shared_layers: 1 }, 'num_kv_shared_layers'],
-    ['gemma4-text', { enable_moe_block: true }, 'enable_moe_block'],
     [
       'gemma4-text',
       { per_layer_config: { 1: { intermediate_size: 8 } } },
@@ -307,6 +306,8 @@ describe('fields that contradict', () => {
       { rope_parameters: { full_attention: {} } },
       'rope_parameters.sliding_attention',
     ],
+    ['gemma4-text', { enable_moe_block: true }, 'moe_intermediate_size'],
+    ['gemma4-text-experts', { top_k_experts: 5 }, 'top_k_experts'],
     ['gemma4-text', { per_layer_config: { 1: { num_key_value_heads: 3 } } }, 'num_key_value_heads'],
     [
       'gemma4-text',

@@ -76,6 +76,19 @@ const published: [string, number, Config][] = [
     { ...gemma4, ...sizes(5376, 21504, 60, 32, 16, 262144), num_global_key_value_heads: 4 },
   ],
   [
+    'Gemma 4 26B-A4B, without what encodes images',
+    25_233_141_790,
+    {
+      ...gemma4,
+      ...sizes(2816, 2112, 30, 16, 8, 262144),
+      num_global_key_value_heads: 2,
+      enable_moe_block: true,
+      num_experts: 128,
+      top_k_experts: 8,
+      moe_intermediate_size: 704,
+    },
+  ],
+  [
     'Gemma 2B',
     2_506_172_416,
     {

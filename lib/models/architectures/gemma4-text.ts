@@ -1,12 +1,15 @@
 // Gemma 4, the language model: Gemma 3 with norms on values too and no scale on scores; blocks that see all tokens have heads of
 // a size and rotary positions of their own, and may take keys for values. What each block gives is multiplied by one number.
+// Experts, where there are some, stand beside the plain MLP.
 
 import { BallastError } from '../../errors.js';
 import { type AttentionShape, readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
+import { type Experts, usualNames } from '../experts.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
 import { readGemmaDecoder } from '../gemma-decoder.js';
 import type { Architecture } from '../model.js';
+import { readExperts } from '../read-experts.js';
 import { type RotarySizes, rotaryOf } from '../read-rotary.js';
 import type { Rotary } from '../rotary.js';
 
@@ -41,15 +44,39 @@ export function readGemma4Decoder(reader: ConfigReader, modelType: string): Gate
     norm: { kind: 'rms', eps: norm.eps, offset: 0 },
     blockScale: 'layer_scalar',
     logitCap: reader.positiveOrNone('final_logit_softcapping'),
+    mixture: readMixture(reader, decoder),
   };
 }
 
-/** What the smaller sizes have besides, and the mixture. */
+/** What the smaller sizes have besides. */
 function expectPlainBlocks(reader: ConfigReader): void {
   const perLayer = 'hidden_size_per_layer_input';
   if (reader.countOrNone(perLayer, 256) > 0) throw reader.unsupported(perLayer, '0');
   reader.only('num_kv_shared_layers', 0);
-  reader.only('enable_moe_block', false);
+}
+
+/** In every block or none, beside the plain MLP. */
+function readMixture(reader: ConfigReader, decoder: GatedDecoder): Experts | undefined {
+  if (!reader.boolean('enable_moe_block', false)) return undefined;
+  const fields = { count: ['num_experts'], perToken: ['top_k_experts'] } as const;
+  return readExperts(reader, decoder, fields, {
+    size: reader.count('moe_intermediate_size'),
+    router: {
+      weight: 'router.proj.weight',
+      norm: { weight: 'router.scale', eps: decoder.norm.eps },
+      expertScales: 'router.per_expert_scale',
+    },
+    scoring: 'softmax',
+    normalized: true,
+    joined: true,
+    names: { ...usualNames, list: 'experts' },
+    shared: { name: 'mlp', size: decoder.mlpSize },
+    norms: {
+      input: 'pre_feedforward_layernorm_2',
+      output: 'post_feedforward_layernorm_2',
+      shared: 'post_feedforward_layernorm_1',
+    },
+  });
 }
 
 type Kind = 'sliding_attention' | 'full_attention';
