@@ -11,6 +11,7 @@ export const companionFiles: readonly string[] = [
   'merges.txt',
   'vocab.txt',
   'tokenizer.model',
+  'tiktoken.model',
   'spiece.model',
   'sentencepiece.bpe.model',
   'generation_config.json',

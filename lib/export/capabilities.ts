@@ -73,10 +73,14 @@ export function holdsBias({ addBiases }: ExportInput, spec: LinearSpec): boolean
 }
 
 /**
- * The result's config.json, with the fields that announce biases the source did not have, and without `auto_map`, which
- * names files of code beside the source.
+ * The result's config.json, with the fields that announce biases the source did not have, under the name that clients know
+ * the model by, and without `auto_map`, which names files of code beside the source.
  */
-export function resultConfig({ config, model, addBiases }: ExportInput): object {
+export function resultConfig({
+  config,
+  model,
+  addBiases,
+}: Pick<ExportInput, 'config' | 'model' | 'addBiases'>): object {
   const { quantization_config: _replaced, auto_map: _code, ...kept } = config;
-  return { ...kept, ...(addBiases ? model.biasFields : {}) };
+  return { ...kept, model_type: model.modelType, ...(addBiases ? model.biasFields : {}) };
 }

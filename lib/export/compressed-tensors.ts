@@ -120,7 +120,7 @@ function expectGrid({ actOrder, staticGroups }: Grid): void {
 
 function expectModel(model: BlockModel, _config: Config, { symmetric, actOrder }: Grid): void {
   const { modelType, linears, joinsParts } = model;
-  if (joinsParts) {
+  if (joinsParts !== undefined) {
     throw new BallastError(
       'ERR_UNSUPPORTED',
       `Expected experts that clients read packed for format compressed-tensors but those of ${modelType} are one tensor, which ` +

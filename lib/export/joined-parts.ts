@@ -9,6 +9,7 @@ export function joinParts(
   model: BlockModel,
 ): readonly PlannedTensor[] {
   const parts = joinedParts(model);
+  const { joinsParts: leading = 1 } = model;
   const sourceOf = new Map(parts.map(({ name, source }) => [name, source]));
   const partsOf = new Map<string, string[]>();
   for (const { name, source } of [...parts].sort((a, b) => a.firstRow - b.firstRow)) {
@@ -19,6 +20,12 @@ export function joinParts(
     const own = name === undefined ? undefined : partsOf.get(name);
     if (name === undefined || own === undefined) return tensor;
     if (own[0] !== tensor.name) return [];
-    return { ...tensor, name, shape: [own.length, ...tensor.shape], parts: own };
+    return { ...tensor, name, shape: joinedShape(tensor, own.length, leading), parts: own };
   });
+}
+
+/** Of so many parts of one shape; each of the leading ones holds several where there are more. */
+function joinedShape({ shape }: PlannedTensor, parts: number, leading: number): number[] {
+  const [rows = 1, ...rest] = shape;
+  return parts === leading ? [leading, ...shape] : [leading, (parts / leading) * rows, ...rest];
 }

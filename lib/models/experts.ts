@@ -3,10 +3,11 @@
 // others; the router, a small matrix whose choice decides everything, stays float.
 
 import type { Activation, Device, ExpertGroups, Tensor } from '../device/index.js';
-import { gateTimesUp } from './gated-mlp.js';
+import { gateTimesUp, gateTimesUpOf } from './gated-mlp.js';
 import { hold } from './hold.js';
 import { type LinearBias, linear, withoutBias } from './linear-bias.js';
 import type { BlockContext, Linear, LinearSpec } from './model.js';
+import { vectorShapes } from './norms.js';
 import { once } from './once.js';
 import type { Weights } from './weights.js';
 
@@ -23,7 +24,15 @@ export interface Experts {
    * The router's tensors, by their names inside the block; see `chooseExperts` for what the bias is for. That of logits is
    * added to them.
    */
-  readonly router: { readonly weight: string; readonly bias?: string; readonly logitBias?: string };
+  readonly router: {
+    readonly weight: string;
+    readonly bias?: string;
+    readonly logitBias?: string;
+    /** The weight of an RMS norm before it, whose result is divided by the root of how many channels there are. */
+    readonly norm?: { readonly weight: string; readonly eps: number };
+    /** Of each expert, what its weights are multiplied by besides. */
+    readonly expertScales?: string;
+  };
   /** Whether the bias is stored as a row, [1, count]. */
   readonly biasIsRow?: true;
   /** What scores become of logits, and whether those of the chosen are divided by their sum. */
@@ -34,21 +43,22 @@ export interface Experts {
   /** What weights of the chosen are multiplied by. */
   readonly scale: number;
   readonly names: ExpertNames;
-  /** Where gates and what they multiply are made otherwise; `activation` is then of no use. */
+  /** Norms of what the experts read and give, and of what is shared gives, where both read hidden states apart. */
+  readonly norms?: { readonly input: string; readonly output: string; readonly shared: string };
+  /** Whether results hold the weights of all experts as one tensor, as the checkpoint does. */
+  readonly joined?: true;
+  /** Where one linear gives gates and what they multiply. */
   readonly paired?: PairedGates;
   readonly shared?: SharedExpert | undefined;
 }
 
-/**
- * One linear gives gates and what they multiply in turns, for `clampedSwiglu`. Weights of all experts are one tensor
- * [experts, in, out], and biases one [experts, out].
- */
+/** Weights of all experts are one tensor [experts, in, out], and biases one [experts, out]. */
 export interface PairedGates {
   /** The linear's name in an expert. */
   readonly name: string;
   readonly biases: LinearBias;
-  readonly slope: number;
-  readonly limit: number;
+  /** Where gates and what they multiply come in turns, for `clampedSwiglu`; otherwise all gates come first. */
+  readonly clamped?: { readonly slope: number; readonly limit: number };
 }
 
 interface ExpertNames {
@@ -121,10 +131,14 @@ export function expertLinears(experts: Experts, hiddenSize: number): LinearSpec[
 
 /** The tensors that are no linears: their shapes, by their names inside the block. */
 export function expertTensors(
-  { count, router, biasIsRow, shared }: Experts,
+  { count, router, biasIsRow, shared, norms }: Experts,
   hiddenSize: number,
 ): Record<string, readonly number[]> {
+  const { norm, expertScales } = router;
+  const normTensors = Object.values(norms ?? {}).map((name) => `${name}.weight`);
   return {
+    ...vectorShapes(hiddenSize, ...(norm === undefined ? [] : [norm.weight]), ...normTensors),
+    ...(expertScales !== undefined && { [expertScales]: [count] }),
     [router.weight]: [count, hiddenSize],
     ...(router.bias !== undefined && { [router.bias]: biasIsRow ? [1, count] : [count] }),
     ...(router.logitBias !== undefined && { [router.logitBias]: [count] }),
@@ -132,27 +146,39 @@ export function expertTensors(
   };
 }
 
-/** g [tokens, hiddenSize], what the router and all experts read → what the MLP gives, [tokens, hiddenSize] float32. */
+/** Each [tokens, hiddenSize]; the same tensor where all read the same. */
+export interface ExpertInputs {
+  readonly router: Tensor;
+  readonly routed: Tensor;
+  readonly shared: Tensor;
+}
+
+/** What the router and all experts read → what the MLP gives, [tokens, hiddenSize] float32. */
 export function expertMlp(
   experts: Experts,
-  g: Tensor,
+  inputs: ExpertInputs,
   weights: Weights,
   call: Linear,
   context: BlockContext,
+  /** A norm of that name; as it is where there is none. */
+  normed: (x: Tensor, name: string | undefined) => Tensor,
 ): Tensor {
   const { count, perToken, router, scoring, normalized, groups, scale, names, shared } = experts;
-  const { paired } = experts;
+  const { routed: g } = inputs;
+  const { paired, norms } = experts;
   const { device, route, operands } = context;
   if (route === undefined) throw new RangeError('A block with experts is run with routes.');
   const logitBias = router.logitBias === undefined ? undefined : weights.get(router.logitBias);
-  const logits = device.matmul(g, weights.get(router.weight), { bias: logitBias });
+  const read = beforeRouter(inputs.router, experts, weights);
+  const logits = device.matmul(read, weights.get(router.weight), { bias: logitBias });
   const { chosen, slots, tokens, starts } = route(() => {
     const stored = router.bias === undefined ? undefined : weights.get(router.bias);
     const bias = stored && device.reshape(stored, [count]);
     return device.chooseExperts(logits, { count: perToken, scoring, bias, groups });
   });
   const own = device.reshape(indices(device, chosen), [g.rows, perToken]);
-  const shares = device.expertWeights(logits, own, { scoring, normalized, scale });
+  const even = device.expertWeights(logits, own, { scoring, normalized, scale });
+  const shares = scaledShares(even, own, experts, weights);
   const startOf = (i: number) => starts[i] ?? 0;
   const isRun = ({ prefix }: Expert) => context.experts?.has(prefix) ?? true;
   const all = expertsOf(experts);
@@ -164,10 +190,14 @@ export function expertMlp(
   const innerOf = ({ prefix }: Expert, i: number) =>
     hold(context, `inner of ${prefix}`, () => {
       const x =
-        i < count ? device.sliceRows(gathered(), startOf(i) - begin, startOf(i + 1) - begin) : g;
+        i < count
+          ? device.sliceRows(gathered(), startOf(i) - begin, startOf(i + 1) - begin)
+          : inputs.shared;
       if (paired !== undefined) {
-        const pairs = call(`${prefix}.${paired.name}`, x);
-        return device.clampedSwiglu(pairs, { ...paired, dtype: operands });
+        const both = call(`${prefix}.${paired.name}`, x);
+        return paired.clamped === undefined
+          ? gateTimesUpOf(both, experts.activation, context)
+          : device.clampedSwiglu(both, { ...paired.clamped, dtype: operands });
       }
       const own = { gate: `${prefix}.${names.gate}`, up: `${prefix}.${names.up}` };
       return gateTimesUp(call, own, x, experts.activation, context);
@@ -182,11 +212,33 @@ export function expertMlp(
     device.addExpert(sum, y, device.sliceRows(places, startOf(i), startOf(i + 1)), shares);
   }
   const x = inner[count];
-  if (shared === undefined || x === undefined) return sum;
-  const y = call(`${shared.name}.${names.down}`, x);
+  const routed = normed(sum, norms?.output);
+  if (shared === undefined || x === undefined) return routed;
+  const y = normed(call(`${shared.name}.${names.down}`, x), norms?.shared);
   return shared.gate === undefined
-    ? device.add(sum, y)
-    : addGated(sum, y, device.matmul(g, weights.get(shared.gate)));
+    ? device.add(routed, y)
+    : addGated(routed, y, device.matmul(g, weights.get(shared.gate)));
+}
+
+/** What the router multiplies. */
+function beforeRouter(x: Tensor, { router: { norm } }: Experts, weights: Weights): Tensor {
+  if (norm === undefined) return x;
+  const { device, cols } = x;
+  return device.scale(device.rmsNorm(x, weights.get(norm.weight), norm.eps), cols ** -0.5);
+}
+
+/** shares [tokens, k] of the experts `own`, each times its expert's scale. */
+function scaledShares(
+  shares: Tensor,
+  own: Tensor,
+  { count, router: { expertScales } }: Experts,
+  weights: Weights,
+): Tensor {
+  if (expertScales === undefined) return shares;
+  const { device, rows, cols } = shares;
+  const scales = device.reshape(weights.get(expertScales), [count, 1]);
+  const chosen = device.selectRows(scales, device.reshape(own, [rows * cols]));
+  return device.multiply(shares, device.reshape(chosen, [rows, cols]));
 }
 
 /** sum + σ(logits) y, logits [tokens, 1]: every token's only expert. */

@@ -1,16 +1,16 @@
 // What one block of a gated decoder computes; what it holds is in gated-shape.ts.
 
 import type { Tensor } from '../device/index.js';
-import { expertMlp } from './experts.js';
-import { splitColumns } from './fused-projection.js';
+import { type Experts, expertMlp } from './experts.js';
+import { pickColumns } from './fused-projection.js';
 import type { GatedDecoder } from './gated-decoder.js';
-import { gateTimesUp } from './gated-mlp.js';
-import { linearAttentionOf, mixtureOf } from './gated-shape.js';
+import { gateTimesUp, gateTimesUpOf } from './gated-mlp.js';
+import { attentionOf, linearAttentionOf, mixtureOf } from './gated-shape.js';
 import { hold } from './hold.js';
 import { latentAttention } from './latent-attention.js';
 import { linearAttention, linearAttentionOutput } from './linear-attention.js';
 import type { BlockContext, LanguageModel, Linear } from './model.js';
-import { decoderNorm } from './norms.js';
+import { decoderNorm, plainNorm } from './norms.js';
 import { once } from './once.js';
 import { rotaryAttention, sinkTensor } from './rotary-attention.js';
 
@@ -18,19 +18,26 @@ const usualNames = { gate: 'mlp.gate_proj', up: 'mlp.up_proj' };
 
 /** What the MLP's last linear reads: activation(gate) · up. */
 function gated(decoder: GatedDecoder, g: Tensor, call: Linear, context: BlockContext): Tensor {
-  const { activation, mlpSize, fusedMlp } = decoder;
-  const { device, operands } = context;
-  if (!fusedMlp) return gateTimesUp(call, usualNames, g, activation, context);
-  const [gate, up] = splitColumns(device, call('mlp.gate_up_proj', g), [mlpSize, mlpSize]);
-  return device.multiply(device.activate(activation, gate), up, operands);
+  const { activation, fusedMlp } = decoder;
+  return fusedMlp
+    ? gateTimesUpOf(call('mlp.gate_up_proj', g), activation, context)
+    : gateTimesUp(call, usualNames, g, activation, context);
 }
 
 export function scaled(x: Tensor, factor: number): Tensor {
   return factor === 1 ? x : x.device.scale(x, factor);
 }
 
+/** Each element times the one number that `factor` is, [1]. */
+function scaledBy(x: Tensor, factor: Tensor): Tensor {
+  const { device, cols } = x;
+  const row = pickColumns(device, device.reshape(factor, [1, 1]), new Int32Array(cols));
+  return device.multiply(x, device.reshape(row, [cols]));
+}
+
 export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
-  const { shape, norms, queryKeyNorms, windows, rotaries, residualScale, latent } = decoder;
+  const { shape, norms, queryKeyNorms, valueNorms, windows, rotaries, residualScale, latent } =
+    decoder;
   const attention = {
     ...decoder,
     softcap: decoder.attentionCap,
@@ -45,9 +52,13 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       name === undefined
         ? input
         : decoderNorm(device, input, weights, name, shape.hiddenSize, decoder.norm, operands);
-    const normed = (input: Tensor, name: 'q' | 'k') => {
+    const own = attentionOf(decoder, index);
+    const normed = (input: Tensor, name: 'q' | 'k' | 'v') => {
+      const { headSize } = own.shape;
+      if (name === 'v')
+        return valueNorms ? plainNorm(device, input, headSize, decoder.norm) : input;
       if (queryKeyNorms === 'none') return input;
-      const size = queryKeyNorms === 'heads' ? shape.headSize : input.cols;
+      const size = queryKeyNorms === 'heads' ? headSize : input.cols;
       return norm(input, `self_attn.${name}_norm`, size);
     };
     const add = (output: Tensor, residual: Tensor, outputNorm: string | undefined) =>
@@ -66,12 +77,18 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
       if (latent !== undefined) {
         return latentAttention(h(), weights, call, context, latent, decoder);
       }
-      return rotaryAttention(h(), call, context, attention, {
-        rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
-        window: windows[index] ?? 0,
-        sinks: decoder.sinks && weights.get(sinkTensor),
-        prepare: normed,
-      });
+      return rotaryAttention(
+        h(),
+        call,
+        context,
+        { ...attention, ...own },
+        {
+          rotary: rotaries === undefined ? decoder.rotary : rotaries[index],
+          window: windows[index] ?? 0,
+          sinks: decoder.sinks && weights.get(sinkTensor),
+          prepare: normed,
+        },
+      );
     };
     const y = hold(context, 'middle', () => {
       const mixed = hold(context, 'attended', attended);
@@ -80,10 +97,25 @@ export function gatedBlock(decoder: GatedDecoder): LanguageModel['block'] {
     });
     const g = () => (decoder.parallel ? h() : operand(y, norms.mlp));
     const experts = mixtureOf(decoder, index);
-    if (experts !== undefined) {
-      return add(expertMlp(experts, g(), weights, call, context), y, norms.mlpOutput);
-    }
-    const inner = hold(context, 'inner', () => gated(decoder, g(), call, context));
-    return addOutput('mlp.down_proj', inner, y, norms.mlpOutput);
+    const ofExperts = (mixture: Experts) => {
+      const shared = g();
+      const inputs =
+        mixture.norms === undefined
+          ? { router: shared, routed: shared, shared }
+          : { router: y, routed: operand(y, mixture.norms.input), shared };
+      return expertMlp(mixture, inputs, weights, call, context, norm);
+    };
+    const output =
+      experts !== undefined
+        ? add(ofExperts(experts), y, norms.mlpOutput)
+        : addOutput(
+            'mlp.down_proj',
+            hold(context, 'inner', () => gated(decoder, g(), call, context)),
+            y,
+            norms.mlpOutput,
+          );
+    return decoder.blockScale === undefined
+      ? output
+      : scaledBy(output, weights.get(decoder.blockScale));
   };
 }

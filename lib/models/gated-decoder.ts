@@ -31,6 +31,8 @@ export interface GatedDecoder {
   readonly tiedHead: boolean;
 
   readonly shape: AttentionShape;
+  /** Of each block, where not all have the same. */
+  readonly attentionShapes?: readonly AttentionShape[];
   /** Where query, key and value are made of latents; `shape` then has the heads of queries and keys. */
   readonly latent?: LatentShape;
   /** What some blocks have instead of scores. */
@@ -66,6 +68,12 @@ export interface GatedDecoder {
   };
   /** What of query and key has a norm: each head, or all heads together. */
   readonly queryKeyNorms: 'none' | 'heads' | 'whole';
+  /** Whether each head's value has a norm too, without weights. */
+  readonly valueNorms?: true;
+  /** Blocks that have no linear for values: they are what keys are before norms and positions. */
+  readonly keysAsValues?: readonly boolean[];
+  /** Name of a tensor of one number that what each block gives is multiplied by. */
+  readonly blockScale?: string;
   /** Whether query, key and value are one linear. */
   readonly fusedProjections: boolean;
   /** Whether gate and up are one linear. */
@@ -101,7 +109,7 @@ export function gatedDecoder(
   tensors: ReadonlySet<string>,
   places: readonly [Place, ...Place[]] = usualPlaces,
 ): LanguageModel {
-  const { shape } = decoder;
+  const { shape, mixture } = decoder;
   const isPlace = ({ root }: Place) => tensors.has(`${root}embed_tokens.weight`);
   const { root, head } = places.find(isPlace) ?? places[0];
   const embedding = `${root}embed_tokens.weight`;
@@ -119,7 +127,7 @@ export function gatedDecoder(
     ...shapes,
     decoder,
     ...(parts.length > 0 && { parts }),
-    ...(decoder.mixture?.paired && { joinsParts: true }),
+    ...((mixture?.paired || mixture?.joined) && { joinsParts: mixture.count }),
     embedTensors: [embedding],
     headTensors,
     outerShapes: {

@@ -32,14 +32,25 @@ export function linearAttentionOf(
   return linearAttention?.blocks[index] ? linearAttention : undefined;
 }
 
+/** What this block's attention is made of. */
+export function attentionOf({ shape, attentionShapes, keysAsValues }: GatedDecoder, index: number) {
+  return {
+    shape: attentionShapes?.[index] ?? shape,
+    keysAsValues: keysAsValues?.[index] ?? false,
+  };
+}
+
+type Attention = ReturnType<typeof attentionOf>;
+
 /** Of the blocks, and of all together where they differ. */
 export function gatedShapes(decoder: GatedDecoder): Shapes {
   const kinds = new Map<string, Shapes>();
   const shapes = Array.from({ length: decoder.blocks }, (_, index) => {
     const experts = mixtureOf(decoder, index);
     const recurrent = linearAttentionOf(decoder, index);
-    const kind = `${recurrent === undefined} ${experts === undefined}`;
-    const shape = kinds.get(kind) ?? shapeOfKind(decoder, experts, recurrent);
+    const attention = attentionOf(decoder, index);
+    const kind = JSON.stringify([recurrent === undefined, experts === undefined, attention]);
+    const shape = kinds.get(kind) ?? shapeOfKind(decoder, experts, recurrent, attention);
     kinds.set(kind, shape);
     return shape;
   });
@@ -59,10 +70,11 @@ function shapeOfKind(
   decoder: GatedDecoder,
   experts: Experts | undefined,
   recurrent: LinearAttention | undefined,
+  attention: Attention,
 ): Shapes {
-  const { shape, norm, norms, queryKeyNorms, residualScale, latent, sinks } = decoder;
+  const { shape, norm, norms, queryKeyNorms, residualScale, latent, sinks, blockScale } = decoder;
   const linears = [
-    ...(recurrent ? linearAttentionLinears(recurrent) : attentionSpecs(decoder)),
+    ...(recurrent ? linearAttentionLinears(recurrent) : attentionSpecs(decoder, attention)),
     ...(experts ? expertLinears(experts, shape.hiddenSize) : mlpSpecs(decoder)),
   ];
   const outputSlot = (name: string, outputNorm: string | undefined): FoldSlot => {
@@ -78,6 +90,7 @@ function shapeOfKind(
     ...(recurrent ? linearAttentionTensors(recurrent) : latent && latentTensors(latent)),
     ...(sinks && { [sinkTensor]: [shape.heads] }),
     ...(experts && expertTensors(experts, shape.hiddenSize)),
+    ...(blockScale !== undefined && { [blockScale]: [1] }),
   };
   return {
     hiddenSize: shape.hiddenSize,
@@ -103,12 +116,14 @@ function shapeOfKind(
   };
 }
 
-function attentionSpecs(decoder: GatedDecoder): LinearSpec[] {
-  const { shape, latent, biases, fusedProjections: fused, gatedAttention: gated } = decoder;
+function attentionSpecs(
+  { latent, biases, fusedProjections: fused, gatedAttention: gated }: GatedDecoder,
+  { shape, keysAsValues }: Attention,
+): LinearSpec[] {
   if (latent !== undefined) return latentLinears(latent, biases.projections, biases.output);
   const { hiddenSize, heads, headSize } = shape;
   return [
-    ...projections(shape, { fused, gated }).map((projection) => ({
+    ...projections(shape, { fused, gated, keysAsValues }).map((projection) => ({
       ...projection,
       ...biases.projections,
     })),

@@ -9,9 +9,16 @@ import { type GatedDefaults, readBiases, readGatedDecoder } from './read-gated-d
 export function readGemmaDecoder(
   reader: ConfigReader,
   modelType: string,
-  readRotary?: GatedDefaults['readRotary'],
+  {
+    readRotary,
+    bidirectional = false,
+  }: {
+    readonly readRotary?: GatedDefaults['readRotary'];
+    /** What `use_bidirectional_attention` says where tokens of texts do not see those behind them. */
+    readonly bidirectional?: false | 'vision';
+  } = {},
 ): GatedDecoder {
-  reader.only('use_bidirectional_attention', false);
+  reader.only('use_bidirectional_attention', bidirectional);
   const decoder = readGatedDecoder(reader, modelType, {
     headSize: 256,
     tiedHead: true,

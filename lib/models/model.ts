@@ -126,6 +126,7 @@ export interface BlockShape {
 
 /** What every model is: a stack of blocks between `embed` and `head`. Hidden states are [tokens, hiddenSize] float32. */
 export interface BlockModel extends BlockShape {
+  /** That of the architecture, whose class clients have; `model_type` of config.json may be another name of it. */
   readonly modelType: string;
   readonly blocks: number;
   /**
@@ -145,8 +146,8 @@ export interface BlockModel extends BlockShape {
   readonly biasFields?: Config;
   /** What the checkpoint holds as one tensor and the model as several: it is run from the checkpoint that is taken apart so. */
   readonly parts?: readonly TensorPart[];
-  /** Whether results hold these as the checkpoint does: what loads them knows them as one tensor alone. */
-  readonly joinsParts?: true;
+  /** Where results hold these as the checkpoint does, since what loads them knows them as one tensor alone: its leading extent. */
+  readonly joinsParts?: number;
   /** Modules of the checkpoint that are neither run nor quantized, such as what encodes images beside a language model. */
   readonly otherParts?: readonly string[];
   /** And where a constant on the final hidden states folds, by its full name. */
@@ -169,7 +170,7 @@ export function shapeOf(model: BlockModel, index: number): BlockShape {
 
 /** Parts that are one tensor in results too. */
 export function joinedParts({ parts = [], joinsParts }: BlockModel): readonly TensorPart[] {
-  return joinsParts ? parts : [];
+  return joinsParts === undefined ? [] : parts;
 }
 
 /** Whether any block's MLP is experts. */

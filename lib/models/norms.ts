@@ -76,6 +76,11 @@ function rmsNorm(
   return device.rmsNorm(x, weight, eps, offset, dtype);
 }
 
+/** The same without a weight, over rows of `size` channels each. */
+export function plainNorm(device: Device, x: Tensor, size: number, { eps }: DecoderNorm): Tensor {
+  return device.rmsNorm(x, device.upload('float32', [size], new Float32Array(size).fill(1)), eps);
+}
+
 /** Error ERR_CHECKPOINT for a tensor of another number of values than config.json says. */
 export function expectSize(tensor: Tensor, name: string, size: number): void {
   if (tensor.elements === size) return;

@@ -2,7 +2,7 @@
 
 import { BallastError } from '../errors.js';
 import { ConfigReader } from './config-reader.js';
-import { type RopeScaling, ropeScalings } from './rope-scaling.js';
+import { ropeScalings } from './rope-scaling.js';
 import { type QueryScale, Rotary } from './rotary.js';
 
 export interface RotarySizes {
@@ -49,13 +49,21 @@ export function rotaryOf(
   const base = parameters.has('rope_theta')
     ? parameters.positive('rope_theta')
     : reader.positive(baseField, fields.base ?? 10_000);
-  const channels = rotatedChannels(headSize, readShare(reader, parameters, share));
+  const typeField = parameters.alias('rope_type', 'type');
+  const type = parameters.string(typeField, 'default');
+  // There the share is of the pairs that turn, among those of the whole head.
+  const turning = type === 'proportional' ? 1 : readShare(reader, parameters, share);
+  const channels = rotatedChannels(headSize, turning);
   const wavelengths = Array.from({ length: channels / 2 }, (_, i) =>
     Math.fround(base ** Math.fround((2 * i) / channels)),
   );
   const outside = 'original_max_position_embeddings';
   const context = reader.has(outside) ? reader.count(outside) : fields.context;
-  const scaling = readScaling(parameters, fields.types ?? textTypes);
+  const { types = textTypes } = fields;
+  const scaling = types.includes(type) ? ropeScalings[type] : undefined;
+  if (scaling === undefined) {
+    throw parameters.unsupported(typeField, `one of ${types.join(', ')}`);
+  }
   const scaled = scaling({ wavelengths, base, maxPositions, context }, parameters);
   const queryScale = fields.queryScale && readQueryScale(parameters, context);
   const interleaved = fields.interleaved ?? false;
@@ -66,14 +74,6 @@ function readQueryScale(parameters: ConfigReader, outside: number | undefined): 
   const beta = parameters.number('llama_4_scaling_beta');
   const context = outside ?? parameters.count('original_max_position_embeddings');
   return { beta, context };
-}
-
-function readScaling(parameters: ConfigReader, types: readonly string[]): RopeScaling {
-  const typeField = parameters.alias('rope_type', 'type');
-  const type = parameters.string(typeField, 'default');
-  const scaling = types.includes(type) ? ropeScalings[type] : undefined;
-  if (scaling !== undefined) return scaling;
-  throw parameters.unsupported(typeField, `one of ${types.join(', ')}`);
 }
 
 function readShare(

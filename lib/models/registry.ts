@@ -15,6 +15,8 @@ import { gemma } from './architectures/gemma.js';
 import { gemma2 } from './architectures/gemma2.js';
 import { gemma3 } from './architectures/gemma3.js';
 import { gemma3Text } from './architectures/gemma3-text.js';
+import { gemma4 } from './architectures/gemma4.js';
+import { gemma4Text } from './architectures/gemma4-text.js';
 import { glm } from './architectures/glm.js';
 import { glm4 } from './architectures/glm4.js';
 import { glm4Moe } from './architectures/glm4-moe.js';
@@ -25,6 +27,7 @@ import { gptOss } from './architectures/gpt-oss.js';
 import { gpt2 } from './architectures/gpt2.js';
 import { granite } from './architectures/granite.js';
 import { helium } from './architectures/helium.js';
+import { kimiK2 } from './architectures/kimi-k2.js';
 import { llama } from './architectures/llama.js';
 import { minimaxM2 } from './architectures/minimax-m2.js';
 import { ministral } from './architectures/ministral.js';
@@ -50,6 +53,7 @@ import { qwen35Text } from './architectures/qwen3-5-text.js';
 import { qwen3Moe } from './architectures/qwen3-moe.js';
 import { qwen3Next } from './architectures/qwen3-next.js';
 import { qwen3Vl } from './architectures/qwen3-vl.js';
+import { qwen3VlMoe } from './architectures/qwen3-vl-moe.js';
 import { seedOss } from './architectures/seed-oss.js';
 import { smollm3 } from './architectures/smollm3.js';
 import { solarOpen } from './architectures/solar-open.js';
@@ -82,6 +86,8 @@ export const architectures: readonly Architecture[] = [
   gemma2,
   gemma3,
   gemma3Text,
+  gemma4,
+  gemma4Text,
   glm,
   glm4,
   glm4Moe,
@@ -92,6 +98,7 @@ export const architectures: readonly Architecture[] = [
   gptOss,
   granite,
   helium,
+  kimiK2,
   llama,
   minimaxM2,
   ministral,
@@ -117,6 +124,7 @@ export const architectures: readonly Architecture[] = [
   qwen3Moe,
   qwen3Next,
   qwen3Vl,
+  qwen3VlMoe,
   seedOss,
   smollm3,
   solarOpen,

@@ -124,6 +124,17 @@ const longrope: RopeScaling = (plain, parameters) => {
   };
 };
 
+/** Of all pairs of a head, the first turn at their own frequencies, a share of them, and the others not at all. */
+const proportional: RopeScaling = ({ wavelengths }, parameters) => {
+  const turning = Math.floor(parameters.positive('partial_rotary_factor', 1) * wavelengths.length);
+  const factor = parameters.positive('factor', 1);
+  return {
+    frequencies: wavelengths.map((wavelength, pair) =>
+      pair < turning ? fround(1 / wavelength) / factor : 0,
+    ),
+  };
+};
+
 export const ropeScalings: Readonly<Record<string, RopeScaling>> = {
   default: unscaled,
   // Departs from the plain frequencies only beyond the longest supported sequence.
@@ -133,6 +144,7 @@ export const ropeScalings: Readonly<Record<string, RopeScaling>> = {
   longrope,
   // Axes of images, on texts.
   mrope: unscaled,
+  proportional,
   // The same, as configurations named it first.
   su: longrope,
   yarn,

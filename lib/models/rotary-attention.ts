@@ -20,6 +20,8 @@ interface RotaryAttention {
   readonly fused?: boolean;
   /** Whether query's linear gives, head by head, query and gate; see `GatedDecoder.gatedAttention`. */
   readonly gated?: boolean;
+  /** Whether keys are values too, as they are before anything is done to either. */
+  readonly keysAsValues?: boolean;
 }
 
 interface RotaryAttentionCall {
@@ -29,8 +31,8 @@ interface RotaryAttentionCall {
   readonly window?: number;
   /** See `GatedDecoder.sinks`. */
   readonly sinks?: Tensor | undefined;
-  /** What is done to queries and keys before they turn. */
-  readonly prepare?: (x: Tensor, name: 'q' | 'k') => Tensor;
+  /** What is done to queries and keys before they turn, and to values. */
+  readonly prepare?: (x: Tensor, name: 'q' | 'k' | 'v') => Tensor;
 }
 
 /** h [tokens, hiddenSize] → [tokens, heads · headSize]. */
@@ -38,40 +40,60 @@ export function rotaryAttention(
   h: Tensor,
   call: Linear,
   context: BlockContext,
-  { shape, scale, softcap = 0, fused = false, gated = false }: RotaryAttention,
+  attention: RotaryAttention,
   { rotary, window = 0, sinks, prepare = (x) => x }: RotaryAttentionCall,
 ): Tensor {
   const { device, operands } = context;
-  const [first, key, value] = projected(h, call, context, shape, fused);
+  const {
+    shape,
+    scale,
+    softcap = 0,
+    fused = false,
+    gated = false,
+    keysAsValues = false,
+  } = attention;
+  const [first, key, value] = fused
+    ? projectedAtOnce(h, call, context, shape)
+    : projected(h, call, keysAsValues);
   const { headSize } = shape;
   const [query, gate] = gated ? splitHeads(device, first, [headSize, headSize]) : [first];
   const prepared = [prepare(query, 'q'), prepare(key, 'k')] as const;
   const [turnedQuery, turnedKey] = rotary?.rotate(...prepared, context) ?? prepared;
   const { heads, keyValueHeads } = shape;
   const unrounded = { ...context, operands: undefined };
-  const mixed = attend(gate === undefined ? context : unrounded, turnedQuery, turnedKey, value, {
-    sequence: context.sequence,
-    heads,
-    keyValueHeads,
-    scale,
-    softcap,
-    window,
-    sinks,
-  });
+  const mixed = attend(
+    gate === undefined ? context : unrounded,
+    turnedQuery,
+    turnedKey,
+    prepare(value, 'v'),
+    {
+      sequence: context.sequence,
+      heads,
+      keyValueHeads,
+      scale,
+      softcap,
+      window,
+      sinks,
+    },
+  );
   if (gate === undefined) return mixed;
   return device.multiply(mixed, device.activate('sigmoid', gate), operands);
 }
 
-function projected(
+type Projected = readonly [query: Tensor, key: Tensor, value: Tensor];
+
+function projected(h: Tensor, call: Linear, keysAsValues: boolean): Projected {
+  const query = call('self_attn.q_proj', h);
+  const key = call('self_attn.k_proj', h);
+  return [query, key, keysAsValues ? key : call('self_attn.v_proj', h)];
+}
+
+function projectedAtOnce(
   h: Tensor,
   call: Linear,
   { device }: BlockContext,
   { heads, keyValueHeads, headSize }: AttentionShape,
-  fused: boolean,
-): readonly [query: Tensor, key: Tensor, value: Tensor] {
-  if (!fused) {
-    return [call('self_attn.q_proj', h), call('self_attn.k_proj', h), call('self_attn.v_proj', h)];
-  }
+): Projected {
   const shared = keyValueHeads * headSize;
   return splitColumns(device, call('self_attn.qkv_proj', h), [heads * headSize, shared, shared]);
 }
@@ -79,7 +101,7 @@ function projected(
 /** The linears that `rotaryAttention` calls, without their biases. */
 export function projections(
   { hiddenSize, heads, keyValueHeads, headSize }: AttentionShape,
-  { fused = false, gated = false } = {},
+  { fused = false, gated = false, keysAsValues = false } = {},
 ) {
   const projection = (name: string, count: number) => ({
     name: `self_attn.${name}`,
@@ -90,6 +112,6 @@ export function projections(
   return [
     projection('q_proj', gated ? 2 * heads : heads),
     projection('k_proj', keyValueHeads),
-    projection('v_proj', keyValueHeads),
+    ...(keysAsValues ? [] : [projection('v_proj', keyValueHeads)]),
   ];
 }

@@ -26,6 +26,8 @@ FIELDS = {
     "gemma2": ["attention_bias"],
     "gemma3": ["text_config.attention_bias"],
     "gemma3_text": ["attention_bias"],
+    "gemma4": ["text_config.attention_bias"],
+    "gemma4_text": ["attention_bias"],
     "glm": ["attention_bias"],
     "glm4": ["attention_bias"],
     "glm4_moe": ["attention_bias"],
@@ -49,21 +51,26 @@ FIELDS = {
     "qwen3_next": ["attention_bias"],
     "seed_oss": ["attention_bias", "attention_out_bias", "mlp_bias"],
     "qwen3_vl": ["text_config.attention_bias"],
+    "qwen3_vl_moe": ["text_config.attention_bias"],
     "solar_open": ["attention_bias"],
     "smollm3": ["attention_bias", "mlp_bias"],
     "stablelm": ["use_qkv_bias"],
     "starcoder2": ["use_bias"],
 }
+# Names that checkpoints give a class of transformers, which has it under another.
+OTHER_NAMES = {"kimi_k2": "deepseek_v3"}
 # What names of the first block begin with.
 BLOCKS = ("layers.0.", "layer.0.", "h.0.")
 INNER_BLOCKS = ("language_model.model.layers.0.",)
 NESTED_BLOCKS = ("model.language_model.layers.0.",)
 OTHER_BLOCKS = {
     "gemma3": INNER_BLOCKS,
+    "gemma4": NESTED_BLOCKS,
     "mistral3": INNER_BLOCKS,
     "qwen3_5": NESTED_BLOCKS,
     "qwen3_5_moe": NESTED_BLOCKS,
     "qwen3_vl": NESTED_BLOCKS,
+    "qwen3_vl_moe": NESTED_BLOCKS,
     "swin": ("layers.0.blocks.0.",),
 }
 
@@ -76,7 +83,9 @@ def experts_of(tensors: dict) -> list[str]:
 
 
 def biases(directory: pathlib.Path) -> dict:
-    config = transformers.AutoConfig.from_pretrained(directory)
+    stored = json.loads((directory / "config.json").read_text())
+    model_type = OTHER_NAMES.get(stored["model_type"], stored["model_type"])
+    config = transformers.AutoConfig.for_model(**{**stored, "model_type": model_type})
     fields = FIELDS.get(config.model_type, [])
     for field in fields:
         *sections, last = field.split(".")

@@ -182,6 +182,19 @@ LATENT = dict(
 GROUPS = dict(n_routed_experts=12, num_experts_per_tok=3, n_group=4, topk_group=2)
 NO_GROUPS = dict(n_group=1, topk_group=1)
 LATENT_YARN = dict(rope_type="yarn", rope_theta=100.0, factor=4.0, **CONTEXT)
+# Blocks that see all tokens have larger heads, fewer of keys, and no values of their own.
+GEMMA4 = dict(
+    GATED,
+    num_hidden_layers=3,
+    head_dim=12,
+    global_head_dim=16,
+    num_global_key_value_heads=1,
+    attention_k_eq_v=True,
+    hidden_size_per_layer_input=0,
+    sliding_window=6,
+    layer_types=["sliding_attention", "full_attention", "full_attention"],
+    final_logit_softcapping=5.0,
+)
 HYBRID_MIXTURE = dict(
     {name: value for name, value in {**MIXTURE, **HYBRID}.items() if name != "intermediate_size"},
     rope_parameters=HYBRID_ROPE,
@@ -645,7 +658,72 @@ VARIANTS = {
             layer_types=["full_attention", "sliding_attention"],
         ),
     ),
+    "kimi-k2": (
+        "DeepseekV3",
+        dict(LATENT, **NO_GROUPS, rope_parameters=dict(LATENT_YARN, mscale=1.0, mscale_all_dim=1.0)),
+    ),
+    "gemma4-text": ("Gemma4Text", GEMMA4),
+    "gemma4-text-biases": (
+        "Gemma4Text",
+        dict(
+            GEMMA4,
+            attention_bias=True,
+            attention_k_eq_v=False,
+            layer_types=["full_attention", "sliding_attention", "full_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", rope_theta=500.0, factor=8.0),
+                sliding_attention=dict(
+                    rope_type="proportional", rope_theta=100.0, factor=2.0, partial_rotary_factor=0.5
+                ),
+            ),
+        ),
+    ),
+    "gemma4": (
+        "Gemma4",
+        dict(
+            text_config=dict(GEMMA4, pad_token_id=0, use_bidirectional_attention="vision"),
+            vision_config=dict(
+                hidden_size=8,
+                intermediate_size=8,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                num_key_value_heads=2,
+                head_dim=4,
+                patch_size=4,
+                position_embedding_size=4,
+            ),
+        ),
+    ),
+    "qwen3-vl-moe": (
+        "Qwen3VLMoe",
+        dict(
+            text_config=dict(
+                MIXTURE,
+                num_hidden_layers=3,
+                head_dim=12,
+                num_experts=4,
+                mlp_only_layers=[1],
+                attention_bias=True,
+                rope_parameters=dict(MROPE, mrope_section=[2, 2, 2], mrope_interleaved=True),
+            ),
+            vision_config=dict(
+                QWEN_ENCODER,
+                hidden_size=8,
+                out_hidden_size=32,
+                num_position_embeddings=16,
+                deepstack_visual_indexes=[0],
+            ),
+        ),
+    ),
+    "gemma4-text-experts": (
+        "Gemma4Text",
+        dict(GEMMA4, enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=24),
+    ),
 }
+# Experts of these are published with the other order of axes than version 5 of transformers saves them in.
+TRANSPOSED_EXPERTS = {"qwen3-vl-moe"}
+# Names that checkpoints give a class of transformers, which has it under another.
+OTHER_NAMES = {"kimi-k2": "kimi_k2"}
 # Least difference of scores between the last expert that a token gets and the first that it does not.
 LEAST_MARGIN = 1e-3
 # Largest difference between two forms of linear attention: a norm makes much of what a token reads nearly nothing of.
@@ -673,6 +751,8 @@ def randomize(model: torch.nn.Module, generator: torch.Generator) -> None:
     for name, buffer in model.named_buffers():
         if CORRECTION in name:
             buffer.data = 0.1 * torch.randn(buffer.shape, generator=generator)
+        elif name.endswith("layer_scalar"):
+            buffer.data += 0.3 * torch.randn(buffer.shape, generator=generator)
 
 
 def first(values: torch.Tensor, count: int) -> tuple[torch.Tensor, float]:
@@ -694,7 +774,9 @@ def watch_routers(model: torch.nn.Module) -> list[float]:
         # DeepSeek-V2's alone names its method: a softmax, and groups that are worth their best expert.
         method = getattr(router, "topk_method", None)
         sigmoid = len(inputs) > 1 or (hasattr(router, "routed_scaling_factor") and method is None)
-        scores = logits.sigmoid() if sigmoid else logits.softmax(-1)
+        # Gemma 4's gives its scores and no logits.
+        given = hasattr(router, "per_expert_scale")
+        scores = logits if given else logits.sigmoid() if sigmoid else logits.softmax(-1)
         for correction in corrections:
             scores = scores + correction.flatten()
         least = 1.0
@@ -711,7 +793,7 @@ def watch_routers(model: torch.nn.Module) -> list[float]:
         margins.append(min(least, margin) if even else 0.0)
 
     for module in model.modules():
-        if type(module).__name__.lower().endswith("topkrouter"):
+        if type(module).__name__.lower().endswith(("topkrouter", "gemma4textrouter")):
             module.register_forward_hook(watch)
     return margins
 
@@ -755,6 +837,10 @@ def make(directory: pathlib.Path, name: str, family: str, sizes: dict, seed: int
     golden = dict(ids=ids.to(torch.int32), logits=logits.contiguous())
     save_file(golden, target / "golden.safetensors")
     check_complete(target, model)
+    if name in TRANSPOSED_EXPERTS:
+        transpose_experts(target / "model.safetensors")
+    if name in OTHER_NAMES:
+        rename(target / "config.json", OTHER_NAMES[name])
     if margins:
         print(f"{name}: seed {seed}, least margin of a router {min(margins):.2g}")
     return float(logits.abs().max())
@@ -766,6 +852,20 @@ def check_complete(target: pathlib.Path, model: torch.nn.Module) -> None:
     kept = {tensor.data_ptr(): tensor.numel() for tensor in model.state_dict().values()}
     assert saved == sum(kept.values()), (target, saved, sum(kept.values()))
     assert json.loads((target / "config.json").read_text())["model_type"]
+
+
+def transpose_experts(file: pathlib.Path) -> None:
+    tensors = load_file(file)
+    changed = {
+        name: tensor.transpose(1, 2).contiguous() if ".mlp.experts." in name else tensor
+        for name, tensor in tensors.items()
+    }
+    save_file(changed, file, metadata={"format": "pt"})
+
+
+def rename(file: pathlib.Path, model_type: str) -> None:
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "model_type": model_type}, indent=2))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { resultConfig } from '../../lib/export/capabilities.js';
 import { biasCapability, findFormat, readByUsAlone } from '../../lib/export/index.js';
 import { architectures, readBlockModel, visionArchitectures } from '../../lib/models/index.js';
 import { type Config, directoryOf, variants } from '../models/tiny.js';
@@ -51,6 +52,7 @@ const notOwned: Readonly<Record<string, readonly string[]>> = {
   qwen3_moe: ['self_attn.o_proj'],
   qwen3_next: attention,
   qwen3_vl: ['self_attn.o_proj'],
+  qwen3_vl_moe: ['self_attn.o_proj'],
 };
 
 /** Whose linears have biases in vLLM alone, where the class is LLaMA's. */
@@ -144,9 +146,18 @@ it('quantized activations and biases per position are our own evaluator’s, but
 it('every architecture is among these', async () => {
   const known = [...architectures, ...visionArchitectures].map(({ modelType }) => modelType);
   const types = await Promise.all(
-    [...directories.keys()].map(async (name) => (await open(name)).modelType),
+    [...directories.values()].map(
+      async (directory) => (await Checkpoint.open(directory)).config.model_type,
+    ),
   );
   expect([...new Set(types)].sort()).toEqual(known.sort());
+});
+
+it('a result is called what clients call the class', async () => {
+  const checkpoint = await Checkpoint.open(directoryOf('kimi-k2'));
+  const input = { config: checkpoint.config, model: await open('kimi-k2') };
+  expect(checkpoint.config).toMatchObject({ model_type: 'kimi_k2' });
+  expect(resultConfig({ ...input, addBiases: false })).toMatchObject({ model_type: 'deepseek_v3' });
 });
 
 it('a client that does not read the format is refused', async () => {

@@ -106,6 +106,15 @@ describe('fields that older configurations wrote otherwise', () => {
     );
   });
 
+  test('gemma4: heads of blocks that see all tokens by fields of their own, as published', async () => {
+    const { per_layer_config, rope_parameters, ...rest } = configOf('gemma4-text');
+    const config = { ...rest, global_head_dim: 16, num_global_key_value_heads: 1 };
+    expect(await differenceOf('gemma4-text', config)).toBeLessThan(tolerance);
+    // Whatever the list says, the class lets the last block see all tokens.
+    const layer_types = ['sliding_attention', 'full_attention', 'sliding_attention'];
+    expect(await differenceOf('gemma4-text', { ...config, layer_types })).toBeLessThan(tolerance);
+  });
+
   test('olmo3: rope_scaling is of blocks that see all tokens', async () => {
     const { rope_parameters, ...config } = configOf('olmo3');
     const { full_attention } = rope_parameters as Config;

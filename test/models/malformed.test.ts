@@ -20,6 +20,7 @@ const subjects = [
   { variant: 'gemma2', ...usual },
   { variant: 'gemma', ...usual },
   { variant: 'gemma3-text', ...usual },
+  { variant: 'gemma4-text', ...usual },
   { variant: 'glm', ...usual },
   { variant: 'glm4-no-biases', ...usual },
   { variant: 'granite', ...usual },
@@ -61,6 +62,8 @@ afterAll(async () => {
 
 const read = (variant: string, fields: Config) => () =>
   readModel({ ...configOf(variant), ...fields }, new Set());
+
+const nested = (variant: string): Config => configOf(variant).text_config as Config;
 
 const error = (code: string, ...parts: string[]) =>
   expect.objectContaining({
@@ -118,7 +121,8 @@ describe.each(subjects)('$variant', ({ variant, hidden, heads, depth }) => {
 
   test('heads that do not divide', () => {
     const fields = { [heads]: 5, head_dim: undefined };
-    const withOwnHeads = ['qwen3', 'gemma', 'gemma2', 'gemma3-text', 'glm', 'glm4-no-biases'];
+    const gemmas = ['gemma', 'gemma2', 'gemma3-text', 'gemma4-text'];
+    const withOwnHeads = ['qwen3', ...gemmas, 'glm', 'glm4-no-biases'];
     const latent = ['deepseek-v2', 'deepseek-v3', 'glm4-moe-lite-groups'];
     const odd = [...withOwnHeads, ...latent, 'ernie4-5', 'seed-oss', 'helium'].includes(variant)
       ? 'num_key_value_heads'
@@ -194,6 +198,20 @@ describe('variants that are not implemented are refused by the name of their fie
       'rope_parameters.full_attention.rope_type',
     ],
     ['gemma3', { tie_word_embeddings: false }, 'tie_word_embeddings'],
+    [
+      'qwen3-vl-moe',
+      { text_config: { ...nested('qwen3-vl-moe'), norm_topk_prob: false } },
+      'text_config.norm_topk_prob',
+    ],
+    ['gemma4-text', { use_bidirectional_attention: 'all' }, 'use_bidirectional_attention'],
+    ['gemma4-text', { hidden_size_per_layer_input: 256 }, 'hidden_size_per_layer_input'],
+    ['gemma4-text', { hidden_size_per_layer_input: undefined }, 'hidden_size_per_layer_input'],
+    ['gemma4-text', { num_kv_shared_layers: 1 }, 'num_kv_shared_layers'],
+    [
+      'gemma4-text',
+      { per_layer_config: { 1: { intermediate_size: 8 } } },
+      'per_layer_config.1.intermediate_size',
+    ],
     ['phi', { qk_layernorm: true }, 'qk_layernorm'],
     ['stablelm', { qk_layernorm: true }, 'qk_layernorm'],
     ['cohere', { use_qk_norm: true }, 'use_qk_norm'],
@@ -283,6 +301,19 @@ describe('fields that contradict', () => {
       'rope_parameters.llama_4_scaling_beta',
     ],
     ['gemma3', { text_config: null }, 'text_config'],
+    [
+      'gemma4-text',
+      { rope_parameters: { full_attention: {} } },
+      'rope_parameters.sliding_attention',
+    ],
+    ['gemma4-text', { enable_moe_block: true }, 'moe_intermediate_size'],
+    ['gemma4-text-experts', { top_k_experts: 5 }, 'top_k_experts'],
+    ['gemma4-text', { per_layer_config: { 1: { num_key_value_heads: 3 } } }, 'num_key_value_heads'],
+    [
+      'gemma4-text',
+      { per_layer_config: null, num_global_key_value_heads: 3 },
+      'num_global_key_value_heads',
+    ],
     ['qwen3-vl', { text_config: null }, 'text_config'],
     ['qwen2-vl', { text_config: { vocab_size: 0 } }, 'text_config.hidden_size'],
     ['gemma3', { text_config: { hidden_size: 'wide' } }, 'text_config.hidden_size'],

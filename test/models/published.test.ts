@@ -17,6 +17,18 @@ const gemma3 = {
   attn_logit_softcapping: null,
   final_logit_softcapping: null,
 };
+/** What is not said is so in the class. */
+const gemma4 = {
+  model_type: 'gemma4_text',
+  head_dim: 256,
+  global_head_dim: 512,
+  attention_k_eq_v: true,
+  max_position_embeddings: 262144,
+  hidden_size_per_layer_input: 0,
+  sliding_window: 1024,
+  final_logit_softcapping: 30,
+  use_bidirectional_attention: 'vision',
+};
 const phi3 = { model_type: 'phi3', rms_norm_eps: 1e-5, attention_bias: false };
 const factors = Array.from({ length: 48 }, (_, i) => 1 + i);
 
@@ -58,6 +70,24 @@ const published: [string, number, Config][] = [
   ],
   ['Gemma 3 270M', 268_098_176, { ...gemma3, ...sizes(640, 2048, 18, 4, 1, 262144) }],
   ['Gemma 3 1B', 999_885_952, { ...gemma3, ...sizes(1152, 6912, 26, 4, 1, 262144) }],
+  [
+    'Gemma 4 31B, without what encodes images',
+    30_697_345_340,
+    { ...gemma4, ...sizes(5376, 21504, 60, 32, 16, 262144), num_global_key_value_heads: 4 },
+  ],
+  [
+    'Gemma 4 26B-A4B, without what encodes images',
+    25_233_141_790,
+    {
+      ...gemma4,
+      ...sizes(2816, 2112, 30, 16, 8, 262144),
+      num_global_key_value_heads: 2,
+      enable_moe_block: true,
+      num_experts: 128,
+      top_k_experts: 8,
+      moe_intermediate_size: 704,
+    },
+  ],
   [
     'Gemma 2B',
     2_506_172_416,
@@ -115,6 +145,30 @@ const published: [string, number, Config][] = [
       use_sliding_window: false,
       max_window_layers: 28,
       vision_config: { depth: 32 },
+    },
+  ],
+  [
+    'Qwen3-VL-30B-A3B, without what encodes images',
+    30_532_122_624,
+    {
+      model_type: 'qwen3_vl_moe',
+      text_config: {
+        ...sizes(2048, 6144, 48, 32, 4, 151936),
+        head_dim: 128,
+        max_position_embeddings: 262144,
+        rope_theta: 5e6,
+        rope_scaling: {
+          rope_type: 'default',
+          mrope_section: [24, 20, 20],
+          mrope_interleaved: true,
+        },
+        moe_intermediate_size: 768,
+        mlp_only_layers: [],
+        decoder_sparse_step: 1,
+        num_experts: 128,
+        num_experts_per_tok: 8,
+        norm_topk_prob: true,
+      },
     },
   ],
   [
@@ -193,13 +247,13 @@ const published: [string, number, Config][] = [
 
 test.each([...published, ...mixtures])('%s has %i parameters', (_, parameters, config) => {
   const model = readModel(config, new Set());
-  const headDim = Number(config.head_dim ?? model.hiddenSize / Number(config.num_attention_heads));
   const whole = ['minimax_m2', 'olmo2', 'olmoe'].includes(String(config.model_type));
-  const normSize = (name: string) => {
+  const normSize = (name: string, index: number) => {
     if (!name.startsWith('self_attn.')) return model.hiddenSize;
-    if (!whole) return headDim;
-    const { heads = 0, keyValueHeads = 0 } = model.decoder?.shape ?? {};
-    return headDim * (name.includes('q_norm') ? heads : keyValueHeads);
+    const { shape, attentionShapes } = model.decoder ?? {};
+    const { heads = 0, keyValueHeads = 0, headSize = 0 } = attentionShapes?.[index] ?? shape ?? {};
+    if (!whole) return headSize;
+    return headSize * (name.includes('q_norm') ? heads : keyValueHeads);
   };
   const inBlock = (index: number) => {
     const { linears, blockTensors, tensorShapes } = shapeOf(model, index);
@@ -207,7 +261,7 @@ test.each([...published, ...mixtures])('%s has %i parameters', (_, parameters, c
       ({ inChannels, outChannels, bias }) => outChannels * (inChannels + (bias ? 1 : 0)),
     );
     const others = blockTensors.map(
-      (name) => tensorShapes?.[name]?.reduce((a, b) => a * b) ?? normSize(name),
+      (name) => tensorShapes?.[name]?.reduce((a, b) => a * b) ?? normSize(name, index),
     );
     return sum([...counts, ...others]);
   };

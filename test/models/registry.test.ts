@@ -21,7 +21,6 @@ test.each([
   ['mistral4', 'mistral3'],
   ['qwen3_asr', 'qwen3'],
   ['deepseek_v32', 'deepseek_v3'],
-  ['kimi_k2', 'deepseek_v3'],
   ['glm4v_moe', 'glm4_moe'],
   ['gemma3n', 'gemma3_text'],
   ['recurrent_gemma', 'gemma'],

@@ -11,7 +11,7 @@ import { readLatentDecoder } from '../read-latent-attention.js';
 
 export const deepseekV3: Architecture = {
   modelType: 'deepseek_v3',
-  relatives: ['deepseek_v32', 'kimi_k2'],
+  relatives: ['deepseek_v32'],
   biasesNotRead: latentBiasesNotRead,
   read(config, tensors) {
     const reader = new ConfigReader(config);

@@ -17,9 +17,9 @@ export const gemma3Text: Architecture = {
 };
 
 export function readGemma3Decoder(reader: ConfigReader, modelType: string): GatedDecoder {
-  const decoder = readGemmaDecoder(reader, modelType, (sizes) =>
-    readGlobalRotary(reader, { ...sizes, base: 1e6 }),
-  );
+  const decoder = readGemmaDecoder(reader, modelType, {
+    readRotary: (sizes) => readGlobalRotary(reader, { ...sizes, base: 1e6 }),
+  });
   // The class has the field and caps nothing.
   reader.absent('attn_logit_softcapping');
   const pattern = reader.count('sliding_window_pattern', 6);

@@ -32,8 +32,10 @@ export const gptOss: Architecture = {
       paired: {
         name: 'gate_up_proj',
         biases: withBias,
-        slope: reader.positive('swiglu_alpha', 1.702),
-        limit: reader.positive('swiglu_limit', 7),
+        clamped: {
+          slope: reader.positive('swiglu_alpha', 1.702),
+          limit: reader.positive('swiglu_limit', 7),
+        },
       },
     });
     const window = reader.positiveOrNull('sliding_window', 128);

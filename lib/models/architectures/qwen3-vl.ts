@@ -9,7 +9,6 @@ import { readBiases, readGatedDecoder } from '../read-gated-decoder.js';
 
 export const qwen3Vl: Architecture = {
   modelType: 'qwen3_vl',
-  relatives: ['qwen3_vl_moe'],
   biasesNotRead: { vllm: ['self_attn.o_proj'], 'llama.cpp': behindProjections },
   read(config, tensors) {
     const reader = new ConfigReader(config);
