@@ -101,13 +101,16 @@ const layout: LinearLayout = {
   },
 };
 
+/** What clients call otherwise once a model is loaded: vLLM has 'language_model.model' where checkpoints have the reverse. */
+const roots = /^((model|language_model)\.)+/;
+
 /**
- * The format's pattern for a module, or for what is `inside` it: in a checkpoint that was saved from the bare decoder,
- * names lack the root that the module has once it is loaded ('model.' of OPT's projections, which would be taken for
- * quantized ones).
+ * The format's pattern for a module, or for what is `inside` it, whatever stands before it: in a checkpoint that was saved
+ * from the bare decoder, names lack the root that the module has once it is loaded ('model.' of OPT's projections, which
+ * would be taken for quantized ones).
  */
 function underAnyRoot(name: string, inside = ''): string {
-  return `re:(.*\\.)?${name.replaceAll('.', '\\.')}${inside}$`;
+  return `re:(.*\\.)?${name.replace(roots, '').replaceAll('.', '\\.')}${inside}$`;
 }
 
 function expectGrid({ actOrder, staticGroups }: Grid): void {
