@@ -94,11 +94,14 @@ export class Checkpoint {
       const part = rowsOf(info, name, firstRow, count);
       tensors.set(name, isVector ? { ...part, shape: part.shape.slice(-1) } : part);
     }
-    const [odd] = [...rows].find(([, left]) => left !== 0) ?? [];
+    const [odd, left = 0] = [...rows].find(([, rest]) => rest !== 0) ?? [];
     if (odd === undefined) return this.seenAs(this.config, tensors);
+    const info = this.tensor(odd);
+    const held = rowCount(info);
     throw new BallastError(
       'ERR_CHECKPOINT',
-      `Expected as many rows of ${odd} as config.json says but the checkpoint holds ${rowCount(this.tensor(odd))}.`,
+      `Expected ${held - left} rows of ${odd}, as config.json says, but ${info.file} holds ${held}, [${info.shape.join(', ')}]; the file ` +
+        'is damaged, config.json belongs to another model, or the program that saved it turned the axes: take the published checkpoint.',
     );
   }
 }

@@ -202,6 +202,8 @@ it('refuses fused experts of another count', async () => {
   );
   await expect(events.next()).rejects.toMatchObject({
     code: 'ERR_CHECKPOINT',
-    message: `Expected as many rows of ${name} as config.json says but the checkpoint holds 256.`,
+    message: expect.stringContaining(
+      `Expected 320 rows of ${name}, as config.json says, but ${info.file} holds 256, [4, 64, 64]; the file is damaged,`,
+    ),
   });
 });
