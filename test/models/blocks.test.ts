@@ -212,7 +212,6 @@ test('which linears can be given a bias', () => {
   expect(givable('stablelm')).toEqual(attention.slice(0, 3));
   expect(givable('cohere')).toEqual(attention);
   expect(givable('helium')).toEqual([...attention.slice(0, 3), ...mlp]);
-  expect(givable('exaone4')).toEqual([]);
   expect(givable('ernie4-5')).toEqual([...attention, ...mlp]);
   expect(givable('seed-oss')).toEqual([...attention, ...mlp]);
   expect(givable('glm')).toEqual(attention.slice(0, 3));
@@ -225,9 +224,10 @@ test('which linears can be given a bias', () => {
   expect(givable('gemma3')).toEqual(attention);
   expect(givable('olmo2')).toEqual(attention);
   expect(openModelOf('olmo2').slots.block.kind).toBe('none');
-  expect(givable('mistral-window')).toEqual([]);
-  expect(givable('mistral3')).toEqual([]);
-  expect(givable('ministral3')).toEqual([]);
+  for (const ofVllm of ['exaone4', 'mistral-window', 'mistral3', 'ministral3']) {
+    expect(givable(ofVllm)).toEqual([...attention, ...mlp]);
+  }
+  expect(givable('ministral')).toEqual([]);
   expect(givable('qwen2')).toEqual([]);
   expect(givable('phi3')).toEqual([]);
   const latent = ['q_a_proj', 'kv_a_proj_with_mqa', 'o_proj'].map((name) => `self_attn.${name}`);
