@@ -86,6 +86,28 @@ describe('loadTokenizer', () => {
     expect(await plain.encode('ab</s>')).toEqual(Int32Array.of(3, 10, 11, 12, 13));
   });
 
+  // Tokens as tokenizers 0.23 gives them (Rust).
+  it.each([
+    [true, ['a', '１', '２', 'a', '½', 'Ⅻ', '1', '½', 'a', '٣']],
+    [false, ['a', '１２', 'a', '½Ⅻ', '1½', 'a', '٣']],
+  ])('cuts at numbers of every script, each alone: %s', async (individual_digits, expected) => {
+    const tokens = [...'a１２1½Ⅻ٣', '１２', '½Ⅻ', 'a½', '1½'];
+    const digits = { type: 'Digits', individual_digits };
+    const tokenizer = await tokenizerFrom({
+      'tokenizer.json': JSON.stringify({
+        ...{ ...definition, added_tokens: [], post_processor: null, decoder: null },
+        pre_tokenizer: { type: 'Sequence', pretokenizers: [digits] },
+        model: {
+          type: 'BPE',
+          vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+          merges: [...'１½a1'].map((left, i) => [left, [...'２Ⅻ½½'][i]]),
+        },
+      }),
+    });
+    const ids = await tokenizer.encode('a１２a½Ⅻ1½a٣');
+    expect([...ids].map((id) => tokens[id])).toEqual(expected);
+  });
+
   it('refuses what is missing, damaged or unknown', async () => {
     const cases: [Record<string, string>, RegExp][] = [
       [{}, /neither tokenizer.json nor vocab.json with merges.txt; copy them/],

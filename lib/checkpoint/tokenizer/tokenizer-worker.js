@@ -133,10 +133,26 @@ function readByteLevelBpe() {
   };
 }
 
+/**
+ * The same rule in words that the library reads as the tokenizers of other languages do: its own step for digits knows
+ * ASCII's alone, where they have all of Unicode's numbers.
+ * @param {any} rule
+ * @returns {any}
+ */
+function withAllDigits(rule) {
+  if (Array.isArray(rule?.pretokenizers)) {
+    return { ...rule, pretokenizers: rule.pretokenizers.map(withAllDigits) };
+  }
+  if (rule?.type !== 'Digits') return rule;
+  const numbers = rule.individual_digits === true ? '\\p{N}' : '\\p{N}+';
+  return { type: 'Split', pattern: { Regex: numbers }, behavior: 'Isolated', invert: false };
+}
+
 function load() {
   const definition = readJson('tokenizer.json') ?? readByteLevelBpe();
   if (!('model' in definition)) throw new Error(`tokenizer.json has no 'model'`);
-  return new Tokenizer(definition, readJson('tokenizer_config.json') ?? {});
+  const tokenizer = { ...definition, pre_tokenizer: withAllDigits(definition.pre_tokenizer) };
+  return new Tokenizer(tokenizer, readJson('tokenizer_config.json') ?? {});
 }
 
 /** @param {Tokenizer} tokenizer */
