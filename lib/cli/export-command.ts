@@ -1,7 +1,6 @@
 // `ballast export`: a finished run in another format.
 
 import { Command } from 'commander';
-import { clients } from '../clients.js';
 import { checkExportOptions, formats, resultDefaults } from '../export/index.js';
 import { type ExportOptions, exportResult } from '../index.js';
 import { addOptions, type OptionTable, readOptions } from './option-table.js';
@@ -18,7 +17,7 @@ const table: OptionTable<ExportOptions> = {
   },
   output: recurringOptions.output,
   client: {
-    flags: `--client <${clients.join('|')}>`,
+    ...recurringOptions.client,
     help: 'what will load the result: biases it would not read are refused',
   },
   architecture: recurringOptions.architecture,

@@ -1,6 +1,5 @@
 // The options of `ballast quantize`, one row each; see option-table.ts.
 
-import { clients } from '../clients.js';
 import { formats } from '../export/index.js';
 import type { QuantizeOptions } from '../index.js';
 import { quantizers } from '../quantizers/index.js';
@@ -150,10 +149,7 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     flags: '--format <name>',
     help: `what the result is written as: ${names(formats)}`,
   },
-  client: {
-    flags: `--client <${clients.join('|')}>`,
-    help: 'what will load the result: biases it would not read are not fitted',
-  },
+  client: recurringOptions.client,
   architecture: recurringOptions.architecture,
   device: recurringOptions.devices,
   threads: recurringOptions.threads,

@@ -1,5 +1,6 @@
 // Options that several commands have, which then read and mean the same; see option-table.ts.
 
+import { clients } from '../clients.js';
 import { bytes } from '../number-formats.js';
 import { sharedDefaults } from '../shared-defaults.js';
 import { byteCount, nameOrList, number, type OptionRow } from './option-table.js';
@@ -18,6 +19,10 @@ export const recurringOptions = {
   field: {
     flags: '--field <name>',
     help: 'field (JSONL) or column (parquet) of the text, such as body or meta.text',
+  },
+  client: {
+    flags: `--client <${clients.join('|')}>`,
+    help: 'what will load the result: biases it would not read are not fitted',
   },
   architecture: {
     flags: '--as-llama',

@@ -17,7 +17,6 @@ import {
   type BlockModel,
   type Config,
   countLinears,
-  joinedParts,
   readBlockModel,
   rewriteModel,
   shapeOf,
@@ -28,6 +27,7 @@ import { expectCodes, expectGridHolds, expectNoBias, expectSameGrid } from './ex
 import { openExport } from './export-writer.js';
 import { recordFiles, verifyFiles } from './file-digests.js';
 import type { ExportedLinear, ExportFormat, ExportWriter } from './format.js';
+import { openWritten } from './joined-parts.js';
 import { type OpenedResult, openResult } from './opened-result.js';
 import { formats } from './registry.js';
 import { disposeStored, expectDigest } from './verification.js';
@@ -131,7 +131,7 @@ async function restOfModel(
   report: Readonly<Record<string, unknown>>,
 ): Promise<Checkpoint> {
   try {
-    return (await Checkpoint.open(directory)).takenApart(joinedParts(written));
+    return await openWritten(directory, written);
   } catch (error) {
     const { model, fingerprint } = report;
     if (!(error instanceof BallastError) || typeof model !== 'string') throw error;

@@ -6,14 +6,14 @@
 import { createHash } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
-import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { ioError, isMissing } from '../checkpoint/io-error.js';
 import type { OutputDirectory } from '../checkpoint/output/output-directory.js';
 import { editedFiles, recordFile } from '../checkpoint/output/result-files.js';
 import type { TensorInfo } from '../checkpoint/tensor-info.js';
 import { BallastError } from '../errors.js';
-import { type BlockModel, joinedParts, shapeOf } from '../models/index.js';
+import { type BlockModel, shapeOf } from '../models/index.js';
 import { gridFolder } from './grid-file.js';
+import { openWritten } from './joined-parts.js';
 import type { OpenedResult } from './opened-result.js';
 import { expectRecord } from './record.js';
 import { findFormat } from './registry.js';
@@ -75,7 +75,7 @@ async function executedWeights(
   model: BlockModel,
 ): Promise<TensorInfo[]> {
   if (findFormat(format).plain !== true) return [];
-  const checkpoint = (await Checkpoint.open(directory)).takenApart(joinedParts(model));
+  const checkpoint = await openWritten(directory, model);
   return Array.from({ length: model.blocks }, (_, block) =>
     shapeOf(model, block).linears.map(({ name }) =>
       checkpoint.tensor(`${model.blockName(block)}.${name}.weight`),

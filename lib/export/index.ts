@@ -9,6 +9,7 @@ export type {
   ExportFormat,
   ExportWriter,
 } from './format.js';
+export { openWritten } from './joined-parts.js';
 export { type ModelFiles, openModelFiles } from './model-files.js';
 export { PositionBiasWriter } from './position-bias-writer.js';
 export { findFormat, formats } from './registry.js';

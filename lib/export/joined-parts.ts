@@ -1,7 +1,13 @@
 // Tensors that a model runs as parts and a result holds as one: experts that clients know together alone.
 
+import { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { PlannedTensor } from '../checkpoint/output/shard-plan.js';
 import { type BlockModel, joinedParts } from '../models/index.js';
+
+/** A result of safetensors files as its model reads it: joined tensors in their parts again. Errors: as `Checkpoint.open`. */
+export async function openWritten(directory: string, model: BlockModel): Promise<Checkpoint> {
+  return (await Checkpoint.open(directory)).takenApart(joinedParts(model));
+}
 
 /** With all parts of a tensor, in their order, in the place of the first. They are of one type and shape. */
 export function joinParts(

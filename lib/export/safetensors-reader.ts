@@ -1,19 +1,17 @@
 // Reads linears back from a result of safetensors files; see safetensors-layout.ts.
 
-import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { loadTensor } from '../checkpoint/load-tensor.js';
 import { readTensor } from '../checkpoint/read-tensor.js';
 import { BallastError } from '../errors.js';
-import { joinedParts } from '../models/index.js';
 import type { ExportReader, ReadInput } from './format.js';
+import { openWritten } from './joined-parts.js';
 import type { LinearLayout, StoredTensors } from './safetensors-layout.js';
 
 export async function openLayoutReader(
   { device, directory, model, grid }: ReadInput,
   layout: LinearLayout,
 ): Promise<ExportReader> {
-  const stored = await Checkpoint.open(directory);
-  const checkpoint = stored.takenApart(joinedParts(model));
+  const checkpoint = await openWritten(directory, model);
   return {
     tensor: (name, dtype) =>
       loadTensor(device, checkpoint, name, dtype === undefined ? {} : { dtype }),

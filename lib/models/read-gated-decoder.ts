@@ -78,3 +78,16 @@ export function readBiases(
     biasFields: { attention_bias: true, ...(mlp && { mlp_bias: true }) },
   };
 }
+
+/** Of query, key and value alone, where this field says so. */
+export function readProjectionBiases(
+  reader: ConfigReader,
+  field: string,
+  fallback = false,
+): Pick<GatedDecoder, 'biases' | 'biasFields'> {
+  const projections = biasByConfig(reader, field, fallback);
+  return {
+    biases: { projections, output: withoutBias, mlp: withoutBias },
+    biasFields: { [field]: true },
+  };
+}

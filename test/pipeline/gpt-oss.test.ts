@@ -26,12 +26,11 @@ import { type LanguageModel, readModel, shapeOf } from '../../lib/models/index.j
 import { randomLlama } from '../export/random-llama.js';
 import { readAs, routeOf } from '../models/tiny.js';
 import { gpus } from '../native/harness.js';
-import { exampleTestText, exampleText, temporaryFolder } from '../places.js';
+import { exampleText, temporaryFolder } from '../places.js';
 import { windowsOf } from './forward.js';
-import { run } from './random-experts.js';
+import { evaluation, expectNear, run } from './random-experts.js';
 import { filesOf, finish } from './runs.js';
 
-const evaluation = { texts: [exampleTestText], sequenceLength: 64 };
 const fields = {
   ...{ model_type: 'gpt_oss', architectures: ['GptOssForCausalLM'], head_dim: 24 },
   ...{ num_local_experts: 4, num_experts_per_tok: 2, sliding_window: 20, swiglu_limit: 1 },
@@ -63,10 +62,6 @@ it.each<[string, Partial<QuantizeOptions>]>([
   const { directory, report } = await finish(model, { ...run, ...options, method });
   expect(report.layers).toHaveLength(2 * (4 + 4 * 2));
   expect(report.dropped).toEqual([]);
-  for (const { error, errorWithBias } of report.layers) {
-    expect(error).toBeLessThan(0.1);
-    expect(errorWithBias).toBeLessThanOrEqual(error);
-  }
   const ofExperts = report.layers.filter(({ name }) => name.includes('.experts.'));
   const kept = ofExperts.filter(({ biasKept }) => biasKept);
   for (const { error, errorWithBias, heldOutError, heldOutErrorWithBias = 0 } of kept) {
@@ -74,13 +69,7 @@ it.each<[string, Partial<QuantizeOptions>]>([
     expect(heldOutErrorWithBias).toBeLessThan(heldOutError ?? 0);
   }
   expect(kept.length > 0).toBe(options.compensation !== 'none');
-  expect(await verify(directory)).toMatchObject({ linears: report.layers.length });
-  const [float, quantized] = [
-    await evaluate(model, evaluation),
-    await evaluate(directory, evaluation),
-  ];
-  const ratio = (quantized.results[0]?.perplexity ?? 0) / (float.results[0]?.perplexity ?? 0);
-  expect(Math.abs(ratio - 1)).toBeLessThan(0.2);
+  await expectNear(model, directory, report);
 });
 
 it('fits no bias where no token is, or where none is left to judge it', async () => {

@@ -1,6 +1,9 @@
 // A small random mixture of experts, and the options that tests quantize it with.
 
+import { expect } from 'vitest';
+import { evaluate, type RunReport, verify } from '../../lib/index.js';
 import { randomLlama } from '../export/random-llama.js';
+import { exampleTestText } from '../places.js';
 
 /** One dense block, then two of six experts and one that all tokens go through. */
 const shared = {
@@ -36,4 +39,21 @@ export async function withoutLast(): Promise<string> {
     if (name.endsWith('correction_bias')) values[3] = -10;
   });
   return directory;
+}
+
+export const evaluation = { texts: [exampleTestText], sequenceLength: 64 };
+
+/** No bias does harm, files hold what was quantized, and the result is near the float model. */
+export async function expectNear(model: string, directory: string, { layers }: RunReport) {
+  for (const { error, errorWithBias } of layers) {
+    expect(error).toBeLessThan(0.1);
+    expect(errorWithBias).toBeLessThanOrEqual(error);
+  }
+  expect(await verify(directory)).toMatchObject({ linears: layers.length });
+  const [float, quantized] = [
+    await evaluate(model, evaluation),
+    await evaluate(directory, evaluation),
+  ];
+  const ratio = (quantized.results[0]?.perplexity ?? 0) / (float.results[0]?.perplexity ?? 0);
+  expect(Math.abs(ratio - 1)).toBeLessThan(0.2);
 }

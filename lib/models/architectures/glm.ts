@@ -3,9 +3,8 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { type GatedDecoder, gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
-import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readGatedDecoder, readProjectionBiases } from '../read-gated-decoder.js';
 
 export const glm: Architecture = {
   modelType: 'glm',
@@ -21,11 +20,9 @@ export function readGlmDecoder(reader: ConfigReader, modelType: string): GatedDe
     eps: 1.5625e-7,
     rotary: { share, interleaved: true },
   });
-  const projections = biasByConfig(reader, 'attention_bias', true);
   return {
     ...decoder,
     fusedMlp: true,
-    biases: { ...decoder.biases, projections },
-    biasFields: { attention_bias: true },
+    ...readProjectionBiases(reader, 'attention_bias', true),
   };
 }

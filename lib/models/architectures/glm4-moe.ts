@@ -3,11 +3,11 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { behindProjections, biasByConfig } from '../linear-bias.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { withPredictionLayers } from '../prediction-layers.js';
 import { readBalancedExperts } from '../read-experts.js';
-import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readGatedDecoder, readProjectionBiases } from '../read-gated-decoder.js';
 
 export const glm4Moe: Architecture = {
   modelType: 'glm4_moe',
@@ -19,13 +19,11 @@ export const glm4Moe: Architecture = {
       eps: 1e-5,
       rotary: { share: { field: 'partial_rotary_factor', fallback: 0.5 } },
     });
-    const projections = biasByConfig(reader, 'attention_bias');
     const model = gatedDecoder(
       {
         ...decoder,
         queryKeyNorms: reader.boolean('use_qk_norm', false) ? 'heads' : 'none',
-        biases: { ...decoder.biases, projections },
-        biasFields: { attention_bias: true },
+        ...readProjectionBiases(reader, 'attention_bias'),
         mixture: readBalancedExperts(reader, decoder, {
           ...{ count: 128, perToken: 8, shared: 1, dense: 1, normalized: true },
         }),

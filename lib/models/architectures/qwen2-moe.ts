@@ -4,11 +4,10 @@
 import { readWindows } from '../attention-shape.js';
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { biasByConfig } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readQwenWindow } from '../qwen-windows.js';
 import { readSharedQwenExperts, readSparseSteps } from '../read-experts.js';
-import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readGatedDecoder, readProjectionBiases } from '../read-gated-decoder.js';
 
 export const qwen2Moe: Architecture = {
   modelType: 'qwen2_moe',
@@ -18,7 +17,6 @@ export const qwen2Moe: Architecture = {
     const decoder = readGatedDecoder(reader, 'qwen2_moe');
     const window = readQwenWindow(reader);
     const first = reader.countOrNone('max_window_layers', 28);
-    const projections = biasByConfig(reader, 'qkv_bias', true);
     const mixture = readSharedQwenExperts(reader, decoder, {
       ...{ count: 60, perToken: 4, size: 1408, sharedSize: 5632 },
       sparse: readSparseSteps(reader, decoder.blocks),
@@ -32,8 +30,7 @@ export const qwen2Moe: Architecture = {
           window,
           (index) => index % 2 === 0 && index < first,
         ),
-        biases: { ...decoder.biases, projections },
-        biasFields: { qkv_bias: true },
+        ...readProjectionBiases(reader, 'qkv_bias', true),
         mixture,
       },
       tensors,

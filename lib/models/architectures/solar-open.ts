@@ -2,10 +2,10 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { behindProjections, biasByConfig } from '../linear-bias.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
 import { readBalancedExperts } from '../read-experts.js';
-import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readGatedDecoder, readProjectionBiases } from '../read-gated-decoder.js';
 
 export const solarOpen: Architecture = {
   modelType: 'solar_open',
@@ -21,15 +21,13 @@ export const solarOpen: Architecture = {
       mlpSize: reader.count('moe_intermediate_size', 1280),
       rotary: { base: 1_000_000, share: { field: 'partial_rotary_factor', fallback: 1 } },
     });
-    const projections = biasByConfig(reader, 'attention_bias');
     const mixture = readBalancedExperts(reader, decoder, {
       ...{ count: 128, perToken: 8, size: 1280, shared: 1, dense: 0, normalized: true },
     });
     return gatedDecoder(
       {
         ...decoder,
-        biases: { ...decoder.biases, projections },
-        biasFields: { attention_bias: true },
+        ...readProjectionBiases(reader, 'attention_bias'),
         mixture,
       },
       tensors,

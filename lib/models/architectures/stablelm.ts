@@ -3,9 +3,9 @@
 
 import { ConfigReader } from '../config-reader.js';
 import { gatedDecoder } from '../gated-decoder.js';
-import { behindProjections, biasByConfig } from '../linear-bias.js';
+import { behindProjections } from '../linear-bias.js';
 import type { Architecture } from '../model.js';
-import { readGatedDecoder } from '../read-gated-decoder.js';
+import { readGatedDecoder, readProjectionBiases } from '../read-gated-decoder.js';
 
 export const stablelm: Architecture = {
   modelType: 'stablelm',
@@ -24,8 +24,7 @@ export const stablelm: Architecture = {
         norm: { kind: 'layer', eps: reader.positive('layer_norm_eps', 1e-5), bias: true },
         parallel,
         norms: parallel ? norms : { ...norms, mlp: 'post_attention_layernorm' },
-        biases: { ...decoder.biases, projections: biasByConfig(reader, 'use_qkv_bias') },
-        biasFields: { use_qkv_bias: true },
+        ...readProjectionBiases(reader, 'use_qkv_bias'),
       },
       tensors,
     );

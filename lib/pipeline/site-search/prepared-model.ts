@@ -3,9 +3,8 @@
 // centred covariance where linears get biases, to the second moment where they get none, hence one model for each.
 
 import type { BlockQuantizers } from '../../activations/index.js';
-import { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { BlockLoader, linearOf, readActivations } from '../../execution/index.js';
-import { joinedParts } from '../../models/index.js';
+import { openWritten } from '../../export/index.js';
 import type { CalibrationData } from '../calibration-data.js';
 import { quantizeBlocks } from '../quantize.js';
 import type { PreparedBlock, Run } from '../run.js';
@@ -25,7 +24,7 @@ export async function prepareModel(
   const once = { ...run, options: { ...run.options, output, format: 'huggingface' } };
   for await (const _event of quantizeBlocks(once, data)) run.throwIfAborted();
   const activations = await readActivations(output, run.model.blocks);
-  const checkpoint = (await Checkpoint.open(output)).takenApart(joinedParts(run.model));
+  const checkpoint = await openWritten(output, run.model);
   const blocks = new BlockLoader(run.device, checkpoint, run.model);
   return { blocks, activations, [Symbol.dispose]: () => blocks[Symbol.dispose]() };
 }
