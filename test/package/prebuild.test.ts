@@ -9,7 +9,6 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -81,27 +80,6 @@ describe('the packed package', () => {
       PATH: '',
     });
     expect(output).toBe('function cpu\n');
-  });
-
-  it('has types that compile in strict projects, without those of Node', () => {
-    const program = [
-      "import { quantize, type RunReport } from 'ballast';",
-      'export async function run(): Promise<RunReport | undefined> {',
-      "  const events = quantize('model', { output: 'out', calibration: 'text.txt', bits: 4 });",
-      "  for await (const event of events) if (event.type === 'done') return event.report;",
-      '  return undefined;',
-      '}',
-    ];
-    writeFileSync(path.join(project, 'main.mts'), program.join('\n'));
-    const compilerOptions = {
-      ...{ strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true },
-      ...{ module: 'nodenext', target: 'es2022', types: [] },
-    };
-    const config = { compilerOptions, include: ['main.mts'] };
-    writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify(config));
-    const compiler = path.join(repository, 'node_modules/.bin/tsc');
-    const { status, stdout } = spawnSync(compiler, ['-p', project], { encoding: 'utf8' });
-    expect([status, stdout]).toEqual([0, '']);
   });
 
   it('serves its command with an empty PATH', () => {

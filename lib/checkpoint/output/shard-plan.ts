@@ -28,7 +28,7 @@ interface PlacedTensor extends Place {
 export interface Shard {
   readonly file: string;
   /** Length prefix and JSON, padded to 8 bytes. */
-  readonly header: Buffer;
+  readonly header: Uint8Array;
   readonly tensors: readonly PlacedTensor[];
   readonly fileBytes: number;
 }
@@ -101,7 +101,7 @@ function placeShard(file: string, group: Sized[], metadata: Record<string, strin
   return { file, header, tensors, fileBytes: start + end };
 }
 
-function encodeHeader(json: string): Buffer {
+function encodeHeader(json: string): Uint8Array {
   const length = Math.ceil(Buffer.byteLength(json) / 8) * 8;
   const header = Buffer.alloc(8 + length, ' ');
   header.writeBigUInt64LE(BigInt(length));
