@@ -108,6 +108,8 @@ class Descent {
                               .codes = state_.codes,
                               .scales = state_.scales,
                               .zeros = state_.zeros,
+                              .scale_steps = state_.scale_steps,
+                              .offset_steps = state_.offset_steps,
                               .moved = moved_.data(),
                               .taken = of_rows_.data(),
                               .rows = state_.rows,
@@ -120,6 +122,7 @@ class Descent {
                               .sweeps = unrounded ? 1 : params_.sweeps,
                               .max_code = max_code_of(params_.scheme.bits),
                               .scale_dtype = params_.scheme.scale_dtype,
+                              .super = SuperBlockOf(params_.scheme.bits),
                               .refit = params_.refit && !wide_ && !unrounded,
                               .unrounded = unrounded});
     // r −= (what the block moved) M; the matrix is symmetric.

@@ -24,51 +24,118 @@ struct Columns {
   float moved[kPerLane];
 };
 
-// The scale of the group [begin, end) of the block. `units` is the warp's own shared memory.
-__device__ void refit_group(const DescentColumns& p, int begin, int end, float zero,
-                            const float* matrix, float* units, float& scale, double& taken,
-                            Columns& row) {
+// What units u, a lane's columns of them, weigh in the error: u·r, and u M at all columns of the
+// block.
+struct Projection {
+  float of[kPerLane];
+  double slope;
+  double curvature;
+};
+
+// `units` is the warp's own shared memory; `unit` is zero outside of the group [begin, end).
+__device__ Projection project(const float (&unit)[kPerLane], int begin, int end,
+                              const float* matrix, float* units, const Columns& row) {
   const int lane = threadIdx.x % kWarp;
-  float unit[kPerLane], projection[kPerLane] = {};
+  Projection out = {};
 #pragma unroll
-  for (int s = 0; s < kPerLane; ++s) {
-    const int k = s * kWarp + lane;
-    unit[s] = k >= begin && k < end ? row.code[s] - zero : 0.0f;
-    units[k] = unit[s];
-  }
+  for (int s = 0; s < kPerLane; ++s) units[s * kWarp + lane] = unit[s];
   __syncwarp();
   for (int j = begin; j < end; ++j) {
     const float own = units[j];
 #pragma unroll
     for (int s = 0; s < kPerLane; ++s) {
-      projection[s] = fmaf(own, matrix[j * kBlock + s * kWarp + lane], projection[s]);
+      out.of[s] = fmaf(own, matrix[j * kBlock + s * kWarp + lane], out.of[s]);
     }
   }
   __syncwarp();
-  double slope = 0, curvature = 0;
 #pragma unroll
   for (int s = 0; s < kPerLane; ++s) {
-    slope += static_cast<double>(unit[s]) * row.residual[s];
-    curvature += static_cast<double>(unit[s]) * projection[s];
+    out.slope += static_cast<double>(unit[s]) * row.residual[s];
+    out.curvature += static_cast<double>(unit[s]) * out.of[s];
   }
-  slope = warp_reduce(slope, Sum{});
-  curvature = warp_reduce(curvature, Sum{});
-  const float change = move_scale(p.scale_dtype, slope, curvature, scale, taken);
+  out.slope = warp_reduce(out.slope, Sum{});
+  out.curvature = warp_reduce(out.curvature, Sum{});
+  return out;
+}
+
+// Q += change · u.
+__device__ void shift(float change, const float (&unit)[kPerLane], const Projection& projection,
+                      Columns& row) {
   if (change == 0) return;
 #pragma unroll
   for (int s = 0; s < kPerLane; ++s) {
-    row.residual[s] = fmaf(-change, projection[s], row.residual[s]);
+    row.residual[s] = fmaf(-change, projection.of[s], row.residual[s]);
     row.moved[s] = fmaf(change, unit[s], row.moved[s]);
   }
 }
 
-__device__ void refit_groups(const DescentColumns& p, const float* zeros, const float* matrix,
-                             float* units, float* scales, double& taken, Columns& row) {
-  for (int begin = 0, group = 0; begin < p.size; begin += p.group_size, ++group) {
-    float scale = scales[group];
-    refit_group(p, begin, begin + p.group_size, zeros[group], matrix, units, scale, taken, row);
+// A group's parameters, and the steps that they are multiples of, if they are.
+struct GroupGrid {
+  float scale;
+  float zero;
+  float scale_step;
+  float offset_step;
+};
+
+// The scale of the group [begin, end) of the block.
+__device__ void refit_group(const DescentColumns& p, int begin, int end, const float* matrix,
+                            float* units, GroupGrid& grid, double& taken, Columns& row) {
+  const int lane = threadIdx.x % kWarp;
+  float unit[kPerLane];
+#pragma unroll
+  for (int s = 0; s < kPerLane; ++s) {
+    const int k = s * kWarp + lane;
+    unit[s] = k >= begin && k < end ? row.code[s] - grid.zero : 0.0f;
+  }
+  const Projection projection = project(unit, begin, end, matrix, units, row);
+  shift(move_scale(p.scale_dtype, projection.slope, projection.curvature, grid.scale, taken), unit,
+        projection, row);
+}
+
+// The same among multiples: the scale, and then the offset, a unit of which adds −1 to all values.
+__device__ void refit_steps(const DescentColumns& p, int begin, int end, const float* matrix,
+                            float* units, GroupGrid& grid, double& taken, Columns& row) {
+  const int lane = threadIdx.x % kWarp;
+  const float whole = p.super.symmetric ? 0 : rintf(grid.scale * grid.zero / grid.offset_step);
+  const float zero = p.super.symmetric ? grid.zero : 0;
+  float unit[kPerLane], one[kPerLane];
+#pragma unroll
+  for (int s = 0; s < kPerLane; ++s) {
+    const int k = s * kWarp + lane;
+    const bool inside = k >= begin && k < end;
+    unit[s] = inside ? row.code[s] - zero : 0.0f;
+    one[s] = inside ? 1.0f : 0.0f;
+  }
+  const Projection of_scale = project(unit, begin, end, matrix, units, row);
+  shift(move_multiple(of_scale.slope, of_scale.curvature, {grid.scale_step, 1, p.super.most},
+                      grid.scale, taken),
+        unit, of_scale, row);
+  if (p.super.symmetric) return;
+  float offset = grid.offset_step > 0 ? grid.offset_step * whole : 0;
+  const Projection of_offset = project(one, begin, end, matrix, units, row);
+  shift(-move_multiple(-of_offset.slope, of_offset.curvature, {grid.offset_step, 0, p.super.most},
+                       offset, taken),
+        one, of_offset, row);
+  grid.zero = offset / grid.scale;
+}
+
+__device__ void refit_groups(const DescentColumns& p, std::int64_t at, const float* matrix,
+                             float* units, double& taken, Columns& row) {
+  const bool steps = p.scale_steps != nullptr;
+  for (int begin = 0; begin < p.size; begin += p.group_size, ++at) {
+    const int end = begin + p.group_size;
+    GroupGrid grid = {p.scales[at], p.zeros[at], steps ? p.scale_steps[at] : 0.0f,
+                      steps ? p.offset_steps[at] : 0.0f};
+    if (steps) {
+      refit_steps(p, begin, end, matrix, units, grid, taken, row);
+    } else {
+      refit_group(p, begin, end, matrix, units, grid, taken, row);
+    }
     __syncwarp();
-    if (threadIdx.x % kWarp == 0) scales[group] = scale;
+    if (threadIdx.x % kWarp == 0) {
+      p.scales[at] = grid.scale;
+      if (steps) p.zeros[at] = grid.zero;
+    }
   }
   __syncwarp();
 }
@@ -133,7 +200,9 @@ __device__ void descend_row(const DescentColumns& p, std::int64_t index, const f
     }
   }
   double taken = 0;
-  if (p.refit) refit_groups(p, zeros, matrix, units, scales, taken, row);
+  if (p.refit) {
+    refit_groups(p, index * p.groups + p.first_group, matrix, units, taken, row);
+  }
   for (std::int64_t sweep = 0; sweep < p.sweeps; ++sweep) sweep_codes(p, scales, matrix, row);
 #pragma unroll
   for (int s = 0; s < kPerLane; ++s) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cuda/context.h"
+#include "native/backend/super_block_params.h"
 #include "native/core/dtype.h"
 
 namespace ballast::cuda {
@@ -16,9 +17,12 @@ struct DescentColumns {
   float* delta;           // [rows, columns] ΔW; W where codes start unrounded
   std::uint8_t* codes;    // [rows, columns]
   float* scales;          // [rows, groups]
-  const float* zeros;     // [rows, groups]
-  float* moved;           // out: [rows, kDescentBlock] what the block changed Q by
-  double* taken;          // [rows] += what the refits took off each row's error
+  float* zeros;           // [rows, groups]
+  // [rows, groups], of a grid of super-blocks; null otherwise
+  const float* scale_steps;
+  const float* offset_steps;
+  float* moved;   // out: [rows, kDescentBlock] what the block changed Q by
+  double* taken;  // [rows] += what the refits took off each row's error
   std::int64_t rows;
   std::int64_t columns;
   std::int64_t groups;
@@ -29,8 +33,9 @@ struct DescentColumns {
   std::int64_t sweeps;
   float max_code;
   DType scale_dtype;
-  bool refit;      // every group's scale first; groups lie whole in the block
-  bool unrounded;  // codes start as W/scale + zero instead of those stored
+  SuperBlock super;  // with steps
+  bool refit;        // every group's scale first; groups lie whole in the block
+  bool unrounded;    // codes start as W/scale + zero instead of those stored
 };
 
 void DescendColumns(const Context& context, const DescentColumns& columns);

@@ -117,14 +117,19 @@ DescentState::DescentState(const Context& context, const DescendParams& params)
       scales(params.scales.f32()),
       zeros(params.zeros.f32()),
       matrix(params.matrix.f32()),
+      scale_steps(nullptr),
+      offset_steps(nullptr),
       delta_(context, rows * columns),
       order_(context, params.greedy ? columns : 0),
       own_codes_(context, params.greedy ? rows * columns : 0),
       own_scales_(context, params.greedy ? rows * groups : 0),
       own_zeros_(context, params.greedy ? rows * groups : 0),
-      own_matrix_(context, params.greedy || params.damping > 0 ? columns * columns : 0) {
+      own_matrix_(context, params.greedy || params.damping > 0 ? columns * columns : 0),
+      own_scale_steps_(context, params.scale_steps.empty() ? 0 : rows * groups),
+      own_offset_steps_(context, params.scale_steps.empty() ? 0 : rows * groups) {
   delta = delta_.data();
   if (params.greedy) Reorder();
+  if (!params.scale_steps.empty()) SpreadSteps();
   const std::int32_t* order = params.greedy ? order_.data() : nullptr;
   if (params.greedy || params.damping > 0) {
     MakeMatrix(*this, order, own_matrix_.data());
@@ -148,6 +153,23 @@ void DescentState::Reorder() {
   zeros = own_zeros_.data();
 }
 
+// Every group's steps are those of the super-block that it lies in.
+void DescentState::SpreadSteps() {
+  const std::int64_t supers = params.scale_steps.cols(), of_row = groups, size = group_size;
+  const std::int32_t* order = params.greedy ? order_.data() : nullptr;
+  const auto spread = [&](const float* steps, float* out) {
+    ForEach(context, kName, rows * groups, [=] __device__(std::int64_t i) {
+      const std::int64_t row = i / of_row, visited = i % of_row;
+      const std::int64_t group = order == nullptr ? visited : order[visited * size] / size;
+      out[i] = steps[row * supers + group * supers / of_row];
+    });
+  };
+  spread(params.scale_steps.f32(), own_scale_steps_.data());
+  spread(params.offset_steps.f32(), own_offset_steps_.data());
+  scale_steps = own_scale_steps_.data();
+  offset_steps = own_offset_steps_.data();
+}
+
 void DescentState::SubtractQuantized() {
   const std::int64_t n = group_size;
   float* out = delta;
@@ -163,6 +185,9 @@ void DescentState::Save() {
   if (!params.greedy) return;
   Scatter(*this, order_.data(), 1, codes, params.codes.u8());
   Scatter(*this, order_.data(), group_size, scales, params.scales.f32());
+  if (scale_steps != nullptr) {
+    Scatter(*this, order_.data(), group_size, zeros, params.zeros.f32());
+  }
 }
 
 void MultiplyByMatrix(const DescentState& state, std::int64_t begin, std::int64_t depth,

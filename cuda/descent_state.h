@@ -16,7 +16,7 @@ struct DescentState {
 
   // ΔW = W − scale·(code − zero), once.
   void SubtractQuantized();
-  // Codes and scales back to where they came from.
+  // Codes and group parameters back to where they came from.
   void Save();
 
   const Context& context;
@@ -27,12 +27,16 @@ struct DescentState {
   const std::int64_t group_size;
   std::uint8_t* codes;  // [out, in]
   float* scales;        // [out, groups]
-  const float* zeros;   // [out, groups]
+  float* zeros;         // [out, groups]
   const float* matrix;  // M [in, in], damped
   float* delta;         // [out, in] W at first, then ΔW
+  // [out, groups], of a grid of super-blocks; null otherwise
+  const float* scale_steps;
+  const float* offset_steps;
 
  private:
   void Reorder();
+  void SpreadSteps();
 
   const Scratch<float> delta_;
   // Empty where the columns stay in order, and the matrix where it is the caller's besides.
@@ -41,6 +45,8 @@ struct DescentState {
   const Scratch<float> own_scales_;
   const Scratch<float> own_zeros_;
   const Scratch<float> own_matrix_;
+  const Scratch<float> own_scale_steps_;
+  const Scratch<float> own_offset_steps_;
 };
 
 // out [rows of the state, in] = x M[begin … begin + depth − 1, ·], x [rows, depth].

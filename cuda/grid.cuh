@@ -54,7 +54,8 @@ __device__ __forceinline__ Grid grid_of(const Scheme& scheme, Interval range) {
 }
 
 __device__ __forceinline__ float code_of(float x, Grid grid, float max_code) {
-  return clamp_float(rintf(x / grid.scale) + grid.zero, 0.0f, max_code);
+  const float whole = rintf(grid.zero);
+  return clamp_float(rintf(x / grid.scale + (grid.zero - whole)) + whole, 0.0f, max_code);
 }
 
 __device__ __forceinline__ float value_of(float code, Grid grid) {

@@ -1,8 +1,8 @@
 // The boundary between the addon and `ballast-cuda.so`: plain functions in a table, plain structs,
 // errors as values. Each side carries a C++ runtime of its own, so no exception, no virtual table
 // and no std:: object crosses. Operands are the structs of native/backend/params.h,
-// expert_params.h, explicit_params.h and recurrence_params.h, which own nothing; both sides compile
-// the same headers, and `layout` refuses a library of another build.
+// expert_params.h, explicit_params.h, recurrence_params.h and super_block_params.h, which own
+// nothing; both sides compile the same headers, and `layout` refuses a library of another build.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include "native/backend/explicit_params.h"
 #include "native/backend/params.h"
 #include "native/backend/recurrence_params.h"
+#include "native/backend/super_block_params.h"
 #include "native/core/cancel_token.h"
 
 namespace ballast::cuda {
@@ -116,6 +117,9 @@ struct Functions {
   Operation<CodeWordsParams> unpack_codes;
   Operation<CodeBlocksParams> pack_blocks;
   Operation<CodeBlocksParams> unpack_blocks;
+  Operation<SuperScalesParams> super_scales;
+  Operation<SuperBlocksParams> pack_super_blocks;
+  Operation<SuperBlocksParams> unpack_super_blocks;
   Operation<FactorizeParams> factorize;
   Operation<GptqParams> gptq;
   Operation<DescendParams> descend;
@@ -145,9 +149,10 @@ constexpr std::uint64_t kLayout =
              GatedDeltaRuleParams, ChannelSumParams, SecondMomentParams, MomentParams, MatvecParams,
              QuadraticFormParams, FakeQuantizeParams, FindScalesParams, QuantizeParams,
              DequantizeParams, DequantizeFloat8Params, DequantizeFloat4Params, CodeWordsParams,
-             CodeBlocksParams, FactorizeParams, GptqParams, DescendParams, RefitScalesParams,
-             RefitSweptParams, HeadProductParams, SoftmaxParams, TwinQuantizeParams,
-             SoftmaxGradientParams, LayerNormGradientParams, ActivationGradientParams>();
+             CodeBlocksParams, SuperScalesParams, SuperBlocksParams, FactorizeParams, GptqParams,
+             DescendParams, RefitScalesParams, RefitSweptParams, HeadProductParams, SoftmaxParams,
+             TwinQuantizeParams, SoftmaxGradientParams, LayerNormGradientParams,
+             ActivationGradientParams>();
 
 // The one symbol that the library exports: `const Functions* ballast_cuda_functions()`.
 constexpr const char* kEntryPoint = "ballast_cuda_functions";

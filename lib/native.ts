@@ -45,6 +45,7 @@ type Device = NativeDevice;
 type Handle = NativeTensorHandle;
 type Optional = NativeTensorHandle | undefined;
 type Shape = readonly number[];
+type NativeGrid = { scales: NativeTensor; zeros: NativeTensor };
 
 interface NativeAddon {
   openDevice(name: string, threads: number): Device;
@@ -206,7 +207,7 @@ interface NativeAddon {
     weight: Handle,
     channelWeights: Optional,
     scheme: NativeScheme,
-  ): { scales: NativeTensor; zeros: NativeTensor };
+  ): NativeGrid;
   quantize(
     device: Device,
     weight: Handle,
@@ -248,7 +249,26 @@ interface NativeAddon {
     blocks: Handle,
     bits: number,
     symmetric: boolean,
-  ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor };
+  ): NativeGrid & { codes: NativeTensor };
+  superScales(
+    device: Device,
+    weight: Handle,
+    scales: Handle,
+    zeros: Handle,
+    bits: number,
+  ): NativeGrid & { scaleSteps: NativeTensor; offsetSteps: NativeTensor };
+  packSuperBlocks(
+    device: Device,
+    codes: Handle,
+    scales: Handle,
+    zeros: Handle,
+    bits: number,
+  ): NativeTensor;
+  unpackSuperBlocks(
+    device: Device,
+    blocks: Handle,
+    bits: number,
+  ): NativeGrid & { codes: NativeTensor };
   fakeQuantize(
     device: Device,
     x: Handle,
@@ -279,7 +299,7 @@ interface NativeAddon {
     groupIndex: Optional,
     scheme: NativeScheme,
     precision: AlgebraPrecision,
-  ): { codes: NativeTensor; scales: NativeTensor; zeros: NativeTensor; errors: NativeTensor };
+  ): NativeGrid & { codes: NativeTensor; errors: NativeTensor };
   descend(
     device: Device,
     weight: Handle,
@@ -287,6 +307,8 @@ interface NativeAddon {
     codes: Handle,
     scales: Handle,
     zeros: Handle,
+    scaleSteps: Optional,
+    offsetSteps: Optional,
     options: {
       bits: number;
       scaleDtype: DType;
@@ -299,7 +321,7 @@ interface NativeAddon {
       tolerance: number;
       precision: AlgebraPrecision;
     },
-  ): { codes: NativeTensor; scales: NativeTensor; errors: NativeTensor };
+  ): NativeGrid & { codes: NativeTensor; errors: NativeTensor };
   refitSwept(
     device: Device,
     factor: Handle,

@@ -119,6 +119,11 @@ class CudaBackend final : public Backend {
   void UnpackCodes(const CodeWordsParams& p) override { Run(library_.unpack_codes, p); }
   void PackBlocks(const CodeBlocksParams& p) override { Run(library_.pack_blocks, p); }
   void UnpackBlocks(const CodeBlocksParams& p) override { Run(library_.unpack_blocks, p); }
+  void SuperScales(const SuperScalesParams& p) override { Run(library_.super_scales, p); }
+  void PackSuperBlocks(const SuperBlocksParams& p) override { Run(library_.pack_super_blocks, p); }
+  void UnpackSuperBlocks(const SuperBlocksParams& p) override {
+    Run(library_.unpack_super_blocks, p);
+  }
   void Factorize(const FactorizeParams& p) override { Run(library_.factorize, p); }
   void Gptq(const GptqParams& p) override { Run(library_.gptq, p); }
   void Descend(const DescendParams& p) override { Run(library_.descend, p); }

@@ -48,6 +48,10 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
     flags: '--scale-dtype <float32|float16|bfloat16>',
     help: 'what scales are rounded to',
   },
+  superBlocks: {
+    flags: '--super-blocks',
+    help: 'grids of llama.cpp’s types Q2_K … Q6_K, by the bits; with format gguf always of 2, 3 and 6 bits',
+  },
   damping: {
     flags: '--damping <share>',
     help: 'share of the mean diagonal added before a moment is factorised; of experts with few tokens more',

@@ -18,5 +18,10 @@ export {
   openDevices,
 } from './open-devices.js';
 export type { AttentionOptions, ExpertGroups, TwinOptions } from './operation-options.js';
-export type { DescendOptions, GridOptions, SweepOptions } from './quantization-operations.js';
+export type {
+  DescendOptions,
+  GridOptions,
+  SuperSteps,
+  SweepOptions,
+} from './quantization-operations.js';
 export { Tensor, takeFloat64 } from './tensor.js';

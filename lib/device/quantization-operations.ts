@@ -27,6 +27,12 @@ export interface SweepOptions {
   readonly fixed?: { scales: Tensor; zeros: Tensor; groupIndex?: Tensor | undefined } | undefined;
 }
 
+/** Of a grid of super-blocks, [out, in/256] float32: the numbers that scales and offsets are multiples of. */
+export interface SuperSteps {
+  readonly scaleSteps: Tensor;
+  readonly offsetSteps: Tensor;
+}
+
 /** See `DescendParams` in native/backend/params.h. */
 export interface DescendOptions {
   readonly bits: number;
@@ -174,6 +180,46 @@ export abstract class QuantizationOperations extends Operations {
     };
   }
 
+  /**
+   * A grid of super-blocks near the one given, of 2 to 6 bits: the grids of ggml's types Q2_K … Q6_K. Groups: 32 columns of 4
+   * and 5 bits, else 16; in must be a multiple of 256. See `SuperScalesParams` in native/backend/super_block_params.h.
+   */
+  superScales(
+    weight: Tensor,
+    { scales, zeros }: { scales: Tensor; zeros: Tensor },
+    bits: number,
+  ): { scales: Tensor; zeros: Tensor } & SuperSteps {
+    const made = this.call(() =>
+      native().superScales(this.native, weight.handle, scales.handle, zeros.handle, bits),
+    );
+    return {
+      scales: this.wrap(made.scales),
+      zeros: this.wrap(made.zeros),
+      scaleSteps: this.wrap(made.scaleSteps),
+      offsetSteps: this.wrap(made.offsetSteps),
+    };
+  }
+
+  /** Codes [out, in] uint8 on such a grid as super-blocks [out, in/256 · bytes of one] uint8. */
+  packSuperBlocks(codes: Tensor, scales: Tensor, zeros: Tensor, bits: number): Tensor {
+    return this.make(() =>
+      native().packSuperBlocks(this.native, codes.handle, scales.handle, zeros.handle, bits),
+    );
+  }
+
+  /** The inverse. */
+  unpackSuperBlocks(
+    blocks: Tensor,
+    bits: number,
+  ): { codes: Tensor; scales: Tensor; zeros: Tensor } {
+    const made = this.call(() => native().unpackSuperBlocks(this.native, blocks.handle, bits));
+    return {
+      codes: this.wrap(made.codes),
+      scales: this.wrap(made.scales),
+      zeros: this.wrap(made.zeros),
+    };
+  }
+
   fakeQuantize(
     x: Tensor,
     options: {
@@ -246,15 +292,15 @@ export abstract class QuantizationOperations extends Operations {
   }
 
   /**
-   * Codes and scales that lower Σ_o ΔW_o M ΔW_oᵀ, from those of `start`. errors [1 + 2·rounds] float64: that sum
-   * at the start, then after the refits and at the end of each round.
+   * Codes and scales that lower Σ_o ΔW_o M ΔW_oᵀ, from those of `start`; with steps zeros too. errors [1 + 2·rounds] float64:
+   * that sum at the start, then after the refits and at the end of each round.
    */
   descend(
     weight: Tensor,
     matrix: Tensor,
-    start: { codes: Tensor; scales: Tensor; zeros: Tensor },
+    start: { codes: Tensor; scales: Tensor; zeros: Tensor } & Partial<SuperSteps>,
     options: DescendOptions,
-  ): { codes: Tensor; scales: Tensor; errors: Tensor } {
+  ): { codes: Tensor; scales: Tensor; zeros: Tensor; errors: Tensor } {
     const made = this.call(() =>
       native().descend(
         this.native,
@@ -263,12 +309,15 @@ export abstract class QuantizationOperations extends Operations {
         start.codes.handle,
         start.scales.handle,
         start.zeros.handle,
+        start.scaleSteps?.handle,
+        start.offsetSteps?.handle,
         { ...options, precision: this.algebraPrecision },
       ),
     );
     return {
       codes: this.wrap(made.codes),
       scales: this.wrap(made.scales),
+      zeros: this.wrap(made.zeros),
       errors: this.wrap(made.errors),
     };
   }

@@ -6,22 +6,23 @@ import type { Device, Tensor } from '../device/index.js';
 import { BallastError } from '../errors.js';
 import type { LinearSpec } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
+import { expectGrid } from './expect-grid.js';
 import type { ExportFormat, Grid, StoredLinear } from './format.js';
 
 /** Error ERR_UNSUPPORTED for a grid that the format cannot hold. */
 export function expectGridHolds(
   grid: Grid,
-  { name, expectGrid }: ExportFormat,
+  format: ExportFormat,
   client: Client | undefined,
 ): void {
   try {
-    expectGrid?.(grid, client);
+    expectGrid(format, grid, client);
   } catch (error) {
     if (!(error instanceof BallastError)) throw error;
     const { message } = error;
     throw new BallastError(
       'ERR_UNSUPPORTED',
-      `${message.replace(/\.$/, '')}; this grid was made for another format: quantize again with format ${name}.`,
+      `${message.replace(/\.$/, '')}; this grid was made for another format: quantize again with format ${format.name}.`,
       { cause: error },
     );
   }

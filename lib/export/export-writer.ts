@@ -4,6 +4,7 @@
 
 import { recordFile } from '../checkpoint/output/result-files.js';
 import type { Tensor } from '../device/index.js';
+import { expectGrid } from './expect-grid.js';
 import type {
   ExportedBlock,
   ExportedLinear,
@@ -80,12 +81,13 @@ class VerifyingWriter implements ExportWriter {
 
 /** Errors: ERR_ARGUMENT for a grid, ERR_UNSUPPORTED for a model that the format cannot hold, ERR_IO. */
 export async function openExport(format: ExportFormat, input: ExportInput): Promise<ExportWriter> {
-  format.expectGrid?.(input.grid);
+  expectGrid(format, input.grid);
   return new VerifyingWriter(format, input, await format.open(input));
 }
 
 /** The grid alone, without whatever else the options of a run hold. */
 function gridOf(grid: Grid): Grid {
-  const { bits, groupSize, symmetric, clip, scaleDtype, actOrder, staticGroups } = grid;
-  return { bits, groupSize, symmetric, clip, scaleDtype, actOrder, staticGroups };
+  const { bits, groupSize, symmetric, clip, scaleDtype, superBlocks, actOrder, staticGroups } =
+    grid;
+  return { bits, groupSize, symmetric, clip, scaleDtype, superBlocks, actOrder, staticGroups };
 }

@@ -130,6 +130,9 @@ export interface ExportFormat {
   readonly holdsAnyBias?: true;
   /** Whether results hold what is computed, and so all that a run fits. */
   readonly computes?: true;
+  /** Whether it holds grids of super-blocks; and at how many bits it holds no others. */
+  readonly holdsSuperBlocks?: true;
+  readonly superBlockBits?: readonly number[];
   /** What codes and groups take in its files, where that is not what the grid itself needs. */
   storedBits?(grid: Grid): StoredBits;
   /** What the format fixes of a grid where the caller does not say. */

@@ -8,7 +8,14 @@ import type { BlockModel, Config } from '../models/index.js';
 import type { QuantizedWeight } from '../quantizers/index.js';
 import { biasCapability } from './capabilities.js';
 import type { ExportFormat, ExportInput, ExportWriter, Grid } from './format.js';
-import { type BlockType, blockTypes, blockValues, scaleBytes } from './gguf/block-types.js';
+import {
+  blockTypeOf,
+  blockTypes,
+  blockValues,
+  packed,
+  storedBits,
+  unpacked,
+} from './gguf/block-types.js';
 import { describeGguf } from './gguf/description.js';
 import { GgufFileWriter } from './gguf/file-writer.js';
 import { keptTensors } from './gguf/kept-tensors.js';
@@ -20,10 +27,6 @@ import { GgufWriter, planTensors } from './gguf/writer.js';
 
 const file = 'model.gguf';
 
-function blockTypeOf({ bits, symmetric }: Grid): BlockType | undefined {
-  return blockTypes.find((type) => type.bits === bits && type.symmetric === symmetric);
-}
-
 function expectGrid(grid: Grid): void {
   const refuse = (expected: string, option: string, received: unknown) => {
     throw new BallastError(
@@ -31,11 +34,13 @@ function expectGrid(grid: Grid): void {
       `Expected ${expected} for ${option} with format gguf but received ${received}.`,
     );
   };
-  const { bits, groupSize, scaleDtype, actOrder, staticGroups, symmetric } = grid;
-  if (![4, 5, 8].includes(bits)) refuse('4, 5 or 8', 'bits', bits);
-  if (blockTypeOf(grid) === undefined) refuse(`true at ${bits} bits`, 'symmetric', symmetric);
-  if (groupSize !== blockValues) refuse(`${blockValues}`, 'groupSize', groupSize);
-  if (scaleDtype !== 'float16') refuse('float16', 'scaleDtype', scaleDtype);
+  const { bits, groupSize, scaleDtype, actOrder, staticGroups, symmetric, superBlocks } = grid;
+  if (!superBlocks) {
+    if (![4, 5, 8].includes(bits)) refuse('4, 5 or 8 without superBlocks', 'bits', bits);
+    if (blockTypeOf(grid) === undefined) refuse(`true at ${bits} bits`, 'symmetric', symmetric);
+    if (groupSize !== blockValues) refuse(`${blockValues}`, 'groupSize', groupSize);
+    if (scaleDtype !== 'float16') refuse('float16', 'scaleDtype', scaleDtype);
+  }
   if (actOrder && !staticGroups) {
     throw new BallastError(
       'ERR_ARGUMENT',
@@ -50,11 +55,11 @@ async function roundGrid(
   weight: QuantizedWeight,
   grid: Grid,
 ): Promise<QuantizedWeight> {
-  if (grid.symmetric) return weight;
-  const { codes, scales, zeros } = weight;
+  const type = blockTypeOf(grid);
+  if (type === undefined || type.symmetric || type.superBlocks) return weight;
   return device.scope(() => {
-    const blocks = device.packBlocks(codes, scales, zeros, grid);
-    return { ...weight, zeros: device.unpackBlocks(blocks, grid).zeros };
+    const { zeros } = unpacked(device, packed(device, weight, type), type);
+    return { ...weight, zeros };
   });
 }
 
@@ -90,12 +95,18 @@ async function open(input: ExportInput): Promise<ExportWriter> {
 
 export const gguf: ExportFormat = {
   name: 'gguf',
-  summary: 'one file for llama.cpp: Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0',
+  summary: `one file for llama.cpp: ${blockTypes.map(({ name }) => name).join(', ')}`,
   clients: ['llama.cpp'],
   holdsAnyBias: true,
-  // An offset of 16 bits in the place of a zero point.
-  storedBits: (grid) => ({ code: grid.bits, group: 8 * scaleBytes(grid) }),
+  holdsSuperBlocks: true,
+  storedBits(grid) {
+    const type = blockTypeOf(grid);
+    if (type === undefined) throw new RangeError('No block type.');
+    return storedBits(type);
+  },
   gridDefaults: { groupSize: blockValues, scaleDtype: 'float16' },
+  // What ggml has in super-blocks alone.
+  superBlockBits: [2, 3, 6],
   expectGrid,
   expectModel: (model, config) => void expectModel(model, config),
   roundGrid,

@@ -98,6 +98,7 @@ export const huggingface: ExportFormat = {
   name: 'huggingface',
   summary: 'dequantized weights in the source’s layout and dtypes',
   plain: true,
+  holdsSuperBlocks: true,
   clients: ['transformers', 'vllm'],
   open,
   read,

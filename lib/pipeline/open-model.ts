@@ -7,6 +7,7 @@ import { BallastError } from '../errors.js';
 import { expectTensors } from '../execution/index.js';
 import { findFormat } from '../export/index.js';
 import { type BlockModel, type Rewrite, readBlockModel, rewriteModel } from '../models/index.js';
+import { superBlockColumns } from '../quantizers/index.js';
 import { expectExperts } from './options/expect-experts.js';
 import type { ResolvedOptions } from './options/options.js';
 
@@ -37,9 +38,17 @@ function modelOf(stored: Checkpoint, { architecture }: ResolvedOptions) {
 }
 
 /** Refuses a group size that some linear's inputs cannot be divided by, before any work. */
-function expectGroups(model: BlockModel, { groupSize }: ResolvedOptions): void {
+function expectGroups(model: BlockModel, { groupSize, superBlocks }: ResolvedOptions): void {
   if (groupSize === 0) return;
   const linears = (model.shapes ?? [model]).flatMap((shape) => shape.linears);
+  const rest = linears.find(({ inChannels }) => inChannels % superBlockColumns !== 0);
+  if (superBlocks && rest !== undefined) {
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected input channels that ${superBlockColumns} divides for superBlocks but ${rest.name} has ${rest.inChannels}; ` +
+        'without super-blocks groups of 32 may do, which format gguf holds at 4, 5 and 8 bits.',
+    );
+  }
   const undivided = linears.find(({ inChannels }) => inChannels % groupSize !== 0);
   if (undivided === undefined) return;
   const fitting = linears.map(({ inChannels }) => inChannels).reduce(greatestDivisor);

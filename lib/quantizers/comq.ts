@@ -13,6 +13,7 @@ import {
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
+import { onSteps } from './super-blocks.js';
 
 async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   const { device, moment, scheme, ...rest } = expectMoment('COMQ', input);
@@ -20,16 +21,11 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   const weights = scheme.clip === 'mse' ? diagonal(device, moment) : undefined;
   const options = { ...descendOptions({ device, moment, scheme, ...rest }), unrounded: true };
   const quantize = (weight: Tensor): QuantizedWeight => {
-    const { scales, zeros } = device.findScales(weight, grid, weights);
+    const start = onSteps(device, weight, device.findScales(weight, grid, weights), scheme);
     // Where codes go; what they are at the start does not matter.
     const codes = device.zeros('uint8', weight.shape);
-    const { errors: _, ...found } = device.descend(
-      weight,
-      moment,
-      { codes, scales, zeros },
-      options,
-    );
-    return { ...found, zeros };
+    const { errors: _, ...found } = device.descend(weight, moment, { codes, ...start }, options);
+    return found;
   };
   return {
     quantize: (weight) => device.scope(() => quantize(weight)),

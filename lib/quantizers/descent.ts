@@ -40,14 +40,9 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   );
   const options = descendOptions(fit);
   const quantize = (weight: Tensor): QuantizedWeight => {
-    const { codes, scales, zeros, damping } = start.quantize(weight);
-    const { errors: _, ...found } = device.descend(
-      weight,
-      moment,
-      { codes, scales, zeros },
-      options,
-    );
-    return { ...found, zeros, damping };
+    const { damping, ...swept } = start.quantize(weight);
+    const { errors: _, ...found } = device.descend(weight, moment, swept, options);
+    return { ...found, damping };
   };
   return {
     quantize: (weight) => device.scope(() => quantize(weight)),

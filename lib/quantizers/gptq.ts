@@ -3,18 +3,20 @@
 // H = R Rᵀ, not its inverse (arXiv 2507.18553). Act-order sorts columns by decreasing diagonal of H. With `refit`
 // 'scales', every scale ends where the layer's own error is least, the codes staying what the sweep made them.
 
-import type { Device, GridOptions, SweepOptions, Tensor } from '../device/index.js';
+import type { Device, GridOptions, SuperSteps, SweepOptions, Tensor } from '../device/index.js';
 import { inverseOrder } from '../inverse-order.js';
 import { diagonal } from './diagonal.js';
 import {
   expectMoment,
   type GroupInput,
+  type GroupParameters,
   type GroupQuantizer,
   gridOptions,
   type MomentInput,
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
+import { onSteps, refitOnSteps } from './super-blocks.js';
 
 /** Beyond a tenfold mean diagonal nothing of the moment is left that would tell columns apart. */
 const maxDamping = 10;
@@ -76,19 +78,18 @@ function sweptWeight(
   return { codes, scales: device.refitSwept(factor, swept, grid.scaleDtype), zeros };
 }
 
+/** `fixed`: the grid of each column's own place, where that was found before. */
 function sweepInOrder(
   sweep: Sweep,
   weight: Tensor,
   order: Order,
-  staticGroups: boolean,
+  fixed: GroupParameters | undefined,
 ): QuantizedWeight {
-  const { device, grid, channelWeights } = sweep;
+  const { device, channelWeights } = sweep;
   const channels = weight.cols;
   const inOrder = (rows: Tensor) => device.selectColumns(rows, order.forward);
   const swept = sweptWeight(sweep, inOrder(weight), {
-    fixed: staticGroups
-      ? { ...device.findScales(weight, grid, channelWeights), groupIndex: order.sweptGroups }
-      : undefined,
+    fixed: fixed && { ...fixed, groupIndex: order.sweptGroups },
     channelWeights:
       channelWeights === undefined
         ? undefined
@@ -99,7 +100,7 @@ function sweepInOrder(
     scales: swept.scales,
     zeros: swept.zeros,
     // A handle of its own: the weight outlives the group.
-    groupIndex: staticGroups ? undefined : device.reshape(order.groups, order.groups.shape),
+    groupIndex: fixed ? undefined : device.reshape(order.groups, order.groups.shape),
   };
 }
 
@@ -122,8 +123,14 @@ function withRefit(
   return { ...found, scales };
 }
 
+/** What a sweep found, and the steps that its grid lies on, if it does. */
+export type SweptWeight = QuantizedWeight & Partial<SuperSteps>;
+
 /** GPTQ on a grid of the caller's. */
-export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise<GroupQuantizer> {
+export async function prepareGptq(
+  input: GroupInput,
+  grid: GridOptions,
+): Promise<Disposable & { quantize(weight: Tensor): SweptWeight }> {
   const fit = expectMoment('GPTQ', input);
   const { device, moment, scheme, options } = fit;
   const refits = options.refit === 'scales';
@@ -138,14 +145,21 @@ export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise
   );
   const channelWeights = grid.clipSteps > 0 ? diagonal(device, moment) : undefined;
   const sweep: Sweep = { device, factor, grid, channelWeights, refitsRows };
-  const quantize = (weight: Tensor): QuantizedWeight => {
+  // What super-blocks have in common is not known before all of their groups are.
+  const isStatic = scheme.superBlocks || (order !== undefined && options.staticGroups);
+  const quantize = (weight: Tensor): SweptWeight => {
+    const fixed = isStatic
+      ? onSteps(device, weight, device.findScales(weight, grid, channelWeights), scheme)
+      : undefined;
     const found =
       order === undefined
-        ? sweptWeight(sweep, weight, { channelWeights })
-        : sweepInOrder(sweep, weight, order, options.staticGroups);
-    return refits && !refitsRows
-      ? withRefit(fit, weight, found, options.staticGroups ? undefined : order)
-      : found;
+        ? sweptWeight(sweep, weight, { channelWeights, fixed })
+        : sweepInOrder(sweep, weight, order, fixed);
+    const { scaleSteps, offsetSteps } = fixed ?? {};
+    const stepped = scaleSteps && offsetSteps ? { ...found, scaleSteps, offsetSteps } : found;
+    if (!refits || refitsRows) return stepped;
+    if (scheme.superBlocks) return refitOnSteps(fit, weight, stepped, options.damping);
+    return withRefit(fit, weight, found, isStatic ? undefined : order);
   };
   return {
     quantize: (weight) =>
@@ -158,6 +172,18 @@ export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise
   };
 }
 
+async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
+  const swept = await prepareGptq(input, gridOptions(input.scheme));
+  const quantize = (weight: Tensor): QuantizedWeight => {
+    const { scaleSteps: _, offsetSteps: __, ...found } = swept.quantize(weight);
+    return found;
+  };
+  return {
+    quantize: (weight) => input.device.scope(() => quantize(weight)),
+    [Symbol.dispose]: () => swept[Symbol.dispose](),
+  };
+}
+
 export const gptq: Quantizer = {
   name: 'gptq',
   summary: 'GPTQ: errors made good by the columns that follow (arXiv 2210.17323)',
@@ -165,5 +191,5 @@ export const gptq: Quantizer = {
   takesActOrder: true,
   takesRefit: true,
   jointDefaults: { refit: 'scales' },
-  forGroup: (input) => prepareGptq(input, gridOptions(input.scheme)),
+  forGroup,
 };

@@ -9,3 +9,4 @@ export {
   type Scheme,
 } from './quantizer.js';
 export { defaultQuantizer, findQuantizer, quantizers } from './registry.js';
+export { type SuperBlock, superBlockColumns, superBlocks } from './super-blocks.js';

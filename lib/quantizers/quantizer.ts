@@ -16,6 +16,8 @@ export interface Scheme {
   readonly clip: 'none' | 'mse';
   /** Scales are rounded to this type before anything is computed from them. */
   readonly scaleDtype: 'float32' | 'float16' | 'bfloat16';
+  /** Scales and offsets of 256 columns are small whole multiples of two float16 numbers, as in ggml's types Q2_K … Q6_K. */
+  readonly superBlocks: boolean;
 }
 
 /** Options that only some quantizers read. */

@@ -15,6 +15,7 @@ import {
   type QuantizedWeight,
   type Quantizer,
 } from './quantizer.js';
+import { onSteps, refitOnSteps } from './super-blocks.js';
 
 async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   const { device, moment, scheme, options } = input;
@@ -30,13 +31,22 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
   const grid = refits ? coarseGridOptions({ ...scheme, clip: 'mse' }) : gridOptions(scheme);
   const weights = searched && moment !== undefined ? diagonal(device, moment) : undefined;
   const quantize = (weight: Tensor, found?: GroupParameters): QuantizedWeight => {
-    const { scales, zeros } =
-      found === undefined ? device.findScales(weight, grid, weights) : ownHandles(device, found);
+    const start =
+      found === undefined
+        ? onSteps(device, weight, device.findScales(weight, grid, weights), scheme)
+        : ownHandles(device, found);
+    const { scales, zeros } = start;
     const codes = device.quantize(weight, scales, zeros, scheme.bits);
     if (!refits || moment === undefined) return { codes, scales, zeros };
-    const start = { codes, scales, zeros };
+    if (scheme.superBlocks) {
+      return refitOnSteps({ ...input, moment }, weight, { codes, ...start }, 0);
+    }
     const fitted = { scaleDtype: scheme.scaleDtype, damping: 0 };
-    return { codes, scales: device.refitScales(weight, moment, start, fitted), zeros };
+    return {
+      codes,
+      scales: device.refitScales(weight, moment, { codes, scales, zeros }, fitted),
+      zeros,
+    };
   };
   return {
     quantize: (weight, found) => device.scope(() => quantize(weight, found)),

@@ -13,6 +13,7 @@
 #include "native/backend/explicit_params.h"
 #include "native/backend/params.h"
 #include "native/backend/recurrence_params.h"
+#include "native/backend/super_block_params.h"
 #include "native/core/cancel_token.h"
 #include "native/core/memory.h"
 
@@ -84,6 +85,9 @@ class Backend : public Memory {
   virtual void UnpackCodes(const CodeWordsParams&) = 0;    // makes codes
   virtual void PackBlocks(const CodeBlocksParams&) = 0;    // makes blocks
   virtual void UnpackBlocks(const CodeBlocksParams&) = 0;  // makes codes, scales and zeros
+  virtual void SuperScales(const SuperScalesParams&) = 0;
+  virtual void PackSuperBlocks(const SuperBlocksParams&) = 0;    // makes blocks
+  virtual void UnpackSuperBlocks(const SuperBlocksParams&) = 0;  // makes codes, scales and zeros
   virtual void Factorize(const FactorizeParams&) = 0;
   virtual void Gptq(const GptqParams&) = 0;
   virtual void Descend(const DescendParams&) = 0;

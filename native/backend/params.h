@@ -118,7 +118,9 @@ struct FindScalesParams {
   Scheme scheme;
 };
 
-// codes = clamp(round(w / scale) + zero, 0, 2^bits − 1), half to even.
+// codes = clamp(round(w / scale) + zero, 0, 2^bits − 1), half to even; where the zero is no whole
+// number, clamp(round(w / scale + fraction) + whole, …) with zero = whole + fraction, |fraction| <=
+// ½.
 struct QuantizeParams {
   View weight;       // [out, in] weight type
   View scales;       // [out, g] float32
@@ -278,15 +280,19 @@ struct GptqParams {
 // where that would not lower e), then `sweeps` times each code j in turn: code ← clamp(round(code +
 // (ΔW M)_j / (scale·M_jj))); a code with M_jj <= 0 stays. Groups larger than a block are refitted
 // when their first block begins. A pass that lowers e by less than `tolerance`·e is the last one.
-// greedy: columns come by decreasing M_jj·Σ_o w_oj², groups whole and by their sums; else in order.
-// unrounded: the codes given do not matter; each code starts as W/scale + zero, which is exact, and
-// one sweep rounds them all before the first pass.
+// With steps, grids are those of super-blocks (super_block_params.h): a scale goes to the best
+// multiple of its step that is at hand, the offset staying what it is, and then the offset to that
+// of its own. greedy: columns come by decreasing M_jj·Σ_o w_oj², groups whole and by their sums;
+// else in order. unrounded: the codes given do not matter; each code starts as W/scale + zero,
+// which is exact, and one sweep rounds them all before the first pass.
 struct DescendParams {
-  View weight;  // [out, in] weight type
-  View matrix;  // [in, in] float32 symmetric, positive semidefinite
-  View zeros;   // [out, g] float32
-  View scales;  // [out, g] float32, in and out
-  View codes;   // [out, in] uint8, in and out
+  View weight;        // [out, in] weight type
+  View matrix;        // [in, in] float32 symmetric, positive semidefinite
+  View scale_steps;   // optional [out, in/256] float32
+  View offset_steps;  // with scale_steps
+  View zeros;         // [out, g] float32, in; with steps, out too
+  View scales;        // [out, g] float32, in and out
+  View codes;         // [out, in] uint8, in and out
   // out: [1 + 2·rounds] float64: e at the start; then for each pass what is left of it after the
   // refits alone, and after all. Passes that did not run repeat the last.
   View errors;

@@ -185,6 +185,9 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Define<UnpackCodes>(exports, "unpackCodes");
   Define<PackBlocks>(exports, "packBlocks");
   Define<UnpackBlocks>(exports, "unpackBlocks");
+  Define<SuperScales>(exports, "superScales");
+  Define<PackSuperBlocks>(exports, "packSuperBlocks");
+  Define<UnpackSuperBlocks>(exports, "unpackSuperBlocks");
   Define<FakeQuantize>(exports, "fakeQuantize");
   Define<Factorize>(exports, "factorize");
   Define<Gptq>(exports, "gptq");

@@ -331,7 +331,17 @@ Napi::Value ToJs(Napi::Env env, const DescendResult& value) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("codes", ToJs(env, value.codes));
   object.Set("scales", ToJs(env, value.scales));
+  object.Set("zeros", ToJs(env, value.zeros));
   object.Set("errors", ToJs(env, value.errors));
+  return object;
+}
+
+Napi::Value ToJs(Napi::Env env, const SuperScalesResult& value) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("scales", ToJs(env, value.scales));
+  object.Set("zeros", ToJs(env, value.zeros));
+  object.Set("scaleSteps", ToJs(env, value.scale_steps));
+  object.Set("offsetSteps", ToJs(env, value.offset_steps));
   return object;
 }
 

@@ -8,6 +8,7 @@
 
 #include "native/binding/handles.h"
 #include "native/binding/napi_setup.h"
+#include "native/ops/descent.h"
 #include "native/ops/devices.h"
 #include "native/ops/experts.h"
 #include "native/ops/explicit.h"
@@ -15,6 +16,7 @@
 #include "native/ops/quantization.h"
 #include "native/ops/recurrence.h"
 #include "native/ops/statistics.h"
+#include "native/ops/super_blocks.h"
 
 namespace ballast::binding {
 
@@ -61,6 +63,7 @@ Napi::Value ToJs(Napi::Env env, const GridCodes& value);
 Napi::Value ToJs(Napi::Env env, const Factor& value);
 Napi::Value ToJs(Napi::Env env, const GptqResult& value);
 Napi::Value ToJs(Napi::Env env, const DescendResult& value);
+Napi::Value ToJs(Napi::Env env, const SuperScalesResult& value);
 Napi::Value ToJs(Napi::Env env, const std::vector<DeviceInfo>& devices);
 
 }  // namespace ballast::binding

@@ -34,6 +34,8 @@
 #include "native/cpu/refit_scales.h"
 #include "native/cpu/rope.h"
 #include "native/cpu/second_moment.h"
+#include "native/cpu/super_blocks.h"
+#include "native/cpu/super_scales.h"
 #include "native/cpu/swept_refit.h"
 #include "native/cpu/twin_quantization.h"
 
@@ -157,6 +159,11 @@ class CpuBackend final : public Backend {
   void UnpackCodes(const CodeWordsParams& p) override { cpu::UnpackCodes(context_, p); }
   void PackBlocks(const CodeBlocksParams& p) override { cpu::PackBlocks(context_, p); }
   void UnpackBlocks(const CodeBlocksParams& p) override { cpu::UnpackBlocks(context_, p); }
+  void SuperScales(const SuperScalesParams& p) override { cpu::SuperScales(context_, p); }
+  void PackSuperBlocks(const SuperBlocksParams& p) override { cpu::PackSuperBlocks(context_, p); }
+  void UnpackSuperBlocks(const SuperBlocksParams& p) override {
+    cpu::UnpackSuperBlocks(context_, p);
+  }
   void Factorize(const FactorizeParams& p) override { cpu::Factorize(context_, p); }
   void Gptq(const GptqParams& p) override { cpu::Gptq(context_, p); }
   void Descend(const DescendParams& p) override { cpu::Descend(context_, p); }

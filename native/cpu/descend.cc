@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "native/backend/descent_passes.h"
+#include "native/backend/super_block_params.h"
 #include "native/cpu/descent_state.h"
 #include "native/cpu/gemm.h"
 #include "native/cpu/grid.h"
@@ -36,7 +37,8 @@ class Descent {
         wide_(group_size_ > kBlock),
         residual_(columns_ * padded_, context.blocks),
         moved_(kBlock * padded_, context.blocks),
-        taken_(padded_) {}
+        taken_(padded_),
+        group_sums_(state_.has_steps ? kBlock / group_size_ * kBlock : 0) {}
 
   void Run() {
     Start();
@@ -100,6 +102,7 @@ class Descent {
   }
 
   void Sweep(std::int64_t begin, std::int64_t end, bool unrounded) {
+    if (state_.has_steps) SumGroups(begin, end);
     state_.ForStretches([&](std::int64_t first, std::int64_t count) {
       Scratch<float> memory(5 * kBlock * kPitch + 2 * lanes_);
       const Stretch stretch = {begin, end - begin, first, count, memory.data()};
@@ -110,6 +113,19 @@ class Descent {
     SubtractMoved(begin, end, 0, begin);
     SubtractMoved(begin, end, end, columns_);
   }
+
+  // Σ_j M_jk over each group of the block, for its columns k: what an offset weighs by.
+  void SumGroups(std::int64_t begin, std::int64_t end) {
+    for (std::int64_t first = begin; first < end; first += group_size_) {
+      float* sums = GroupSums((first - begin) / group_size_);
+      std::fill_n(sums, end - begin, 0.0f);
+      for (std::int64_t j = first; j < first + group_size_; ++j) {
+        const float* row = state_.matrix + j * columns_ + begin;
+        for (std::int64_t k = 0; k < end - begin; ++k) sums[k] += row[k];
+      }
+    }
+  }
+  float* GroupSums(std::int64_t group) { return group_sums_.data() + group * kBlock; }
 
   // r −= (what the block moved) M for columns from … to − 1.
   void SubtractMoved(std::int64_t begin, std::int64_t end, std::int64_t from, std::int64_t to) {
@@ -163,21 +179,23 @@ class Descent {
         const std::int64_t at = (begin + columns.begin) / group_size_ * padded_ + first;
         columns.scale = state_.scales.data() + at;
         columns.zero = state_.zeros.data() + at;
-        body(state_.scales.data() + at);
+        body(at);
       }
     };
     if (unrounded) {
-      for_groups([&](float*) {
+      for_groups([&](std::int64_t) {
         Unround(columns, begin, first);
         kernels_.linear.descend_columns(columns);
       });
       return;
     }
     if (params_.refit && !wide_) {
-      for_groups([&](float* scales) { Refit(columns, scales, first); });
+      for_groups([&](std::int64_t at) {
+        state_.has_steps ? RefitSteps(columns, at, first) : Refit(columns, at, first);
+      });
     }
     for (std::int64_t sweep = 0; sweep < params_.sweeps; ++sweep) {
-      for_groups([&](float*) { kernels_.linear.descend_columns(columns); });
+      for_groups([&](std::int64_t) { kernels_.linear.descend_columns(columns); });
     }
   }
 
@@ -229,15 +247,60 @@ class Descent {
     }
   }
 
-  // A group inside a block.
-  void Refit(const DescentColumns& columns, float* scales, std::int64_t first) {
+  // A group inside a block; `at`: where the parameters of its first row are.
+  void Refit(const DescentColumns& columns, std::int64_t at, std::int64_t first) {
     kernels_.linear.project_columns(columns);
     Scratch<float> change(lanes_);
+    float* scales = state_.scales.data() + at;
     for (std::int64_t lane = 0; lane < lanes_; ++lane) {
       change[lane] = MoveScale(kernels_, params_.scheme.scale_dtype, columns.slope[lane],
                                columns.curvature[lane], scales + lane, &taken_[first + lane]);
     }
     kernels_.linear.shift_columns(columns, change.data());
+  }
+
+  // The same among multiples: the scale, and then the offset, which a unit of adds −1 to all
+  // values.
+  void RefitSteps(DescentColumns columns, std::int64_t at, std::int64_t first) {
+    const SuperBlock super = SuperBlockOf(params_.scheme.bits);
+    Scratch<float> change(lanes_), none(lanes_);
+    std::fill_n(none.data(), lanes_, 0.0f);
+    if (!super.symmetric) columns.zero = none.data();
+    float* scales = state_.scales.data() + at;
+    kernels_.linear.project_columns(columns);
+    for (std::int64_t lane = 0; lane < lanes_; ++lane) {
+      change[lane] = MoveMultiple(columns.slope[lane], columns.curvature[lane],
+                                  {state_.scale_steps[at + lane], 1, super.most}, scales + lane,
+                                  &taken_[first + lane]);
+    }
+    kernels_.linear.shift_columns(columns, change.data());
+    if (super.symmetric) return;
+    ProjectOnes(columns);
+    for (std::int64_t lane = 0; lane < lanes_; ++lane) {
+      float* offset = state_.offsets.data() + at + lane;
+      change[lane] = -MoveMultiple(-columns.slope[lane], columns.curvature[lane],
+                                   {state_.offset_steps[at + lane], 0, super.most}, offset,
+                                   &taken_[first + lane]);
+      state_.zeros[at + lane] = *offset / scales[lane];
+    }
+    kernels_.linear.shift_columns(columns, change.data());
+  }
+
+  // As project_columns, with units of 1.
+  void ProjectOnes(const DescentColumns& p) {
+    const float* sums = GroupSums(p.begin / group_size_);
+    for (std::int64_t k = 0; k < p.block_end; ++k) {
+      std::fill_n(p.projection + k * p.pitch, lanes_, sums[k]);
+    }
+    std::fill_n(p.slope, lanes_, 0.0f);
+    float curvature = 0;
+    for (std::int64_t j = p.begin; j < p.end; ++j) {
+      std::fill_n(p.units + j * p.pitch, lanes_, 1.0f);
+      const float* residual = p.residual + j * p.pitch;
+      for (std::int64_t lane = 0; lane < lanes_; ++lane) p.slope[lane] += residual[lane];
+      curvature += sums[j];
+    }
+    std::fill_n(p.curvature, lanes_, curvature);
   }
 
   // ---- Sums ----
@@ -276,10 +339,11 @@ class Descent {
   const std::int64_t padded_;
   const std::int64_t columns_;
   const std::int64_t group_size_;
-  const bool wide_;          // groups are larger than a block
-  Scratch<float> residual_;  // [in, padded] r = ΔW M
-  Scratch<float> moved_;     // [kBlock, padded]: what the block at hand changed Q by
-  Scratch<double> taken_;    // [padded]: what a pass's refits took off each row's error
+  const bool wide_;            // groups are larger than a block
+  Scratch<float> residual_;    // [in, padded] r = ΔW M
+  Scratch<float> moved_;       // [kBlock, padded]: what the block at hand changed Q by
+  Scratch<double> taken_;      // [padded]: what a pass's refits took off each row's error
+  Scratch<float> group_sums_;  // [groups of a block, kBlock]: sums over their rows of M
   std::optional<WideRefit> wide_refit_;
 };
 

@@ -1,5 +1,6 @@
 #include "native/cpu/descent_state.h"
 
+#include <cmath>
 #include <numeric>
 
 #include "native/cpu/conversion.h"
@@ -20,6 +21,10 @@ DescentState::DescentState(const Context& context, const DescendParams& params)
       delta(columns * padded, context.blocks),
       scales(groups * padded),
       zeros(groups * padded),
+      has_steps(!params.scale_steps.empty()),
+      scale_steps(has_steps ? groups * padded : 0),
+      offset_steps(has_steps ? groups * padded : 0),
+      offsets(has_steps ? groups * padded : 0),
       matrix(params.matrix.f32()),
       column_order_(columns),
       group_order_(groups),
@@ -94,6 +99,24 @@ void DescentState::Load(std::int64_t first, std::int64_t count) {
       scales[g * padded + first + i] = i < present ? params.scales.f32()[from] : 1.0f;
       zeros[g * padded + first + i] = i < present ? params.zeros.f32()[from] : 0.0f;
     }
+    if (has_steps) LoadSteps(g, first, present);
+  }
+}
+
+void DescentState::LoadSteps(std::int64_t group, std::int64_t first, std::int64_t present) {
+  const std::int64_t supers = params.scale_steps.cols();
+  const std::int64_t super = group_order_[group] * supers / groups;
+  for (std::int64_t row = first; row < first + present; ++row) {
+    const std::int64_t at = group * padded + row;
+    const float step = params.offset_steps.f32()[row * supers + super];
+    const float offset = scales[at] * zeros[at];
+    scale_steps[at] = params.scale_steps.f32()[row * supers + super];
+    offset_steps[at] = step;
+    offsets[at] = step > 0 ? step * std::nearbyint(offset / step) : offset;
+  }
+  const std::int64_t end = group * padded + RoundUp(first + present, lanes);
+  for (std::int64_t at = group * padded + first + present; at < end; ++at) {
+    scale_steps[at] = offset_steps[at] = offsets[at] = 0;
   }
 }
 
@@ -107,7 +130,9 @@ void DescentState::Save() {
     }
     for (std::int64_t o = first; o < end; ++o) {
       for (std::int64_t g = 0; g < groups; ++g) {
-        params.scales.f32()[o * groups + group_order_[g]] = scales[g * padded + o];
+        const std::int64_t to = o * groups + group_order_[g];
+        params.scales.f32()[to] = scales[g * padded + o];
+        if (has_steps) params.zeros.f32()[to] = zeros[g * padded + o];
       }
     }
   });

@@ -17,7 +17,7 @@ namespace ballast::cpu {
 struct DescentState {
   DescentState(const Context& context, const DescendParams& params);
 
-  // Codes and scales back to where they came from.
+  // Codes and group parameters back to where they came from.
   void Save();
 
   // body(first row, rows) for stretches of rows, whole vectors of them: as long as leaves some for
@@ -47,12 +47,18 @@ struct DescentState {
   Scratch<float> delta;         // [in, padded] W at first, then ΔW
   Scratch<float> scales;        // [groups, padded]
   Scratch<float> zeros;         // [groups, padded]
-  const float* matrix;          // M [in, in], damped, columns as visited
+  const bool has_steps;
+  // [groups, padded], with steps: of each group, and scale·zero as a multiple of its step.
+  Scratch<float> scale_steps;
+  Scratch<float> offset_steps;
+  Scratch<float> offsets;
+  const float* matrix;  // M [in, in], damped, columns as visited
 
  private:
   void ChooseOrder();
   void MakeMatrix();
   void Load(std::int64_t first, std::int64_t count);
+  void LoadSteps(std::int64_t group, std::int64_t first, std::int64_t present);
 
   std::vector<std::int64_t> column_order_;  // which column is visited j-th
   std::vector<std::int64_t> group_order_;

@@ -1,4 +1,4 @@
-// The exact refit of one scale, with which all refits end.
+// The exact refit of one scale, with which all refits end, and of one offset.
 #pragma once
 
 #include "native/core/dtype.h"
@@ -12,5 +12,15 @@ namespace ballast::cpu {
 // most a factor of two.
 float MoveScale(const Kernels& kernels, DType dtype, double slope, double curvature, float* scale,
                 double* taken);
+
+// Whole multiples of a float16 number, few enough to be exact; of the step 0 there are none.
+struct Multiples {
+  float step;
+  int least;
+  int most;
+};
+// The same for a scale or an offset that is one of `multiples`, u being what one unit of it adds.
+float MoveMultiple(double slope, double curvature, Multiples multiples, float* value,
+                   double* taken);
 
 }  // namespace ballast::cpu

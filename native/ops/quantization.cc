@@ -5,25 +5,10 @@
 namespace ballast {
 namespace {
 
-void ExpectScheme(const Scheme& scheme) {
-  ExpectThat(scheme.bits >= 1 && scheme.bits <= 8, "Expected 1 to 8 bits.");
-  ExpectThat(IsWeightType(scheme.scale_dtype),
-             "Expected float32, float16 or bfloat16 for the dtype of the scales.");
-}
-
 void ExpectGroupIndex(const OptionalTensor& group_index, std::int64_t in) {
   if (!group_index) return;
   ExpectDType("group index", *group_index, DType::kInt32);
   ExpectShape("group index", *group_index, {in});
-}
-
-void ExpectScales(const Tensor& scales, const Tensor& zeros, std::int64_t out, std::int64_t in) {
-  ExpectDType("scales", scales, DType::kFloat32);
-  ExpectRank("scales", scales, 2);
-  ExpectThat(scales.rows() == out && scales.cols() > 0 && in % scales.cols() == 0,
-             "Expected scales of " + std::to_string(out) + " rows whose groups divide " +
-                 std::to_string(in) + " columns but received " + scales.shape().ToString() + ".");
-  ExpectFloat32("zeros", zeros, scales.shape());
 }
 
 std::int64_t WordCount(std::int64_t codes, std::int64_t bits) {
@@ -41,6 +26,21 @@ CodeBlocksParams BlocksOf(std::int64_t bits, bool symmetric) {
 }
 
 }  // namespace
+
+void ExpectScheme(const Scheme& scheme) {
+  ExpectThat(scheme.bits >= 1 && scheme.bits <= 8, "Expected 1 to 8 bits.");
+  ExpectThat(IsWeightType(scheme.scale_dtype),
+             "Expected float32, float16 or bfloat16 for the dtype of the scales.");
+}
+
+void ExpectScales(const Tensor& scales, const Tensor& zeros, std::int64_t out, std::int64_t in) {
+  ExpectDType("scales", scales, DType::kFloat32);
+  ExpectRank("scales", scales, 2);
+  ExpectThat(scales.rows() == out && scales.cols() > 0 && in % scales.cols() == 0,
+             "Expected scales of " + std::to_string(out) + " rows whose groups divide " +
+                 std::to_string(in) + " columns but received " + scales.shape().ToString() + ".");
+  ExpectFloat32("zeros", zeros, scales.shape());
+}
 
 std::int64_t GroupCount(std::int64_t in, std::int64_t group_size) {
   if (group_size == 0) return 1;
@@ -296,90 +296,6 @@ GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
                   .scheme = scheme,
                   .fixed_scales = fixed,
                   .precision = precision});
-  });
-  return out;
-}
-
-DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix,
-                      const Tensor& codes, const Tensor& scales, const Tensor& zeros,
-                      const DescendOptions& options) {
-  ExpectWeightType("weight", weight);
-  ExpectRank("weight", weight, 2);
-  ExpectFloat32("matrix", matrix, {weight.cols(), weight.cols()});
-  ExpectDType("codes", codes, DType::kUint8);
-  ExpectShape("codes", codes, weight.shape());
-  ExpectScales(scales, zeros, weight.rows(), weight.cols());
-  const Scheme scheme{.bits = static_cast<int>(options.bits), .scale_dtype = options.scale_dtype};
-  ExpectScheme(scheme);
-  ExpectThat(options.rounds >= 0 && options.sweeps >= 0, "Expected no negative rounds or sweeps.");
-  ExpectThat(options.damping >= 0, "Expected no negative damping.");
-  DescendResult out{device.Empty(DType::kUint8, codes.shape()),
-                    device.Empty(DType::kFloat32, scales.shape()),
-                    device.Empty(DType::kFloat64, {1 + 2 * options.rounds})};
-  device.Enqueue([=](Backend& backend) {
-    backend.Copy(out.codes.Write().bytes, codes.Read().bytes, codes.byte_count());
-    backend.Copy(out.scales.Write().bytes, scales.Read().bytes, scales.byte_count());
-    backend.Descend({.weight = weight.Read(),
-                     .matrix = matrix.Read(),
-                     .zeros = zeros.Read(),
-                     .scales = out.scales.Write(),
-                     .codes = out.codes.Write(),
-                     .errors = out.errors.Write(),
-                     .scheme = scheme,
-                     .rounds = options.rounds,
-                     .sweeps = options.sweeps,
-                     .refit = options.refit,
-                     .greedy = options.greedy,
-                     .unrounded = options.unrounded,
-                     .damping = options.damping,
-                     .tolerance = options.tolerance,
-                     .precision = options.precision});
-  });
-  return out;
-}
-
-Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, const Tensor& codes,
-                   const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping,
-                   Precision precision) {
-  ExpectWeightType("weight", weight);
-  ExpectRank("weight", weight, 2);
-  ExpectFloat32("matrix", matrix, {weight.cols(), weight.cols()});
-  ExpectDType("codes", codes, DType::kUint8);
-  ExpectShape("codes", codes, weight.shape());
-  ExpectScales(scales, zeros, weight.rows(), weight.cols());
-  ExpectThat(damping >= 0, "Expected no negative damping.");
-  const Tensor out = device.Empty(DType::kFloat32, scales.shape());
-  device.Enqueue([=](Backend& backend) {
-    backend.Copy(out.Write().bytes, scales.Read().bytes, scales.byte_count());
-    backend.RefitScales({.weight = weight.Read(),
-                         .matrix = matrix.Read(),
-                         .codes = codes.Read(),
-                         .zeros = zeros.Read(),
-                         .scales = out.Write(),
-                         .scale_dtype = scale_dtype,
-                         .damping = damping,
-                         .precision = precision});
-  });
-  return out;
-}
-
-Tensor RefitSwept(Device& device, const Tensor& factor, const Tensor& errors, const Tensor& codes,
-                  const Tensor& scales, const Tensor& zeros, DType scale_dtype) {
-  ExpectDType("codes", codes, DType::kUint8);
-  ExpectRank("codes", codes, 2);
-  ExpectFloat32("factor", factor, {codes.cols(), codes.cols()});
-  ExpectFloat32("errors", errors, codes.shape());
-  ExpectFloat32("scales", scales, {codes.rows(), 1});
-  ExpectFloat32("zeros", zeros, {codes.rows(), 1});
-  const Tensor out = device.Empty(DType::kFloat32, scales.shape());
-  device.Enqueue([=](Backend& backend) {
-    backend.Copy(out.Write().bytes, scales.Read().bytes, scales.byte_count());
-    backend.RefitSwept({.factor = factor.Read(),
-                        .errors = errors.Read(),
-                        .codes = codes.Read(),
-                        .zeros = zeros.Read(),
-                        .scales = out.Write(),
-                        .scale_dtype = scale_dtype});
   });
   return out;
 }

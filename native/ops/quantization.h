@@ -9,6 +9,10 @@
 
 namespace ballast {
 
+void ExpectScheme(const Scheme& scheme);
+// Of a weight [out, in].
+void ExpectScales(const Tensor& scales, const Tensor& zeros, std::int64_t out, std::int64_t in);
+
 // How many groups a row of `in` weights has; throws when the group size does not divide it.
 std::int64_t GroupCount(std::int64_t in, std::int64_t group_size);
 
@@ -77,35 +81,5 @@ GptqResult Gptq(Device& device, const Tensor& weight, const Tensor& factor,
                 const OptionalTensor& channel_weights, const OptionalTensor& fixed_scales,
                 const OptionalTensor& fixed_zeros, const OptionalTensor& group_index,
                 const Scheme& scheme, Precision precision);
-
-struct DescendOptions {
-  std::int64_t bits = 4;
-  DType scale_dtype = DType::kFloat32;
-  std::int64_t rounds = 1;
-  std::int64_t sweeps = 1;
-  bool refit = true;
-  bool greedy = false;
-  bool unrounded = false;
-  double damping = 0;
-  double tolerance = 0;
-  Precision precision = Precision::kFloat32;
-};
-struct DescendResult {
-  Tensor codes;
-  Tensor scales;
-  Tensor errors;  // [1 + 2·rounds] float64
-};
-// From the given codes and scales, which stay what they are.
-DescendResult Descend(Device& device, const Tensor& weight, const Tensor& matrix,
-                      const Tensor& codes, const Tensor& scales, const Tensor& zeros,
-                      const DescendOptions& options);
-
-// The scales [out, groups] that fit the codes best. Those given stay what they are.
-Tensor RefitScales(Device& device, const Tensor& weight, const Tensor& matrix, const Tensor& codes,
-                   const Tensor& scales, const Tensor& zeros, DType scale_dtype, double damping,
-                   Precision precision);
-// The scales [out, 1] that do, from what Factorize and Gptq gave.
-Tensor RefitSwept(Device& device, const Tensor& factor, const Tensor& errors, const Tensor& codes,
-                  const Tensor& scales, const Tensor& zeros, DType scale_dtype);
 
 }  // namespace ballast

@@ -32,6 +32,7 @@ const scheme = {
   symmetric: false,
   clip: 'none',
   scaleDtype: 'float32',
+  superBlocks: false,
 } as const;
 const options = {
   damping: 0.01,

@@ -43,6 +43,7 @@ export const baseGrid: Grid = {
   symmetric: false,
   clip: 'none',
   scaleDtype: 'float16',
+  superBlocks: false,
   actOrder: false,
   staticGroups: false,
 };

@@ -34,6 +34,7 @@ const plain: Scheme & QuantizerOptions = {
   symmetric: false,
   clip: 'none',
   scaleDtype: 'float32',
+  superBlocks: false,
   damping: 0.01,
   actOrder: false,
   staticGroups: false,

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { FileDescription } from '../format.js';
-import { blockBytes, blockTypes, blockValues } from './block-types.js';
+import { blockSize, blockTypes } from './block-types.js';
 import { damagedGguf, GgufFile } from './file-reader.js';
 import { floatTypes } from './kept-tensors.js';
 
@@ -20,7 +20,7 @@ const typeSizes: ReadonlyMap<number, TypeSize> = new Map<number, TypeSize>([
   [floatTypes.bfloat16, { dtype: 'bfloat16', values: 1, bytes: 2 }],
   ...blockTypes.map((type): [number, TypeSize] => [
     type.id,
-    { dtype: type.name, values: blockValues, bytes: blockBytes(type) },
+    { dtype: type.name, ...blockSize(type) },
   ]),
 ]);
 

@@ -7,7 +7,7 @@ import { BallastError } from '../../errors.js';
 import { inverseOrder } from '../../inverse-order.js';
 import type { LinearSpec } from '../../models/index.js';
 import type { ExportReader, ReadInput, StoredLinear } from '../format.js';
-import { type BlockType, blockBytes, blockValues } from './block-types.js';
+import { type BlockType, rowBytes, unpacked } from './block-types.js';
 import { GgufFile } from './file-reader.js';
 import { type FloatDtype, floatTypes, keptNames, raised } from './kept-tensors.js';
 import { type GgufLayout, ggufLayout, reordered } from './layout.js';
@@ -38,7 +38,7 @@ class GgufReader implements ExportReader {
       expert === undefined ? shape : [this.layout.outline.mixture?.count ?? 0, ...shape];
     const type = this.#expectType(`${target}.weight`, stacked);
     const stored = order === undefined ? undefined : inverseOrder(order);
-    const width = (inChannels / blockValues) * blockBytes(type);
+    const width = rowBytes(type, inChannels);
     const size = outChannels * width;
     const bytes = await file.read(`${target}.weight`, size, (expert ?? 0) * size);
     const values = file.tensors.has(`${target}.bias`)
@@ -46,7 +46,7 @@ class GgufReader implements ExportReader {
       : undefined;
     return device.scope(() => {
       const blocks = reordered(device.upload('uint8', [outChannels, width], bytes), stored);
-      const codes = device.unpackBlocks(blocks, type);
+      const codes = unpacked(device, blocks, type);
       const weight = device.dequantize(codes.codes, codes.scales, codes.zeros, dtype);
       if (values === undefined) return { codes, weight };
       const bias = device.upload('float32', [outChannels], new Float32Array(values.slice().buffer));

@@ -9,7 +9,7 @@ import type { QuantizedWeight } from '../../quantizers/index.js';
 import { bytesOf, bytesOfMade, bytesOfTensor } from '../bytes.js';
 import { resultConfig } from '../capabilities.js';
 import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
-import { type BlockType, blockBytes, blockValues } from './block-types.js';
+import { type BlockType, packed, rowBytes } from './block-types.js';
 import type { GgufFileWriter, GgufTensor } from './file-writer.js';
 import { type FloatDtype, floatTypes, type Kept, normOffset, raised } from './kept-tensors.js';
 import { type GgufLayout, reordered } from './layout.js';
@@ -85,14 +85,9 @@ export class GgufWriter implements ExportWriter {
     return this.file.abort();
   }
 
-  #blocks(
-    { codes, scales, zeros }: QuantizedWeight,
-    order: Int32Array | undefined,
-  ): Promise<Uint8Array> {
+  #blocks(weight: QuantizedWeight, order: Int32Array | undefined): Promise<Uint8Array> {
     const { device } = this.input;
-    return bytesOfMade(device, () =>
-      reordered(device.packBlocks(codes, scales, zeros, this.type), order),
-    );
+    return bytesOfMade(device, () => reordered(packed(device, weight, this.type), order));
   }
 
   async #write(name: string, tensor: Tensor): Promise<void> {
@@ -144,7 +139,7 @@ export function planTensors(
       const { inChannels, outChannels } = spec;
       const { name, expert } = layout.targetOf(spec.name);
       const target = inBlock(block, name);
-      const bytes = outChannels * (inChannels / blockValues) * blockBytes(type);
+      const bytes = outChannels * rowBytes(type, inChannels);
       const shape = [outChannels, inChannels];
       const weight = { name: `${target}.weight`, shape, type: type.id, bytes };
       if (expert !== undefined) {

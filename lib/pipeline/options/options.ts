@@ -45,6 +45,12 @@ export interface QuantizeOptions extends ActivationOptions {
   /** What scales are rounded to; default 'float32'. */
   readonly scaleDtype?: 'float32' | 'float16' | 'bfloat16';
   /**
+   * Grids of super-blocks, as llama.cpp's types Q2_K … Q6_K have them: 256 input channels share two float16 numbers, of which
+   * scales and offsets of groups of 16 or 32 are small multiples. 2 to 6 bits, which say the group size, and whether grids are
+   * symmetric (3 and 6 bits). For input channels that 256 divides. Default false; with format gguf and 2, 3 or 6 bits true.
+   */
+  readonly superBlocks?: boolean;
+  /**
    * Share of the mean diagonal added to a moment before anything is fitted to it; default 0.01, unless the method
    * says otherwise. Of experts at least 0.3 for each channel per token that came to them.
    */
@@ -151,6 +157,7 @@ export const defaults = {
   clip: 'none',
   weightSearch: 'none',
   scaleDtype: 'float32',
+  superBlocks: false,
   damping: 0.01,
   actOrder: false,
   staticGroups: false,

@@ -3,7 +3,7 @@
 import { clients } from '../../clients.js';
 import { deviceNames } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
-import { expectClient, findFormat } from '../../export/index.js';
+import { expectClient, expectGrid, findFormat } from '../../export/index.js';
 import {
   type Check,
   checkOptions,
@@ -27,6 +27,7 @@ import {
   type SearchOptions,
   searchDefaults,
 } from './options.js';
+import { superBlockDefaults } from './super-block-options.js';
 
 const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   output: isString,
@@ -43,6 +44,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   clip: isOneOf('none', 'mse'),
   weightSearch: isOneOf('none', 'cosine', 'hessian'),
   scaleDtype: isOneOf('float32', 'float16', 'bfloat16'),
+  superBlocks: isBoolean,
   damping: isBetween(0, 1),
   actOrder: isBoolean,
   staticGroups: isBoolean,
@@ -90,6 +92,7 @@ export function resolveOptions(options: QuantizeOptions): {
     ...quantizer.defaults,
     ...(fit === 'joint' && compensation !== 'none' ? quantizer.jointDefaults : {}),
     ...format.gridDefaults,
+    ...superBlockDefaults(present, format),
     ...present,
   } as ResolvedOptions;
   if (resolved.staticGroups && !resolved.actOrder) {
@@ -111,7 +114,7 @@ export function resolveOptions(options: QuantizeOptions): {
     );
   }
   expectClient(format, resolved.client);
-  format.expectGrid?.(resolved, resolved.client);
+  expectGrid(format, resolved, resolved.client);
   if (resolved.activationBits > 0) {
     format.expectActivations?.(resolved.activationRange === 'dynamic');
   }

@@ -30,7 +30,9 @@ void QuantizeColumn(const GptqColumns& p, std::int64_t j) {
     const Floats weight = Load<Floats>(p.weights + at);
     const Floats carried = Load<Floats>(p.carried + at);
     const Floats wanted = MultiplyAdd(carried, inverse, weight);
-    const Floats code = Min(max_code, Max(Floats{}, Round(wanted / scale) + zero));
+    const Floats whole = Round(zero);
+    const Floats rounded = Round(wanted / scale + (zero - whole)) + whole;
+    const Floats code = Min(max_code, Max(Floats{}, rounded));
     const Floats change = weight - scale * (code - zero);
     Store(p.codes + at, code);
     Store(p.changes + at, change);

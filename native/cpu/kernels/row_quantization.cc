@@ -1,6 +1,7 @@
-// Uniform quantization of rows: code = clamp(round(x/scale) + zero, 0, max_code), value =
-// scale·(code − zero). The division stays a float32 division and the rounding half to even, so
-// codes agree bit for bit with other float32 programs.
+// Uniform quantization of rows: code = clamp(round(x/scale + (zero − round(zero))) + round(zero),
+// 0, max_code), value = scale·(code − zero): of a whole zero, round(x/scale) + zero. The division
+// stays a float32 division and the rounding half to even, so codes agree bit for bit with other
+// float32 programs.
 #include "native/cpu/kernels/row_parts.h"
 #include "native/cpu/kernels/vector_math.h"
 
@@ -11,7 +12,8 @@ namespace {
 inline Floats Clamp(Floats x, float max_code) { return Min(Splat(max_code), Max(Floats{}, x)); }
 
 inline Floats Code(Floats x, Floats scale, Floats zero, float max_code) {
-  return Clamp(Round(x / scale) + zero, max_code);
+  const Floats whole = Round(zero);
+  return Clamp(Round(x / scale + (zero - whole)) + whole, max_code);
 }
 
 // Calls f(i, count, scale, zero) for each vector of the row; count is kLanes but for the last.
