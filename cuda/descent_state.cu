@@ -104,6 +104,18 @@ void Scatter(const DescentState& state, const std::int32_t* order, std::int64_t 
   });
 }
 
+// Every group's step is that of the super-block that it lies in.
+void SpreadSteps(const DescentState& state, const std::int32_t* order, const float* steps,
+                 float* out) {
+  const std::int64_t supers = state.params.scale_steps.cols();
+  const std::int64_t groups = state.groups, size = state.group_size;
+  ForEach(state.context, kName, state.rows * groups, [=] __device__(std::int64_t i) {
+    const std::int64_t row = i / groups, visited = i % groups;
+    const std::int64_t group = order == nullptr ? visited : order[visited * size] / size;
+    out[i] = steps[row * supers + group * supers / groups];
+  });
+}
+
 }  // namespace
 
 DescentState::DescentState(const Context& context, const DescendParams& params)
@@ -129,8 +141,13 @@ DescentState::DescentState(const Context& context, const DescendParams& params)
       own_offset_steps_(context, params.scale_steps.empty() ? 0 : rows * groups) {
   delta = delta_.data();
   if (params.greedy) Reorder();
-  if (!params.scale_steps.empty()) SpreadSteps();
   const std::int32_t* order = params.greedy ? order_.data() : nullptr;
+  if (!params.scale_steps.empty()) {
+    SpreadSteps(*this, order, params.scale_steps.f32(), own_scale_steps_.data());
+    SpreadSteps(*this, order, params.offset_steps.f32(), own_offset_steps_.data());
+    scale_steps = own_scale_steps_.data();
+    offset_steps = own_offset_steps_.data();
+  }
   if (params.greedy || params.damping > 0) {
     MakeMatrix(*this, order, own_matrix_.data());
     matrix = own_matrix_.data();
@@ -151,23 +168,6 @@ void DescentState::Reorder() {
   codes = own_codes_.data();
   scales = own_scales_.data();
   zeros = own_zeros_.data();
-}
-
-// Every group's steps are those of the super-block that it lies in.
-void DescentState::SpreadSteps() {
-  const std::int64_t supers = params.scale_steps.cols(), of_row = groups, size = group_size;
-  const std::int32_t* order = params.greedy ? order_.data() : nullptr;
-  const auto spread = [&](const float* steps, float* out) {
-    ForEach(context, kName, rows * groups, [=] __device__(std::int64_t i) {
-      const std::int64_t row = i / of_row, visited = i % of_row;
-      const std::int64_t group = order == nullptr ? visited : order[visited * size] / size;
-      out[i] = steps[row * supers + group * supers / of_row];
-    });
-  };
-  spread(params.scale_steps.f32(), own_scale_steps_.data());
-  spread(params.offset_steps.f32(), own_offset_steps_.data());
-  scale_steps = own_scale_steps_.data();
-  offset_steps = own_offset_steps_.data();
 }
 
 void DescentState::SubtractQuantized() {

@@ -36,7 +36,6 @@ struct DescentState {
 
  private:
   void Reorder();
-  void SpreadSteps();
 
   const Scratch<float> delta_;
   // Empty where the columns stay in order, and the matrix where it is the caller's besides.

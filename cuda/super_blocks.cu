@@ -48,55 +48,65 @@ __device__ void move_to_steps(const T* weights, const SuperBlock& super, float* 
   }
 }
 
-}  // namespace
-
-void SuperScales(const Context& context, const SuperScalesParams& params) {
+template <class T>
+void SuperScalesOf(const Context& context, const SuperScalesParams& params) {
   const SuperBlock super = SuperBlockOf(params.bits);
   const std::int64_t groups = super.groups();
+  const T* weights = params.weight.as<T>();
   float* const scales = params.scales.f32();
   float* const zeros = params.zeros.f32();
   float* const scale_steps = params.scale_steps.f32();
   float* const offset_steps = params.offset_steps.f32();
-  WithWeightType(params.weight.dtype, [&](auto type) {
-    const auto* weights = params.weight.as<typename decltype(type)::type>();
-    ForEach(context, "rounding scales", params.scale_steps.shape.elements(),
-            [=] __device__(std::int64_t i) {
-              move_to_steps(weights + i * super_block::kColumns, super, scales + i * groups,
-                            zeros + i * groups, scale_steps[i], offset_steps[i]);
-            });
-  });
+  ForEach(context, "rounding scales", params.scale_steps.shape.elements(),
+          [=] __device__(std::int64_t i) {
+            move_to_steps(weights + i * super_block::kColumns, super, scales + i * groups,
+                          zeros + i * groups, scale_steps[i], offset_steps[i]);
+          });
 }
 
-void PackSuperBlocks(const Context& context, const SuperBlocksParams& params) {
-  const std::int64_t supers = params.codes.shape.elements() / SuperBlock::kColumns;
-  const std::int64_t groups = SuperBlockOf(params.bits).groups();
+template <int kBits>
+void PackWith(const Context& context, const SuperBlocksParams& params) {
+  const std::int64_t groups = SuperBlockOf(kBits).groups();
   const std::uint8_t* codes = params.codes.u8();
   const float* scales = params.scales.f32();
   const float* zeros = params.zeros.f32();
   std::uint8_t* const blocks = params.blocks.u8();
-  WithSuperBlockBits(params.bits, [&]<int kBits>() {
-    constexpr int kBytes = SuperBlockBytesOf<kBits>().size;
-    ForEach(context, "packing super-blocks", supers, [=] __device__(std::int64_t i) {
-      PackSuperBlock<kBits>(codes + i * super_block::kColumns, scales + i * groups,
-                            zeros + i * groups, blocks + i * kBytes);
-    });
-  });
+  ForEach(context, "packing super-blocks", params.codes.shape.elements() / SuperBlock::kColumns,
+          [=] __device__(std::int64_t i) {
+            constexpr int kBytes = SuperBlockBytesOf<kBits>().size;
+            PackSuperBlock<kBits>(codes + i * super_block::kColumns, scales + i * groups,
+                                  zeros + i * groups, blocks + i * kBytes);
+          });
 }
 
-void UnpackSuperBlocks(const Context& context, const SuperBlocksParams& params) {
-  const std::int64_t supers = params.codes.shape.elements() / SuperBlock::kColumns;
-  const std::int64_t groups = SuperBlockOf(params.bits).groups();
+template <int kBits>
+void UnpackWith(const Context& context, const SuperBlocksParams& params) {
+  const std::int64_t groups = SuperBlockOf(kBits).groups();
   std::uint8_t* const codes = params.codes.u8();
   float* const scales = params.scales.f32();
   float* const zeros = params.zeros.f32();
   const std::uint8_t* blocks = params.blocks.u8();
-  WithSuperBlockBits(params.bits, [&]<int kBits>() {
-    constexpr int kBytes = SuperBlockBytesOf<kBits>().size;
-    ForEach(context, "unpacking super-blocks", supers, [=] __device__(std::int64_t i) {
-      UnpackSuperBlock<kBits>(blocks + i * kBytes, codes + i * super_block::kColumns,
-                              scales + i * groups, zeros + i * groups);
-    });
-  });
+  ForEach(context, "unpacking super-blocks", params.codes.shape.elements() / SuperBlock::kColumns,
+          [=] __device__(std::int64_t i) {
+            constexpr int kBytes = SuperBlockBytesOf<kBits>().size;
+            UnpackSuperBlock<kBits>(blocks + i * kBytes, codes + i * super_block::kColumns,
+                                    scales + i * groups, zeros + i * groups);
+          });
+}
+
+}  // namespace
+
+void SuperScales(const Context& context, const SuperScalesParams& params) {
+  WithWeightType(params.weight.dtype,
+                 [&](auto type) { SuperScalesOf<typename decltype(type)::type>(context, params); });
+}
+
+void PackSuperBlocks(const Context& context, const SuperBlocksParams& params) {
+  WithSuperBlockBits(params.bits, [&]<int kBits>() { PackWith<kBits>(context, params); });
+}
+
+void UnpackSuperBlocks(const Context& context, const SuperBlocksParams& params) {
+  WithSuperBlockBits(params.bits, [&]<int kBits>() { UnpackWith<kBits>(context, params); });
 }
 
 }  // namespace ballast::cuda

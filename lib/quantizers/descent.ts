@@ -39,10 +39,17 @@ async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
     coarseGridOptions(fit.scheme),
   );
   const options = descendOptions(fit);
+  /** Of super-blocks: scales that are best where they are free, and a sweep on what storage makes of them. */
+  const onSuperBlocks = (weight: Tensor, swept: QuantizedWeight) => {
+    const free = device.descend(weight, moment, swept, { ...options, rounds: 1 });
+    const stepped = device.superScales(weight, free, fit.scheme.bits);
+    return { ...stepped, codes: start.quantize(weight, stepped).codes };
+  };
   const quantize = (weight: Tensor): QuantizedWeight => {
-    const { damping, ...swept } = start.quantize(weight);
-    const { errors: _, ...found } = device.descend(weight, moment, swept, options);
-    return { ...found, damping };
+    const swept = start.quantize(weight);
+    const from = fit.scheme.superBlocks ? onSuperBlocks(weight, swept) : swept;
+    const { errors: _, ...found } = device.descend(weight, moment, from, options);
+    return { ...found, damping: swept.damping };
   };
   return {
     quantize: (weight) => device.scope(() => quantize(weight)),

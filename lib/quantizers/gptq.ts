@@ -3,7 +3,7 @@
 // H = R Rᵀ, not its inverse (arXiv 2507.18553). Act-order sorts columns by decreasing diagonal of H. With `refit`
 // 'scales', every scale ends where the layer's own error is least, the codes staying what the sweep made them.
 
-import type { Device, GridOptions, SuperSteps, SweepOptions, Tensor } from '../device/index.js';
+import type { Device, GridOptions, SweepOptions, Tensor } from '../device/index.js';
 import { inverseOrder } from '../inverse-order.js';
 import { diagonal } from './diagonal.js';
 import {
@@ -123,14 +123,15 @@ function withRefit(
   return { ...found, scales };
 }
 
-/** What a sweep found, and the steps that its grid lies on, if it does. */
-export type SweptWeight = QuantizedWeight & Partial<SuperSteps>;
+export interface GptqSweep extends Disposable {
+  /** The grid of a weight's groups where that does not depend on the sweep. */
+  findGrid(weight: Tensor): GroupParameters;
+  /** On this grid, or on the one that it finds. */
+  quantize(weight: Tensor, fixed?: GroupParameters): QuantizedWeight;
+}
 
-/** GPTQ on a grid of the caller's. */
-export async function prepareGptq(
-  input: GroupInput,
-  grid: GridOptions,
-): Promise<Disposable & { quantize(weight: Tensor): SweptWeight }> {
+/** GPTQ on a grid of the caller's, whatever the scheme says of super-blocks. */
+export async function prepareGptq(input: GroupInput, grid: GridOptions): Promise<GptqSweep> {
   const fit = expectMoment('GPTQ', input);
   const { device, moment, scheme, options } = fit;
   const refits = options.refit === 'scales';
@@ -145,25 +146,23 @@ export async function prepareGptq(
   );
   const channelWeights = grid.clipSteps > 0 ? diagonal(device, moment) : undefined;
   const sweep: Sweep = { device, factor, grid, channelWeights, refitsRows };
-  // What super-blocks have in common is not known before all of their groups are.
-  const isStatic = scheme.superBlocks || (order !== undefined && options.staticGroups);
-  const quantize = (weight: Tensor): SweptWeight => {
-    const fixed = isStatic
-      ? onSteps(device, weight, device.findScales(weight, grid, channelWeights), scheme)
-      : undefined;
+  const findGrid = (weight: Tensor) => device.findScales(weight, grid, channelWeights);
+  const isStatic = order !== undefined && options.staticGroups;
+  const quantize = (weight: Tensor, given?: GroupParameters): QuantizedWeight => {
+    const fixed = given ?? (isStatic ? findGrid(weight) : undefined);
     const found =
       order === undefined
         ? sweptWeight(sweep, weight, { channelWeights, fixed })
         : sweepInOrder(sweep, weight, order, fixed);
-    const { scaleSteps, offsetSteps } = fixed ?? {};
-    const stepped = scaleSteps && offsetSteps ? { ...found, scaleSteps, offsetSteps } : found;
-    if (!refits || refitsRows) return stepped;
-    if (scheme.superBlocks) return refitOnSteps(fit, weight, stepped, options.damping);
-    return withRefit(fit, weight, found, isStatic ? undefined : order);
+    return refits && !refitsRows ? withRefit(fit, weight, found, fixed ? undefined : order) : found;
   };
   return {
-    quantize: (weight) =>
-      device.scope(() => ({ ...quantize(weight), damping: device.reshape(info, info.shape) })),
+    findGrid: (weight) => device.scope(() => findGrid(weight)),
+    quantize: (weight, fixed) =>
+      device.scope(() => ({
+        ...quantize(weight, fixed),
+        damping: device.reshape(info, info.shape),
+      })),
     [Symbol.dispose]: () => {
       for (const tensor of [factor, info, channelWeights, ...Object.values(order ?? {})]) {
         tensor?.dispose();
@@ -173,14 +172,21 @@ export async function prepareGptq(
 }
 
 async function forGroup(input: GroupInput): Promise<GroupQuantizer> {
-  const swept = await prepareGptq(input, gridOptions(input.scheme));
+  const { device, scheme, options } = input;
+  const grid = gridOptions(scheme);
+  if (!scheme.superBlocks) return prepareGptq(input, grid);
+  const fit = expectMoment('GPTQ', input);
+  const sweep = await prepareGptq({ ...input, options: { ...options, refit: 'none' } }, grid);
   const quantize = (weight: Tensor): QuantizedWeight => {
-    const { scaleSteps: _, offsetSteps: __, ...found } = swept.quantize(weight);
-    return found;
+    const stepped = onSteps(device, weight, sweep.findGrid(weight), scheme);
+    const found = sweep.quantize(weight, stepped);
+    if (options.refit === 'none') return found;
+    const start = { ...stepped, codes: found.codes };
+    return { ...found, ...refitOnSteps(fit, weight, start, options.damping) };
   };
   return {
-    quantize: (weight) => input.device.scope(() => quantize(weight)),
-    [Symbol.dispose]: () => swept[Symbol.dispose](),
+    quantize: (weight) => device.scope(() => quantize(weight)),
+    [Symbol.dispose]: () => sweep[Symbol.dispose](),
   };
 }
 

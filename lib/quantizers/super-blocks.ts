@@ -26,15 +26,13 @@ export const superBlocks: ReadonlyMap<number, SuperBlock> = new Map([
   [6, { ...fine, groupBits: 9 }],
 ]);
 
-/** A grid, and where it is one of super-blocks, its steps. */
-export type SteppedGrid = GroupParameters & Partial<SuperSteps>;
-
+/** The grid that was found, and where it shall be one of super-blocks, the nearest and its steps. */
 export function onSteps(
   device: Device,
   weight: Tensor,
   found: GroupParameters,
   { superBlocks, bits }: Scheme,
-): SteppedGrid {
+): GroupParameters & Partial<SuperSteps> {
   return superBlocks ? device.superScales(weight, found, bits) : found;
 }
 

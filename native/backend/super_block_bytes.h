@@ -8,12 +8,7 @@
 #include <cstring>
 
 #include "native/backend/super_block_params.h"
-
-#if defined(__CUDACC__)
-#define BALLAST_EVERYWHERE __host__ __device__
-#else
-#define BALLAST_EVERYWHERE
-#endif
+#include "native/core/everywhere.h"
 
 namespace ballast {
 

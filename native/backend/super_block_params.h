@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "native/core/everywhere.h"
 #include "native/core/view.h"
 
 namespace ballast {
@@ -21,7 +22,7 @@ struct SuperBlock {
   std::int64_t groups() const { return kColumns / group_size; }
 };
 constexpr bool HasSuperBlocks(std::int64_t bits) { return bits >= 2 && bits <= 6; }
-constexpr SuperBlock SuperBlockOf(std::int64_t bits) {
+BALLAST_EVERYWHERE constexpr SuperBlock SuperBlockOf(std::int64_t bits) {
   if (bits == 2) return {16, 15, false};
   if (bits == 3) return {16, 31, true};
   if (bits == 6) return {16, 127, true};

@@ -10,8 +10,9 @@ import { Device } from '../../lib/device/index.js';
 import type { Grid } from '../../lib/export/format.js';
 import { GgufFile } from '../../lib/export/gguf/file-reader.js';
 import { expectClose } from '../native/harness.js';
+import { ggmlValues } from './ggml-super-blocks.js';
 import { float16Value } from './half-precision.js';
-import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
+import { baseGrid, exportRandom, randomLlama, superGrid, superSizes } from './random-llama.js';
 
 let device: Device;
 beforeAll(() => {
@@ -24,8 +25,18 @@ const parse = (directory: string) =>
     GGUFParseOutput & { metadata: Record<string, unknown> }
   >;
 
-/** Values of a tensor of 32-value blocks, in the order of the file. */
-function dequantize(bytes: Buffer, count: number, type: string): Float32Array {
+/** Bytes of a super-block. */
+const superBytes: Readonly<Record<string, number>> = {
+  ...{ Q2_K: 84, Q3_K: 110, Q4_K: 144, Q5_K: 176, Q6_K: 210 },
+};
+
+/** Values of a tensor of blocks of 32 or 256 values, in the order of the file. */
+function dequantize(bytes: Buffer, count: number, type: string): ArrayLike<number> {
+  const ofSuperBlock = superBytes[type];
+  if (ofSuperBlock !== undefined) {
+    const own = bytes.subarray(0, (count / 256) * ofSuperBlock);
+    return ggmlValues(own, Number(type[1]), ofSuperBlock);
+  }
   const asymmetric = type.endsWith('_1');
   const bits = Number(type[1]);
   const size = (asymmetric ? 4 : 2) + 4 * bits;
@@ -49,12 +60,16 @@ const types: [string, Partial<Grid>][] = [
   ['Q5_0', { bits: 5, symmetric: true }],
   ['Q5_1', { bits: 5 }],
   ['Q8_0', { bits: 8, symmetric: true }],
+  ...[2, 3, 4, 5, 6].map((bits): [string, Grid] => [`Q${bits}_K`, superGrid(bits)]),
 ];
 
 describe.each(types)('%s', (type, changes) => {
   it('holds the weights that were executed, biases too', async () => {
     const grid = { ...baseGrid, ...changes };
-    const { directory, blocks } = await exportRandom(device, await randomLlama(), 'gguf', grid);
+    const sizes = grid.superBlocks ? superSizes : { hidden_size: 64, intermediate_size: 96 };
+    const { hidden_size: hidden, intermediate_size: intermediate } = sizes;
+    const source = await randomLlama(sizes);
+    const { directory, blocks } = await exportRandom(device, source, 'gguf', grid);
     const file = join(directory, 'model.gguf');
     const bytes = readFileSync(file);
     const { tensorInfos, tensorDataOffset } = await parse(directory);
@@ -65,26 +80,27 @@ describe.each(types)('%s', (type, changes) => {
     };
     const expected = blocks[1]?.get('mlp.down_proj');
     expectClose(
-      dequantize(part('blk.1.ffn_down.weight'), 64 * 96, type),
+      dequantize(part('blk.1.ffn_down.weight'), hidden * intermediate, type),
       expected?.weight ?? [],
       1e-6,
     );
-    const bias = Float32Array.from({ length: 64 }, (_, i) =>
+    const bias = Float32Array.from({ length: hidden }, (_, i) =>
       part('blk.1.ffn_down.bias').readFloatLE(4 * i),
     );
     expect(bias).toEqual(expected?.bias);
 
-    // Rotary pairs side by side: rows 2i and 2i + 1 of a head of 16 are its rows i and i + 8.
-    const query = dequantize(part('blk.0.attn_q.weight'), 64 * 64, type);
+    // Rotary pairs side by side: rows 2i and 2i + 1 of one of four heads are its rows i and i + half.
+    const half = hidden / 8;
+    const query = Float32Array.from(dequantize(part('blk.0.attn_q.weight'), hidden * hidden, type));
     const original = blocks[0]?.get('self_attn.q_proj')?.weight ?? new Float32Array();
     for (const [stored, source] of [
       [0, 0],
-      [1, 8],
+      [1, half],
       [2, 1],
-      [17, 24],
+      [2 * half + 1, 3 * half],
     ] as const) {
       const row = (values: Float32Array, index: number) =>
-        values.subarray(64 * index, 64 * (index + 1));
+        values.subarray(hidden * index, hidden * (index + 1));
       expectClose(row(query, stored), row(original, source), 1e-6);
     }
   });

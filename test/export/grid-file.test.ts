@@ -13,7 +13,7 @@ import { exportResult } from '../../lib/index.js';
 import { finish } from '../pipeline/runs.js';
 import { exampleModel, temporaryFolder } from '../places.js';
 import type { ScaleDtype } from './half-precision.js';
-import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
+import { baseGrid, exportRandom, randomLlama, superGrid, superSizes } from './random-llama.js';
 
 let device: Device;
 beforeAll(() => {
@@ -57,6 +57,16 @@ describe.each(cases)('%s weights, %j', (dtype, changes) => {
       expect(await tensorsOf(output, suffix)).toEqual(expected);
     }
   });
+});
+
+it.each([2, 3, 4, 5, 6])('super-blocks of %i bits are those of a GGUF file', async (bits) => {
+  const source = await randomLlama(superSizes, 'bfloat16');
+  const plain = await exportRandom(device, source, 'huggingface', superGrid(bits));
+  const packed = await exportRandom(device, source, 'gguf', superGrid(bits));
+  const output = await target();
+  await exportResult(plain.directory, { format: 'gguf', output });
+  const file = (directory: string) => readFileSync(join(directory, 'model.gguf'));
+  expect(file(output).equals(file(packed.directory))).toBe(true);
 });
 
 it('bfloat16 weights of 8 bits, where two codes may have one value, give the same weights', async () => {

@@ -20,7 +20,7 @@ import {
   positions,
   theirs,
 } from './llama-client.js';
-import { exportRandom, randomLlama } from './random-llama.js';
+import { exportRandom, randomLlama, superGrid, superSizes } from './random-llama.js';
 
 const oddText = 'naïve café — 12345\n\n  x\t“”  <s> again';
 
@@ -81,6 +81,22 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     },
     600_000,
   );
+
+  it.each([2, 3, 4, 5, 6])('runs Q%i_K as our evaluator does', async (bits) => {
+    const device = Device.open('cpu');
+    const random = await randomLlama(superSizes, 'float32', 0.1);
+    const grid = superGrid(bits);
+    const { directory } = await exportRandom(device, random, 'gguf', grid);
+    const drawn = Int32Array.from({ length: 96 }, (_, i) => (i * 37) % 256);
+    const other = await theirs(llama, join(directory, 'model.gguf'), drawn);
+    const { divergence } = compare(await ours(directory, drawn), other, drawn);
+    expect(divergence).toBeLessThan(1e-3);
+    // The same without biases is another model.
+    const bare = await exportRandom(device, random, 'gguf', grid, { biases: false });
+    device.close();
+    const without = compare(await ours(bare.directory, drawn), other, drawn);
+    expect(without.divergence).toBeGreaterThan(20 * divergence);
+  });
 
   const expectSameTokens = async (path: string, directory: string, samples: string[]) => {
     const model = await llama.loadModel({ modelPath: path });

@@ -12,7 +12,9 @@ import type { ExportedLinear, Grid } from '../../lib/export/format.js';
 import { biasCapability, findFormat, openExport } from '../../lib/export/index.js';
 import { joinParts } from '../../lib/export/joined-parts.js';
 import { readModel, shapeOf } from '../../lib/models/index.js';
+import { superBlocks } from '../../lib/quantizers/index.js';
 import { gridOptions } from '../../lib/quantizers/quantizer.js';
+import { onSteps } from '../../lib/quantizers/super-blocks.js';
 
 import { normals } from '../native/harness.js';
 import { temporaryFolder } from '../places.js';
@@ -47,6 +49,14 @@ export const baseGrid: Grid = {
   actOrder: false,
   staticGroups: false,
 };
+
+/** A grid of super-blocks, and sizes that these divide. */
+export const superGrid = (bits: number): Grid => ({
+  ...baseGrid,
+  ...superBlocks.get(bits),
+  ...{ bits, scaleDtype: 'float32', superBlocks: true },
+});
+export const superSizes = { hidden_size: 256, intermediate_size: 512 };
 
 /** The letter of each byte, by Radford et al. 2019: printable bytes stand for themselves, the others for letters from 256 on. */
 export const byteAlphabet: readonly string[] = letters();
@@ -170,10 +180,11 @@ export async function exportRandom(
     for (const [place, { name, outChannels }] of shapeOf(model, index).linears.entries()) {
       const source = block.linears.get(name);
       if (source === undefined) throw new RangeError(name);
-      const found = device.findScales(source.weight, gridOptions(grid));
+      const free = device.findScales(source.weight, gridOptions(grid));
+      const { scales, zeros } = onSteps(device, source.weight, free, grid);
       const index32 = groupIndex && device.upload('int32', [groupIndex.length], groupIndex);
-      const codes = device.quantize(source.weight, found.scales, found.zeros, grid.bits, index32);
-      const raw = { codes, ...found, groupIndex: index32 };
+      const codes = device.quantize(source.weight, scales, zeros, grid.bits, index32);
+      const raw = { codes, scales, zeros, groupIndex: index32 };
       const held = (await findFormat(format).roundGrid?.(device, raw, grid)) ?? raw;
       const weight = device.dequantize(
         held.codes,

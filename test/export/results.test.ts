@@ -9,7 +9,7 @@ import { BallastError, exportResult, verify } from '../../lib/index.js';
 
 import { finish } from '../pipeline/runs.js';
 import { exampleModel, temporaryFolder } from '../places.js';
-import { baseGrid, exportRandom, randomLlama } from './random-llama.js';
+import { baseGrid, exportRandom, randomLlama, superGrid, superSizes } from './random-llama.js';
 
 let device: Device;
 beforeAll(() => {
@@ -110,6 +110,7 @@ describe('a conversion', () => {
   it.each([
     ['compressed-tensors', 'gguf', baseGrid, /would round the zeros/],
     ['compressed-tensors', 'gguf', { ...symmetric, groupSize: 16 }, /Expected 32 for groupSize/],
+    ['huggingface', 'gptq', superGrid(4), /Expected format gguf or huggingface with superBlocks/],
     [
       'compressed-tensors',
       'gptq',
@@ -119,7 +120,7 @@ describe('a conversion', () => {
   ])(
     'from %s to %s is refused where it would change something',
     async (from, to, grid, message) => {
-      const { directory } = await exportRandom(device, await randomLlama(), from, grid);
+      const { directory } = await exportRandom(device, await randomLlama(superSizes), from, grid);
       const output = await target();
       await expect(exportResult(directory, { format: to, output })).rejects.toThrow(message);
       await expect(readFile(join(output, 'config.json'))).rejects.toThrow('ENOENT');
@@ -173,7 +174,14 @@ describe('a format’s grid', () => {
   });
 
   it.each([
-    [{ format: 'gguf', bits: 3 }, 'Expected 4, 5 or 8 for bits with format gguf but received 3.'],
+    [
+      { format: 'gguf', bits: 7 },
+      'Expected 4, 5 or 8 without superBlocks for bits with format gguf but received 7.',
+    ],
+    [
+      { format: 'gptq', superBlocks: true },
+      'Expected format gguf or huggingface with superBlocks but received gptq, which has no such grids.',
+    ],
     [
       { format: 'gguf', bits: 8 },
       'Expected true at 8 bits for symmetric with format gguf but received false.',

@@ -24,7 +24,7 @@ export function superBlockDefaults(
     }
   }
   if (given.actOrder === true && given.staticGroups !== true) {
-    throw unlike('true with actOrder', 'staticGroups', false);
+    throw unlike('true', 'staticGroups', false, ' and actOrder');
   }
   return { ...fixed, superBlocks: true };
 }
