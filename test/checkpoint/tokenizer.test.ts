@@ -117,8 +117,12 @@ describe('loadTokenizer', () => {
       [{ 'tokenizer.json': '1' }, /tokenizer.json is no JSON object/],
       [{ 'tokenizer.json': '{}' }, /tokenizer.json has no 'model'/],
       [
-        { 'tokenizer.json': '{"model": {"type": "Other"}}' },
+        { 'tokenizer.json': '{"model": {"type": "BPE"}}' },
         /cannot be used: .*check tokenizer.json/,
+      ],
+      [
+        { 'tokenizer.json': '{"model": {"type": "WordLevel", "vocab": {"a": 0}}}' },
+        /its model is WordLevel, not BPE, WordPiece or Unigram; pass the model with/,
       ],
       [{ 'vocab.json': '{}' }, /neither/],
     ];

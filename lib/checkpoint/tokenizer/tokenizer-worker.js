@@ -148,9 +148,23 @@ function withAllDigits(rule) {
   return { type: 'Split', pattern: { Regex: numbers }, behavior: 'Isolated', invert: false };
 }
 
+/**
+ * The library runs what it does not know as BPE; one that names no type it tells by its fields.
+ * @param {any} model
+ */
+function expectKnown(model) {
+  const type = model?.type ?? 'BPE';
+  if (['BPE', 'WordPiece', 'Unigram'].includes(type)) return;
+  throw withRemedy(
+    `its model is ${type}, not BPE, WordPiece or Unigram`,
+    'pass the model with a tokenizer of one of these kinds',
+  );
+}
+
 function load() {
   const definition = readJson('tokenizer.json') ?? readByteLevelBpe();
   if (!('model' in definition)) throw new Error(`tokenizer.json has no 'model'`);
+  expectKnown(definition.model);
   const tokenizer = { ...definition, pre_tokenizer: withAllDigits(definition.pre_tokenizer) };
   return new Tokenizer(tokenizer, readJson('tokenizer_config.json') ?? {});
 }
