@@ -34,11 +34,17 @@ export function biasCapability(
   format: ExportFormat,
   client: Client = format.clients[0],
 ): BiasCapability {
-  const { notLoadedBy = [], biasesNotRead = {} } = architectureOf(model);
+  const { notLoadedBy = [], packedNotLoadedBy = [], biasesNotRead = {} } = architectureOf(model);
   if (notLoadedBy.includes(client)) {
     throw new BallastError(
       'ERR_UNSUPPORTED',
       `Expected a model that ${client} loads but it has no class for ${model.modelType}; choose another client.`,
+    );
+  }
+  if (!format.plain && packedNotLoadedBy.includes(client)) {
+    throw new BallastError(
+      'ERR_UNSUPPORTED',
+      `Expected a format that ${client} loads of ${model.modelType} but received ${format.name}; use format huggingface.`,
     );
   }
   const missing = biasesNotRead[client] ?? [];

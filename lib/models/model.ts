@@ -253,6 +253,8 @@ export interface Architecture<Model extends BlockModel = LanguageModel> {
   readonly biasesNotRead?: Readonly<Partial<Record<Client, readonly string[]>>>;
   /** Clients that have no class for it, so that no result of it can be meant for them. */
   readonly notLoadedBy?: readonly Client[];
+  /** Clients whose class of it takes packed codes apart wrongly. */
+  readonly packedNotLoadedBy?: readonly Client[];
   /**
    * Throws ERR_CHECKPOINT for a configuration that contradicts itself or the tensors present, ERR_UNSUPPORTED for a
    * variant that is not implemented.

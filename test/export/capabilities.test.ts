@@ -109,6 +109,13 @@ describe.each([...directories.keys()])('%s', (variant) => {
         );
         continue;
       }
+      // Its class fails to take packed weights apart (scripts/verify/in-vllm.py).
+      if (model.modelType === 'bloom' && format !== 'huggingface') {
+        expect(() => biasCapability(model, findFormat(format), 'vllm')).toThrow(
+          `Expected a format that vllm loads of ${model.modelType} but received ${format}; use format huggingface.`,
+        );
+        continue;
+      }
       const inTransformers = biasCapability(model, findFormat(format), 'transformers').read;
       const { read, dropped } = biasCapability(model, findFormat(format), 'vllm');
       const lost = [...inTransformers].filter((name) => !read.has(name));

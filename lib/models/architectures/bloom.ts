@@ -12,6 +12,7 @@ import { layerNorm, normTensors, vectorShapes } from '../norms.js';
 
 export const bloom: Architecture = {
   modelType: 'bloom',
+  packedNotLoadedBy: ['vllm'],
   relatives: ['falcon', 'mpt'],
   read(config, tensors) {
     const reader = new ConfigReader(config);
