@@ -6,4 +6,5 @@ export const sharedDefaults = {
   /** Tokens, or what the model supports: what perplexities are usually stated for, and users calibrate on. */
   sequenceLength: 2048,
   maxShardBytes: 5e9,
+  embeddingBits: 16,
 } as const;

@@ -25,6 +25,7 @@ const table: OptionTable<ExportOptions> = {
   threads: recurringOptions.threads,
   overwrite: recurringOptions.overwrite,
   maxShardBytes: recurringOptions.maxShardBytes,
+  embeddingBits: recurringOptions.embeddingBits,
   token: recurringOptions.token,
 };
 

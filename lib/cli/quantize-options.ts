@@ -165,5 +165,6 @@ export const quantizeOptions: OptionTable<QuantizeOptions> = {
   },
   overwrite: recurringOptions.overwrite,
   maxShardBytes: recurringOptions.maxShardBytes,
+  embeddingBits: recurringOptions.embeddingBits,
   token: recurringOptions.token,
 };

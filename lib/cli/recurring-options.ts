@@ -48,5 +48,10 @@ export const recurringOptions = {
     parse: byteCount,
     show: bytes,
   },
+  embeddingBits: {
+    flags: '--embedding-bits <8|16>',
+    help: 'of embedding and head in a GGUF file: floats, or 8 as Q8_0',
+    parse: number,
+  },
   token: { flags: '--token <token>', help: 'hub access token (default: HF_TOKEN)' },
 } as const satisfies Record<string, OptionRow>;

@@ -44,6 +44,7 @@ interface Conversion {
   readonly output: string;
   readonly overwrite: boolean;
   readonly maxShardBytes: number;
+  readonly embeddingBits: number;
   /** Called after each block; throws to stop. */
   readonly onBlock: (done: number, total: number) => void;
   /** Called between blocks, and pieces of files, that are read back; throws to stop. */
@@ -66,6 +67,7 @@ export async function convert(conversion: Conversion): Promise<number> {
     output: target,
     overwrite,
     maxShardBytes,
+    embeddingBits,
   } = conversion;
   expectClient(format, client);
   const result = await openResult(device, directory, formats, { codes: true });
@@ -90,6 +92,7 @@ export async function convert(conversion: Conversion): Promise<number> {
       addBiases: await hasUnannouncedBiases(result),
       dtypeOf: (block, linear) => record.blocks[block]?.[linear]?.dtype,
       maxShardBytes,
+      embeddingBits,
       throwIfAborted: conversion.throwIfAborted,
     });
     try {

@@ -56,6 +56,8 @@ export interface ExportInput {
   /** What a linear is executed in, where `checkpoint` does not hold its weight to tell. */
   readonly dtypeOf?: (block: number, linear: string) => DType | undefined;
   readonly maxShardBytes: number;
+  /** 16 where embedding and head are stored as floats. */
+  readonly embeddingBits: number;
   /** Called between blocks as the result is read back; throws to stop. */
   readonly throwIfAborted: () => void;
 }
@@ -133,6 +135,8 @@ export interface ExportFormat {
   /** Whether it holds grids of super-blocks; and at how many bits it holds no others. */
   readonly holdsSuperBlocks?: true;
   readonly superBlockBits?: readonly number[];
+  /** Bits that embedding and head can be stored in, other than 16 or what the source has. */
+  readonly embeddingBits?: readonly number[];
   /** What codes and groups take in its files, where that is not what the grid itself needs. */
   storedBits?(grid: Grid): StoredBits;
   /** What the format fixes of a grid where the caller does not say. */

@@ -1,5 +1,5 @@
 // The format 'gguf', for llama.cpp and what is built on it: one file with the tokenizer inside. Codes lie on the grids
-// of ggml's block types exactly; embedding and head are 16-bit, norms and biases 32-bit floats. Beside the file stand
+// of ggml's block types exactly; embedding and head are 16-bit floats or Q8_0, norms and biases 32-bit floats. Beside the file stand
 // config.json and tokenizer.json, so that the result can be read back.
 
 import type { Device } from '../device/index.js';
@@ -99,6 +99,7 @@ export const gguf: ExportFormat = {
   clients: ['llama.cpp'],
   holdsAnyBias: true,
   holdsSuperBlocks: true,
+  embeddingBits: [8],
   storedBits(grid) {
     const type = blockTypeOf(grid);
     if (type === undefined) throw new RangeError('No block type.');

@@ -1,7 +1,7 @@
 export { biasDtype } from './bias-dtype.js';
 export { biasCapability, expectClient, readByUsAlone } from './capabilities.js';
 export { describeResult } from './describe-result.js';
-export { expectGrid } from './expect-grid.js';
+export { expectEmbeddingBits, expectGrid } from './expect-grid.js';
 export { openExport } from './export-writer.js';
 export { recordFiles } from './file-digests.js';
 export type {

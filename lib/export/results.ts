@@ -19,6 +19,7 @@ import {
 } from '../option-checks.js';
 import { sharedDefaults } from '../shared-defaults.js';
 import { convert } from './convert.js';
+import { expectEmbeddingBits } from './expect-grid.js';
 import { verifyFiles } from './file-digests.js';
 import { openResult } from './opened-result.js';
 import { findFormat, formats } from './registry.js';
@@ -52,6 +53,8 @@ export interface ExportOptions extends VerifyOptions, FetchOptions {
   readonly overwrite?: boolean;
   /** Bytes of a weight file at most; default 5 GB. */
   readonly maxShardBytes?: number;
+  /** Bits of embedding and head in a GGUF file: 16 (default), or 8, as llama.cpp's Q8_0. */
+  readonly embeddingBits?: number;
 }
 
 export interface Verification {
@@ -71,6 +74,7 @@ export const resultDefaults = {
   device: 'cpu',
   overwrite: false,
   maxShardBytes: sharedDefaults.maxShardBytes,
+  embeddingBits: sharedDefaults.embeddingBits,
 } as const satisfies Partial<ExportOptions>;
 
 const verifyChecks = {
@@ -88,6 +92,7 @@ const exportChecks = {
   architecture: isString,
   overwrite: isBoolean,
   maxShardBytes: isWhole(1),
+  embeddingBits: isWhole(8, 16),
   token: isString,
 };
 
@@ -99,7 +104,8 @@ export function checkVerifyOptions(options: VerifyOptions): void {
 /** As `checkVerifyOptions`. */
 export function checkExportOptions(options: ExportOptions): void {
   checkOptions(options, exportChecks, ['output', 'format']);
-  findFormat(options.format);
+  const { format, embeddingBits = resultDefaults.embeddingBits } = options;
+  expectEmbeddingBits(findFormat(format), embeddingBits);
 }
 
 /**
@@ -131,7 +137,10 @@ export async function verify(result: string, options: VerifyOptions = {}): Promi
 export async function exportResult(result: string, options: ExportOptions): Promise<Verification> {
   expectText(result, 'the directory of a result');
   checkExportOptions(options);
-  const { output, overwrite, maxShardBytes } = { ...resultDefaults, ...defined(options) };
+  const { output, overwrite, maxShardBytes, embeddingBits } = {
+    ...resultDefaults,
+    ...defined(options),
+  };
   const format = findFormat(options.format);
   return withDevice(options, async (device, onBlock, throwIfAborted) => {
     const linears = await convert({
@@ -143,6 +152,7 @@ export async function exportResult(result: string, options: ExportOptions): Prom
       output,
       overwrite,
       maxShardBytes,
+      embeddingBits,
       onBlock,
       throwIfAborted,
       fetching: options,

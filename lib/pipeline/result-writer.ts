@@ -52,6 +52,7 @@ export class ResultWriter {
         grid: options,
         addBiases: options.compensation === 'channel' && addsBiases(run),
         maxShardBytes: options.maxShardBytes,
+        embeddingBits: options.embeddingBits,
         throwIfAborted: run.throwIfAborted,
       });
       const sites = {

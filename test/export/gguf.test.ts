@@ -6,9 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type GGUFParseOutput, gguf } from '@huggingface/gguf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadTensor } from '../../lib/checkpoint/load-tensor.js';
 import { Device } from '../../lib/device/index.js';
 import type { Grid } from '../../lib/export/format.js';
 import { GgufFile } from '../../lib/export/gguf/file-reader.js';
+import { openModelFiles } from '../../lib/export/index.js';
+import { readModel } from '../../lib/models/index.js';
 import { expectClose } from '../native/harness.js';
 import { ggmlValues } from './ggml-super-blocks.js';
 import { float16Value } from './half-precision.js';
@@ -104,6 +107,36 @@ describe.each(types)('%s', (type, changes) => {
       expectClose(row(query, stored), row(original, source), 1e-6);
     }
   });
+});
+
+it('holds embedding and head in eight bits', async () => {
+  const source = await randomLlama({ tie_word_embeddings: false });
+  const options = { embeddingBits: 8 };
+  const { directory } = await exportRandom(device, source, 'gguf', baseGrid, options);
+  const bytes = readFileSync(join(directory, 'model.gguf'));
+  const { tensorInfos, tensorDataOffset } = await parse(directory);
+  const files = await openModelFiles(directory);
+  const stored = await files.open(device, readModel(files.config, files.tensors));
+  for (const [name, own] of [
+    ['token_embd.weight', 'model.embed_tokens.weight'],
+    ['output.weight', 'lm_head.weight'],
+  ] as const) {
+    const { offset = 0n, dtype } = tensorInfos.find((tensor) => tensor.name === name) ?? {};
+    expect(dtype).toBe(8);
+    const part = bytes.subarray(Number(tensorDataOffset) + Number(offset));
+    const values = dequantize(part, 300 * 64, 'Q8_0');
+    using original = loadTensor(device, source, own, { dtype: 'float32' });
+    const exact = await original.readFloat32();
+    for (let i = 0; i < exact.length; i += 32) {
+      const block = exact.subarray(i, i + 32);
+      const step = (2 * block.reduce((most, x) => Math.max(most, Math.abs(x)), 0)) / 255;
+      expectClose(Array.from(values).slice(i, i + 32), block, 0.6 * step);
+    }
+    const loaded = await stored.loadWeights([own]);
+    const again = device.cast(loaded.get(own), 'float32');
+    expectClose(await again.readFloat32(), values, 1e-6);
+    loaded.dispose();
+  }
 });
 
 it('says all of the model and its tokenizer', async () => {

@@ -82,11 +82,17 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     600_000,
   );
 
-  it.each([2, 3, 4, 5, 6])('runs Q%i_K as our evaluator does', async (bits) => {
+  it.each([
+    [2, 16],
+    [3, 16],
+    [4, 8],
+    [5, 16],
+    [6, 8],
+  ])('runs Q%i_K as our evaluator does, embeddings of %i bits', async (bits, embeddingBits) => {
     const device = Device.open('cpu');
     const random = await randomLlama(superSizes, 'float32', 0.1);
     const grid = superGrid(bits);
-    const { directory } = await exportRandom(device, random, 'gguf', grid);
+    const { directory } = await exportRandom(device, random, 'gguf', grid, { embeddingBits });
     const drawn = Int32Array.from({ length: 96 }, (_, i) => (i * 37) % 256);
     const other = await theirs(llama, join(directory, 'model.gguf'), drawn);
     const { divergence } = compare(await ours(directory, drawn), other, drawn);

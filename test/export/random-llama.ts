@@ -161,15 +161,21 @@ export async function exportRandom(
   {
     biases = true,
     groupIndex,
+    embeddingBits = 16,
     throwIfAborted = () => {},
-  }: { biases?: boolean; groupIndex?: Int32Array; throwIfAborted?: () => void } = {},
+  }: {
+    biases?: boolean;
+    groupIndex?: Int32Array;
+    embeddingBits?: number;
+    throwIfAborted?: () => void;
+  } = {},
 ): Promise<Exported> {
   const model = readModel(checkpoint.config, new Set(checkpoint.tensors.keys()));
   const directory = join(await temporaryFolder(), 'result');
   const output = await OutputDirectory.create(directory);
   const { config } = checkpoint;
   const run = { device, checkpoint, model, config, output, grid, addBiases: biases };
-  const input = { ...run, maxShardBytes: 1e9, throwIfAborted };
+  const input = { ...run, maxShardBytes: 1e9, embeddingBits, throwIfAborted };
   const writer = await openExport(findFormat(format), input);
   const { read } = biasCapability(model, findFormat(format));
   const blocks: Map<string, HostLinear>[] = [];

@@ -178,6 +178,11 @@ describe('a format’s grid', () => {
       { format: 'gguf', bits: 7 },
       'Expected 4, 5 or 8 without superBlocks for bits with format gguf but received 7.',
     ],
+    [{ embeddingBits: 8 }, 'Expected 16 for embeddingBits with format huggingface but received 8.'],
+    [
+      { format: 'gguf', embeddingBits: 12 },
+      'Expected 8 or 16 for embeddingBits with format gguf but received 12.',
+    ],
     [
       { format: 'gptq', superBlocks: true },
       'Expected format gguf or huggingface with superBlocks but received gptq, which has no such grids.',

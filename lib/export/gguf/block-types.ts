@@ -23,12 +23,17 @@ export interface BlockType {
 
 const simple = { superBlocks: false } as const;
 
+/** Of embedding and head, where they are no floats: a row of theirs is a token's, and loses next to nothing. */
+export const embeddingType: BlockType = {
+  ...{ name: 'Q8_0', id: 8, fileType: 7, bits: 8, symmetric: true, superBlocks: false },
+};
+
 export const blockTypes: readonly BlockType[] = [
   { name: 'Q4_0', id: 2, fileType: 2, bits: 4, symmetric: true, ...simple },
   { name: 'Q4_1', id: 3, fileType: 3, bits: 4, symmetric: false, ...simple },
   { name: 'Q5_0', id: 6, fileType: 8, bits: 5, symmetric: true, ...simple },
   { name: 'Q5_1', id: 7, fileType: 9, bits: 5, symmetric: false, ...simple },
-  { name: 'Q8_0', id: 8, fileType: 7, bits: 8, symmetric: true, ...simple },
+  embeddingType,
   { name: 'Q2_K', id: 10, fileType: 10, bits: 2, symmetric: false, superBlocks: true },
   { name: 'Q3_K', id: 11, fileType: 11, bits: 3, symmetric: true, superBlocks: true },
   { name: 'Q4_K', id: 12, fileType: 14, bits: 4, symmetric: false, superBlocks: true },

@@ -1,8 +1,10 @@
-// The tensors outside linears: embedding and head as 16-bit floats, norms and routers as 32-bit floats, under llama.cpp's names.
+// The tensors outside linears: embedding and head as 16-bit floats or blocks of 8 bits, norms and routers as 32-bit floats, under llama.cpp's names.
 
 import type { Tensor } from '../../device/index.js';
+import { BallastError } from '../../errors.js';
 import { type BlockModel, shapeOf } from '../../models/index.js';
 import type { ExportInput } from '../format.js';
+import { type BlockType, blockSize, embeddingType, packed } from './block-types.js';
 import type { GgufLayout } from './layout.js';
 import { globalNames } from './names.js';
 
@@ -20,7 +22,9 @@ interface KeptName {
 }
 
 export interface Kept extends KeptName {
+  /** What it is read as, and stored unless a type of blocks is given. */
   readonly dtype: FloatDtype;
+  readonly type?: BlockType;
 }
 
 /** What a norm's weights are stored less. */
@@ -67,12 +71,37 @@ export function keptNames(model: BlockModel, layout: GgufLayout): KeptName[] {
   ];
 }
 
-/** Matrices stay bfloat16 where the source is. */
-export function keptTensors({ checkpoint, model }: ExportInput, layout: GgufLayout): Kept[] {
+/** Matrices stay bfloat16 where the source is, and where they are floats at all. */
+export function keptTensors(
+  { checkpoint, model, embeddingBits }: ExportInput,
+  layout: GgufLayout,
+): Kept[] {
   return keptNames(model, layout).map((kept) => {
     if (!kept.matrix) return { ...kept, dtype: 'float32' };
-    const { dtype } = checkpoint.tensor(kept.source);
-    return { ...kept, dtype: dtype === 'bfloat16' ? 'bfloat16' : 'float16' };
+    const { dtype, shape } = checkpoint.tensor(kept.source);
+    const floats = { ...kept, dtype: dtype === 'bfloat16' ? 'bfloat16' : 'float16' } as const;
+    if (embeddingBits !== embeddingType.bits) return floats;
+    const { values } = blockSize(embeddingType);
+    const [width = 0] = shape.slice(-1);
+    if (width % values === 0) return { ...floats, type: embeddingType };
+    throw new BallastError(
+      'ERR_ARGUMENT',
+      `Expected 16 for embeddingBits, since ${values} does not divide the ${width} channels of ${kept.source}, but received ` +
+        `${embeddingBits}.`,
+    );
+  });
+}
+
+/** A matrix as blocks, each rounded to nearest. */
+export function packedMatrix(tensor: Tensor, type: BlockType): Tensor {
+  const { device } = tensor;
+  return device.scope(() => {
+    const grid = { bits: type.bits, symmetric: type.symmetric, groupSize: blockSize(type).values };
+    const { scales, zeros } = device.findScales(tensor, {
+      ...{ ...grid, clipSteps: 0, clipRange: 0, clipExponent: 2, scaleDtype: 'float16' },
+    });
+    const codes = device.quantize(tensor, scales, zeros, type.bits);
+    return packed(device, { codes, scales, zeros }, type);
   });
 }
 

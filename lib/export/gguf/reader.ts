@@ -7,7 +7,7 @@ import { BallastError } from '../../errors.js';
 import { inverseOrder } from '../../inverse-order.js';
 import type { LinearSpec } from '../../models/index.js';
 import type { ExportReader, ReadInput, StoredLinear } from '../format.js';
-import { type BlockType, rowBytes, unpacked } from './block-types.js';
+import { type BlockType, embeddingType, rowBytes, unpacked } from './block-types.js';
 import { GgufFile } from './file-reader.js';
 import { type FloatDtype, floatTypes, keptNames, raised } from './kept-tensors.js';
 import { type GgufLayout, ggufLayout, reordered } from './layout.js';
@@ -61,6 +61,9 @@ class GgufReader implements ExportReader {
     const stored = (Object.keys(floatTypes) as FloatDtype[]).find(
       (key) => floatTypes[key] === type,
     );
+    if (type === embeddingType.id && shape?.length === 2 && offset !== undefined) {
+      return this.#matrix(shape, offset, dtype);
+    }
     if (stored === undefined || shape === undefined || offset === undefined) {
       throw this.#wrong(`floats for ${name ?? source}`, type, shape);
     }
@@ -68,6 +71,17 @@ class GgufReader implements ExportReader {
     const tensor = above === 0 ? held : lowered(held, above);
     return dtype === undefined ? tensor : converted(tensor, dtype);
   };
+
+  /** An embedding or a head in blocks. */
+  #matrix([rows = 0, columns = 0]: readonly number[], offset: number, dtype?: DType): Tensor {
+    const { device } = this.input;
+    const shape = [rows, rowBytes(embeddingType, columns)];
+    return device.scope(() => {
+      const blocks = device.uploadFile('uint8', shape, this.file.path, offset);
+      const { codes, scales, zeros } = unpacked(device, blocks, embeddingType);
+      return device.dequantize(codes, scales, zeros, dtype ?? 'float32');
+    });
+  }
 
   #expectType(name: string, expected: readonly number[]): BlockType {
     const { type: found, shape } = this.file.tensors.get(name) ?? {};

@@ -11,7 +11,14 @@ import { resultConfig } from '../capabilities.js';
 import type { ExportedBlock, ExportInput, ExportWriter } from '../format.js';
 import { type BlockType, packed, rowBytes } from './block-types.js';
 import type { GgufFileWriter, GgufTensor } from './file-writer.js';
-import { type FloatDtype, floatTypes, type Kept, normOffset, raised } from './kept-tensors.js';
+import {
+  type FloatDtype,
+  floatTypes,
+  type Kept,
+  normOffset,
+  packedMatrix,
+  raised,
+} from './kept-tensors.js';
 import { type GgufLayout, reordered } from './layout.js';
 import { inBlock } from './names.js';
 import { rotaryFactors } from './rotation.js';
@@ -62,7 +69,7 @@ export class GgufWriter implements ExportWriter {
 
   async finish(replaced: ReadonlyMap<string, Tensor>): Promise<void> {
     const { device, checkpoint, output } = this.input;
-    for (const { name, source, dtype, offset } of this.kept) {
+    for (const { name, source, dtype, type, offset } of this.kept) {
       if (this.#replaced.has(name)) continue;
       const changed = replaced.get(source);
       using tensor =
@@ -70,7 +77,7 @@ export class GgufWriter implements ExportWriter {
           ? loadTensor(device, checkpoint, source, { dtype })
           : device.cast(changed, dtype);
       await expectFinite(tensor, source);
-      using whole = raised(tensor, offset);
+      using whole = type ? packedMatrix(tensor, type) : raised(tensor, offset);
       await this.#write(name, whole);
     }
     for (const [name, factors] of rotaryFactors(this.layout)) {
@@ -153,7 +160,12 @@ export function planTensors(
   );
   return [
     ...factors,
-    ...kept.map(({ name, source, dtype }) => floats(name, checkpoint.tensor(source).shape, dtype)),
+    ...kept.map(({ name, source, dtype, type: own }) => {
+      const { shape } = checkpoint.tensor(source);
+      const [rows = 0, columns = 0] = shape;
+      if (own === undefined) return floats(name, shape, dtype);
+      return { name, shape, type: own.id, bytes: rows * rowBytes(own, columns) };
+    }),
     ...linears.flat(),
   ];
 }

@@ -126,6 +126,8 @@ export interface QuantizeOptions extends ActivationOptions {
   readonly overwrite?: boolean;
   /** Bytes of a weight file at most; default 5 GB. */
   readonly maxShardBytes?: number;
+  /** Bits of embedding and head in a GGUF file: 16 (default), or 8, as llama.cpp's Q8_0. */
+  readonly embeddingBits?: number;
   /** Hub access token, for a hub id. */
   readonly token?: string;
   readonly signal?: AbortSignal;
@@ -178,6 +180,7 @@ export const defaults = {
   precision: 'float32',
   overwrite: false,
   maxShardBytes: sharedDefaults.maxShardBytes,
+  embeddingBits: sharedDefaults.embeddingBits,
 } as const satisfies Partial<QuantizeOptions>;
 
 /** Of `search`, which finds the sites. */

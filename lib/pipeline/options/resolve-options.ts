@@ -3,7 +3,7 @@
 import { clients } from '../../clients.js';
 import { deviceNames } from '../../device/index.js';
 import { BallastError } from '../../errors.js';
-import { expectClient, expectGrid, findFormat } from '../../export/index.js';
+import { expectClient, expectEmbeddingBits, expectGrid, findFormat } from '../../export/index.js';
 import {
   type Check,
   checkOptions,
@@ -70,6 +70,7 @@ const checks: Readonly<Record<keyof QuantizeOptions, Check>> = {
   spareBytes: isWhole(0),
   overwrite: isBoolean,
   maxShardBytes: isWhole(1),
+  embeddingBits: isWhole(8, 16),
   token: isString,
   signal: isSignal,
 };
@@ -115,6 +116,7 @@ export function resolveOptions(options: QuantizeOptions): {
   }
   expectClient(format, resolved.client);
   expectGrid(format, resolved, resolved.client);
+  expectEmbeddingBits(format, resolved.embeddingBits);
   if (resolved.activationBits > 0) {
     format.expectActivations?.(resolved.activationRange === 'dynamic');
   }
