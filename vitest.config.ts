@@ -6,6 +6,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/equality.ts'],
     pool: 'forks',
     maxWorkers: 2,
     // What takes seconds takes minutes where the machine is shared; some set-ups compile.

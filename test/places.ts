@@ -16,6 +16,8 @@ export const exampleCalibrationText = at('examples/data/demo-calibration.txt');
 /** Its beginning, some 6,000 tokens: what is tokenized in most runs of the tests. */
 export const exampleText = at('test/pipeline/calibration.txt');
 export const exampleTestText = at('examples/data/demo-test.txt');
+/** Its beginning, which tokenizers of bytes make thousands of tokens of. */
+export const shortTestText = at('test/pipeline/evaluation.txt');
 
 /** What child processes run and import. */
 export const builtCommand = at('dist/cli/main.js');

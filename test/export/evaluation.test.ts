@@ -8,10 +8,10 @@ import { evaluate, evaluateImages, exportResult, verify } from '../../lib/index.
 import { finish } from '../pipeline/runs.js';
 import {
   exampleModel,
-  exampleText,
   hasShared,
   sharedModel,
   sharedText,
+  shortTestText,
   temporaryFolder,
 } from '../places.js';
 import { randomLlama } from './random-llama.js';
@@ -20,7 +20,7 @@ const grid = { bits: 4, groupSize: 32, symmetric: true, scaleDtype: 'float16' as
 const run = { ...grid, samples: 4, sequenceLength: 64, heldOut: 0 };
 
 async function perplexity(model: string): Promise<number> {
-  const { results } = await evaluate(model, { texts: [exampleText], sequenceLength: 64 });
+  const { results } = await evaluate(model, { texts: [shortTestText], sequenceLength: 64 });
   return results[0]?.perplexity ?? Number.NaN;
 }
 

@@ -11,15 +11,7 @@ import { Device } from '../../lib/device/index.js';
 import { GgufFile } from '../../lib/export/gguf/file-reader.js';
 import { finish } from '../pipeline/runs.js';
 import { hasShared, sharedModel, sharedText, temporaryFolder } from '../places.js';
-import {
-  compare,
-  hasClient,
-  type Llama,
-  openLlama,
-  ours,
-  positions,
-  theirs,
-} from './llama-client.js';
+import { compare, hasClient, type Llama, openLlama, ours, theirs } from './llama-client.js';
 import { exportRandom, randomLlama, superGrid, superSizes } from './random-llama.js';
 
 const oddText = 'naïve café — 12345\n\n  x\t“”  <s> again';
@@ -46,7 +38,7 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
   beforeAll(async () => {
     llama = await openLlama();
     const tokenizer = await loadTokenizer(source);
-    ids = (await tokenizer.encode(text.slice(50_000, 60_000))).slice(0, positions);
+    ids = (await tokenizer.encode(text.slice(50_000, 60_000))).slice(0, 256);
     await tokenizer.close();
   });
 
@@ -58,8 +50,8 @@ describe.skipIf(!(hasClient && hasShared))('llama.cpp', () => {
     async (_, symmetric) => {
       const { directory } = await finish(source, {
         calibration: sharedText('books-calib'),
-        samples: 64,
-        sequenceLength: 512,
+        samples: 16,
+        sequenceLength: 256,
         sampling: 'sequential',
         method: 'gptq',
         bits: 4,

@@ -122,10 +122,12 @@ export function normals(count: number, seed = 1, deviation = 1, mean = 0): Float
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 2 ** 32;
   };
-  return Float32Array.from({ length: count }, () => {
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; ++i) {
     const radius = Math.sqrt(-2 * Math.log(uniform()));
-    return mean + deviation * radius * Math.cos(2 * Math.PI * uniform());
-  });
+    values[i] = mean + deviation * radius * Math.cos(2 * Math.PI * uniform());
+  }
+  return values;
 }
 
 export function float32(device: Device, shape: readonly number[], data: Iterable<number>): Tensor {
@@ -184,6 +186,13 @@ export function roundHalfEven(x: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
+/** Σ_i a_i b_i; shorter operands fail the test. References spend their time here. */
+export function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; ++i) sum += (a[i] ?? Number.NaN) * (b[i] ?? Number.NaN);
+  return sum;
+}
+
 /** x M yᵀ, M = matrix + damping·mean(diag)·I. */
 export function dampedForm(
   matrix: Float32Array,
@@ -194,12 +203,10 @@ export function dampedForm(
   const n = x.length;
   let diagonal = 0;
   for (let j = 0; j < n; ++j) diagonal += at(matrix, j * (n + 1)) / n;
-  let sum = 0;
+  let sum = damping * diagonal * dot(x, y);
   for (let i = 0; i < n; ++i) {
     if (at(x, i) === 0) continue;
-    let product = damping * diagonal * at(y, i);
-    for (let j = 0; j < n; ++j) product += at(matrix, i * n + j) * at(y, j);
-    sum += at(x, i) * product;
+    sum += at(x, i) * dot(Float64Array.from(matrix.subarray(i * n, (i + 1) * n)), y);
   }
   return sum;
 }
@@ -209,7 +216,7 @@ export function commonMoment(columns: number, dead: readonly number[] = []): Flo
   const samples = columns + 8;
   const shared = normals(samples, 3);
   const x = normals(samples * columns, 2).map((v, i) =>
-    dead.includes(Math.floor(i / samples)) ? 0 : v + at(shared, i % samples),
+    dead.includes(i % columns) ? 0 : v + at(shared, Math.floor(i / columns)),
   );
   return momentOf(x, columns);
 }
@@ -217,12 +224,14 @@ export function commonMoment(columns: number, dead: readonly number[] = []): Flo
 /** xᵀ x / samples of x [samples, columns], in float64, then rounded. */
 export function momentOf(x: ArrayLike<number>, columns: number): Float32Array {
   const samples = x.length / columns;
+  const channels = Array.from({ length: columns }, (_, i) =>
+    Float64Array.from({ length: samples }, (_, n) => at(x, n * columns + i)),
+  );
   const matrix = new Float32Array(columns * columns);
-  for (let i = 0; i < columns; ++i) {
-    for (let j = i; j < columns; ++j) {
-      let sum = 0;
-      for (let n = 0; n < x.length; n += columns) sum += at(x, n + i) * at(x, n + j);
-      matrix[i * columns + j] = matrix[j * columns + i] = sum / samples;
+  for (const [i, one] of channels.entries()) {
+    for (const [j, other] of channels.entries()) {
+      if (j > i) break;
+      matrix[i * columns + j] = matrix[j * columns + i] = dot(one, other) / samples;
     }
   }
   return matrix;

@@ -6,6 +6,7 @@ import type { Device, Precision } from '../../lib/device/index.js';
 import {
   at,
   describeDevices,
+  dot,
   expectClose,
   float32,
   lossOf,
@@ -67,20 +68,25 @@ async function secondMoment(
 function reference(c: Case, { x, y, shiftX, shiftY }: ReturnType<typeof operandsOf>): Float64Array {
   const width = c.cy || c.cx;
   const sum = new Float64Array(c.cx * width);
-  const centred = (data: Float32Array, shift: Float32Array, index: number, channel: number) =>
-    at(data, index) - (c.shift ? at(shift, channel) : 0);
+  const centred = (data: Float32Array, shift: Float32Array, width: number, t: number) =>
+    Float64Array.from({ length: width }, (_, i) => {
+      return at(data, t * width + i) - (c.shift ? at(shift, i) : 0);
+    });
   for (let t = 0; t < c.tokens; ++t) {
+    const left = centred(x, shiftX, c.cx, t);
+    const right = c.cy ? centred(y, shiftY, c.cy, t) : left;
     for (let i = 0; i < c.cx; ++i) {
-      const left = centred(x, shiftX, t * c.cx + i, i);
-      for (let j = c.cy ? 0 : i; j < width; ++j) {
-        const right = c.cy
-          ? centred(y, shiftY, t * c.cy + j, j)
-          : centred(x, shiftX, t * c.cx + j, j);
-        sum[i * width + j] = at(sum, i * width + j) + left * right;
-      }
+      addMultiple(sum.subarray(i * width, (i + 1) * width), at(left, i), right, c.cy ? 0 : i);
     }
   }
   return sum;
+}
+
+/** row += factor · values, from this channel on; a loop of its own, on one type of array, since the reference is made of it. */
+function addMultiple(row: Float64Array, factor: number, values: Float64Array, from: number): void {
+  for (let j = from; j < row.length; ++j) {
+    row[j] = (row[j] ?? Number.NaN) + factor * (values[j] ?? Number.NaN);
+  }
 }
 
 describeDevices('second moment', productKinds, (instructionSet) => {
@@ -130,10 +136,12 @@ describeDevices('second moment', productKinds, (instructionSet) => {
       device.secondMoment(float32(device, [tokens, channels], x), sum);
       const found = await sum.readFloat32();
       let wrong = 0;
+      const [first, second] = [x.subarray(0, channels), x.subarray(channels)];
       for (let i = 0; i < channels; ++i) {
+        const [a, b, row] = [at(first, i), at(second, i), found.subarray(i * channels)];
         for (let j = i; j < channels; ++j) {
-          const exact = at(x, i) * at(x, j) + at(x, channels + i) * at(x, channels + j);
-          if (at(found, i * channels + j) !== exact) ++wrong;
+          const exact = a * (first[j] ?? Number.NaN) + b * (second[j] ?? Number.NaN);
+          if (row[j] !== exact) ++wrong;
         }
       }
       expect(wrong).toBe(0);
@@ -200,16 +208,17 @@ describeDevices('second moment', productKinds, (instructionSet) => {
       const [i, j] = [Math.floor(k / n), k % n];
       return at(matrix, Math.min(i, j) * n + Math.max(i, j));
     });
-    const form = (middle: Float32Array, right: Float32Array, left = delta) =>
-      Float64Array.from({ length: rows }, (_, o) => {
+    const form = (middle: Float32Array, right: Float32Array, left = delta) => {
+      const [m, r] = [Float64Array.from(middle), Float64Array.from(right)];
+      return Float64Array.from({ length: rows }, (_, o) => {
+        const own = r.subarray(o * n, (o + 1) * n);
         let sum = 0;
         for (let i = 0; i < n; ++i) {
-          for (let j = 0; j < n; ++j) {
-            sum += at(left, o * n + i) * at(middle, i * n + j) * at(right, o * n + j);
-          }
+          sum += at(left, o * n + i) * dot(m.subarray(i * n, (i + 1) * n), own);
         }
         return sum;
       });
+    };
     const o = float32(device, [rows, n], other);
     const [m, s] = [float32(device, [n, n], matrix), float32(device, [n, n], symmetric)];
     const [own, mixed] = [device.quadraticForm(d, s), device.quadraticForm(d, m, { other: o })];

@@ -18,7 +18,7 @@ import {
 } from '../../lib/index.js';
 import { randomLlama } from '../export/random-llama.js';
 import { gpus } from '../native/harness.js';
-import { exampleTestText, exampleText, temporaryFolder } from '../places.js';
+import { exampleText, shortTestText, temporaryFolder } from '../places.js';
 import { type Finished, finish } from './runs.js';
 
 /** Two blocks of linear attention and one of scores, each with four experts and one that all tokens go through. */
@@ -43,7 +43,7 @@ const linears = 2 * 3 + 4 + 3 * 3 * 5;
 const randomHybrid = async () => (await randomLlama(hybrid, 'float32', 0.2)).directory;
 
 const run = { bits: 4, groupSize: 32, samples: 8, sequenceLength: 64, heldOut: 0.25 } as const;
-const evaluation = { texts: [exampleTestText], sequenceLength: 64 };
+const evaluation = { texts: [shortTestText], sequenceLength: 64 };
 
 async function perplexityOf(directory: string): Promise<number> {
   const { results } = await evaluate(directory, evaluation);

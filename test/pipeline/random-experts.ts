@@ -3,7 +3,7 @@
 import { expect } from 'vitest';
 import { evaluate, type RunReport, verify } from '../../lib/index.js';
 import { randomLlama } from '../export/random-llama.js';
-import { exampleTestText } from '../places.js';
+import { shortTestText } from '../places.js';
 
 /** One dense block, then two of six experts and one that all tokens go through. */
 const shared = {
@@ -41,7 +41,7 @@ export async function withoutLast(): Promise<string> {
   return directory;
 }
 
-export const evaluation = { texts: [exampleTestText], sequenceLength: 64 };
+export const evaluation = { texts: [shortTestText], sequenceLength: 64 };
 
 /** No bias does harm, files hold what was quantized, and the result is near the float model. */
 export async function expectNear(model: string, directory: string, { layers }: RunReport) {
