@@ -83,7 +83,8 @@ it('believes no length of a damaged GGUF file', async () => {
   await refused((bytes) => bytes.writeBigUInt64LE(2n ** 63n, 24), /header has no end/);
   await refused((bytes) => bytes.writeUInt32LE(5, dimensions), /5 dimensions/);
   await refused((bytes) => bytes.writeBigUInt64LE(2n ** 62n, dimensions + 4), /ends inside tensor/);
-  await refused((bytes) => bytes.writeUInt32LE(12, dimensions + 20), /has type 12/);
+  await refused((bytes) => bytes.writeUInt32LE(99, dimensions + 20), /has type 99/);
+  await refused((bytes) => bytes.writeUInt32LE(12, dimensions + 20), /no whole blocks of Q4_K/);
   const typeOfFirst = whole.indexOf('general.architecture') + 'general.architecture'.length;
   await refused((bytes) => bytes.writeUInt32LE(13, typeOfFirst), /a value of type 13/);
   writeFileSync(file, whole);

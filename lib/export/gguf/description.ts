@@ -30,6 +30,9 @@ export async function describeGguf(directory: string, name: string): Promise<Fil
   const tensors = Array.from(file.tensors, ([tensor, { type, shape, offset }]) => {
     const size = typeSizes.get(type);
     if (size === undefined) throw damagedGguf(file.path, `${tensor} has type ${type}`);
+    if ((shape.at(-1) ?? 0) % size.values !== 0) {
+      throw damagedGguf(file.path, `rows of ${tensor} are no whole blocks of ${size.dtype}`);
+    }
     const elements = shape.reduce((product, extent) => product * extent, 1);
     const bytes = (elements / size.values) * size.bytes;
     if (offset + bytes > file.bytes) {
